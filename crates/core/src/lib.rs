@@ -1,0 +1,1 @@
+//! The Rejoin state machine: replicas and sessions without IO.

@@ -1,0 +1,1 @@
+//! Offline-first collaboration: client and server in one crate.

@@ -1,0 +1,1 @@
+//! Deterministic simulation of Rejoin replicas, networks and disks.

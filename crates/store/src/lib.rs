@@ -1,0 +1,1 @@
+//! Storage adapters for Rejoin: memory and SQLite.

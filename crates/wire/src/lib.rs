@@ -1,0 +1,1 @@
+//! Messages, codecs and limits of the Rejoin protocol.
