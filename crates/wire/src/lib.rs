@@ -1,1 +1,24 @@
 //! Messages, codecs and limits of the Rejoin protocol.
+//!
+//! This crate knows how bytes become messages and messages become bytes, and nothing of what they mean: that is
+//! `rejoin-core`. It never performs IO and never panics on foreign bytes. `docs/protocol.md` is normative.
+
+mod change;
+mod code;
+mod id;
+pub mod limits;
+mod message;
+
+pub use change::{
+    Body, Change, ChangeId, ConflictId, ConflictRecord, DocumentPush, Effect, Entry, Fate, Have, Header, Outcome,
+    PushedChange, Snapshot, Update,
+};
+pub use code::{CloseCode, ErrorCode};
+pub use id::{
+    ChainHash, ChangeHash, Counter, DocumentId, Epoch, IdError, MAX_ID_BYTES, MemberId, ReplicaId, Revision, Sequence,
+    UnixMillis, WorkspaceId,
+};
+pub use message::{
+    Cursor, ErrorMessage, Hello, ListItem, Member, Message, OpenDocument, PROTOCOL_VERSION, PendingRun, PresenceChange,
+    Scope, Welcome,
+};

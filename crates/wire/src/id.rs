@@ -1,0 +1,242 @@
+//! Identifiers and positions. Each is a newtype, so that a revision is never taken for a sequence.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Longest document or workspace id in bytes: an id is an index key in every store, and travels in every message.
+pub const MAX_ID_BYTES: usize = 128;
+
+/// Says why a text is not an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// The id is empty.
+    #[error("an id must not be empty")]
+    Empty,
+    /// The id is longer than [`MAX_ID_BYTES`].
+    #[error("an id has at most {MAX_ID_BYTES} bytes")]
+    TooLong,
+    /// The id contains a control character.
+    #[error("an id must not contain control characters")]
+    ControlCharacter,
+    /// A replica id is not 32 hexadecimal digits.
+    #[error("a replica id is 32 hexadecimal digits")]
+    NotHexadecimal,
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks a text and makes it an id: 1 to [`MAX_ID_BYTES`] bytes, no control characters.
+            pub fn new(text: &str) -> Result<Self, IdError> {
+                if text.is_empty() {
+                    Err(IdError::Empty)
+                } else if text.len() > MAX_ID_BYTES {
+                    Err(IdError::TooLong)
+                } else if text.chars().any(char::is_control) {
+                    Err(IdError::ControlCharacter)
+                } else {
+                    Ok(Self(Arc::from(text)))
+                }
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, formatter)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                Self::new(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0.as_ref().to_owned()
+            }
+        }
+    };
+}
+
+text_id! {
+    /// Names a document inside its workspace.
+    DocumentId
+}
+text_id! {
+    /// Names a workspace.
+    WorkspaceId
+}
+
+/// Names a replica: 128 random bits, drawn when the replica is first created, shown as 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReplicaId(pub u128);
+
+impl fmt::Display for ReplicaId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for ReplicaId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl FromStr for ReplicaId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(IdError::NotHexadecimal);
+        }
+        u128::from_str_radix(text, 16).map(Self).map_err(|_| IdError::NotHexadecimal)
+    }
+}
+
+impl TryFrom<String> for ReplicaId {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<ReplicaId> for String {
+    fn from(id: ReplicaId) -> String {
+        id.to_string()
+    }
+}
+
+macro_rules! position {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub u64);
+
+        impl $name {
+            /// The one after this; stays at the largest number, which no real history reaches.
+            #[must_use]
+            pub const fn next(self) -> Self {
+                Self(self.0.saturating_add(1))
+            }
+
+            /// The one before this; stays at zero.
+            #[must_use]
+            pub const fn previous(self) -> Self {
+                Self(self.0.saturating_sub(1))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, formatter)
+            }
+        }
+    };
+}
+
+position! {
+    /// Position in a document's authoritative history: the content after so many accepted changes. 0 is before its creation.
+    Revision
+}
+position! {
+    /// Position in a workspace's feed: one number per accepted change, over all its documents.
+    Sequence
+}
+position! {
+    /// Number of a change among those that one replica made on one document. The first is 1.
+    Counter
+}
+position! {
+    /// Wall-clock time in milliseconds since 1970-01-01 UTC. Only shown, and compared under the policy `latest`.
+    UnixMillis
+}
+position! {
+    /// Names one line of history of an authority; a restore from a backup starts another.
+    Epoch
+}
+position! {
+    /// Names one connection among the present of a document, as long as it lasts.
+    MemberId
+}
+
+macro_rules! hash {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(pub [u8; 32]);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().take(4).try_for_each(|byte| write!(formatter, "{byte:02x}"))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = &'static str;
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                let digit = |at: usize| text.as_bytes().get(at).and_then(|byte| (*byte as char).to_digit(16));
+                let mut bytes = [0; 32];
+                for (at, byte) in bytes.iter_mut().enumerate() {
+                    match (digit(2 * at), digit(2 * at + 1)) {
+                        (Some(high), Some(low)) => *byte = u8::try_from(16 * high + low).unwrap_or_default(),
+                        _ => return Err("a hash is 64 hexadecimal digits"),
+                    }
+                }
+                if text.len() == 64 { Ok(Self(bytes)) } else { Err("a hash is 64 hexadecimal digits") }
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(hash: $name) -> String {
+                hash.to_string()
+            }
+        }
+    };
+}
+
+hash! {
+    /// SHA-256 of a change's binary form: tells a repeated change from another one under the same counter.
+    ChangeHash
+}
+hash! {
+    /// SHA-256 over the previous chain hash and a change hash: equal chains mean equal histories. All zeros before the first revision.
+    ChainHash
+}
