@@ -1,1 +1,3 @@
 //! The Rejoin state machine: replicas and sessions without IO.
+
+pub mod storage;
