@@ -1,0 +1,630 @@
+//! Alignment of two sequences: which elements of one stand, in order, for which of the other.
+//!
+//! Elements become integer symbols first, so that every comparison afterwards costs one instruction. What only one
+//! side has cannot match and is dropped. Where few pairs are left the longest common subsequence is a longest
+//! increasing one (Hunt and Szymanski, 1977); otherwise the middle snakes of Myers (1986) find it in linear memory,
+//! within a budget of steps. Where the budget ends, elements that are rare on both sides anchor the rest and what
+//! lies between the anchors stays unmatched. Time is O(n log n) plus the budget whatever the input.
+
+use std::cmp::Reverse;
+
+/// Elements of both sides together, after equal ends are cut off, up to which their middle is aligned: an alignment
+/// takes some 60 bytes an element, and 64 MiB is what one may take beside a document.
+const MAX_ELEMENTS: usize = 1 << 20;
+
+/// Pairs of equal elements, for each element of both sides, up to which all are listed: 8 bytes each.
+const PAIRS_PER_ELEMENT: u64 = 4;
+
+/// Pairs of one symbol up to which it can anchor an alignment that ran out of steps.
+const ANCHOR_PAIRS: usize = 4;
+
+/// Different elements under one fingerprint that are told apart; with an honest fingerprint there is one.
+const MAX_COLLISIONS: usize = 4;
+
+/// Steps that may still be taken. One step is of the order of a nanosecond.
+#[derive(Debug, Clone)]
+pub(crate) struct Work(u64);
+
+impl Work {
+    /// Allows `steps` steps.
+    pub(crate) fn new(steps: u64) -> Self {
+        Self(steps)
+    }
+
+    /// Takes `steps` steps and says whether they were left; once they were not, none is.
+    pub(crate) fn spend(&mut self, steps: u64) -> bool {
+        let enough = steps <= self.0;
+        self.0 = if enough { self.0 - steps } else { 0 };
+        enough
+    }
+}
+
+/// A run of `len` elements that are equal on both sides, from `a` on the one and from `b` on the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Match {
+    pub(crate) a: usize,
+    pub(crate) b: usize,
+    pub(crate) len: usize,
+}
+
+/// Aligns two sequences by order of content: runs of equal elements, increasing on both sides, none empty and no two
+/// adjacent on both sides.
+pub(crate) fn align<T: Ord>(a: &[T], b: &[T], work: &mut Work) -> Vec<Match> {
+    align_trimmed(a, b, T::eq, work, intern)
+}
+
+/// Aligns two sequences by a `fingerprint` that equal elements share and by `same`, which decides.
+///
+/// Both cost what they cost; `align_by` asks for one fingerprint an element and takes about as many comparisons.
+pub(crate) fn align_by<T>(
+    a: &[T],
+    b: &[T],
+    work: &mut Work,
+    fingerprint: impl FnMut(&T) -> u64,
+    same: impl Fn(&T, &T) -> bool,
+) -> Vec<Match> {
+    align_trimmed(a, b, &same, work, |a, b| intern_by(a, b, fingerprint, &same))
+}
+
+/// Finds a longest strictly increasing subsequence and returns the positions of its elements.
+///
+/// Patience sorting, O(n log n), and O(n) where the values are in order but for a few.
+pub(crate) fn longest_increasing(values: &[u32]) -> Vec<usize> {
+    // ends[l] is the position of the smallest value that ends an increasing run of l + 1 values.
+    let mut ends: Vec<usize> = Vec::new();
+    let mut before: Vec<Option<usize>> = Vec::with_capacity(values.len());
+    for (position, value) in values.iter().enumerate() {
+        let length = match ends.last() {
+            Some(&last) if values[last] < *value => ends.len(),
+            _ => ends.partition_point(|&end| values[end] < *value),
+        };
+        before.push(length.checked_sub(1).map(|shorter| ends[shorter]));
+        match ends.get_mut(length) {
+            Some(end) => *end = position,
+            None => ends.push(position),
+        }
+    }
+    let mut positions = Vec::with_capacity(ends.len());
+    let mut next = ends.last().copied();
+    while let Some(position) = next {
+        positions.push(position);
+        next = before[position];
+    }
+    positions.reverse();
+    positions
+}
+
+/// Counts the elements that both sequences begin with.
+pub(crate) fn common_prefix<T>(a: &[T], b: &[T], same: impl Fn(&T, &T) -> bool) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| same(a, b)).count()
+}
+
+/// Counts the elements that both sequences end with.
+pub(crate) fn common_suffix<T>(a: &[T], b: &[T], same: impl Fn(&T, &T) -> bool) -> usize {
+    a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| same(a, b)).count()
+}
+
+fn align_trimmed<T>(
+    a: &[T],
+    b: &[T],
+    same: impl Fn(&T, &T) -> bool,
+    work: &mut Work,
+    intern: impl FnOnce(&[T], &[T]) -> Symbols,
+) -> Vec<Match> {
+    let prefix = common_prefix(a, b, &same);
+    let (a_rest, b_rest) = (&a[prefix..], &b[prefix..]);
+    let suffix = common_suffix(a_rest, b_rest, &same);
+    let (a_middle, b_middle) = (&a_rest[..a_rest.len() - suffix], &b_rest[..b_rest.len() - suffix]);
+
+    let mut matches = Matches::default();
+    matches.push(0, 0, prefix);
+    if !a_middle.is_empty() && !b_middle.is_empty() && a_middle.len() + b_middle.len() <= MAX_ELEMENTS {
+        let symbols = intern(a_middle, b_middle);
+        for (a, b) in align_symbols(&symbols, work) {
+            matches.push(prefix + a as usize, prefix + b as usize, 1);
+        }
+    }
+    matches.push(a.len() - suffix, b.len() - suffix, suffix);
+    matches.0
+}
+
+/// Matches in order, adjacent ones joined.
+#[derive(Default)]
+struct Matches(Vec<Match>);
+
+impl Matches {
+    fn push(&mut self, a: usize, b: usize, len: usize) {
+        match self.0.last_mut() {
+            _ if len == 0 => {}
+            Some(last) if last.a + last.len == a && last.b + last.len == b => last.len += len,
+            _ => self.0.push(Match { a, b, len }),
+        }
+    }
+}
+
+/// Two sequences as integers below `count`, equal exactly where their elements are.
+struct Symbols {
+    a: Vec<u32>,
+    b: Vec<u32>,
+    count: usize,
+}
+
+/// Positions of both sequences as one run of integers, `a` first. Fits since there are at most [`MAX_ELEMENTS`].
+fn positions(total: usize) -> std::ops::Range<u32> {
+    0..u32::try_from(total).expect("invariant: no more elements are interned than MAX_ELEMENTS")
+}
+
+fn intern<T: Ord>(a: &[T], b: &[T]) -> Symbols {
+    let element = |position: u32| {
+        let position = position as usize;
+        if position < a.len() { &a[position] } else { &b[position - a.len()] }
+    };
+    let mut order: Vec<u32> = positions(a.len() + b.len()).collect();
+    order.sort_unstable_by(|x, y| element(*x).cmp(element(*y)));
+    let mut symbols = vec![0; order.len()];
+    let mut symbol = 0;
+    for (rank, position) in order.iter().enumerate() {
+        if rank > 0 && element(order[rank - 1]) != element(*position) {
+            symbol += 1;
+        }
+        symbols[*position as usize] = symbol;
+    }
+    let b = symbols.split_off(a.len());
+    Symbols { a: symbols, b, count: symbol as usize + 1 }
+}
+
+fn intern_by<T>(
+    a: &[T],
+    b: &[T],
+    mut fingerprint: impl FnMut(&T) -> u64,
+    same: impl Fn(&T, &T) -> bool,
+) -> Symbols {
+    let element = |position: u32| {
+        let position = position as usize;
+        if position < a.len() { &a[position] } else { &b[position - a.len()] }
+    };
+    let mut order: Vec<(u64, u32)> =
+        positions(a.len() + b.len()).map(|position| (fingerprint(element(position)), position)).collect();
+    order.sort_unstable();
+    let mut symbols = vec![0; order.len()];
+    let mut count = 0;
+    for group in order.chunk_by(|x, y| x.0 == y.0) {
+        let mut distinct: Vec<(u32, u32)> = Vec::with_capacity(1);
+        for &(_, position) in group {
+            let known = distinct.iter().find(|(first, _)| same(element(*first), element(position)));
+            symbols[position as usize] = match known {
+                Some((_, symbol)) => *symbol,
+                None => {
+                    if distinct.len() < MAX_COLLISIONS {
+                        distinct.push((position, count));
+                    }
+                    count += 1;
+                    count - 1
+                }
+            };
+        }
+    }
+    let b = symbols.split_off(a.len());
+    Symbols { a: symbols, b, count: count as usize }
+}
+
+/// Pairs of matched positions, increasing on both sides.
+fn align_symbols(symbols: &Symbols, work: &mut Work) -> Vec<(u32, u32)> {
+    let (in_a, in_b) = (occurrences(&symbols.a, symbols.count), occurrences(&symbols.b, symbols.count));
+    let shared = |symbol: &u32| in_a[*symbol as usize] > 0 && in_b[*symbol as usize] > 0;
+    let a = Side::of(&symbols.a, shared);
+    let b = Side::of(&symbols.b, shared);
+
+    let pairs: u64 = in_a.iter().zip(&in_b).map(|(a, b)| u64::from(*a) * u64::from(*b)).sum();
+    let found = if pairs <= PAIRS_PER_ELEMENT * (a.symbols.len() + b.symbols.len()) as u64 {
+        common_subsequence(&a.symbols, &b.symbols, usize::MAX)
+    } else {
+        Snakes::new(&a.symbols, &b.symbols).find(work)
+    };
+    found.into_iter().map(|(x, y)| (a.positions[x as usize], b.positions[y as usize])).collect()
+}
+
+fn occurrences(symbols: &[u32], count: usize) -> Vec<u32> {
+    let mut occurrences = vec![0; count];
+    for symbol in symbols {
+        occurrences[*symbol as usize] += 1;
+    }
+    occurrences
+}
+
+/// The elements of one sequence that occur in both, and where they stood.
+struct Side {
+    symbols: Vec<u32>,
+    positions: Vec<u32>,
+}
+
+impl Side {
+    fn of(all: &[u32], shared: impl Fn(&u32) -> bool) -> Self {
+        let kept = positions(all.len()).zip(all).filter(|(_, symbol)| shared(symbol));
+        let (positions, symbols) = kept.map(|(position, symbol)| (position, *symbol)).unzip();
+        Self { symbols, positions }
+    }
+}
+
+/// The longest common subsequence of those symbols that make at most `most` pairs each.
+fn common_subsequence(a: &[u32], b: &[u32], most: usize) -> Vec<(u32, u32)> {
+    let sorted = |symbols: &[u32]| {
+        let mut sorted: Vec<(u32, u32)> = symbols.iter().copied().zip(positions(symbols.len())).collect();
+        sorted.sort_unstable();
+        sorted
+    };
+    let (a_sorted, b_sorted) = (sorted(a), sorted(b));
+    let mut pairs: Vec<(u32, Reverse<u32>)> = Vec::new();
+    let mut b_groups = b_sorted.chunk_by(|x, y| x.0 == y.0).peekable();
+    for a_group in a_sorted.chunk_by(|x, y| x.0 == y.0) {
+        while b_groups.next_if(|b_group| b_group[0].0 < a_group[0].0).is_some() {}
+        let Some(b_group) = b_groups.next_if(|b_group| b_group[0].0 == a_group[0].0) else { continue };
+        if a_group.len().saturating_mul(b_group.len()) <= most {
+            for (_, a) in a_group {
+                pairs.extend(b_group.iter().map(|(_, b)| (*a, Reverse(*b))));
+            }
+        }
+    }
+    // Within one element of `a` the positions in `b` fall, so that an increasing run takes one of them at most.
+    pairs.sort_unstable();
+    let targets: Vec<u32> = pairs.iter().map(|(_, Reverse(b))| *b).collect();
+    longest_increasing(&targets).into_iter().map(|pair| (pairs[pair].0, targets[pair])).collect()
+}
+
+/// Part of the edit graph: elements `a0..a1` against `b0..b1`.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    a0: usize,
+    a1: usize,
+    b0: usize,
+    b1: usize,
+}
+
+/// Myers' search in linear memory.
+struct Snakes<'a> {
+    a: &'a [u32],
+    b: &'a [u32],
+    /// For each element of `a` its match in `b`, or [`UNMATCHED`].
+    found: Vec<u32>,
+    /// How far along `a` the furthest path on each diagonal has come, from the start and from the end.
+    forward: Vec<isize>,
+    backward: Vec<isize>,
+    /// Where the diagonal 0 stands in them.
+    middle: isize,
+}
+
+const UNMATCHED: u32 = u32::MAX;
+
+impl<'a> Snakes<'a> {
+    fn new(a: &'a [u32], b: &'a [u32]) -> Self {
+        // Diagonals run from -b.len() to a.len(), with a sentinel on either side.
+        let diagonals = a.len() + b.len() + 3;
+        Self {
+            a,
+            b,
+            found: vec![UNMATCHED; a.len()],
+            forward: vec![0; diagonals],
+            backward: vec![0; diagonals],
+            middle: b.len().cast_signed() + 1,
+        }
+    }
+
+    fn find(mut self, work: &mut Work) -> Vec<(u32, u32)> {
+        let mut frames = vec![Frame { a0: 0, a1: self.a.len(), b0: 0, b1: self.b.len() }];
+        while let Some(whole) = frames.pop() {
+            let frame = self.trim(whole);
+            if frame.a0 == frame.a1 || frame.b0 == frame.b1 {
+                continue;
+            }
+            match self.split(frame, work) {
+                Some((a, b)) => {
+                    frames.push(Frame { a1: a, b1: b, ..frame });
+                    frames.push(Frame { a0: a, b0: b, ..frame });
+                }
+                None => self.anchor(frame),
+            }
+        }
+        let matched = positions(self.found.len()).zip(self.found);
+        matched.filter(|(_, b)| *b != UNMATCHED).collect()
+    }
+
+    /// Matches the equal ends of a frame and returns what is between them.
+    fn trim(&mut self, frame: Frame) -> Frame {
+        let Frame { mut a0, mut a1, mut b0, mut b1 } = frame;
+        while a0 < a1 && b0 < b1 && self.a[a0] == self.b[b0] {
+            self.matched(a0, b0);
+            (a0, b0) = (a0 + 1, b0 + 1);
+        }
+        while a0 < a1 && b0 < b1 && self.a[a1 - 1] == self.b[b1 - 1] {
+            (a1, b1) = (a1 - 1, b1 - 1);
+            self.matched(a1, b1);
+        }
+        Frame { a0, a1, b0, b1 }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "positions are below MAX_ELEMENTS")]
+    fn matched(&mut self, a: usize, b: usize) {
+        self.found[a] = b as u32;
+    }
+
+    /// A point inside the frame that a shortest path through it crosses; none when the steps do not suffice.
+    fn split(&mut self, frame: Frame, work: &mut Work) -> Option<(usize, usize)> {
+        let [a0, a1, b0, b1] = [frame.a0, frame.a1, frame.b0, frame.b1].map(usize::cast_signed);
+        let (first, last) = (a0 - b1, a1 - b0);
+        let (start, end) = (a0 - b0, a1 - b1);
+        let odd = (start - end) % 2 != 0;
+        let middle = self.middle;
+        let at = |diagonal: isize| (diagonal + middle).cast_unsigned();
+        let (mut forward, mut backward) = (Diagonals::at(start), Diagonals::at(end));
+        self.forward[at(start)] = a0;
+        self.backward[at(end)] = a1;
+        let mut steps = 0;
+        let crossing = 'search: loop {
+            if !work.spend(std::mem::take(&mut steps)) {
+                return None;
+            }
+            let (low, high) = forward.widen(first, last);
+            low.into_iter().chain(high).for_each(|outside| self.forward[at(outside)] = isize::MIN);
+            for diagonal in forward.descending() {
+                let (below, above) = (self.forward[at(diagonal - 1)], self.forward[at(diagonal + 1)]);
+                let mut x = if below >= above { below + 1 } else { above };
+                let from = x;
+                while x < a1
+                    && x - diagonal < b1
+                    && self.a[x.cast_unsigned()] == self.b[(x - diagonal).cast_unsigned()]
+                {
+                    x += 1;
+                }
+                steps += 1 + (x - from).cast_unsigned() as u64;
+                self.forward[at(diagonal)] = x;
+                if odd && backward.contain(diagonal) && self.backward[at(diagonal)] <= x {
+                    break 'search (x, x - diagonal);
+                }
+            }
+
+            let (low, high) = backward.widen(first, last);
+            low.into_iter().chain(high).for_each(|outside| self.backward[at(outside)] = isize::MAX);
+            for diagonal in backward.descending() {
+                let (below, above) = (self.backward[at(diagonal - 1)], self.backward[at(diagonal + 1)]);
+                let mut x = if below < above { below } else { above - 1 };
+                let from = x;
+                while x > a0
+                    && x - diagonal > b0
+                    && self.a[(x - 1).cast_unsigned()] == self.b[(x - 1 - diagonal).cast_unsigned()]
+                {
+                    x -= 1;
+                }
+                steps += 1 + (from - x).cast_unsigned() as u64;
+                self.backward[at(diagonal)] = x;
+                if !odd && forward.contain(diagonal) && x <= self.forward[at(diagonal)] {
+                    break 'search (x, x - diagonal);
+                }
+            }
+        };
+        work.spend(steps);
+        let inside = (a0..=a1).contains(&crossing.0) && (b0..=b1).contains(&crossing.1);
+        let corner = crossing == (a0, b0) || crossing == (a1, b1);
+        debug_assert!(inside && !corner, "invariant: a frame with unequal ends is split in two");
+        (inside && !corner).then(|| (crossing.0.cast_unsigned(), crossing.1.cast_unsigned()))
+    }
+
+    /// Matches the elements of a frame that are rare on both sides, and what equals around them.
+    fn anchor(&mut self, frame: Frame) {
+        let Frame { a0, a1, b0, b1 } = frame;
+        let mut rest = frame;
+        for (a, b) in common_subsequence(&self.a[a0..a1], &self.b[b0..b1], ANCHOR_PAIRS) {
+            let (a, b) = (a0 + a as usize, b0 + b as usize);
+            self.trim(Frame { a1: a + 1, b1: b + 1, ..rest });
+            rest = Frame { a0: a + 1, b0: b + 1, ..frame };
+        }
+        self.trim(rest);
+    }
+}
+
+/// The diagonals that the paths of one direction have reached.
+struct Diagonals {
+    low: isize,
+    high: isize,
+}
+
+impl Diagonals {
+    fn at(diagonal: isize) -> Self {
+        Self { low: diagonal, high: diagonal }
+    }
+
+    fn contain(&self, diagonal: isize) -> bool {
+        self.low <= diagonal && diagonal <= self.high
+    }
+
+    /// Takes one edit more, within `first..=last`; returns the diagonals that become neighbours without a path.
+    fn widen(&mut self, first: isize, last: isize) -> (Option<isize>, Option<isize>) {
+        let low = (self.low > first).then(|| self.low - 2);
+        self.low += if low.is_some() { -1 } else { 1 };
+        let high = (self.high < last).then(|| self.high + 2);
+        self.high += if high.is_some() { 1 } else { -1 };
+        (low, high)
+    }
+
+    fn descending(&self) -> impl Iterator<Item = isize> + use<> {
+        (self.low..=self.high).rev().step_by(2)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const PLENTY: u64 = 1 << 40;
+
+    /// A linear congruential generator, so that long inputs cost nothing to make.
+    fn noise(seed: u64) -> impl FnMut(usize) -> usize {
+        let mut state = seed;
+        move |below| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        }
+    }
+
+    fn matched(matches: &[Match]) -> usize {
+        matches.iter().map(|run| run.len).sum()
+    }
+
+    /// Panics unless the matches are what `align` promises.
+    fn check<T: PartialEq + std::fmt::Debug>(a: &[T], b: &[T], matches: &[Match]) {
+        let mut end = None;
+        for run in matches {
+            assert!(run.len > 0, "an empty run");
+            assert_eq!(a[run.a..run.a + run.len], b[run.b..run.b + run.len], "unequal elements matched");
+            if let Some((a, b)) = end {
+                assert!(run.a >= a && run.b >= b, "matches cross");
+                assert!((run.a, run.b) != (a, b), "adjacent runs are not joined");
+            }
+            end = Some((run.a + run.len, run.b + run.len));
+        }
+    }
+
+    /// The length of the longest common subsequence by the quadratic table.
+    fn longest(a: &[u8], b: &[u8]) -> usize {
+        let mut row = vec![0; b.len() + 1];
+        for x in a {
+            let mut diagonal = 0;
+            for (j, y) in b.iter().enumerate() {
+                let above = row[j + 1];
+                row[j + 1] = if x == y { diagonal + 1 } else { above.max(row[j]) };
+                diagonal = above;
+            }
+        }
+        row[b.len()]
+    }
+
+    fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+        let mut values: Vec<usize> = (0..count).collect();
+        let mut below = noise(seed);
+        for end in (1..count).rev() {
+            values.swap(end, below(end + 1));
+        }
+        values
+    }
+
+    #[test]
+    fn equal_sequences_are_one_match() {
+        assert_eq!(align(b"abc", b"abc", &mut Work::new(0)), [Match { a: 0, b: 0, len: 3 }]);
+        assert_eq!(align(b"", b"", &mut Work::new(0)), []);
+        assert_eq!(align(b"abc", b"", &mut Work::new(0)), []);
+    }
+
+    #[test]
+    fn the_example_of_the_paper_has_four_matches() {
+        let matches = align(b"ABCABBA", b"CBABAC", &mut Work::new(PLENTY));
+        check(b"ABCABBA", b"CBABAC", &matches);
+        assert_eq!(matched(&matches), 4);
+    }
+
+    #[test]
+    fn a_spent_budget_leaves_the_middle_unmatched_but_for_rare_elements() {
+        let mut below = noise(4);
+        let mut bits = || -> Vec<usize> { (0..100).map(|_| below(2)).collect() };
+        let a = [&bits()[..], &[7], &bits(), &[2]].concat();
+        let b = [&bits()[..], &[7], &bits(), &[3]].concat();
+        let (poor, rich) = (align(&a, &b, &mut Work::new(0)), align(&a, &b, &mut Work::new(PLENTY)));
+        check(&a, &b, &poor);
+        check(&a, &b, &rich);
+        assert!(poor.iter().any(|run| (run.a..run.a + run.len).contains(&100)), "the one 7 is an anchor");
+        assert!(matched(&poor) < matched(&rich));
+    }
+
+    #[test]
+    fn work_is_not_given_back() {
+        let mut work = Work::new(10);
+        assert!(work.spend(10));
+        assert!(work.spend(0));
+        let mut work = Work::new(10);
+        assert!(!work.spend(11));
+        assert!(!work.spend(1));
+    }
+
+    #[test]
+    fn one_fingerprint_for_everything_still_matches_only_equals() {
+        let (a, b) = (shuffled(300, 1), shuffled(300, 2));
+        let matches = align_by(&a, &b, &mut Work::new(PLENTY), |_| 0, usize::eq);
+        check(&a, &b, &matches);
+    }
+
+    #[test]
+    fn a_longest_increasing_run_is_strict_and_in_order() {
+        assert_eq!(longest_increasing(&[]), []);
+        assert_eq!(longest_increasing(&[5, 5, 5]).len(), 1);
+        assert_eq!(longest_increasing(&[3, 1, 2, 9, 4, 5]), [1, 2, 4, 5]);
+        assert_eq!(longest_increasing(&[0, 1, 2, 3]), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn sixty_four_thousand_elements_need_no_quadratic_time() {
+        // Steps stand for time: the exact ways take none of the budget, the others stay in it.
+        let sorted: Vec<usize> = (0..64_000).collect();
+        let work = &mut Work::new(0);
+        let permuted = shuffled(64_000, 1);
+        let matches = align(&sorted, &permuted, work);
+        check(&sorted, &permuted, &matches);
+        assert!(matched(&matches) > 400, "a random permutation increases along about 2 √n of its elements");
+
+        let different: Vec<usize> = (64_000..128_000).collect();
+        assert_eq!(align(&sorted, &different, work), []);
+
+        let edited: Vec<usize> =
+            sorted.iter().copied().filter(|value| value % 1_000 != 7).chain([3]).collect();
+        assert_eq!(matched(&align(&sorted, &edited, work)), edited.len() - 1);
+
+        let mut below = noise(3);
+        let a: Vec<usize> = (0..64_000).map(|_| below(2)).collect();
+        let b: Vec<usize> = (0..64_000).map(|_| below(2)).collect();
+        check(&a, &b, &align(&a, &b, &mut Work::new(1 << 22)));
+    }
+
+    #[test]
+    fn a_middle_beyond_the_limit_is_not_aligned() {
+        let a: Vec<u8> = vec![1; MAX_ELEMENTS];
+        let mut b = a.clone();
+        b.insert(0, 2);
+        b.push(3);
+        assert_eq!(align(&a, &b, &mut Work::new(PLENTY)), []);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(600) })]
+
+        #[test]
+        fn with_steps_enough_the_alignment_is_a_longest_one(
+            a in prop::collection::vec(0u8..5, 0..60), b in prop::collection::vec(0u8..5, 0..60),
+        ) {
+            let matches = align(&a, &b, &mut Work::new(PLENTY));
+            check(&a, &b, &matches);
+            prop_assert_eq!(matched(&matches), longest(&a, &b));
+        }
+
+        #[test]
+        fn snakes_and_listed_pairs_agree(
+            a in prop::collection::vec(0u8..9, 0..40), b in prop::collection::vec(0u8..9, 0..40),
+        ) {
+            let (x, y): (Vec<u32>, Vec<u32>) =
+                (a.iter().copied().map(u32::from).collect(), b.iter().copied().map(u32::from).collect());
+            let length = longest(&a, &b);
+            prop_assert_eq!(Snakes::new(&x, &y).find(&mut Work::new(PLENTY)).len(), length);
+            prop_assert_eq!(common_subsequence(&x, &y, usize::MAX).len(), length);
+        }
+
+        #[test]
+        fn an_alignment_is_sound_whatever_the_budget(
+            a in prop::collection::vec(0u8..4, 0..80), b in prop::collection::vec(0u8..4, 0..80),
+            steps in 0u64..400,
+        ) {
+            let matches = align(&a, &b, &mut Work::new(steps));
+            check(&a, &b, &matches);
+            prop_assert_eq!(&matches, &align_by(&a, &b, &mut Work::new(steps), |x| u64::from(*x), u8::eq));
+        }
+    }
+}
