@@ -238,7 +238,11 @@ pub struct Snapshot {
     pub author: Arc<str>,
     /// Revisions and chain hashes before this one, newest first, by which a replica finds the last common one.
     pub ancestors: Vec<Have>,
-    /// Fates of the receiver's own changes that the snapshot covers.
+    /// False when what the receiver said to hold is not part of this history: the authority went back.
+    pub continues: bool,
+    /// The receiver's runs of changes for which `outcomes` is complete: a counter in them without an outcome has none yet.
+    pub covers: Vec<PendingRun>,
+    /// Fates of the receiver's own changes.
     pub outcomes: Vec<Outcome>,
 }
 
@@ -249,6 +253,17 @@ pub struct Have {
     pub revision: Revision,
     /// The chain hash there.
     pub chain: ChainHash,
+}
+
+/// Consecutive changes of one replica to a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingRun {
+    /// The replica id that they carry.
+    pub replica: ReplicaId,
+    /// The first.
+    pub first: Counter,
+    /// The last.
+    pub last: Counter,
 }
 
 /// What became of a change, told apart from the revision that it made.
@@ -294,7 +309,8 @@ pub struct DocumentPush {
 pub struct PushedChange {
     /// The change.
     pub change: Change,
-    /// Hash of the content that its author saw; sent with the first change of a push and with each whose base differs from the one before.
+    /// Hash of the content that its author saw; sent with the first change of a push, and with each for which this was not the change before
+    /// applied to what was seen then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<ContentHash>,
 }

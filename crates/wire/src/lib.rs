@@ -11,7 +11,7 @@ mod message;
 
 pub use change::{
     Body, Change, ChangeId, ConflictId, ConflictRecord, DocumentPush, Effect, Entry, Fate, Have, Header, Outcome,
-    PushedChange, Snapshot, Update,
+    PendingRun, PushedChange, Snapshot, Update,
 };
 pub use code::{CloseCode, ErrorCode};
 pub use id::{
@@ -19,6 +19,6 @@ pub use id::{
     UnixMillis, WorkspaceId,
 };
 pub use message::{
-    Cursor, ErrorMessage, Hello, ListItem, Member, Message, OpenDocument, PROTOCOL_VERSION, PendingRun, PresenceChange,
+    Cursor, ErrorMessage, Hello, ListItem, Member, Message, OpenDocument, PROTOCOL_VERSION, PresenceChange,
     Scope, Welcome,
 };

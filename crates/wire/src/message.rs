@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rejoin_json::{Json, Policy};
 use serde::{Deserialize, Serialize};
 
-use crate::change::{DocumentPush, Entry, Have, Outcome, Snapshot, Update};
+use crate::change::{DocumentPush, Entry, Have, Outcome, PendingRun, Snapshot, Update};
 use crate::code::ErrorCode;
 use crate::id::{Counter, DocumentId, Epoch, MemberId, ReplicaId, Revision, Sequence, UnixMillis, WorkspaceId};
 
@@ -70,8 +70,9 @@ pub enum Message {
         replica: ReplicaId,
         /// The change's counter.
         counter: Counter,
-        /// What the author saw.
-        content: Json,
+        /// What the author saw; absent when it can no longer be told, and the change is then rejected.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content: Option<Json>,
     },
     /// Up: the sender's own presence on a document; absent leaves.
     Presence {
@@ -238,20 +239,9 @@ pub struct OpenDocument {
     /// What the replica holds of it.
     #[serde(default)]
     pub have: Have,
-    /// The highest counter whose fate the replica does not know, with its own id: their fates come with a snapshot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending: Option<PendingRun>,
-}
-
-/// Own changes of a replica whose fate it does not know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PendingRun {
-    /// The replica id that they carry.
-    pub replica: ReplicaId,
-    /// The first.
-    pub first: Counter,
-    /// The last.
-    pub last: Counter,
+    /// Own changes whose fates the replica does not know. They are told before anything else about the document.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<PendingRun>,
 }
 
 /// A document of a listing.
