@@ -4,8 +4,23 @@
 //! copies only the nodes on its path. Everything here is a function of its arguments: no clock, no randomness, no
 //! globals, no input or output, and the same answers on every platform. What comes from outside is bounded by
 //! [`Limits`] before it is believed.
+//!
+//! ```
+//! use rejoin_json::{Json, Limits, Patch, apply};
+//!
+//! let limits = Limits::default();
+//! let mut document = Json::parse(r#"{"title": "Draft", "tags": []}"#, &limits)?;
+//! let before = document.clone();
+//! let patch = Patch::parse(r#"[{"op": "replace", "path": "/title", "value": "Final"}]"#, &limits)?;
+//! apply(&mut document, &patch, &limits)?;
+//! assert_eq!(document.canonical(), r#"{"tags":[],"title":"Final"}"#);
+//! assert_eq!(before.get("title").and_then(Json::as_str), Some("Draft"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod apply;
 mod canonical;
+mod excerpt;
 mod limits;
 mod number;
 mod parse;
@@ -13,6 +28,7 @@ mod patch;
 mod pointer;
 mod tree;
 
+pub use apply::{PatchError, PatchErrorKind, apply, apply_inverting, invert};
 pub use canonical::{ContentHash, ContentHashError};
 pub use jsonptr::{Pointer, PointerBuf};
 pub use limits::{Limits, MAX_DEPTH};

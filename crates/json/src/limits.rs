@@ -18,6 +18,8 @@ pub struct Limits {
     /// Most bytes, in canonical form, that the `copy` operations of one patch may copy in sum. Without it forty
     /// operations double a document to a terabyte.
     pub max_copied_bytes: usize,
+    /// Most bytes that the `splice` operations of one patch may write in sum: each writes its whole string anew.
+    pub max_spliced_bytes: u64,
     /// Largest document in bytes of its canonical form.
     pub max_document_bytes: usize,
     /// Longest text that is parsed at all, in bytes. Larger than a document, as text may be indented and escaped.
@@ -37,6 +39,7 @@ impl Default for Limits {
             max_operations: 10_000,
             max_depth: 64,
             max_copied_bytes: 16 << 20,
+            max_spliced_bytes: 1 << 30,
             max_document_bytes: 8 << 20,
             max_text_bytes: 32 << 20,
         }

@@ -6,6 +6,7 @@ use jsonptr::{Pointer, PointerBuf};
 
 use crate::{Json, Limits, ParseError};
 
+mod convert;
 mod format;
 
 pub use format::{PatchFormatError, PatchFormatErrorKind};

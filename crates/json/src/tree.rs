@@ -98,6 +98,15 @@ impl Json {
         }
     }
 
+    /// Whether this is a container that somebody else holds too, so that changing it copies it.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Self::Array(array) => array.is_shared(),
+            Self::Object(object) => object.is_shared(),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) => false,
+        }
+    }
+
     /// Length of the canonical text in bytes, without writing it.
     ///
     /// Costs O(1), except for a number with a fraction, which is formatted.

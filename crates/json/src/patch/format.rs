@@ -6,7 +6,7 @@ use jsonptr::{Pointer, PointerBuf};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap};
 
 use super::{Operation, Patch};
-use crate::{Json, Object, Text};
+use crate::{Json, Object, Text, excerpt::Excerpt};
 
 impl Patch {
     /// Takes a patch from its JSON form, sharing the values.
@@ -50,7 +50,7 @@ impl Operation {
                 remove: members.count("remove")?,
                 insert: members.text("insert")?.as_str().to_owned(),
             },
-            unknown => return Err(PatchFormatErrorKind::UnknownOperation(shorten(unknown))),
+            unknown => return Err(PatchFormatErrorKind::UnknownOperation(unknown.to_owned())),
         })
     }
 
@@ -102,17 +102,8 @@ impl<'a> Members<'a> {
         let pointer = self.text(member)?.as_str();
         match Pointer::parse(pointer) {
             Ok(pointer) => Ok(pointer.to_buf()),
-            Err(_) => Err(PatchFormatErrorKind::NotAPointer { member, text: shorten(pointer) }),
+            Err(_) => Err(PatchFormatErrorKind::NotAPointer { member, text: pointer.to_owned() }),
         }
-    }
-}
-
-/// Enough of a foreign text to recognise it in a message.
-fn shorten(text: &str) -> String {
-    const MAX_CHARACTERS: usize = 64;
-    match text.char_indices().nth(MAX_CHARACTERS) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
     }
 }
 
@@ -151,17 +142,18 @@ pub enum PatchFormatErrorKind {
     },
     /// A path is not a JSON pointer.
     #[error(
-        "the member {member:?} is {text:?}, which is no JSON pointer: begin each part with \"/\", and write \"~\" as \
-         \"~0\" and \"/\" inside a part as \"~1\""
+        "the member {member:?} is {}, which is no JSON pointer: begin each part with \"/\", and write \"~\" as \
+         \"~0\" and \"/\" inside a part as \"~1\"",
+        Excerpt(.text)
     )]
     NotAPointer {
         /// The name of the member.
         member: &'static str,
-        /// The beginning of its text.
+        /// Its text.
         text: String,
     },
     /// The operation is not one of those that are known.
-    #[error("the operation {0:?} is not known: use add, remove, replace, move, copy, test or splice")]
+    #[error("the operation {} is not known: use add, remove, replace, move, copy, test or splice", Excerpt(.0))]
     UnknownOperation(String),
 }
 

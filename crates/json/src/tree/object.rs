@@ -101,6 +101,11 @@ impl Object {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// Whether somebody else holds this node too, so that changing it copies it.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// Length of the canonical text in bytes. Costs O(1).
     pub fn encoded_len(&self) -> usize {
         self.0.encoded_len

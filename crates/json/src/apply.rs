@@ -1,0 +1,694 @@
+//! Applying patches: atomic, in place where nodes are not shared, and as costly as the paths are long.
+
+use jsonptr::{Pointer, Token, Tokens};
+
+use crate::{Json, Kind, Limits, Operation, Patch, Text, pointer::array_index};
+
+mod error;
+mod inverse;
+
+pub use error::{PatchError, PatchErrorKind};
+use inverse::{Added, Effect, invert_operation};
+
+/// Applies a patch: all of it, or nothing.
+///
+/// Nodes that only `document` holds are changed in place; a shared node on a path is copied, what is beside the path
+/// stays shared.
+///
+/// # Errors
+///
+/// When an operation cannot be done or a limit is exceeded; the error names the operation, and the document is as it
+/// was. A document that is already larger than the limit may be patched as long as it does not grow.
+pub fn apply(document: &mut Json, patch: &Patch, limits: &Limits) -> Result<(), PatchError> {
+    if document.is_container() && !document.is_shared() {
+        return apply_logging(document, patch, limits).map(|_| ());
+    }
+    // Whoever shares the root keeps every node below from being changed in place, so that the old root is the way back.
+    let before = document.clone();
+    run(document, patch, limits, |_| ()).inspect_err(|_| *document = before)
+}
+
+/// Applies a patch as [`apply`] does and returns the patch that takes the result back to what the document was.
+///
+/// # Errors
+///
+/// As [`apply`].
+pub fn apply_inverting(document: &mut Json, patch: &Patch, limits: &Limits) -> Result<Patch, PatchError> {
+    let effects = apply_logging(document, patch, limits)?;
+    Ok(invert_all(patch, effects).collect())
+}
+
+/// The patch that takes `before` with `patch` applied back to `before`.
+///
+/// # Errors
+///
+/// As [`apply`].
+pub fn invert(before: &Json, patch: &Patch, limits: &Limits) -> Result<Patch, PatchError> {
+    apply_inverting(&mut before.clone(), patch, limits)
+}
+
+/// The patch with each splice as the replacement that it amounts to in `before`.
+pub(crate) fn without_splices(before: &Json, patch: &Patch, limits: &Limits) -> Result<Patch, PatchError> {
+    let Some(last) = patch.0.iter().rposition(|operation| matches!(operation, Operation::Splice { .. }))
+    else {
+        return Ok(patch.clone());
+    };
+    let mut document = before.clone();
+    let mut run = Run::new(limits);
+    let mut standard = Vec::with_capacity(patch.len());
+    for (index, operation) in patch.iter().enumerate() {
+        if index <= last {
+            run.operation(&mut document, operation)
+                .map_err(|failure| PatchError::new(index, operation, failure))?;
+        }
+        standard.push(match operation {
+            Operation::Splice { path, .. } => {
+                let value = document.pointer(path).cloned().unwrap_or_default();
+                Operation::Replace { path: path.clone(), value }
+            }
+            other => other.clone(),
+        });
+    }
+    Ok(Patch(standard))
+}
+
+fn apply_logging(document: &mut Json, patch: &Patch, limits: &Limits) -> Result<Vec<Effect>, PatchError> {
+    let mut effects = Vec::with_capacity(patch.len().min(limits.max_operations));
+    match run(document, patch, limits, |effect| effects.push(effect)) {
+        Ok(()) => Ok(effects),
+        Err(error) => {
+            let mut back = Run::unlimited();
+            for operation in invert_all(patch, effects) {
+                back.operation(document, &operation)
+                    .expect("invariant: what has just been done can be undone");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// What undoes the operations of a patch, in the order in which it has to be applied.
+fn invert_all(patch: &Patch, effects: Vec<Effect>) -> impl Iterator<Item = Operation> {
+    patch.iter().zip(effects).rev().flat_map(|(operation, effect)| invert_operation(operation, effect))
+}
+
+/// The way back leads through documents that were there before.
+const UNLIMITED: Limits = Limits {
+    max_operations: usize::MAX,
+    max_depth: usize::MAX,
+    max_copied_bytes: usize::MAX,
+    max_spliced_bytes: u64::MAX,
+    max_document_bytes: usize::MAX,
+    max_text_bytes: usize::MAX,
+};
+
+/// Does the operations one after the other, telling `done` of each, up to the first that fails.
+fn run(
+    document: &mut Json,
+    patch: &Patch,
+    limits: &Limits,
+    mut done: impl FnMut(Effect),
+) -> Result<(), PatchError> {
+    let count = patch.len();
+    if let Some(first_too_many) = patch.0.get(limits.max_operations) {
+        let kind = PatchErrorKind::TooManyOperations { count, limit: limits.max_operations };
+        return Err(PatchError::new(limits.max_operations, first_too_many, Failure::Other(kind)));
+    }
+    let length_before = document.encoded_len();
+    let mut run = Run::new(limits);
+    for (index, operation) in patch.iter().enumerate() {
+        match run.operation(document, operation) {
+            Ok(effect) => done(effect),
+            Err(failure) => return Err(PatchError::new(index, operation, failure)),
+        }
+    }
+    let length = document.encoded_len();
+    if length > limits.max_document_bytes && length > length_before {
+        let kind = PatchErrorKind::TooLarge { length, limit: limits.max_document_bytes };
+        if let Some(last) = patch.0.last() {
+            return Err(PatchError::new(count - 1, last, Failure::Other(kind)));
+        }
+    }
+    Ok(())
+}
+
+/// What one patch has used of its limits.
+struct Run<'a> {
+    limits: &'a Limits,
+    max_depth: usize,
+    copied_bytes: usize,
+    spliced_bytes: u64,
+}
+
+/// Why an operation could not be done, before the error is put together.
+#[derive(Debug)]
+enum Failure {
+    /// The path cannot be followed.
+    Path(Blocked),
+    /// The pointer that the value is taken from cannot be followed.
+    From(Blocked),
+    /// Everything else.
+    Other(PatchErrorKind),
+}
+
+/// Why a pointer cannot be followed: what stands after its first `level` tokens has no place for the next one.
+#[derive(Debug)]
+struct Blocked {
+    level: usize,
+    by: Obstacle,
+}
+
+#[derive(Debug)]
+enum Obstacle {
+    /// An object without such a member.
+    Object,
+    /// An array without such an element.
+    Array { length: usize },
+    /// A value of a type that has no parts.
+    Scalar(Kind),
+    /// The whole document, which is not part of anything.
+    Root,
+}
+
+impl<'a> Run<'a> {
+    fn new(limits: &'a Limits) -> Self {
+        Self { limits, max_depth: limits.depth(), copied_bytes: 0, spliced_bytes: 0 }
+    }
+
+    /// A run for the way back: all that it makes was there before.
+    fn unlimited() -> Self {
+        Self { max_depth: usize::MAX, ..Run::new(&UNLIMITED) }
+    }
+
+    fn operation(&mut self, document: &mut Json, operation: &Operation) -> Result<Effect, Failure> {
+        match operation {
+            Operation::Add { path, value } => self.add(document, path, value.clone()).map(Effect::Added),
+            Operation::Remove { path } => remove(document, path).map(Effect::Removed).map_err(Failure::Path),
+            Operation::Replace { path, value } => {
+                self.check_depth(path, value)?;
+                let replaced = at(document, path, |place| std::mem::replace(place, value.clone()));
+                replaced.map(Effect::Replaced).map_err(Failure::Path)
+            }
+            Operation::Move { from, path } => self.move_value(document, from, path),
+            Operation::Copy { from, path } => {
+                let value = find(document, from).map_err(Failure::From)?.clone();
+                self.count_copied(value.encoded_len())?;
+                self.add(document, path, value).map(Effect::Added)
+            }
+            Operation::Test { path, value } => match find(document, path) {
+                Ok(found) if found == value => Ok(Effect::Nothing),
+                Ok(_) => Err(Failure::Other(PatchErrorKind::TestFailed)),
+                Err(blocked) => Err(Failure::Path(blocked)),
+            },
+            Operation::Splice { path, at, remove, insert } => {
+                self.splice(document, path, *at, *remove, insert).map(Effect::Spliced)
+            }
+        }
+    }
+
+    fn add(&self, document: &mut Json, path: &Pointer, value: Json) -> Result<Added, Failure> {
+        self.check_depth(path, &value)?;
+        let Some((parent, token)) = path.split_back() else {
+            return Ok(Added::Replaced(std::mem::replace(document, value)));
+        };
+        at(document, parent, |node| add_child(node, &token, value))
+            .and_then(|added| added.map_err(|by| Blocked { level: parent.count(), by }))
+            .map_err(Failure::Path)
+    }
+
+    fn move_value(&self, document: &mut Json, from: &Pointer, path: &Pointer) -> Result<Effect, Failure> {
+        let value = find(document, from).map_err(Failure::From)?.clone();
+        if from == path {
+            return Ok(Effect::Nothing);
+        }
+        if is_inside(path, from) {
+            return Err(Failure::Other(PatchErrorKind::MoveIntoItself));
+        }
+        if let Some(added) = move_within_array(document, from, path) {
+            return Ok(Effect::Moved { added, value: None });
+        }
+        self.check_depth(path, &value)?;
+        remove(document, from).map_err(Failure::From)?;
+        match self.add(document, path, value.clone()) {
+            // Where the value took the place of what it was in, a move cannot lead back.
+            Ok(added) => Ok(Effect::Moved { added, value: is_inside(from, path).then_some(value) }),
+            Err(failure) => {
+                let returned = Run::unlimited().add(document, from, value);
+                returned.expect("invariant: a value fits where it has just been taken");
+                Err(failure)
+            }
+        }
+    }
+
+    fn splice(
+        &mut self,
+        document: &mut Json,
+        path: &Pointer,
+        start: usize,
+        remove: usize,
+        insert: &str,
+    ) -> Result<Text, Failure> {
+        let found = find(document, path).map_err(Failure::Path)?;
+        let Some(text) = found.as_text() else {
+            return Err(Failure::Other(PatchErrorKind::NotAString { found: found.kind() }));
+        };
+        let length = text.len();
+        let Some(end) = start.checked_add(remove).filter(|end| *end <= length) else {
+            return Err(Failure::Other(PatchErrorKind::SpliceOutOfRange { length }));
+        };
+        self.count_spliced(length + insert.len())?;
+        let inside_character = Failure::Other(PatchErrorKind::SpliceInsideCharacter);
+        let mut spliced = Json::String(text.spliced(start..end, insert).ok_or(inside_character)?);
+        at(document, path, |place| std::mem::swap(place, &mut spliced)).map_err(Failure::Path)?;
+        spliced.as_text().cloned().ok_or(Failure::Other(PatchErrorKind::NotAString { found: spliced.kind() }))
+    }
+
+    fn check_depth(&self, path: &Pointer, value: &Json) -> Result<(), Failure> {
+        if path.count().saturating_add(value.depth()) > self.max_depth {
+            return Err(Failure::Other(PatchErrorKind::TooDeep { limit: self.max_depth }));
+        }
+        Ok(())
+    }
+
+    fn count_copied(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.copied_bytes = self.copied_bytes.saturating_add(bytes);
+        let limit = self.limits.max_copied_bytes;
+        if self.copied_bytes > limit {
+            return Err(Failure::Other(PatchErrorKind::CopiedTooMuch { limit }));
+        }
+        Ok(())
+    }
+
+    fn count_spliced(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.spliced_bytes = self.spliced_bytes.saturating_add(bytes as u64);
+        let limit = self.limits.max_spliced_bytes;
+        if self.spliced_bytes > limit {
+            return Err(Failure::Other(PatchErrorKind::SplicedTooMuch { limit }));
+        }
+        Ok(())
+    }
+}
+
+/// The value at a pointer, or what stands in the way.
+fn find<'d>(document: &'d Json, path: &Pointer) -> Result<&'d Json, Blocked> {
+    let mut value = document;
+    for (level, token) in path.tokens().enumerate() {
+        let child = match value {
+            Json::Object(object) => object.get(&token.decoded()).ok_or(Obstacle::Object),
+            Json::Array(array) => {
+                let element = array_index(token.encoded()).and_then(|index| array.get(index));
+                element.ok_or(Obstacle::Array { length: array.len() })
+            }
+            scalar => Err(Obstacle::Scalar(scalar.kind())),
+        };
+        value = child.map_err(|by| Blocked { level, by })?;
+    }
+    Ok(value)
+}
+
+/// Changes the value at a pointer in place, and what the nodes above it know about their size.
+fn at<R>(document: &mut Json, path: &Pointer, change: impl FnOnce(&mut Json) -> R) -> Result<R, Blocked> {
+    descend(document, path.tokens(), 0, change)
+}
+
+/// Recurses once per level of the document, not per token: it stops where the document does.
+fn descend<R>(
+    node: &mut Json,
+    mut tokens: Tokens<'_>,
+    level: usize,
+    change: impl FnOnce(&mut Json) -> R,
+) -> Result<R, Blocked> {
+    let Some(token) = tokens.next() else { return Ok(change(node)) };
+    let deeper = |child: &mut Json| descend(child, tokens, level + 1, change);
+    let changed = match node {
+        Json::Object(object) => object.update(&token.decoded(), deeper).ok_or(Obstacle::Object),
+        Json::Array(array) => {
+            let index = array_index(token.encoded()).unwrap_or(usize::MAX);
+            let length = array.len();
+            array.update(index, deeper).ok_or(Obstacle::Array { length })
+        }
+        scalar => Err(Obstacle::Scalar(scalar.kind())),
+    };
+    changed.unwrap_or_else(|by| Err(Blocked { level, by }))
+}
+
+fn add_child(node: &mut Json, token: &Token<'_>, value: Json) -> Result<Added, Obstacle> {
+    match node {
+        Json::Object(object) => {
+            Ok(object.insert(token.decoded(), value).map_or(Added::Inserted(None), Added::Replaced))
+        }
+        Json::Array(array) if token.encoded() == END_OF_ARRAY => {
+            array.push(value);
+            Ok(Added::Inserted(Some(array.len() - 1)))
+        }
+        Json::Array(array) => {
+            let index = array_index(token.encoded()).unwrap_or(usize::MAX);
+            let inserted = array.insert(index, value).map(|()| Added::Inserted(None));
+            inserted.map_err(|_| Obstacle::Array { length: array.len() })
+        }
+        scalar => Err(Obstacle::Scalar(scalar.kind())),
+    }
+}
+
+fn remove(document: &mut Json, path: &Pointer) -> Result<Json, Blocked> {
+    let Some((parent, token)) = path.split_back() else {
+        return Err(Blocked { level: 0, by: Obstacle::Root });
+    };
+    at(document, parent, |node| remove_child(node, &token))?
+        .map_err(|by| Blocked { level: parent.count(), by })
+}
+
+fn remove_child(node: &mut Json, token: &Token<'_>) -> Result<Json, Obstacle> {
+    match node {
+        Json::Object(object) => object.remove(&token.decoded()).ok_or(Obstacle::Object),
+        Json::Array(array) => {
+            let removed = array_index(token.encoded()).and_then(|index| array.remove(index));
+            removed.ok_or(Obstacle::Array { length: array.len() })
+        }
+        scalar => Err(Obstacle::Scalar(scalar.kind())),
+    }
+}
+
+/// Moves an element within its array, which costs the distance instead of the rest of the array twice. `None`, with
+/// nothing done, when it is no such move, or one that fails.
+fn move_within_array(document: &mut Json, from: &Pointer, path: &Pointer) -> Option<Added> {
+    let ((parent, from), (other_parent, to)) = (from.split_back()?, path.split_back()?);
+    if parent != other_parent {
+        return None;
+    }
+    let array = find(document, parent).ok()?.as_array()?;
+    let from = array_index(from.encoded())?;
+    let (to, added) = if to.encoded() == END_OF_ARRAY {
+        let last = array.len().checked_sub(1)?;
+        (last, Added::Inserted(Some(last)))
+    } else {
+        (array_index(to.encoded())?, Added::Inserted(None))
+    };
+    let moved =
+        at(document, parent, |node| node.as_array_mut().is_some_and(|array| array.move_within(from, to)));
+    moved.ok()?.then_some(added)
+}
+
+/// The token that names the place behind the last element of an array (RFC 6901, section 4).
+const END_OF_ARRAY: &str = "-";
+
+/// Whether `inner` names a part of what `outer` names.
+fn is_inside(inner: &Pointer, outer: &Pointer) -> bool {
+    inner.as_str().strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with('/'))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { max_depth: 8, max_copied_bytes: 20, max_document_bytes: 64, ..UNLIMITED };
+
+    fn json(text: &str) -> Json {
+        Json::parse(text, &Limits::default()).unwrap()
+    }
+
+    fn patch(text: &str) -> Patch {
+        Patch::parse(text, &Limits::default()).unwrap()
+    }
+
+    /// Applies in place and to a shared document, checks the way back, and returns the text of the result.
+    fn applied(document: &str, operations: &str) -> Result<String, PatchError> {
+        applied_within(document, operations, &LIMITS)
+    }
+
+    fn applied_within(document: &str, operations: &str, limits: &Limits) -> Result<String, PatchError> {
+        let before = json(document);
+        let patch = patch(operations);
+        let mut unique = json(document);
+        let result = apply(&mut unique, &patch, limits);
+        let mut shared = before.clone();
+        assert_eq!(apply(&mut shared, &patch, limits), result);
+        assert_eq!(unique, shared);
+        assert_eq!(unique.encoded_len(), unique.canonical().len());
+        match result {
+            Ok(()) => {
+                let mut inverted = json(document);
+                let back = apply_inverting(&mut inverted, &patch, limits)?;
+                assert_eq!(inverted, unique);
+                apply(&mut inverted, &back, &UNLIMITED).unwrap();
+                assert_eq!(inverted.canonical(), before.canonical(), "{back}");
+                Ok(unique.canonical())
+            }
+            Err(error) => {
+                assert_eq!(unique, before);
+                assert!(shared.ptr_eq(&before), "a failed patch copies nothing");
+                Err(error)
+            }
+        }
+    }
+
+    fn message(document: &str, operations: &str) -> String {
+        applied(document, operations).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_beside_the_path_stays_shared_and_what_is_unique_stays_in_place() {
+        let before = json(r#"{"a":{"b":[1,2]},"c":{"d":[3]}}"#);
+        let mut after = before.clone();
+        apply(&mut after, &patch(r#"[{"op":"replace","path":"/a/b/0","value":0}]"#), &LIMITS).unwrap();
+        assert_eq!(before.canonical(), r#"{"a":{"b":[1,2]},"c":{"d":[3]}}"#);
+        assert!(after.get("c").unwrap().ptr_eq(before.get("c").unwrap()));
+        drop(before);
+        let witness =
+            std::ptr::from_ref(after.get("a").unwrap().get("b").unwrap().as_array().unwrap().as_slice());
+        apply(&mut after, &patch(r#"[{"op":"replace","path":"/a/b/1","value":1}]"#), &LIMITS).unwrap();
+        assert!(std::ptr::eq(
+            after.get("a").unwrap().get("b").unwrap().as_array().unwrap().as_slice(),
+            witness
+        ));
+    }
+
+    #[test]
+    fn a_failed_operation_leaves_the_document_untouched() {
+        // Every operation once before one that fails, on a document that nobody shares.
+        let error = applied(
+            r#"{"a":[0,1,2],"b":{"c":"text"},"d":1}"#,
+            r#"[
+                {"op":"add","path":"/a/-","value":9}, {"op":"add","path":"/d","value":2},
+                {"op":"remove","path":"/a/0"}, {"op":"replace","path":"/a/0","value":[]},
+                {"op":"move","from":"/b/c","path":"/b"}, {"op":"move","from":"/a/2","path":"/a/0"},
+                {"op":"copy","from":"/a","path":"/a/-"}, {"op":"splice","path":"/b","at":0,"remove":2,"insert":"s"},
+                {"op":"move","from":"/a","path":"/d"}, {"op":"test","path":"/d","value":[]}
+            ]"#,
+        );
+        assert_eq!(error.unwrap_err().kind, PatchErrorKind::TestFailed);
+    }
+
+    #[test]
+    fn a_value_can_take_the_place_of_what_it_is_in() {
+        assert_eq!(
+            applied(r#"{"a":{"b":{"c":1},"x":2}}"#, r#"[{"op":"move","from":"/a/b","path":"/a"}]"#).unwrap(),
+            r#"{"a":{"c":1}}"#
+        );
+        assert_eq!(
+            applied(r#"{"a":{"b":1},"x":2}"#, r#"[{"op":"move","from":"/a","path":""}]"#).unwrap(),
+            r#"{"b":1}"#
+        );
+        // In an array the value goes before what it was in.
+        assert_eq!(
+            applied(r#"[{"b":1,"x":2}]"#, r#"[{"op":"move","from":"/0/b","path":"/0"}]"#).unwrap(),
+            r#"[1,{"x":2}]"#
+        );
+    }
+
+    #[test]
+    fn a_value_moves_within_its_array() {
+        for (from, path, expected) in [
+            ("/0", "/2", "[1,2,0,3]"),
+            ("/3", "/0", "[3,0,1,2]"),
+            ("/1", "/1", "[0,1,2,3]"),
+            ("/0", "/-", "[1,2,3,0]"),
+            ("/0", "/3", "[1,2,3,0]"),
+        ] {
+            let operations = format!(r#"[{{"op":"move","from":"{from}","path":"{path}"}}]"#);
+            assert_eq!(applied("[0,1,2,3]", &operations).unwrap(), expected, "{from} {path}");
+        }
+        assert_eq!(
+            message("[0,1,2,3]", r#"[{"op":"move","from":"/0","path":"/4"}]"#),
+            "operation 0 (move at \"/4\"): the array at \"\" has 3 elements and none at index 4: use a smaller index, or \"-\" to add at its end"
+        );
+    }
+
+    #[test]
+    fn a_value_moves_between_containers_and_back() {
+        assert_eq!(
+            applied(r#"{"a":[1,2],"b":{}}"#, r#"[{"op":"move","from":"/a/0","path":"/b/c"}]"#).unwrap(),
+            r#"{"a":[2],"b":{"c":1}}"#
+        );
+        assert_eq!(
+            applied(r#"{"a":[1,2],"b":[3]}"#, r#"[{"op":"move","from":"/a/1","path":"/b/-"}]"#).unwrap(),
+            r#"{"a":[1],"b":[3,2]}"#
+        );
+        assert_eq!(
+            applied(r#"{"a":1,"b":2}"#, r#"[{"op":"move","from":"/a","path":"/b"}]"#).unwrap(),
+            r#"{"b":1}"#
+        );
+    }
+
+    #[test]
+    fn names_of_javascript_prototypes_are_plain_keys() {
+        assert_eq!(
+            applied("{}", r#"[{"op":"add","path":"/__proto__","value":{}},{"op":"add","path":"/__proto__/constructor","value":1}]"#).unwrap(),
+            r#"{"__proto__":{"constructor":1}}"#
+        );
+        assert_eq!(
+            message("{}", r#"[{"op":"add","path":"/constructor/prototype","value":1}]"#),
+            "operation 0 (add at \"/constructor/prototype\"): the object at \"\" has no member \"constructor\": add it first, or correct the path"
+        );
+    }
+
+    #[test]
+    fn an_error_says_which_operation_and_why_and_what_to_do() {
+        for (operations, expected) in [
+            (
+                r#"[{"op":"test","path":"","value":{"a":["x"]}},{"op":"remove","path":"/b"}]"#,
+                "operation 1 (remove at \"/b\"): the object at \"\" has no member \"b\": add it first, or correct the path",
+            ),
+            (
+                r#"[{"op":"add","path":"/a/01","value":0}]"#,
+                "operation 0 (add at \"/a/01\"): \"01\" is no index in the array at \"/a\": use decimal digits without leading zeros, or \"-\" to add at its end",
+            ),
+            (
+                r#"[{"op":"replace","path":"/a/-","value":0}]"#,
+                "operation 0 (replace at \"/a/-\"): the array at \"/a\" has 1 elements and none at index -: use a smaller index, or \"-\" to add at its end",
+            ),
+            (
+                r#"[{"op":"copy","from":"/a/0/b","path":"/c"}]"#,
+                "operation 0 (copy at \"/a/0/b\"): a string at \"/a/0\" has no members: correct the path",
+            ),
+            (
+                r#"[{"op":"remove","path":""}]"#,
+                "operation 0 (remove at \"\"): the whole document cannot be removed: replace it, or delete the document",
+            ),
+            (
+                r#"[{"op":"move","from":"/a","path":"/a/0"}]"#,
+                "operation 0 (move at \"/a/0\"): a value cannot be moved into a part of itself: copy it instead",
+            ),
+            (
+                r#"[{"op":"test","path":"/a/0","value":"X"}]"#,
+                "operation 0 (test at \"/a/0\"): the value is not the one that is tested for: read the document again and make the change anew",
+            ),
+            (
+                r#"[{"op":"splice","path":"/a","at":0,"remove":0,"insert":""}]"#,
+                "operation 0 (splice at \"/a\"): an array cannot be spliced, only a string can: replace it",
+            ),
+        ] {
+            assert_eq!(message(r#"{"a":["x"]}"#, operations), expected);
+        }
+    }
+
+    #[test]
+    fn a_pointer_that_only_begins_alike_is_not_inside() {
+        assert_eq!(
+            applied(r#"{"a":1}"#, r#"[{"op":"move","from":"/a","path":"/ab"}]"#).unwrap(),
+            r#"{"ab":1}"#
+        );
+    }
+
+    #[test]
+    fn a_splice_edits_a_string_between_characters() {
+        let splice = |at: usize, remove: usize, insert: &str| {
+            let operations =
+                format!(r#"[{{"op":"splice","path":"","at":{at},"remove":{remove},"insert":"{insert}"}}]"#);
+            applied(r#""aé😀z""#, &operations).map_err(|error| error.kind)
+        };
+        assert_eq!(splice(1, 6, "").unwrap(), r#""az""#);
+        assert_eq!(splice(8, 0, "\\n").unwrap(), r#""aé😀z\n""#);
+        assert_eq!(splice(0, 0, "é").unwrap(), r#""éaé😀z""#);
+        for (at, remove) in [(2, 1), (1, 1), (3, 2), (4, 0)] {
+            assert_eq!(splice(at, remove, ""), Err(PatchErrorKind::SpliceInsideCharacter), "{at} {remove}");
+        }
+        for (at, remove) in [(8, 1), (9, 0), (usize::MAX >> 12, 1)] {
+            assert_eq!(
+                splice(at, remove, ""),
+                Err(PatchErrorKind::SpliceOutOfRange { length: 8 }),
+                "{at} {remove}"
+            );
+        }
+    }
+
+    #[test]
+    fn depth_is_limited_at_its_edge() {
+        let document = "[[[[[[]]]]]]";
+        let add = |value: &str| {
+            applied(document, &format!(r#"[{{"op":"add","path":"/0/0/0/0/0/0","value":{value}}}]"#))
+        };
+        assert_eq!(add("[[1]]").unwrap(), "[[[[[[[[1]]]]]]]]");
+        let too_deep = PatchErrorKind::TooDeep { limit: 8 };
+        assert_eq!(add("[[[]]]").unwrap_err().kind, too_deep);
+        for operation in ["move", "copy"] {
+            let deepen = |value: &str| {
+                let operations = format!(r#"[{{"op":"{operation}","from":"/1","path":"/0/0/0/0/-"}}]"#);
+                applied(&format!("[[[[[]]]],{value}]"), &operations)
+            };
+            assert!(deepen("[[[]]]").unwrap().starts_with("[[[[[[[[]]]]]]]"));
+            assert_eq!(deepen("[[[[]]]]").unwrap_err().kind, too_deep);
+        }
+    }
+
+    #[test]
+    fn copied_bytes_are_limited_in_sum_at_their_edge() {
+        let document = r#"{"a":"12345678"}"#;
+        let copy = r#"{"op":"copy","from":"/a","path":"/b"}"#;
+        assert!(applied(document, &format!("[{copy},{copy}]")).is_ok());
+        let error = applied(document, &format!("[{copy},{copy},{copy}]")).unwrap_err();
+        assert_eq!((error.operation, error.kind), (2, PatchErrorKind::CopiedTooMuch { limit: 20 }));
+    }
+
+    #[test]
+    fn doubling_copies_stop_at_the_limit() {
+        let copy = r#"{"op":"copy","from":"","path":"/-"}"#;
+        let operations = format!("[{}]", [copy; 6].join(","));
+        assert_eq!(applied("[1]", &operations).unwrap_err().operation, 2);
+    }
+
+    #[test]
+    fn spliced_bytes_are_limited_in_sum_at_their_edge() {
+        let limits = Limits { max_spliced_bytes: 10, ..LIMITS };
+        let splice = r#"{"op":"splice","path":"","at":0,"remove":1,"insert":"x"}"#;
+        assert!(applied_within("\"1234\"", &format!("[{splice},{splice}]"), &limits).is_ok());
+        let error = applied_within("\"12345\"", &format!("[{splice},{splice}]"), &limits).unwrap_err();
+        assert_eq!((error.operation, error.kind), (1, PatchErrorKind::SplicedTooMuch { limit: 10 }));
+    }
+
+    #[test]
+    fn operations_are_counted_before_any_is_done() {
+        let limits = Limits { max_operations: 2, ..LIMITS };
+        let test = r#"{"op":"test","path":"","value":1}"#;
+        assert!(applied_within("1", &format!("[{test},{test}]"), &limits).is_ok());
+        let error = applied_within("2", &format!("[{test},{test},{test}]"), &limits).unwrap_err();
+        assert_eq!(
+            (error.operation, error.kind),
+            (2, PatchErrorKind::TooManyOperations { count: 3, limit: 2 })
+        );
+    }
+
+    #[test]
+    fn the_size_of_the_result_is_limited_at_its_edge() {
+        let add = |length: usize| {
+            applied(
+                r#"{"a":1}"#,
+                &format!(r#"[{{"op":"add","path":"/b","value":"{}"}}]"#, "x".repeat(length)),
+            )
+        };
+        assert_eq!(add(64 - r#"{"a":1,"b":""}"#.len()).unwrap().len(), 64);
+        let error = add(65 - r#"{"a":1,"b":""}"#.len()).unwrap_err();
+        assert_eq!(error.kind, PatchErrorKind::TooLarge { length: 65, limit: 64 });
+    }
+
+    #[test]
+    fn a_document_that_is_too_large_may_shrink() {
+        let document = format!(r#"["{}","x","yy"]"#, "x".repeat(100));
+        assert!(applied(&document, r#"[{"op":"remove","path":"/1"}]"#).is_ok());
+        assert!(applied(&document, r#"[{"op":"add","path":"/1","value":0}]"#).is_err());
+    }
+}
