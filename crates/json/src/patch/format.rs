@@ -29,6 +29,11 @@ impl Patch {
     pub fn to_json(&self) -> Json {
         self.iter().map(Operation::to_json).collect()
     }
+
+    /// Length of the canonical text of the JSON form in bytes.
+    pub fn encoded_len(&self) -> usize {
+        self.to_json().encoded_len()
+    }
 }
 
 impl Operation {
