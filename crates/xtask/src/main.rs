@@ -1,1 +1,91 @@
-fn main() {}
+//! The tasks of the Rejoin workspace: `cargo xtask dev`, `test`, `check`, `sim`, `bench` and `wasm-size`.
+//!
+//! The README, the contributors and the continuous integration call these and nothing else, so that what one of them
+//! sees is what all of them see. `dev` and `test` install what they need by themselves: a fresh clone and a Rust
+//! toolchain are enough.
+
+#![allow(clippy::print_stdout, reason = "a command line tool talks on standard output")]
+
+mod checks;
+mod launch;
+mod process;
+mod step;
+mod suites;
+mod test;
+mod tools;
+mod wasm_size;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use workspace::Workspace;
+
+/// Builds, tests and measures Rejoin.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Builds Rejoin and starts a local server to try it with.
+    Dev {
+        /// Passed on to `rejoin dev`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Installs what the tests need and runs every suite, or only the named ones.
+    Test {
+        /// Names of suites; all when none is given.
+        names: Vec<String>,
+        /// Prints the table of suites and stops.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Checks the structure of the repository: dependencies, bans, the list of crates, files.
+    Check,
+    /// Runs the simulation in release mode.
+    Sim {
+        /// Passed on to the simulation.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Runs the benchmarks in release mode.
+    Bench {
+        /// Passed on to the benchmarks.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Builds the engine for browsers and compares its size with the budget.
+    WasmSize,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<ExitCode> {
+    if let Task::Test { list: true, .. } = task {
+        suites::print_table();
+        return Ok(ExitCode::SUCCESS);
+    }
+    let workspace = Workspace::load()?;
+    match task {
+        Task::Dev { arguments } => launch::dev(&workspace, &arguments),
+        Task::Test { names, .. } => test::run(&workspace, &names),
+        Task::Check => checks::run(&workspace).map(|_| ExitCode::SUCCESS),
+        Task::Sim { arguments } => launch::sim(&workspace, &arguments),
+        Task::Bench { arguments } => launch::bench(&workspace, &arguments),
+        Task::WasmSize => wasm_size::run(&workspace).map(|_| ExitCode::SUCCESS),
+    }
+}

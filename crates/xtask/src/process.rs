@@ -1,0 +1,175 @@
+//! Commands with a time limit, whose output is shown as it comes and kept.
+//!
+//! Each command gets a process group of its own, so that one that hangs can be ended with everything that it started,
+//! and so that nothing outlives the command that started it. A terminal's Ctrl-C reaches only the foreground group:
+//! [`end_with_signals`] passes it on.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::step::program;
+
+/// Runs a command to its end, copies its standard output as it comes, and returns it.
+///
+/// Fails when the command does, and when it takes longer than `limit`: then it is ended with all that it started.
+pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<String> {
+    let name = program(command);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = group::spawn(command).with_context(|| format!("{name} did not start"))?;
+    let output = child.stdout.take().context("the output was piped")?;
+    let copy = thread::spawn(move || copy_lines(BufReader::new(output)));
+    let status = wait(child, limit);
+    let output = copy.join().map_err(|_| anyhow!("the output of {name} could not be copied"))?;
+    match status? {
+        Some(status) if status.success() => Ok(output),
+        Some(status) => bail!("{name} failed ({status})"),
+        None => bail!("{name} was ended: it took longer than {} s", limit.as_secs()),
+    }
+}
+
+/// Waits for a process and ends its group: at the limit, when it answers `None`, or after its end, when it left
+/// others behind that would hold its output open.
+fn wait(mut child: Child, limit: Duration) -> Result<Option<ExitStatus>> {
+    let id = child.id();
+    let (send, receive) = channel();
+    thread::spawn(move || send.send(child.wait()));
+    let answer = receive.recv_timeout(limit);
+    group::kill(id);
+    match answer {
+        Ok(status) => Ok(Some(status?)),
+        Err(RecvTimeoutError::Timeout) => Ok(None),
+        Err(RecvTimeoutError::Disconnected) => bail!("the wait for a process was lost"),
+    }
+}
+
+fn copy_lines(mut from: impl BufRead) -> String {
+    let mut all = String::new();
+    let mut line = Vec::new();
+    while matches!(from.read_until(b'\n', &mut line), Ok(count) if count > 0) {
+        let text = String::from_utf8_lossy(&line);
+        // Nobody reading our output is no reason to stop a test run.
+        let _ = std::io::stdout().lock().write_all(text.as_bytes());
+        all.push_str(&text);
+        line.clear();
+    }
+    all
+}
+
+/// Ends the running command, and this program, on SIGINT and SIGTERM.
+pub(crate) fn end_with_signals() -> Result<()> {
+    group::end_with_signals()
+}
+
+#[cfg(unix)]
+mod group {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command};
+    use std::sync::Mutex;
+    use std::{io, thread};
+
+    use anyhow::Result;
+    use rustix::process::{Pid, Signal, kill_process_group};
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+
+    /// The group of the command that runs now: signals may come at any time, and on any thread.
+    static RUNNING: Mutex<Option<u32>> = Mutex::new(None);
+
+    pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
+        let mut running = RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let child = command.process_group(0).spawn()?;
+        *running = Some(child.id());
+        Ok(child)
+    }
+
+    pub(super) fn kill(id: u32) {
+        RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take_if(|running| *running == id);
+        if let Some(group) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+            // That no process of the group is left is the usual case, not an error.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+
+    pub(super) fn end_with_signals() -> Result<()> {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        thread::spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                let running = *RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                if let Some(id) = running {
+                    kill(id);
+                }
+                std::process::exit(128 + signal);
+            }
+        });
+        Ok(())
+    }
+}
+
+#[cfg(not(unix))]
+mod group {
+    use std::io;
+    use std::process::{Child, Command};
+
+    use anyhow::Result;
+
+    pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
+        command.spawn()
+    }
+
+    /// Windows ends a tree of processes by its root's id.
+    pub(super) fn kill(id: u32) {
+        let _ = Command::new("taskkill").args(["/T", "/F", "/PID", &id.to_string()]).output();
+    }
+
+    /// A console's Ctrl-C reaches every process of that console by itself.
+    pub(super) fn end_with_signals() -> Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Instant;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn the_output_of_a_command_is_returned() {
+        assert_eq!(run(&mut shell("echo one; echo two"), LONG).unwrap(), "one\ntwo\n");
+    }
+
+    #[test]
+    fn a_command_that_fails_is_an_error() {
+        assert!(run(&mut shell("exit 3"), LONG).unwrap_err().to_string().contains("3"));
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_ended_with_its_children() {
+        let started = Instant::now();
+        let error = run(&mut shell("sleep 600 & sleep 600"), Duration::from_millis(200)).unwrap_err();
+        assert!(error.to_string().contains("longer"), "{error}");
+        assert!(started.elapsed() < LONG);
+    }
+
+    #[test]
+    fn a_process_left_behind_does_not_keep_the_run_waiting() {
+        let started = Instant::now();
+        assert_eq!(run(&mut shell("sleep 600 & echo done"), LONG).unwrap(), "done\n");
+        assert!(started.elapsed() < LONG);
+    }
+}

@@ -1,0 +1,273 @@
+//! The table of suites: what `cargo xtask test` runs, and how long each may take.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::tools::{self, Tool, WASM_TARGET};
+use crate::workspace::Workspace;
+use crate::{checks, process, wasm_size};
+
+/// The crates that run in browsers as they are: no clock, no operating system, no thread.
+pub(crate) const PURE_CRATES: [&str; 3] = ["rejoin-json", "rejoin-wire", "rejoin-core"];
+
+/// Every suite, in the order in which they run: what fails fastest comes first.
+///
+/// Budgets are for two cores that have built nothing yet; together they stay under [`WHOLE_BUDGET`].
+pub(crate) const SUITES: &[Suite] = &[
+    Suite {
+        name: "format",
+        what: "every file is as rustfmt writes it",
+        budget_s: 20,
+        needs: &[],
+        run: |run| run.command(&mut run.cargo(&["fmt", "--all", "--check"])),
+    },
+    Suite {
+        name: "structure",
+        what: "dependencies, bans, the list of crates, files",
+        budget_s: 30,
+        needs: &[],
+        run: |run| checks::run(run.workspace),
+    },
+    Suite {
+        name: "lint",
+        what: "clippy on every target of every crate, warnings are errors",
+        budget_s: 300,
+        needs: &[],
+        run: |run| {
+            run.command(&mut run.cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "--deny",
+                "warnings",
+            ]))
+        },
+    },
+    Suite {
+        name: "lint-wasm",
+        what: "clippy on the pure crates, for wasm32",
+        budget_s: 120,
+        needs: &[Tool::WasmTarget],
+        run: |run| {
+            let mut command = run.cargo(&["clippy", "--lib", "--tests", "--target", WASM_TARGET]);
+            command.args(PURE_CRATES.map(|name| format!("--package={name}")));
+            run.command(command.args(["--", "--deny", "warnings"]))
+        },
+    },
+    Suite {
+        name: "native",
+        what: "unit and integration tests",
+        budget_s: 600,
+        needs: &[],
+        run: |run| {
+            run.tests(&mut run.cargo(&[
+                "test",
+                "--workspace",
+                "--lib",
+                "--bins",
+                "--tests",
+                "--examples",
+                "--no-fail-fast",
+            ]))
+        },
+    },
+    Suite {
+        name: "doc-tests",
+        what: "the examples in the documentation",
+        budget_s: 120,
+        needs: &[],
+        run: |run| run.command(&mut run.cargo(&["test", "--workspace", "--doc", "--no-fail-fast"])),
+    },
+    Suite {
+        name: "docs",
+        what: "the documentation builds, every link in it leads somewhere",
+        budget_s: 180,
+        needs: &[],
+        run: |run| {
+            let mut command = run.cargo(&["doc", "--workspace", "--no-deps"]);
+            run.command(command.env("RUSTDOCFLAGS", "--deny warnings"))
+        },
+    },
+    Suite {
+        name: "wasm",
+        what: "the tests of the pure crates on wasm32, in Node.js",
+        budget_s: 300,
+        needs: &[Tool::WasmTarget, Tool::WasmTestRunner, Tool::Node],
+        run: wasm_tests,
+    },
+    Suite {
+        name: "wasm-size",
+        what: "the engine for browsers keeps to its size",
+        budget_s: 120,
+        needs: &[Tool::WasmTarget],
+        run: |run| wasm_size::run(run.workspace),
+    },
+    Suite { name: "package", what: "every published crate packs", budget_s: 60, needs: &[], run: package },
+];
+
+/// What all suites together may take on two cores that have built nothing yet.
+#[cfg(test)]
+const WHOLE_BUDGET: Duration = Duration::from_secs(45 * 60);
+
+/// How many times its budget a suite may take before it is ended: one that is merely slow still says how slow.
+const HANG_FACTOR: u32 = 3;
+
+/// One suite.
+pub(crate) struct Suite {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    /// Seconds.
+    pub(crate) budget_s: u64,
+    pub(crate) needs: &'static [Tool],
+    /// Runs the suite; what it returns is said beside its result.
+    pub(crate) run: fn(&Run<'_>) -> Result<String>,
+}
+
+/// One suite under way.
+pub(crate) struct Run<'a> {
+    pub(crate) workspace: &'a Workspace,
+    hangs_at: Instant,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn start(workspace: &'a Workspace, suite: &Suite) -> Self {
+        let budget = Duration::from_secs(suite.budget_s);
+        Self { workspace, hangs_at: Instant::now() + budget * HANG_FACTOR }
+    }
+
+    /// A cargo command for the suite.
+    fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut command = self.workspace.cargo(arguments);
+        if std::env::var_os("CI").is_some() {
+            // What is built once and thrown away gains nothing from being prepared for a second build.
+            command.env("CARGO_INCREMENTAL", "0");
+        }
+        command
+    }
+
+    /// Runs a command that passes or fails.
+    fn command(&self, command: &mut Command) -> Result<String> {
+        self.output(command).map(|_| String::new())
+    }
+
+    /// Runs tests and says how many; none at all is a failure.
+    fn tests(&self, command: &mut Command) -> Result<String> {
+        match passed_tests(&self.output(command)?) {
+            0 => bail!("no test ran"),
+            count => Ok(format!("{count} tests")),
+        }
+    }
+
+    fn output(&self, command: &mut Command) -> Result<String> {
+        process::run(command, self.hangs_at.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// Prints the table of suites.
+pub(crate) fn print_table() {
+    for suite in SUITES {
+        println!("{:<10} {:>4} s  {}", suite.name, suite.budget_s, suite.what);
+    }
+}
+
+/// Runs the tests of each pure crate on wasm32.
+///
+/// The runner sees only tests that the `wasm_bindgen_test` attribute marks, and is content with none: a crate that
+/// has tests and runs none of them fails here.
+fn wasm_tests(run: &Run<'_>) -> Result<String> {
+    let runner = tools::wasm_test_runner(run.workspace)?.context("wasm-bindgen-test-runner is gone")?;
+    let mut counts = Vec::new();
+    for name in PURE_CRATES {
+        let mut command =
+            run.cargo(&["test", "--tests", "--no-fail-fast", "--target", WASM_TARGET, "--package", name]);
+        command
+            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", &runner)
+            .env("WASM_BINDGEN_TEST_ONLY_NODE", "1");
+        let count = passed_tests(&run.output(&mut command)?);
+        if count == 0 && has_tests(&run.workspace.member(name)?.folder)? {
+            bail!("{name} has tests, and none of them ran on wasm32");
+        }
+        counts.push(format!("{} {count}", name.trim_start_matches("rejoin-")));
+    }
+    Ok(format!("tests: {}", counts.join(", ")))
+}
+
+fn package(run: &Run<'_>) -> Result<String> {
+    let published: Vec<_> = run.workspace.members.iter().filter(|member| member.published).collect();
+    // Building each crate again from its archive would double the time of everything before.
+    let mut command = run.cargo(&["package", "--no-verify", "--allow-dirty", "--quiet"]);
+    run.command(command.args(published.iter().map(|member| format!("--package={}", member.name))))?;
+    Ok(format!("{} crates", published.len()))
+}
+
+/// How many tests passed, by the closing lines of Rust's and wasm-bindgen's test runners.
+fn passed_tests(output: &str) -> u64 {
+    let counts = output.lines().filter_map(|line| {
+        let (_, rest) = line.split_once("test result: ")?;
+        let (_, rest) = rest.split_once(". ")?;
+        rest.split_once(" passed")?.0.parse::<u64>().ok()
+    });
+    counts.sum()
+}
+
+/// Whether a Rust file below the folder has a test.
+fn has_tests(folder: &Path) -> Result<bool> {
+    for entry in
+        std::fs::read_dir(folder).with_context(|| format!("{} cannot be listed", folder.display()))?
+    {
+        let path = entry?.path();
+        let found = if path.is_dir() {
+            has_tests(&path)?
+        } else {
+            path.extension().is_some_and(|extension| extension == "rs")
+                && holds_test(&std::fs::read_to_string(&path)?)
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn holds_test(source: &str) -> bool {
+    source.lines().any(|line| line.trim() == "#[test]")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_budgets_leave_the_whole_under_its_limit() {
+        let sum: u64 = SUITES.iter().map(|suite| suite.budget_s).sum();
+        assert!(Duration::from_secs(sum) <= WHOLE_BUDGET, "{sum} s");
+    }
+
+    #[test]
+    fn every_suite_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = SUITES.iter().map(|suite| suite.name).collect();
+        assert_eq!(names.len(), SUITES.len());
+    }
+
+    #[test]
+    fn passed_tests_are_counted_over_all_runs() {
+        let output = "running 2 tests\ntest result: ok. 2 passed; 0 failed; 1 ignored; 0 measured\n\
+                      test result: FAILED. 40 passed; 1 failed\nno tests to run!\n";
+        assert_eq!(passed_tests(output), 42);
+        assert_eq!(passed_tests("no tests to run!\n"), 0);
+    }
+
+    #[test]
+    fn a_file_with_tests_is_told_from_one_without() {
+        assert!(holds_test("mod tests {\n    #[test]\n    fn it_works() {}\n}\n"));
+        assert!(!holds_test("/// Not a `#[test]`.\nfn works() {}\n"));
+    }
+}

@@ -1,0 +1,158 @@
+//! `cargo xtask test`: runs suites one after the other, judges them and sums up.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::process;
+use crate::suites::{Run, SUITES, Suite};
+use crate::tools::Tool;
+use crate::workspace::Workspace;
+
+/// Runs the named suites, or all, and prints as its very last line how many passed and failed.
+pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<ExitCode> {
+    let suites = select(SUITES, names)?;
+    process::end_with_signals()?;
+    let started = Instant::now();
+    let missing = prepare(workspace, &suites);
+    let preparation = started.elapsed();
+    let finished: Vec<Finished> = suites.iter().map(|suite| run_one(workspace, suite, &missing)).collect();
+    print!("{}", summary(&finished, preparation, started.elapsed()));
+    std::io::stdout().flush()?;
+    let all_passed = finished.iter().all(|finished| finished.outcome.is_ok());
+    Ok(if all_passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What became of a suite.
+struct Finished {
+    name: &'static str,
+    budget: Duration,
+    took: Duration,
+    /// What the suite says of its success, or why it failed.
+    outcome: Result<String, String>,
+}
+
+fn select<'a>(suites: &'a [Suite], names: &[String]) -> Result<Vec<&'a Suite>> {
+    if let Some(unknown) = names.iter().find(|name| suites.iter().all(|suite| suite.name != **name)) {
+        let known: Vec<_> = suites.iter().map(|suite| suite.name).collect();
+        bail!("there is no suite {unknown}; there are {}", known.join(", "));
+    }
+    Ok(suites
+        .iter()
+        .filter(|suite| names.is_empty() || names.iter().any(|name| name == suite.name))
+        .collect())
+}
+
+/// Installs what the suites need; answers what could not be had, and why.
+fn prepare(workspace: &Workspace, suites: &[&Suite]) -> BTreeMap<Tool, String> {
+    let mut needed: Vec<Tool> = suites.iter().flat_map(|suite| suite.needs).copied().collect();
+    needed.sort();
+    needed.dedup();
+    let failures =
+        needed.into_iter().filter_map(|tool| Some((tool, format!("{:#}", tool.ensure(workspace).err()?))));
+    failures.inspect(|(_, why)| eprintln!("✗ {why}")).collect()
+}
+
+fn run_one(workspace: &Workspace, suite: &Suite, missing: &BTreeMap<Tool, String>) -> Finished {
+    println!("\n━━ {}: {} (budget {} s)", suite.name, suite.what, suite.budget_s);
+    let started = Instant::now();
+    let result = match suite.needs.iter().find_map(|tool| missing.get(tool)) {
+        Some(why) => Err(why.clone()),
+        None => (suite.run)(&Run::start(workspace, suite)).map_err(|error| format!("{error:#}")),
+    };
+    let budget = Duration::from_secs(suite.budget_s);
+    let took = started.elapsed();
+    let outcome = judge(result, took, budget);
+    match &outcome {
+        Ok(note) => println!("✓ {} passed in {:.1} s {note}", suite.name, took.as_secs_f64()),
+        Err(why) => println!("✗ {} failed in {:.1} s: {why}", suite.name, took.as_secs_f64()),
+    }
+    Finished { name: suite.name, budget, took, outcome }
+}
+
+/// A suite that passes too late has failed: budgets that only warn are not kept.
+fn judge(result: Result<String, String>, took: Duration, budget: Duration) -> Result<String, String> {
+    let note = result?;
+    if took > budget {
+        return Err(format!("over its budget of {} s", budget.as_secs()));
+    }
+    Ok(note)
+}
+
+fn summary(finished: &[Finished], preparation: Duration, whole: Duration) -> String {
+    let mut text = format!("\n{:<12}{:<8}{:>9}{:>9}\n", "suite", "result", "time", "budget");
+    for Finished { name, budget, took, outcome } in finished {
+        let (word, remark) = match outcome {
+            Ok(note) => ("passed", note.as_str()),
+            // The first line says what; the rest stands with the suite's output above.
+            Err(why) => ("failed", why.lines().next().unwrap_or_default()),
+        };
+        let line =
+            format!("{name:<12}{word:<8}{:>7.1} s{:>7} s  {remark}", took.as_secs_f64(), budget.as_secs());
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    let (preparation, whole) = (preparation.as_secs_f64(), whole.as_secs_f64());
+    text.push_str(&format!(
+        "{whole:.1} s in all, {preparation:.1} s of it to install what the suites need\n\n"
+    ));
+    text.push_str(&closing_line(finished));
+    text.push('\n');
+    text
+}
+
+/// The last line of a run, which continuous integration reads.
+fn closing_line(finished: &[Finished]) -> String {
+    let passed = finished.iter().filter(|finished| finished.outcome.is_ok()).count();
+    format!("{passed} passed, {} failed", finished.len() - passed)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn finished(name: &'static str, outcome: Result<String, String>) -> Finished {
+        Finished { name, budget: SECOND * 2, took: SECOND, outcome }
+    }
+
+    #[test]
+    fn a_suite_that_passes_within_its_budget_passes() {
+        assert_eq!(judge(Ok("7 tests".into()), SECOND, SECOND * 2), Ok("7 tests".into()));
+    }
+
+    #[test]
+    fn a_suite_that_passes_over_its_budget_has_failed() {
+        assert!(judge(Ok(String::new()), SECOND * 3, SECOND * 2).unwrap_err().contains("budget of 2 s"));
+    }
+
+    #[test]
+    fn a_failure_keeps_its_reason_however_long_it_took() {
+        assert_eq!(judge(Err("no test ran".into()), SECOND * 3, SECOND * 2), Err("no test ran".into()));
+    }
+
+    #[test]
+    fn the_last_line_of_the_summary_counts_passed_and_failed_suites() {
+        let all = [finished("one", Ok("3 tests".into())), finished("two", Err("it broke\nhere".into()))];
+        let text = summary(&all, SECOND, SECOND * 2);
+        assert!(text.ends_with("\n1 passed, 1 failed\n"), "{text}");
+        assert!(text.contains("it broke") && !text.contains("here"), "{text}");
+    }
+
+    #[test]
+    fn suites_are_selected_by_name_in_the_order_of_the_table() {
+        let names = |given: &[&str]| {
+            let given: Vec<String> = given.iter().map(|&name| name.to_owned()).collect();
+            select(SUITES, &given).map(|suites| suites.iter().map(|suite| suite.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&["native", "format"]).unwrap(), ["format", "native"]);
+        assert_eq!(names(&[]).unwrap().len(), SUITES.len());
+        assert!(names(&["formt"]).unwrap_err().to_string().contains("format"));
+    }
+}
