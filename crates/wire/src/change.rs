@@ -44,7 +44,7 @@ impl Change {
 
 /// What a change does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", try_from = "crate::json::flat::FlatBody")]
 pub enum Body {
     /// Creates the document, or continues a deleted one with new content. A second creation merges over `{}`.
     Create {
@@ -94,7 +94,12 @@ pub struct Header {
 
 impl Default for Header {
     fn default() -> Self {
-        Self { title: None, policy: Policy::Theirs, counters: Vec::new(), identity: vec!["id".into(), "key".into()] }
+        Self {
+            title: None,
+            policy: Policy::Theirs,
+            counters: Vec::new(),
+            identity: vec!["id".into(), "key".into()],
+        }
     }
 }
 
@@ -121,13 +126,13 @@ pub struct ConflictRecord {
     /// What kind of meeting it was.
     pub kind: ConflictKind,
     /// The value that both started from; absent where there was none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::json::present", skip_serializing_if = "Option::is_none")]
     pub base: Option<Json>,
     /// The value that stood when the change arrived; absent where it had been deleted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::json::present", skip_serializing_if = "Option::is_none")]
     pub current: Option<Json>,
     /// The value that the change brought; absent where it deleted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::json::present", skip_serializing_if = "Option::is_none")]
     pub incoming: Option<Json>,
     /// Which value the document has now.
     pub winner: Winner,
@@ -164,7 +169,7 @@ pub struct Entry {
 
 /// What a revision does to the one before it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", try_from = "crate::json::flat::FlatEffect")]
 pub enum Effect {
     /// Exactly what the receiver of this message submitted under this change's id; told without repeating it.
     Own,

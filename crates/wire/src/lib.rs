@@ -3,20 +3,33 @@
 //! This crate knows how bytes become messages and messages become bytes, and nothing of what they mean: that is
 //! `rejoin-core`. It never performs IO and never panics on foreign bytes. `docs/protocol.md` is normative.
 
+mod binary;
+mod catalogue;
 mod change;
 mod code;
+mod encoding;
+mod error;
+mod fragment;
+mod hash;
 mod id;
+mod json;
 pub mod limits;
 mod message;
+#[cfg(test)]
+mod testing;
 
+pub use binary::{Reader, Wire, Writer, from_bytes, to_bytes};
 pub use change::{
-    Body, Change, ChangeId, ConflictId, ConflictRecord, DocumentPush, Effect, Entry, Fate, Have, Header, Outcome,
-    PendingRun, PushedChange, Snapshot, Update,
+    Body, Change, ChangeId, ConflictId, ConflictRecord, DocumentPush, Effect, Entry, Fate, Have, Header,
+    Outcome, PendingRun, PushedChange, Snapshot, Update,
 };
 pub use code::{CloseCode, ErrorCode};
+pub use encoding::{Encoding, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, decode_message, encode_message};
+pub use error::{DecodeError, DecodeErrorKind};
+pub use fragment::{Assembler, FragmentError, Frame, MIN_FRAME_BYTES, frames};
 pub use id::{
-    ChainHash, ChangeHash, Counter, DocumentId, Epoch, IdError, MAX_ID_BYTES, MemberId, ReplicaId, Revision, Sequence,
-    UnixMillis, WorkspaceId,
+    ChainHash, ChangeHash, Counter, DocumentId, Epoch, IdError, MAX_ID_BYTES, MemberId, ReplicaId, Revision,
+    Sequence, UnixMillis, WorkspaceId,
 };
 pub use message::{
     Cursor, ErrorMessage, Hello, ListItem, Member, Message, OpenDocument, PROTOCOL_VERSION, PresenceChange,

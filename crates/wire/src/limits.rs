@@ -35,3 +35,36 @@ pub const MAX_HEADER_ITEMS: usize = 64;
 
 /// Depth of a JSON value inside a message.
 pub const MAX_DEPTH: usize = 64;
+
+/// Depth of a message in its JSON encoding: a value of [`MAX_DEPTH`] and the at most seven levels of objects and lists
+/// around it, with room for those that later versions add.
+pub const MAX_JSON_DEPTH: usize = MAX_DEPTH + 16;
+
+/// Elements of all lists of one message together. An element takes up to 512 bytes of memory, and as little as two on the
+/// wire. A sender that keeps messages of many elements below one MiB never reaches it.
+pub const MAX_ITEMS_PER_MESSAGE: usize = 262_144;
+
+/// Operations in one patch: what the authority applies in one go.
+pub const MAX_OPERATIONS_PER_PATCH: usize = 10_000;
+
+/// Earlier revisions that a snapshot names, so that a replica finds the last one that both sides have.
+pub const MAX_ANCESTORS: usize = 1_024;
+
+/// Runs of own changes that an opened document or a snapshot names: one for each replica id that the sender has had and that
+/// still has changes without an outcome.
+pub const MAX_RUNS: usize = 64;
+
+/// Protocol versions that a hello names.
+pub const MAX_VERSIONS: usize = 16;
+
+/// Largest integer in any message: 2^53 − 1, so that readers of JSON that know only doubles hold it exactly.
+pub const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+/// Milliseconds of silence after which the server sends a ping.
+pub const HEARTBEAT_INTERVAL_MS: u32 = 30_000;
+
+/// Milliseconds of silence after which a link is dead.
+pub const HEARTBEAT_TIMEOUT_MS: u32 = 60_000;
+
+/// Milliseconds in which the first message must have come, and the sender be known.
+pub const HELLO_TIMEOUT_MS: u32 = 5_000;

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{DocumentPush, Entry, Have, Outcome, PendingRun, Snapshot, Update};
 use crate::code::ErrorCode;
-use crate::id::{Counter, DocumentId, Epoch, MemberId, ReplicaId, Revision, Sequence, UnixMillis, WorkspaceId};
+use crate::id::{
+    Counter, DocumentId, Epoch, MemberId, ReplicaId, Revision, Sequence, UnixMillis, WorkspaceId,
+};
 
 /// The protocol version that this crate speaks.
 pub const PROTOCOL_VERSION: u16 = 1;
@@ -71,7 +73,7 @@ pub enum Message {
         /// The change's counter.
         counter: Counter,
         /// What the author saw; absent when it can no longer be told, and the change is then rejected.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "crate::json::present", skip_serializing_if = "Option::is_none")]
         content: Option<Json>,
     },
     /// Up: the sender's own presence on a document; absent leaves.

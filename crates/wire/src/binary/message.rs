@@ -1,0 +1,72 @@
+//! The parts of messages that are not documents.
+
+use rejoin_json::Json;
+
+use super::derive::{wire_choices, wire_structs};
+use super::{Reader, Wire, Writer};
+use crate::error::{DecodeError, DecodeErrorKind};
+use crate::limits::{MAX_PRESENCE_BYTES, MAX_RUNS, MAX_VERSIONS};
+use crate::message::{
+    Cursor, ErrorMessage, Hello, ListItem, Member, OpenDocument, PresenceChange, Scope, Welcome,
+};
+
+wire_structs! {
+    Hello { versions[MAX_VERSIONS], replica, workspace, token, agent };
+    Welcome {
+        version, workspace, epoch, head, member, principal, may_edit, policy, time, heartbeat_timeout_ms,
+        max_message_bytes
+    };
+    Cursor { epoch, sequence };
+    OpenDocument { document, have, pending[MAX_RUNS] } + extension;
+    ListItem { document, revision, sequence, deleted, title, updated_at } + extension;
+    Member { member, principal, change } + extension;
+    ErrorMessage { code, message, document, request };
+}
+
+wire_choices! {
+    Scope "scope" { Documents = 0, List = 1 }
+}
+
+mod presence {
+    pub(super) const SET: u8 = 0;
+    pub(super) const PATCH: u8 = 1;
+    pub(super) const LEAVE: u8 = 2;
+}
+
+impl Wire for PresenceChange {
+    fn write(&self, out: &mut Writer) {
+        let (tag, state) = match self {
+            Self::Set(state) => (presence::SET, Some(state)),
+            Self::Patch(patch) => (presence::PATCH, Some(patch)),
+            Self::Leave => (presence::LEAVE, None),
+        };
+        out.byte(tag);
+        if let Some(state) = state {
+            state.write(out);
+        }
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = input.offset();
+        match input.byte()? {
+            presence::SET => read_state(input).map(Self::Set),
+            presence::PATCH => read_state(input).map(Self::Patch),
+            presence::LEAVE => Ok(Self::Leave),
+            tag => {
+                let what = "change of presence";
+                Err(input.error_at(start, DecodeErrorKind::UnknownTag { what, tag: u64::from(tag) }))
+            }
+        }
+    }
+}
+
+/// Reads a state of at most [`MAX_PRESENCE_BYTES`].
+fn read_state(input: &mut Reader<'_>) -> Result<Json, DecodeError> {
+    let start = input.offset();
+    let state = Json::read(input)?;
+    if state.encoded_len() <= MAX_PRESENCE_BYTES {
+        return Ok(state);
+    }
+    let kind = DecodeErrorKind::Limit { what: "a presence state", limit: MAX_PRESENCE_BYTES };
+    Err(input.error_at(start, kind))
+}

@@ -1,0 +1,449 @@
+//! Values for tests: any that can be, and one of each kind that stays the same.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use jsonptr::PointerBuf;
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use rejoin_json::{ConflictKind, ContentHash, Json, Operation, Patch, PlacePath, Policy, Step, Winner};
+
+use crate::limits::MAX_INTEGER;
+use crate::{
+    Body, ChainHash, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, Cursor, DocumentId,
+    DocumentPush, Effect, Entry, Epoch, ErrorCode, ErrorMessage, Fate, Have, Header, Hello, ListItem, Member,
+    MemberId, Message, OpenDocument, Outcome, PendingRun, PresenceChange, PushedChange, ReplicaId, Revision,
+    Scope, Sequence, Snapshot, UnixMillis, Update, Welcome, WorkspaceId,
+};
+
+mod samples;
+
+pub(crate) use samples::{REPLICA, document, json, samples};
+
+pub(crate) fn integers() -> impl Strategy<Value = u64> {
+    prop_oneof![0..300_u64, 0..=MAX_INTEGER, Just(MAX_INTEGER)]
+}
+
+pub(crate) fn texts() -> impl Strategy<Value = Arc<str>> {
+    prop_oneof!["[a-c]{0,3}", "\\PC{0,80}", "[\\x00-\\x1f\"\\\\/~é😀]{0,8}"].prop_map(Arc::from)
+}
+
+pub(crate) fn numbers() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        (-200..200_i32).prop_map(f64::from),
+        (-1_000_000_000..1_000_000_000_i32, 0..8_i32).prop_map(|(mantissa, decimals)| {
+            (0..decimals).fold(f64::from(mantissa), |number, _| number / 10.0)
+        }),
+        any::<i64>().prop_map(|bits| f64::from_bits(bits.cast_unsigned())),
+        select(vec![9_007_199_254_740_992.0, -9_007_199_254_740_992.0, -0.0, 5e-324, 1e21, 0.1 + 0.2, 1e-7]),
+    ]
+    .prop_filter("a number that documents hold", |number| Json::number(*number).is_some())
+}
+
+pub(crate) fn values() -> impl Strategy<Value = Json> {
+    let scalar = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        numbers().prop_map(|number| Json::number(number).unwrap()),
+        texts().prop_map(Json::from),
+    ];
+    scalar.prop_recursive(4, 24, 5, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..5).prop_map(Json::from),
+            btree_map(texts(), inner, 0..5).prop_map(|members| members.into_iter().collect()),
+        ]
+    })
+}
+
+pub(crate) fn pointers() -> impl Strategy<Value = PointerBuf> {
+    vec(texts(), 0..4).prop_map(|tokens| PointerBuf::from_tokens(tokens.iter().map(|token| &**token)))
+}
+
+pub(crate) fn operations() -> impl Strategy<Value = Operation> {
+    let path = pointers;
+    prop_oneof![
+        (path(), values()).prop_map(|(path, value)| Operation::Add { path, value }),
+        path().prop_map(|path| Operation::Remove { path }),
+        (path(), values()).prop_map(|(path, value)| Operation::Replace { path, value }),
+        (path(), path()).prop_map(|(from, path)| Operation::Move { from, path }),
+        (path(), path()).prop_map(|(from, path)| Operation::Copy { from, path }),
+        (path(), values()).prop_map(|(path, value)| Operation::Test { path, value }),
+        (path(), 0..99_999_usize, 0..99_999_usize, texts()).prop_map(|(path, at, remove, insert)| {
+            Operation::Splice { path, at, remove, insert: insert.as_ref().into() }
+        }),
+    ]
+}
+
+pub(crate) fn patches() -> impl Strategy<Value = Patch> {
+    vec(operations(), 0..4).prop_map(Patch)
+}
+
+pub(crate) fn places() -> impl Strategy<Value = PlacePath> {
+    let identity =
+        prop_oneof![numbers().prop_map(|number| Json::number(number).unwrap()), texts().prop_map(Json::from)];
+    let step = prop_oneof![
+        texts().prop_map(Step::Key),
+        (texts(), identity).prop_map(|(member, value)| Step::Id { member, value }),
+        (0..999_usize).prop_map(Step::Index),
+    ];
+    vec(step, 0..4).prop_map(PlacePath::from)
+}
+
+pub(crate) fn documents() -> impl Strategy<Value = DocumentId> {
+    "[a-z0-9é:-]{1,16}".prop_map(|id| DocumentId::new(&id).unwrap())
+}
+
+pub(crate) fn replicas() -> impl Strategy<Value = ReplicaId> {
+    any::<u128>().prop_map(ReplicaId)
+}
+
+macro_rules! positions {
+    ($($function:ident $name:ident)*) => {$(
+        pub(crate) fn $function() -> impl Strategy<Value = $name> {
+            integers().prop_map($name)
+        }
+    )*};
+}
+
+positions! {
+    revisions Revision
+    sequences Sequence
+    counters Counter
+    times UnixMillis
+    epochs Epoch
+    member_ids MemberId
+}
+
+pub(crate) fn change_ids() -> impl Strategy<Value = ChangeId> {
+    (replicas(), counters()).prop_map(|(replica, counter)| ChangeId { replica, counter })
+}
+
+pub(crate) fn conflict_ids() -> impl Strategy<Value = ConflictId> {
+    (revisions(), any::<u32>()).prop_map(|(revision, index)| ConflictId { revision, index })
+}
+
+pub(crate) fn policies() -> impl Strategy<Value = Policy> {
+    select(vec![Policy::Theirs, Policy::Ours, Policy::Latest, Policy::Manual])
+}
+
+pub(crate) fn codes() -> impl Strategy<Value = ErrorCode> {
+    select(ErrorCode::ALL)
+}
+
+pub(crate) fn headers() -> impl Strategy<Value = Header> {
+    (option::of(texts()), policies(), vec(pointers(), 0..3), vec(texts(), 0..3))
+        .prop_map(|(title, policy, counters, identity)| Header { title, policy, counters, identity })
+}
+
+pub(crate) fn bodies() -> impl Strategy<Value = Body> {
+    prop_oneof![
+        (headers(), values()).prop_map(|(header, content)| Body::Create { header, content }),
+        (patches(), vec(conflict_ids(), 0..3), option::of(change_ids()))
+            .prop_map(|(patch, settles, undoes)| Body::Edit { patch, settles, undoes }),
+        headers().prop_map(|header| Body::Header { header }),
+        select(vec![Body::Delete, Body::Undelete, Body::Void]),
+    ]
+}
+
+pub(crate) fn changes() -> impl Strategy<Value = Change> {
+    (replicas(), counters(), revisions(), counters(), times(), bodies()).prop_map(
+        |(replica, counter, base, over, time, body)| Change { replica, counter, base, over, time, body },
+    )
+}
+
+pub(crate) fn effects() -> impl Strategy<Value = Effect> {
+    prop_oneof![
+        (headers(), values()).prop_map(|(header, content)| Effect::Created { header, content }),
+        patches().prop_map(|patch| Effect::Patched { patch }),
+        headers().prop_map(|header| Effect::Header { header }),
+        select(vec![Effect::Own, Effect::Deleted, Effect::Undeleted, Effect::Void]),
+    ]
+}
+
+pub(crate) fn conflicts() -> impl Strategy<Value = ConflictRecord> {
+    let value = || option::of(values());
+    (
+        (
+            conflict_ids(),
+            change_ids(),
+            revisions(),
+            places(),
+            select(CONFLICT_KINDS),
+            value(),
+            value(),
+            value(),
+        ),
+        (select(WINNERS), any::<bool>(), texts(), times()),
+    )
+        .prop_map(|(first, (winner, unresolved, author, time))| {
+            let (id, change, against, path, kind, base, current, incoming) = first;
+            ConflictRecord {
+                id,
+                change,
+                against,
+                path,
+                kind,
+                base,
+                current,
+                incoming,
+                winner,
+                unresolved,
+                author,
+                time,
+            }
+        })
+}
+
+pub(crate) const CONFLICT_KINDS: &[ConflictKind] = &[
+    ConflictKind::Edited,
+    ConflictKind::Inserted,
+    ConflictKind::Text,
+    ConflictKind::Counter,
+    ConflictKind::DeletedCurrent,
+    ConflictKind::DeletedIncoming,
+    ConflictKind::DeletedDocument,
+];
+
+pub(crate) const WINNERS: &[Winner] = &[Winner::Current, Winner::Incoming, Winner::Merged];
+
+pub(crate) fn entries() -> impl Strategy<Value = Entry> {
+    (
+        sequences(),
+        change_ids(),
+        any::<[u8; 32]>(),
+        texts(),
+        times(),
+        effects(),
+        vec(conflicts(), 0..2),
+        vec(conflict_ids(), 0..2),
+    )
+        .prop_map(|(sequence, change, hash, author, time, effect, conflicts, settled)| Entry {
+            sequence,
+            change,
+            hash: ChangeHash(hash),
+            author,
+            time,
+            effect,
+            conflicts,
+            settled,
+        })
+}
+
+pub(crate) fn haves() -> impl Strategy<Value = Have> {
+    (revisions(), any::<[u8; 32]>()).prop_map(|(revision, chain)| Have { revision, chain: ChainHash(chain) })
+}
+
+pub(crate) fn runs() -> impl Strategy<Value = PendingRun> {
+    (replicas(), counters(), counters()).prop_map(|(replica, first, last)| PendingRun {
+        replica,
+        first,
+        last,
+    })
+}
+
+pub(crate) fn fates() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        revisions().prop_map(|revision| Fate::Accepted { revision }),
+        (codes(), texts()).prop_map(|(code, message)| Fate::Rejected { code, message }),
+    ]
+}
+
+pub(crate) fn outcomes() -> impl Strategy<Value = Outcome> {
+    (change_ids(), any::<[u8; 32]>(), fates()).prop_map(|(change, hash, fate)| Outcome {
+        change,
+        hash: ChangeHash(hash),
+        fate,
+    })
+}
+
+pub(crate) fn snapshots() -> impl Strategy<Value = Snapshot> {
+    (
+        (documents(), haves(), sequences(), integers(), headers(), any::<bool>(), values()),
+        (vec(conflicts(), 0..2), times(), times(), texts(), vec(haves(), 0..3), any::<bool>()),
+        (vec(runs(), 0..2), vec(outcomes(), 0..3)),
+    )
+        .prop_map(|(first, second, (covers, outcomes))| {
+            let (document, Have { revision, chain }, sequence, version, header, deleted, content) = first;
+            let (conflicts, created_at, updated_at, author, ancestors, continues) = second;
+            Snapshot {
+                document,
+                revision,
+                chain,
+                sequence,
+                version,
+                header,
+                deleted,
+                content,
+                conflicts,
+                created_at,
+                updated_at,
+                author,
+                ancestors,
+                continues,
+                covers,
+                outcomes,
+            }
+        })
+}
+
+pub(crate) fn pushes() -> impl Strategy<Value = DocumentPush> {
+    let seen = option::of(any::<[u8; 32]>().prop_map(ContentHash));
+    let pushed = (changes(), seen).prop_map(|(change, seen)| PushedChange { change, seen });
+    (documents(), vec(pushed, 0..3)).prop_map(|(document, changes)| DocumentPush { document, changes })
+}
+
+pub(crate) fn presence() -> impl Strategy<Value = PresenceChange> {
+    prop_oneof![
+        values().prop_map(PresenceChange::Set),
+        values().prop_map(PresenceChange::Patch),
+        Just(PresenceChange::Leave),
+    ]
+}
+
+/// Any message.
+pub(crate) fn messages() -> impl Strategy<Value = Message> {
+    prop_oneof![link_messages(), upward_messages(), document_messages(), list_messages()]
+}
+
+fn link_messages() -> impl Strategy<Value = Message> {
+    let workspace = || "[a-z]{1,8}".prop_map(|id| WorkspaceId::new(&id).unwrap());
+    let hello = (
+        vec(any::<u16>(), 0..4),
+        replicas(),
+        option::of(workspace()),
+        option::of(texts()),
+        option::of(texts()),
+    )
+        .prop_map(|(versions, replica, workspace, token, agent)| Hello {
+            versions,
+            replica,
+            workspace,
+            token,
+            agent,
+        });
+    let welcome = (
+        (any::<u16>(), workspace(), epochs(), sequences(), member_ids(), texts()),
+        (any::<bool>(), policies(), times(), any::<u32>(), any::<u32>()),
+    )
+        .prop_map(|(first, second)| {
+            let (version, workspace, epoch, head, member, principal) = first;
+            let (may_edit, policy, time, heartbeat_timeout_ms, max_message_bytes) = second;
+            Welcome {
+                version,
+                workspace,
+                epoch,
+                head,
+                member,
+                principal,
+                may_edit,
+                policy,
+                time,
+                heartbeat_timeout_ms,
+                max_message_bytes,
+            }
+        });
+    let error = (codes(), texts(), option::of(documents()), option::of(integers()))
+        .prop_map(|(code, message, document, request)| ErrorMessage { code, message, document, request });
+    prop_oneof![
+        hello.prop_map(Message::Hello),
+        welcome.prop_map(Message::Welcome),
+        error.prop_map(Message::Error),
+        integers().prop_map(|nonce| Message::Ping { nonce }),
+        integers().prop_map(|nonce| Message::Pong { nonce }),
+        (any::<u16>(), texts()).prop_map(|(code, reason)| Message::Goodbye { code, reason }),
+    ]
+}
+
+fn upward_messages() -> impl Strategy<Value = Message> {
+    let cursor = (epochs(), sequences()).prop_map(|(epoch, sequence)| Cursor { epoch, sequence });
+    let open = (documents(), haves(), vec(runs(), 0..2)).prop_map(|(document, have, pending)| OpenDocument {
+        document,
+        have,
+        pending,
+    });
+    prop_oneof![
+        (select(vec![Scope::Documents, Scope::List]), option::of(cursor))
+            .prop_map(|(scope, cursor)| Message::Follow { scope, cursor }),
+        vec(open, 0..3).prop_map(|documents| Message::Open { documents }),
+        vec(documents(), 0..3).prop_map(|documents| Message::Close { documents }),
+        vec(pushes(), 0..3).prop_map(|pushes| Message::Push { pushes }),
+        (documents(), replicas(), counters(), option::of(values())).prop_map(
+            |(document, replica, counter, content)| Message::SeenContent {
+                document,
+                replica,
+                counter,
+                content
+            }
+        ),
+        (documents(), presence()).prop_map(|(document, change)| Message::Presence { document, change }),
+        (integers(), documents(), option::of(revisions()), any::<u32>()).prop_map(
+            |(request, document, before, limit)| Message::HistoryRequest { request, document, before, limit }
+        ),
+    ]
+}
+
+fn document_messages() -> impl Strategy<Value = Message> {
+    let update = (documents(), revisions(), any::<[u8; 32]>(), vec(entries(), 0..3), option::of(sequences()));
+    prop_oneof![
+        update.prop_map(|(document, first, previous, entries, position)| {
+            Message::Update(Update { document, first, previous: ChainHash(previous), entries, position })
+        }),
+        snapshots().prop_map(|snapshot| Message::Snapshot(Box::new(snapshot))),
+        (documents(), vec(outcomes(), 0..3))
+            .prop_map(|(document, outcomes)| Message::Outcomes { document, outcomes }),
+        (documents(), replicas(), counters()).prop_map(|(document, replica, counter)| Message::NeedSeen {
+            document,
+            replica,
+            counter
+        }),
+        (documents(), replicas(), counters()).prop_map(|(document, replica, counter)| Message::Forked {
+            document,
+            replica,
+            counter
+        }),
+        (integers(), documents(), revisions(), vec(entries(), 0..3), any::<bool>()).prop_map(
+            |(request, document, first, entries, more)| Message::HistoryPage {
+                request,
+                document,
+                first,
+                entries,
+                more
+            }
+        ),
+    ]
+}
+
+fn list_messages() -> impl Strategy<Value = Message> {
+    let item = (documents(), revisions(), sequences(), any::<bool>(), option::of(texts()), times()).prop_map(
+        |(document, revision, sequence, deleted, title, updated_at)| ListItem {
+            document,
+            revision,
+            sequence,
+            deleted,
+            title,
+            updated_at,
+        },
+    );
+    let member = (member_ids(), texts(), presence()).prop_map(|(member, principal, change)| Member {
+        member,
+        principal,
+        change,
+    });
+    prop_oneof![
+        sequences().prop_map(|sequence| Message::Position { sequence }),
+        (vec(item, 0..3), sequences()).prop_map(|(items, position)| Message::Listing { items, position }),
+        (vec(documents(), 0..3), any::<bool>())
+            .prop_map(|(documents, more)| Message::Living { documents, more }),
+        (documents(), any::<bool>(), vec(member, 0..3), vec(member_ids(), 0..3)).prop_map(
+            |(document, keyframe, members, left)| Message::Members { document, keyframe, members, left }
+        ),
+    ]
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
