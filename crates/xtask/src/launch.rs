@@ -9,7 +9,7 @@ use crate::workspace::Workspace;
 
 /// Builds the server and starts it for this machine only.
 ///
-/// The development profile is used: on a fresh clone it starts in about half the time of a release build.
+/// The development profile is used: whoever tries Rejoin waits for its build before anything else.
 pub(crate) fn dev(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     run_visibly(
         "building rejoin (the first time fetches and builds its dependencies, which takes some minutes)",

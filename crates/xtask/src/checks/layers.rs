@@ -13,8 +13,8 @@ const LAYERS: &[&[&str]] = &[
     &["rejoin-client", "rejoin-sim"],
     &["rejoin-server"],
     &["rejoin"],
-    // What measures and builds the rest, and is never depended on.
-    &["rejoin-bench", "rejoin-wasm-probe", "xtask"],
+    // What tests, measures and builds the rest: nothing but a test depends on it.
+    &["rejoin-bench", "rejoin-conformance", "rejoin-wasm-probe", "xtask"],
 ];
 
 pub(super) fn find(workspace: &Workspace) -> Result<Vec<String>> {

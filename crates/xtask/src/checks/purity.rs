@@ -19,10 +19,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("block-buffer", "of sha2"),
     ("bytes", "frames shared between links without a copy"),
     ("cfg-if", "of sha2"),
-    ("cmov", "of sha2: selection in constant time"),
-    ("cpufeatures", "of sha2: empty on wasm32"),
     ("crypto-common", "of sha2"),
-    ("ctutils", "of sha2: comparison in constant time"),
     ("digest", "of sha2: its traits"),
     ("hybrid-array", "of sha2"),
     ("itoa", "of serde_json: writes integers"),
@@ -41,13 +38,17 @@ const ALLOWED: &[(&str, &str)] = &[
 
 pub(super) fn find(workspace: &Workspace) -> Result<Vec<String>> {
     let mut findings = Vec::new();
+    let mut all = String::new();
     for name in PURE_CRATES {
-        let linked = linked(workspace, name)?;
+        let tree = linked(workspace, name)?;
         findings.extend(
-            not_allowed(&linked)
-                .map(|dependency| format!("{name} links {dependency}, which is not on the list")),
+            not_allowed(&tree).map(|package| format!("{name} links {package}, which is not on the list")),
         );
+        all.push_str(&tree);
     }
+    findings.extend(
+        not_linked(&all).map(|package| format!("{package} is on the list and no pure crate links it")),
+    );
     Ok(findings)
 }
 
@@ -73,8 +74,17 @@ fn linked(workspace: &Workspace, name: &str) -> Result<String> {
 
 /// The packages of a flat `cargo tree` that are not on the list.
 fn not_allowed(tree: &str) -> impl Iterator<Item = &str> {
-    let names: BTreeSet<_> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    names.into_iter().filter(|name| ALLOWED.iter().all(|(allowed, _)| allowed != name))
+    packages(tree).into_iter().filter(|package| ALLOWED.iter().all(|(allowed, _)| allowed != package))
+}
+
+/// The names on the list that a flat `cargo tree` lacks: what nobody uses must not stay allowed.
+fn not_linked(tree: &str) -> impl Iterator<Item = &'static str> {
+    let linked = packages(tree);
+    ALLOWED.iter().map(|(allowed, _)| *allowed).filter(move |allowed| !linked.contains(allowed))
+}
+
+fn packages(tree: &str) -> BTreeSet<&str> {
+    tree.lines().filter_map(|line| line.split_whitespace().next()).collect()
 }
 
 #[cfg(test)]
@@ -92,6 +102,13 @@ mod tests {
     fn a_name_must_match_as_a_whole() {
         assert_eq!(not_allowed("serde_json_path v1.0.0\n").collect::<Vec<_>>(), ["serde_json_path"]);
         assert_eq!(not_allowed("serde_json v1.0.0\n").count(), 0);
+    }
+
+    #[test]
+    fn a_name_that_nothing_links_any_more_is_found() {
+        let all: String = ALLOWED.iter().map(|(name, _)| format!("{name} v1.0.0\n")).collect();
+        assert_eq!(not_linked(&all).count(), 0);
+        assert_eq!(not_linked(&all.replace("sha2 v1", "sha3 v1")).collect::<Vec<_>>(), ["sha2"]);
     }
 
     #[test]
