@@ -18,8 +18,8 @@ const PAIRS_PER_ELEMENT: u64 = 4;
 /// Pairs of one symbol up to which it can anchor an alignment that ran out of steps.
 const ANCHOR_PAIRS: usize = 4;
 
-/// Different elements under one fingerprint that are told apart; with an honest fingerprint there is one.
-const MAX_COLLISIONS: usize = 4;
+/// Different elements that look the same and are told apart by comparing them.
+const MAX_COLLISIONS: usize = 8;
 
 /// Steps that may still be taken. One step is of the order of a nanosecond.
 #[derive(Debug, Clone)]
@@ -53,17 +53,41 @@ pub(crate) fn align<T: Ord>(a: &[T], b: &[T], work: &mut Work) -> Vec<Match> {
     align_trimmed(a, b, T::eq, work, intern)
 }
 
-/// Aligns two sequences by a `fingerprint` that equal elements share and by `same`, which decides.
+/// How elements without an order are told apart. Equal elements have equal looks and equal fingerprints.
+pub(crate) trait Likeness<T> {
+    /// A hash that costs little and tells most elements apart; asked once for each element.
+    fn look(&self, element: &T) -> u64;
+
+    /// A hash that tells elements apart, whatever it costs; asked for where many look the same.
+    fn fingerprint(&self, element: &T) -> u64;
+
+    /// Whether elements are equal; asked about once for each element.
+    fn same(&self, a: &T, b: &T) -> bool;
+}
+
+/// Aligns two sequences as [`align`] does, by looks, fingerprints and comparisons.
+pub(crate) fn align_by<T>(a: &[T], b: &[T], work: &mut Work, likeness: &impl Likeness<T>) -> Vec<Match> {
+    align_trimmed(a, b, |a, b| likeness.same(a, b), work, |a, b| intern_by(a, b, likeness))
+}
+
+/// Pairs equal elements whatever their order: positions in `a` and `b`, each in one pair at most.
 ///
-/// Both cost what they cost; `align_by` asks for one fingerprint an element and takes about as many comparisons.
-pub(crate) fn align_by<T>(
-    a: &[T],
-    b: &[T],
-    work: &mut Work,
-    fingerprint: impl FnMut(&T) -> u64,
-    same: impl Fn(&T, &T) -> bool,
-) -> Vec<Match> {
-    align_trimmed(a, b, &same, work, |a, b| intern_by(a, b, fingerprint, &same))
+/// Of several equal elements the first ones on both sides make a pair, then the second ones.
+pub(crate) fn equal_pairs<T>(a: &[T], b: &[T], likeness: &impl Likeness<T>) -> Vec<(usize, usize)> {
+    if a.is_empty() || b.is_empty() || a.len() + b.len() > MAX_ELEMENTS {
+        return Vec::new();
+    }
+    let symbols = intern_by(a, b, likeness);
+    let (a, b) = (by_symbol(&symbols.a), by_symbol(&symbols.b));
+    let mut b = b.into_iter().peekable();
+    let mut pairs = Vec::new();
+    for (symbol, position) in a {
+        while b.next_if(|other| other.0 < symbol).is_some() {}
+        if let Some((_, other)) = b.next_if(|other| other.0 == symbol) {
+            pairs.push((position as usize, other as usize));
+        }
+    }
+    pairs
 }
 
 /// Finds a longest strictly increasing subsequence and returns the positions of its elements.
@@ -92,6 +116,14 @@ pub(crate) fn longest_increasing(values: &[u32]) -> Vec<usize> {
     }
     positions.reverse();
     positions
+}
+
+/// Finds a longest chain of pairs that increase strictly on both sides.
+pub(crate) fn longest_chain(mut pairs: Vec<(u32, Reverse<u32>)>) -> Vec<(u32, u32)> {
+    // Under one left side the right sides fall, so that an increasing run takes one of them at most.
+    pairs.sort_unstable();
+    let targets: Vec<u32> = pairs.iter().map(|(_, Reverse(b))| *b).collect();
+    longest_increasing(&targets).into_iter().map(|pair| (pairs[pair].0, targets[pair])).collect()
 }
 
 /// Counts the elements that both sequences begin with.
@@ -173,37 +205,39 @@ fn intern<T: Ord>(a: &[T], b: &[T]) -> Symbols {
     Symbols { a: symbols, b, count: symbol as usize + 1 }
 }
 
-fn intern_by<T>(
-    a: &[T],
-    b: &[T],
-    mut fingerprint: impl FnMut(&T) -> u64,
-    same: impl Fn(&T, &T) -> bool,
-) -> Symbols {
+fn intern_by<T>(a: &[T], b: &[T], likeness: &impl Likeness<T>) -> Symbols {
     let element = |position: u32| {
         let position = position as usize;
         if position < a.len() { &a[position] } else { &b[position - a.len()] }
     };
     let mut order: Vec<(u64, u32)> =
-        positions(a.len() + b.len()).map(|position| (fingerprint(element(position)), position)).collect();
-    order.sort_unstable();
+        positions(a.len() + b.len()).map(|position| (likeness.look(element(position)), position)).collect();
     let mut symbols = vec![0; order.len()];
     let mut count = 0;
-    for group in order.chunk_by(|x, y| x.0 == y.0) {
-        let mut distinct: Vec<(u32, u32)> = Vec::with_capacity(1);
-        for &(_, position) in group {
-            let known = distinct.iter().find(|(first, _)| same(element(*first), element(position)));
-            symbols[position as usize] = match known {
-                Some((_, symbol)) => *symbol,
-                None => {
+    let mut assign = |order: &mut [(u64, u32)], others: &mut dyn FnMut(u32)| {
+        order.sort_unstable();
+        for group in order.chunk_by(|x, y| x.0 == y.0) {
+            let mut distinct: Vec<(u32, u32)> = Vec::with_capacity(1);
+            for &(_, position) in group {
+                let known =
+                    distinct.iter().find(|(first, _)| likeness.same(element(*first), element(position)));
+                if known.is_none() && distinct.len() == MAX_COLLISIONS {
+                    others(position);
+                }
+                symbols[position as usize] = known.map_or(count, |(_, symbol)| *symbol);
+                if known.is_none() {
                     if distinct.len() < MAX_COLLISIONS {
                         distinct.push((position, count));
                     }
                     count += 1;
-                    count - 1
                 }
-            };
+            }
         }
-    }
+    };
+    let mut alike = Vec::new();
+    assign(&mut order, &mut |position| alike.push((likeness.fingerprint(element(position)), position)));
+    // What is left over after this shares its fingerprint with as many different elements; each stays unlike all others.
+    assign(&mut alike, &mut |_| {});
     let b = symbols.split_off(a.len());
     Symbols { a: symbols, b, count: count as usize }
 }
@@ -246,14 +280,16 @@ impl Side {
     }
 }
 
+/// Symbols with their positions, sorted.
+fn by_symbol(symbols: &[u32]) -> Vec<(u32, u32)> {
+    let mut sorted: Vec<(u32, u32)> = symbols.iter().copied().zip(positions(symbols.len())).collect();
+    sorted.sort_unstable();
+    sorted
+}
+
 /// The longest common subsequence of those symbols that make at most `most` pairs each.
 fn common_subsequence(a: &[u32], b: &[u32], most: usize) -> Vec<(u32, u32)> {
-    let sorted = |symbols: &[u32]| {
-        let mut sorted: Vec<(u32, u32)> = symbols.iter().copied().zip(positions(symbols.len())).collect();
-        sorted.sort_unstable();
-        sorted
-    };
-    let (a_sorted, b_sorted) = (sorted(a), sorted(b));
+    let (a_sorted, b_sorted) = (by_symbol(a), by_symbol(b));
     let mut pairs: Vec<(u32, Reverse<u32>)> = Vec::new();
     let mut b_groups = b_sorted.chunk_by(|x, y| x.0 == y.0).peekable();
     for a_group in a_sorted.chunk_by(|x, y| x.0 == y.0) {
@@ -265,10 +301,7 @@ fn common_subsequence(a: &[u32], b: &[u32], most: usize) -> Vec<(u32, u32)> {
             }
         }
     }
-    // Within one element of `a` the positions in `b` fall, so that an increasing run takes one of them at most.
-    pairs.sort_unstable();
-    let targets: Vec<u32> = pairs.iter().map(|(_, Reverse(b))| *b).collect();
-    longest_increasing(&targets).into_iter().map(|pair| (pairs[pair].0, targets[pair])).collect()
+    longest_chain(pairs)
 }
 
 /// Part of the edit graph: elements `a0..a1` against `b0..b1`.
@@ -460,6 +493,25 @@ mod tests {
 
     const PLENTY: u64 = 1 << 40;
 
+    /// Elements of which every look is the same, and every fingerprint unless they are allowed.
+    struct Lookalike {
+        fingerprints: bool,
+    }
+
+    impl<T: Copy + Into<u64> + PartialEq> Likeness<T> for Lookalike {
+        fn look(&self, _: &T) -> u64 {
+            0
+        }
+
+        fn fingerprint(&self, element: &T) -> u64 {
+            if self.fingerprints { (*element).into() } else { 0 }
+        }
+
+        fn same(&self, a: &T, b: &T) -> bool {
+            a == b
+        }
+    }
+
     /// A linear congruential generator, so that long inputs cost nothing to make.
     fn noise(seed: u64) -> impl FnMut(usize) -> usize {
         let mut state = seed;
@@ -513,8 +565,8 @@ mod tests {
     #[test]
     fn equal_sequences_are_one_match() {
         assert_eq!(align(b"abc", b"abc", &mut Work::new(0)), [Match { a: 0, b: 0, len: 3 }]);
-        assert_eq!(align(b"", b"", &mut Work::new(0)), []);
-        assert_eq!(align(b"abc", b"", &mut Work::new(0)), []);
+        assert_eq!(align(b"", b"", &mut Work::new(0)), Vec::new());
+        assert_eq!(align(b"abc", b"", &mut Work::new(0)), Vec::new());
     }
 
     #[test]
@@ -538,6 +590,13 @@ mod tests {
     }
 
     #[test]
+    fn equal_elements_in_any_order_are_paired_once() {
+        let mut pairs = equal_pairs(b"abXaYa", b"aYcXa", &Lookalike { fingerprints: true });
+        pairs.sort_unstable();
+        assert_eq!(pairs, [(0, 0), (2, 3), (3, 4), (4, 1)]);
+    }
+
+    #[test]
     fn work_is_not_given_back() {
         let mut work = Work::new(10);
         assert!(work.spend(10));
@@ -548,15 +607,17 @@ mod tests {
     }
 
     #[test]
-    fn one_fingerprint_for_everything_still_matches_only_equals() {
-        let (a, b) = (shuffled(300, 1), shuffled(300, 2));
-        let matches = align_by(&a, &b, &mut Work::new(PLENTY), |_| 0, usize::eq);
+    fn elements_that_all_look_the_same_match_only_equals() {
+        let [a, b] = [1, 2].map(|seed| shuffled(300, seed).into_iter().map(|x| x as u64).collect::<Vec<_>>());
+        let matches = align_by(&a, &b, &mut Work::new(PLENTY), &Lookalike { fingerprints: true });
         check(&a, &b, &matches);
+        assert_eq!(matches, align(&a, &b, &mut Work::new(PLENTY)));
+        check(&a, &b, &align_by(&a, &b, &mut Work::new(PLENTY), &Lookalike { fingerprints: false }));
     }
 
     #[test]
     fn a_longest_increasing_run_is_strict_and_in_order() {
-        assert_eq!(longest_increasing(&[]), []);
+        assert!(longest_increasing(&[]).is_empty());
         assert_eq!(longest_increasing(&[5, 5, 5]).len(), 1);
         assert_eq!(longest_increasing(&[3, 1, 2, 9, 4, 5]), [1, 2, 4, 5]);
         assert_eq!(longest_increasing(&[0, 1, 2, 3]), [0, 1, 2, 3]);
@@ -624,7 +685,7 @@ mod tests {
         ) {
             let matches = align(&a, &b, &mut Work::new(steps));
             check(&a, &b, &matches);
-            prop_assert_eq!(&matches, &align_by(&a, &b, &mut Work::new(steps), |x| u64::from(*x), u8::eq));
+            prop_assert_eq!(&matches, &align_by(&a, &b, &mut Work::new(steps), &Lookalike { fingerprints: true }));
         }
     }
 }

@@ -18,9 +18,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod align;
 mod apply;
 mod canonical;
+mod diff;
 mod excerpt;
+mod fingerprint;
+mod identity;
 mod limits;
 mod merge_patch;
 mod number;
@@ -31,6 +35,8 @@ mod tree;
 
 pub use apply::{PatchError, PatchErrorKind, apply, apply_inverting, invert};
 pub use canonical::{ContentHash, ContentHashError};
+pub use diff::{DiffOptions, diff};
+pub use identity::{DEFAULT_IDENTITY_KEYS, default_identity_keys};
 pub use jsonptr::{Pointer, PointerBuf};
 pub use limits::{Limits, MAX_DEPTH};
 pub use merge_patch::{merge_patch_apply, merge_patch_diff, merge_patch_to_patch};
