@@ -230,8 +230,10 @@ impl<'a> Run<'a> {
         self.check_depth(path, &value)?;
         remove(document, from).map_err(Failure::From)?;
         match self.add(document, path, value.clone()) {
-            // Where the value took the place of what it was in, a move cannot lead back.
-            Ok(added) => Ok(Effect::Moved { added, value: is_inside(from, path).then_some(value) }),
+            Ok(added) => {
+                let needed = is_value_needed_to_move_back(from, path, &added);
+                Ok(Effect::Moved { added, value: needed.then_some(value) })
+            }
             Err(failure) => {
                 let returned = Run::unlimited().add(document, from, value);
                 returned.expect("invariant: a value fits where it has just been taken");
@@ -389,6 +391,18 @@ fn move_within_array(document: &mut Json, from: &Pointer, path: &Pointer) -> Opt
     moved.ok()?.then_some(added)
 }
 
+/// Whether the value is needed to undo this move, because moving it back cannot.
+///
+/// That is so where it took the place of what it was in; and where it replaced another value, which has to be put back
+/// after the move, at a path that shifts as the moved value returns to an array on it.
+fn is_value_needed_to_move_back(from: &Pointer, path: &Pointer, added: &Added) -> bool {
+    let shifts_path = || {
+        let list = from.split_back().filter(|(_, token)| array_index(token.encoded()).is_some());
+        list.is_some_and(|(list, _)| is_inside(path, list))
+    };
+    is_inside(from, path) || (matches!(added, Added::Replaced(_)) && shifts_path())
+}
+
 /// The token that names the place behind the last element of an array (RFC 6901, section 4).
 const END_OF_ARRAY: &str = "-";
 
@@ -531,6 +545,16 @@ mod tests {
         assert_eq!(
             applied(r#"{"a":1,"b":2}"#, r#"[{"op":"move","from":"/a","path":"/b"}]"#).unwrap(),
             r#"{"b":1}"#
+        );
+    }
+
+    #[test]
+    fn what_a_move_replaced_is_put_back_where_it_was() {
+        // The way back inserts before the element that has the replaced member.
+        let document = r#"[1,{"a":2},{"a":3}]"#;
+        assert_eq!(
+            applied(document, r#"[{"op":"move","from":"/0","path":"/1/a"}]"#).unwrap(),
+            r#"[{"a":2},{"a":1}]"#
         );
     }
 

@@ -14,7 +14,7 @@ pub(super) enum Effect {
     Removed(Json),
     /// Replaced this value.
     Replaced(Json),
-    /// Moved a value; it is here where it now stands in the place of what it was part of.
+    /// Moved a value; it is here where moving it back would not undo the move.
     Moved { added: Added, value: Option<Json> },
     /// Changed a string that was this.
     Spliced(Text),
