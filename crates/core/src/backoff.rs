@@ -10,14 +10,15 @@ pub const BACKOFF_BASE: Duration = Duration::from_millis(250);
 /// No wait is longer: a server that comes back is found within this time.
 pub const BACKOFF_CAP: Duration = Duration::from_secs(30);
 
-/// A link that held for so long counts as good: the next wait starts small again. A server that takes links and drops them
-/// at once is not hurried by that.
+/// A link that held for so long counts as good: the next wait starts small again. A server that takes links and drops
+/// them at once is not hurried by that.
 pub const BACKOFF_STABLE_AFTER: Duration = Duration::from_secs(10);
 
-/// Exponential backoff with full jitter: each wait is drawn evenly from zero up to a bound that doubles with every failure.
+/// Exponential backoff with full jitter: each wait is drawn evenly from zero up to a bound that doubles with every
+/// failure.
 ///
-/// Full jitter spreads the clients of a restarted server over the whole interval, where plain doubling sends them back in
-/// waves (Brooker, "Exponential Backoff And Jitter", 2015).
+/// Full jitter spreads the clients of a restarted server over the whole interval, where plain doubling sends them
+/// back in waves (Brooker, "Exponential Backoff And Jitter", 2015).
 #[derive(Clone, Debug)]
 pub struct Backoff {
     base: Duration,

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 /// Says, of each replica, up to which of its changes somebody has seen a document (Fidge, Mattern 1988).
 ///
-/// A replica that is not named stands at counter 0. No entry is ever 0, so equal clocks are equal maps. A document's clock is
-/// the highest counter with an outcome of each replica; a change's clock is that of its base with the change's own counter
-/// observed. As JSON it is an object of replica ids and counters.
+/// A replica that is not named stands at counter 0. No entry is ever 0, so equal clocks are equal maps. A document's
+/// clock is the highest counter with an outcome of each replica; a change's clock is that of its base with the
+/// change's own counter observed. As JSON it is an object of replica ids and counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<ReplicaId, Counter>", into = "BTreeMap<ReplicaId, Counter>")]
 pub struct VectorClock {

@@ -5,8 +5,8 @@
 //! knows of the others.
 //!
 //! One frame serves everybody in a room. It names the sender of a state too, who skips what concerns itself: encoding
-//! once for all costs less than leaving one member out for each. Only a frame that concerns one member alone, which is
-//! the common case of one person moving a cursor, needs not be sent to that member, see [`Flush::sole`].
+//! once for all costs less than leaving one member out for each. Only a frame that concerns one member alone, which
+//! is the common case of one person moving a cursor, needs not be sent to that member, see [`Flush::sole`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,11 +24,16 @@ mod present;
 pub use own::OwnPresence;
 pub use present::{Presence, Present, PresentChange};
 
-/// The shortest time between two frames of presence: twenty a second look smooth, and a crowd of cursors costs no more.
+/// The shortest time between two frames of presence: twenty a second look smooth, and a crowd of cursors costs no
+/// more.
 pub const PRESENCE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Members that one room names. With [`MAX_PRESENCE_BYTES`] each, a frame about all of them stays below the largest message.
+/// Members that one room names.
 pub const MAX_ROOM_MEMBERS: usize = 1_024;
+
+/// Bytes of all states of one room together: a frame about everybody may be due in every interval, and goes to
+/// everybody. A full room still has a kilobyte for each member, where a name and a cursor take a hundred bytes.
+pub const MAX_ROOM_BYTES: usize = 1024 * 1024;
 
 /// Says why a presence state was not taken. What the member showed before stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,8 +46,11 @@ pub enum PresenceError {
     /// The state is nested too deeply.
     #[error("a presence state is nested at most {MAX_DEPTH} deep: flatten it")]
     TooDeep,
-    /// The room names as many members as it can.
-    #[error("a room shows at most {MAX_ROOM_MEMBERS} members: try again when somebody has left")]
+    /// The room shows as much as it can.
+    #[error(
+        "a room shows at most {MAX_ROOM_MEMBERS} members and {MAX_ROOM_BYTES} bytes: \
+         show less, or try again when somebody has left"
+    )]
     RoomFull,
     /// A patch came from somebody who shows nothing.
     #[error("there is no state to patch: send the whole state first")]
@@ -63,11 +71,12 @@ impl PresenceError {
 
 /// Everybody who shows something on one document, and what the subscribers have been told of it.
 ///
-/// The owner feeds it what members send ([`apply`](Self::apply), with the member that the link belongs to: a member speaks
-/// only for itself), says when one is gone ([`leave`](Self::leave)), and drains it: [`poll_timeout`](Self::poll_timeout) says when a frame is due,
-/// [`poll_flush`](Self::poll_flush) makes it. A subscriber's first frame is a [`keyframe`](Self::keyframe); from then on it gets every
-/// flush. One that missed a flush, as presence is what a slow reader loses first, gets nothing until its next keyframe,
-/// since patches build on what was told before.
+/// The owner feeds it what members send ([`apply`](Self::apply), with the member that the link belongs to: a member
+/// speaks only for itself), says when one is gone ([`leave`](Self::leave)), and drains it:
+/// [`poll_timeout`](Self::poll_timeout) says when a frame is due, [`poll_flush`](Self::poll_flush) makes it. A
+/// subscriber's first frame is a [`keyframe`](Self::keyframe); from then on it gets every flush. One that missed a
+/// flush, as presence is what a slow reader loses first, gets nothing until its next keyframe, since patches build on
+/// what was told before.
 #[derive(Clone, Debug)]
 pub struct Room {
     document: DocumentId,
@@ -76,6 +85,8 @@ pub struct Room {
     changed: BTreeSet<MemberId>,
     /// Told of, and gone since.
     left: BTreeSet<MemberId>,
+    /// Of all states.
+    bytes: usize,
     version: u64,
     next_flush: Instant,
 }
@@ -86,8 +97,8 @@ struct Occupant {
     state: Json,
     /// What every subscriber holds; none before the first flush.
     flushed: Option<Json>,
-    /// Subscribers hold other states than the flushed one, because a keyframe came between two flushes or the member went
-    /// and came: the next flush names the whole state.
+    /// Subscribers hold other states than the flushed one, because a keyframe came between two flushes or the member
+    /// went and came: the next flush names the whole state.
     mixed: bool,
 }
 
@@ -96,7 +107,8 @@ struct Occupant {
 pub struct Flush {
     /// The frame's message, of the kind [`Message::Members`].
     pub message: Message,
-    /// The member that the frame is about, when it is about nobody else: it learns nothing from it and can be left out.
+    /// The member that the frame is about, when it is about nobody else: it learns nothing from it and can be left
+    /// out.
     pub sole: Option<MemberId>,
 }
 
@@ -108,6 +120,7 @@ impl Room {
             members: BTreeMap::new(),
             changed: BTreeSet::new(),
             left: BTreeSet::new(),
+            bytes: 0,
             version: 0,
             next_flush: Instant(0),
         }
@@ -133,38 +146,32 @@ impl Room {
     /// Makes this the member's whole state; joins it when it was not here.
     pub fn set(&mut self, member: MemberId, principal: &Arc<str>, state: Json) -> Result<(), PresenceError> {
         check(&state)?;
-        if let Some(occupant) = self.members.get_mut(&member) {
-            if occupant.state == state {
-                return Ok(());
-            }
-            occupant.state = state;
-        } else if self.members.len() >= MAX_ROOM_MEMBERS {
-            return Err(PresenceError::RoomFull);
-        } else {
-            // Of one that left and is back between two flushes, subscribers still hold the old state.
-            let mixed = self.left.remove(&member);
-            self.members
-                .insert(member, Occupant { principal: principal.clone(), state, flushed: None, mixed });
+        if self.members.contains_key(&member) {
+            return self.replace(member, state);
         }
-        self.touch(member);
+        let bytes = self.bytes + state.encoded_len();
+        if self.members.len() >= MAX_ROOM_MEMBERS || bytes > MAX_ROOM_BYTES {
+            return Err(PresenceError::RoomFull);
+        }
+        // Of one that left and is back between two flushes, subscribers still hold the old state.
+        let mixed = self.left.remove(&member);
+        self.members.insert(member, Occupant { principal: principal.clone(), state, flushed: None, mixed });
+        self.touch(member, bytes);
         Ok(())
     }
 
     /// Applies a merge patch (RFC 7396) to the member's state.
     pub fn patch(&mut self, member: MemberId, patch: &Json) -> Result<(), PresenceError> {
-        let occupant = self.members.get_mut(&member).ok_or(PresenceError::NothingToPatch)?;
+        let occupant = self.members.get(&member).ok_or(PresenceError::NothingToPatch)?;
         let state = patched(&occupant.state, patch)?;
-        if state != occupant.state {
-            occupant.state = state;
-            self.touch(member);
-        }
-        Ok(())
+        self.replace(member, state)
     }
 
     /// Takes a member out at once, because it said so or its link closed; true when it was here.
     pub fn leave(&mut self, member: MemberId) -> bool {
         let Some(occupant) = self.members.remove(&member) else { return false };
         self.changed.remove(&member);
+        self.bytes -= occupant.state.encoded_len();
         if occupant.flushed.is_some() || occupant.mixed {
             self.left.insert(member);
         }
@@ -174,7 +181,8 @@ impl Room {
 
     /// The first frame of a subscriber: everybody's state now.
     ///
-    /// The message stays the same as long as [`version`](Self::version) does, so its bytes can be kept for a storm of joiners.
+    /// The message stays the same as long as [`version`](Self::version) does, so its bytes can be kept for a storm of
+    /// joiners.
     pub fn keyframe(&mut self) -> Message {
         for member in &self.changed {
             if let Some(occupant) = self.members.get_mut(member) {
@@ -239,7 +247,22 @@ impl Room {
         self.members.iter().map(|(member, occupant)| (*member, &occupant.principal, &occupant.state))
     }
 
-    fn touch(&mut self, member: MemberId) {
+    fn replace(&mut self, member: MemberId, state: Json) -> Result<(), PresenceError> {
+        let Some(occupant) = self.members.get_mut(&member) else { return Ok(()) };
+        if occupant.state == state {
+            return Ok(());
+        }
+        let bytes = self.bytes - occupant.state.encoded_len() + state.encoded_len();
+        if bytes > MAX_ROOM_BYTES {
+            return Err(PresenceError::RoomFull);
+        }
+        occupant.state = state;
+        self.touch(member, bytes);
+        Ok(())
+    }
+
+    fn touch(&mut self, member: MemberId, bytes: usize) {
+        self.bytes = bytes;
         self.changed.insert(member);
         self.version += 1;
     }
@@ -280,7 +303,8 @@ fn patched(state: &Json, patch: &Json) -> Result<Json, PresenceError> {
     Ok(state)
 }
 
-/// How a receiver that knows the one state learns the other: a patch where that is smaller; `None` where they are equal.
+/// How a receiver that knows the one state learns the other: a patch where that is smaller; `None` where they are
+/// equal.
 fn difference(known: Option<&Json>, state: &Json) -> Option<PresenceChange> {
     let Some(known) = known else { return Some(PresenceChange::Set(state.clone())) };
     if known == state {
@@ -500,6 +524,26 @@ mod tests {
         assert_eq!(room.len(), MAX_ROOM_MEMBERS);
     }
 
+    #[test]
+    fn the_states_of_a_room_have_a_limit_together() {
+        let mut room = room();
+        let large = format!("{:?}", "x".repeat(MAX_PRESENCE_BYTES - 2));
+        let full = MAX_ROOM_BYTES / MAX_PRESENCE_BYTES;
+        for member in 0..full as u64 {
+            set(&mut room, member, &large);
+        }
+        let late = MemberId(u64::MAX);
+        assert_eq!(room.set(late, &name(), json("0")), Err(PresenceError::RoomFull));
+        set(&mut room, 0, r#"{"a":1}"#);
+        assert_eq!(room.set(late, &name(), json("0")), Ok(()));
+        let growth = json(&format!("{{\"a\":{:?}}}", "x".repeat(MAX_PRESENCE_BYTES - 8)));
+        assert_eq!(room.patch(MemberId(0), &growth), Err(PresenceError::RoomFull));
+        room.leave(late);
+        assert_eq!(room.patch(MemberId(0), &growth), Ok(()));
+        (0..full as u64).for_each(|member| assert!(room.leave(MemberId(member))));
+        assert_eq!(room.bytes, 0);
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
         Change(u64, PresenceChange),
@@ -578,6 +622,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(room.poll_timeout(), None);
+            prop_assert_eq!(room.bytes, room.iter().map(|(_, _, state)| state.encoded_len()).sum::<usize>());
             for (at, subscriber) in subscribers.iter().enumerate().filter(|(_, one)| one.live) {
                 let others = room.iter().filter(|(member, _, _)| member.0 != at as u64);
                 let expected: Vec<_> = others.map(|(member, _, state)| (member, state.clone())).collect();

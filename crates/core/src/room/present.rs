@@ -31,9 +31,9 @@ pub enum PresentChange {
 
 /// The others on a document.
 ///
-/// A patch for a member that is not known is skipped, and the member stays unknown until it is told whole: by the next
-/// keyframe, or when its state comes as a whole. That only happens where a frame was missed, and whoever leaves a frame out
-/// owes a keyframe. The same holds for a state that breaks the limits: the member is taken for unknown.
+/// A patch for a member that is not known is skipped, and the member stays unknown until it is told whole: by the
+/// next keyframe, or when its state comes as a whole. That only happens where a frame was missed, and whoever leaves
+/// a frame out owes a keyframe. The same holds for a state that breaks the limits: the member is taken for unknown.
 #[derive(Clone, Debug, Default)]
 pub struct Present {
     /// At most [`MAX_MEMBERS_PER_MESSAGE`], as many as a keyframe can name.
@@ -46,8 +46,8 @@ impl Present {
         Self { others: BTreeMap::new() }
     }
 
-    /// Takes the parts of a [`Message::Members`](rejoin_wire::Message::Members), without what it says about the receiver's own
-    /// member, and returns what changed, by member.
+    /// Takes the parts of a [`Message::Members`](rejoin_wire::Message::Members), without what it says about the
+    /// receiver's own member, and returns what changed, by member.
     pub fn apply(
         &mut self,
         own: MemberId,
