@@ -103,6 +103,13 @@ impl Default for Header {
     }
 }
 
+impl Header {
+    /// The name under which people see the document: its title, else the string member `title` of its content.
+    pub fn shown_title<'a>(&'a self, content: &'a Json) -> Option<&'a str> {
+        self.title.as_deref().or_else(|| content.get("title")?.as_str())
+    }
+}
+
 /// Names a conflict record of a document: the revision that made it, and its place among that revision's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConflictId {
@@ -318,4 +325,24 @@ pub struct PushedChange {
     /// applied to what was seen then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<ContentHash>,
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::testing::json;
+
+    #[test]
+    fn a_document_shows_its_title_or_that_of_its_content() {
+        let header = |title: Option<&str>| Header { title: title.map(Arc::from), ..Header::default() };
+        let content = json(r#"{"title":"inside"}"#);
+        assert_eq!(header(Some("outside")).shown_title(&content), Some("outside"));
+        assert_eq!(header(None).shown_title(&content), Some("inside"));
+        for without in [json(r#"{"title":7}"#), json("{}"), json("[]")] {
+            assert_eq!(header(None).shown_title(&without), None);
+        }
+    }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::MAX_INTEGER;
+
 /// Longest document or workspace id in bytes: an id is an index key in every store, and travels in every message.
 pub const MAX_ID_BYTES: usize = 128;
 
@@ -136,6 +138,7 @@ impl From<ReplicaId> for String {
     }
 }
 
+// Messages carry positions up to `MAX_INTEGER`, so that readers of JSON hold them exactly; larger ones are refused.
 macro_rules! position {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -190,6 +193,22 @@ position! {
     MemberId
 }
 
+impl Epoch {
+    /// Makes an epoch of random bits, of which it takes as many as a message carries.
+    #[must_use]
+    pub const fn of_random(bits: u64) -> Self {
+        Self(bits & MAX_INTEGER)
+    }
+}
+
+impl MemberId {
+    /// Makes a member id of random bits, of which it takes as many as a message carries.
+    #[must_use]
+    pub const fn of_random(bits: u64) -> Self {
+        Self(bits & MAX_INTEGER)
+    }
+}
+
 macro_rules! hash {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -239,4 +258,48 @@ hash! {
 hash! {
     /// SHA-256 over the previous chain hash and a change hash: equal chains mean equal histories. All zeros before the first revision.
     ChainHash
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_short_and_visible() {
+        assert_eq!(DocumentId::new(""), Err(IdError::Empty));
+        assert_eq!(DocumentId::new("a\nb"), Err(IdError::ControlCharacter));
+        let longest = "é".repeat(MAX_ID_BYTES / 2);
+        assert_eq!(DocumentId::new(&longest).unwrap().as_str(), longest);
+        assert_eq!(DocumentId::new(&format!("{longest}x")), Err(IdError::TooLong));
+    }
+
+    #[test]
+    fn a_replica_id_is_32_hexadecimal_digits() {
+        let id = ReplicaId(0xab);
+        assert_eq!(id.to_string(), "000000000000000000000000000000ab");
+        assert_eq!(id.to_string().to_uppercase().parse(), Ok(id));
+        for text in ["", "ab", "+00000000000000000000000000000ab", "g00000000000000000000000000000ab"] {
+            assert_eq!(text.parse::<ReplicaId>(), Err(IdError::NotHexadecimal), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hash_is_64_hexadecimal_digits() {
+        let hash = ChainHash([0xab; 32]);
+        assert_eq!(ChainHash::try_from(String::from(hash)), Ok(hash));
+        for text in ["", "ab", &"ab".repeat(33), &"xy".repeat(32), &format!("{}é", "a".repeat(62))] {
+            assert!(ChainHash::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn random_positions_fit_into_a_message() {
+        assert_eq!(Epoch::of_random(u64::MAX).0, MAX_INTEGER);
+        assert_eq!(MemberId::of_random(u64::MAX).0, MAX_INTEGER);
+        assert_eq!(Epoch::of_random(7), Epoch(7));
+    }
 }

@@ -17,6 +17,7 @@ pub mod limits;
 mod message;
 #[cfg(test)]
 mod testing;
+mod text;
 
 pub use binary::{Reader, Wire, Writer, from_bytes, to_bytes};
 pub use change::{
@@ -34,4 +35,9 @@ pub use id::{
 pub use message::{
     Cursor, ErrorMessage, Hello, ListItem, Member, Message, OpenDocument, PROTOCOL_VERSION, PresenceChange,
     Scope, Welcome,
+};
+pub use text::{
+    EventType, NewDocument, NotRfc3339, RequestId, Rfc3339, TextConflict, TextDocument, TextError, TextEvent,
+    TextMember, TextMessage, TextOutcome, TextPatch, TextRequest, TextResponse, TextUpdate, decode_text,
+    whole_document,
 };

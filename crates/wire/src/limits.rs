@@ -1,5 +1,7 @@
 //! Limits of the wire. Each bounds memory that a peer could make this side take.
 
+use std::sync::Arc;
+
 /// Largest WebSocket frame in bytes; larger messages travel in fragments, so that a heartbeat never waits behind megabytes.
 pub const MAX_FRAME_BYTES: usize = 256 * 1024;
 
@@ -68,3 +70,34 @@ pub const HEARTBEAT_TIMEOUT_MS: u32 = 60_000;
 
 /// Milliseconds in which the first message must have come, and the sender be known.
 pub const HELLO_TIMEOUT_MS: u32 = 5_000;
+
+/// Makes a text for a message, cut to [`MAX_TEXT_BYTES`] where it is longer: a reason that quotes foreign text must not make
+/// the message one that its receiver refuses.
+pub fn short_text(text: &str) -> Arc<str> {
+    const MARK: &str = "…";
+    if text.len() <= MAX_TEXT_BYTES {
+        return Arc::from(text);
+    }
+    let end = text.floor_char_boundary(MAX_TEXT_BYTES - MARK.len());
+    let kept = text.get(..end).unwrap_or_default();
+    Arc::from([kept, MARK].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let fits = "é".repeat(MAX_TEXT_BYTES / 2);
+        assert_eq!(*short_text(&fits), *fits);
+        for longer in ["é".repeat(MAX_TEXT_BYTES), format!("x{fits}"), "x".repeat(MAX_TEXT_BYTES + 1)] {
+            let cut = short_text(&longer);
+            assert!(cut.len() <= MAX_TEXT_BYTES && cut.len() > MAX_TEXT_BYTES - 3);
+            assert!(cut.ends_with('…') && longer.starts_with(cut.trim_end_matches('…')));
+        }
+    }
+}

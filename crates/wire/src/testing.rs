@@ -23,15 +23,15 @@ mod samples;
 
 pub(crate) use samples::{REPLICA, document, json, samples};
 
-pub(crate) fn integers() -> impl Strategy<Value = u64> {
-    prop_oneof![0..300_u64, 0..=MAX_INTEGER, Just(MAX_INTEGER)]
+pub(crate) fn integers() -> BoxedStrategy<u64> {
+    prop_oneof![0..300_u64, 0..=MAX_INTEGER, Just(MAX_INTEGER)].boxed()
 }
 
-pub(crate) fn texts() -> impl Strategy<Value = Arc<str>> {
-    prop_oneof!["[a-c]{0,3}", "\\PC{0,80}", "[\\x00-\\x1f\"\\\\/~é😀]{0,8}"].prop_map(Arc::from)
+pub(crate) fn texts() -> BoxedStrategy<Arc<str>> {
+    prop_oneof!["[a-c]{0,3}", "\\PC{0,80}", "[\\x00-\\x1f\"\\\\/~é😀]{0,8}"].prop_map(Arc::from).boxed()
 }
 
-pub(crate) fn numbers() -> impl Strategy<Value = f64> {
+pub(crate) fn numbers() -> BoxedStrategy<f64> {
     prop_oneof![
         (-200..200_i32).prop_map(f64::from),
         (-1_000_000_000..1_000_000_000_i32, 0..8_i32).prop_map(|(mantissa, decimals)| {
@@ -41,28 +41,31 @@ pub(crate) fn numbers() -> impl Strategy<Value = f64> {
         select(vec![9_007_199_254_740_992.0, -9_007_199_254_740_992.0, -0.0, 5e-324, 1e21, 0.1 + 0.2, 1e-7]),
     ]
     .prop_filter("a number that documents hold", |number| Json::number(*number).is_some())
+    .boxed()
 }
 
-pub(crate) fn values() -> impl Strategy<Value = Json> {
+pub(crate) fn values() -> BoxedStrategy<Json> {
     let scalar = prop_oneof![
         Just(Json::Null),
         any::<bool>().prop_map(Json::from),
         numbers().prop_map(|number| Json::number(number).unwrap()),
         texts().prop_map(Json::from),
     ];
-    scalar.prop_recursive(4, 24, 5, |inner| {
-        prop_oneof![
-            vec(inner.clone(), 0..5).prop_map(Json::from),
-            btree_map(texts(), inner, 0..5).prop_map(|members| members.into_iter().collect()),
-        ]
-    })
+    scalar
+        .prop_recursive(4, 24, 5, |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..5).prop_map(Json::from),
+                btree_map(texts(), inner, 0..5).prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+        .boxed()
 }
 
-pub(crate) fn pointers() -> impl Strategy<Value = PointerBuf> {
-    vec(texts(), 0..4).prop_map(|tokens| PointerBuf::from_tokens(tokens.iter().map(|token| &**token)))
+pub(crate) fn pointers() -> BoxedStrategy<PointerBuf> {
+    vec(texts(), 0..4).prop_map(|tokens| PointerBuf::from_tokens(tokens.iter().map(|token| &**token))).boxed()
 }
 
-pub(crate) fn operations() -> impl Strategy<Value = Operation> {
+pub(crate) fn operations() -> BoxedStrategy<Operation> {
     let path = pointers;
     prop_oneof![
         (path(), values()).prop_map(|(path, value)| Operation::Add { path, value }),
@@ -75,13 +78,14 @@ pub(crate) fn operations() -> impl Strategy<Value = Operation> {
             Operation::Splice { path, at, remove, insert: insert.as_ref().into() }
         }),
     ]
+    .boxed()
 }
 
-pub(crate) fn patches() -> impl Strategy<Value = Patch> {
-    vec(operations(), 0..4).prop_map(Patch)
+pub(crate) fn patches() -> BoxedStrategy<Patch> {
+    vec(operations(), 0..4).prop_map(Patch).boxed()
 }
 
-pub(crate) fn places() -> impl Strategy<Value = PlacePath> {
+pub(crate) fn places() -> BoxedStrategy<PlacePath> {
     let identity =
         prop_oneof![numbers().prop_map(|number| Json::number(number).unwrap()), texts().prop_map(Json::from)];
     let step = prop_oneof![
@@ -89,21 +93,21 @@ pub(crate) fn places() -> impl Strategy<Value = PlacePath> {
         (texts(), identity).prop_map(|(member, value)| Step::Id { member, value }),
         (0..999_usize).prop_map(Step::Index),
     ];
-    vec(step, 0..4).prop_map(PlacePath::from)
+    vec(step, 0..4).prop_map(PlacePath::from).boxed()
 }
 
-pub(crate) fn documents() -> impl Strategy<Value = DocumentId> {
-    "[a-z0-9é:-]{1,16}".prop_map(|id| DocumentId::new(&id).unwrap())
+pub(crate) fn documents() -> BoxedStrategy<DocumentId> {
+    "[a-z0-9é:-]{1,16}".prop_map(|id| DocumentId::new(&id).unwrap()).boxed()
 }
 
-pub(crate) fn replicas() -> impl Strategy<Value = ReplicaId> {
-    any::<u128>().prop_map(ReplicaId)
+pub(crate) fn replicas() -> BoxedStrategy<ReplicaId> {
+    any::<u128>().prop_map(ReplicaId).boxed()
 }
 
 macro_rules! positions {
     ($($function:ident $name:ident)*) => {$(
-        pub(crate) fn $function() -> impl Strategy<Value = $name> {
-            integers().prop_map($name)
+        pub(crate) fn $function() -> BoxedStrategy<$name> {
+            integers().prop_map($name).boxed()
         }
     )*};
 }
@@ -117,28 +121,29 @@ positions! {
     member_ids MemberId
 }
 
-pub(crate) fn change_ids() -> impl Strategy<Value = ChangeId> {
-    (replicas(), counters()).prop_map(|(replica, counter)| ChangeId { replica, counter })
+pub(crate) fn change_ids() -> BoxedStrategy<ChangeId> {
+    (replicas(), counters()).prop_map(|(replica, counter)| ChangeId { replica, counter }).boxed()
 }
 
-pub(crate) fn conflict_ids() -> impl Strategy<Value = ConflictId> {
-    (revisions(), any::<u32>()).prop_map(|(revision, index)| ConflictId { revision, index })
+pub(crate) fn conflict_ids() -> BoxedStrategy<ConflictId> {
+    (revisions(), any::<u32>()).prop_map(|(revision, index)| ConflictId { revision, index }).boxed()
 }
 
-pub(crate) fn policies() -> impl Strategy<Value = Policy> {
-    select(vec![Policy::Theirs, Policy::Ours, Policy::Latest, Policy::Manual])
+pub(crate) fn policies() -> BoxedStrategy<Policy> {
+    select(vec![Policy::Theirs, Policy::Ours, Policy::Latest, Policy::Manual]).boxed()
 }
 
-pub(crate) fn codes() -> impl Strategy<Value = ErrorCode> {
-    select(ErrorCode::ALL)
+pub(crate) fn codes() -> BoxedStrategy<ErrorCode> {
+    select(ErrorCode::ALL).boxed()
 }
 
-pub(crate) fn headers() -> impl Strategy<Value = Header> {
+pub(crate) fn headers() -> BoxedStrategy<Header> {
     (option::of(texts()), policies(), vec(pointers(), 0..3), vec(texts(), 0..3))
         .prop_map(|(title, policy, counters, identity)| Header { title, policy, counters, identity })
+        .boxed()
 }
 
-pub(crate) fn bodies() -> impl Strategy<Value = Body> {
+pub(crate) fn bodies() -> BoxedStrategy<Body> {
     prop_oneof![
         (headers(), values()).prop_map(|(header, content)| Body::Create { header, content }),
         (patches(), vec(conflict_ids(), 0..3), option::of(change_ids()))
@@ -146,24 +151,33 @@ pub(crate) fn bodies() -> impl Strategy<Value = Body> {
         headers().prop_map(|header| Body::Header { header }),
         select(vec![Body::Delete, Body::Undelete, Body::Void]),
     ]
+    .boxed()
 }
 
-pub(crate) fn changes() -> impl Strategy<Value = Change> {
-    (replicas(), counters(), revisions(), counters(), times(), bodies()).prop_map(
-        |(replica, counter, base, over, time, body)| Change { replica, counter, base, over, time, body },
-    )
+pub(crate) fn changes() -> BoxedStrategy<Change> {
+    (replicas(), counters(), revisions(), counters(), times(), bodies())
+        .prop_map(|(replica, counter, base, over, time, body)| Change {
+            replica,
+            counter,
+            base,
+            over,
+            time,
+            body,
+        })
+        .boxed()
 }
 
-pub(crate) fn effects() -> impl Strategy<Value = Effect> {
+pub(crate) fn effects() -> BoxedStrategy<Effect> {
     prop_oneof![
         (headers(), values()).prop_map(|(header, content)| Effect::Created { header, content }),
         patches().prop_map(|patch| Effect::Patched { patch }),
         headers().prop_map(|header| Effect::Header { header }),
         select(vec![Effect::Own, Effect::Deleted, Effect::Undeleted, Effect::Void]),
     ]
+    .boxed()
 }
 
-pub(crate) fn conflicts() -> impl Strategy<Value = ConflictRecord> {
+pub(crate) fn conflicts() -> BoxedStrategy<ConflictRecord> {
     let value = || option::of(values());
     (
         (
@@ -195,6 +209,7 @@ pub(crate) fn conflicts() -> impl Strategy<Value = ConflictRecord> {
                 time,
             }
         })
+        .boxed()
 }
 
 pub(crate) const CONFLICT_KINDS: &[ConflictKind] = &[
@@ -209,7 +224,7 @@ pub(crate) const CONFLICT_KINDS: &[ConflictKind] = &[
 
 pub(crate) const WINNERS: &[Winner] = &[Winner::Current, Winner::Incoming, Winner::Merged];
 
-pub(crate) fn entries() -> impl Strategy<Value = Entry> {
+pub(crate) fn entries() -> BoxedStrategy<Entry> {
     (
         sequences(),
         change_ids(),
@@ -230,36 +245,36 @@ pub(crate) fn entries() -> impl Strategy<Value = Entry> {
             conflicts,
             settled,
         })
+        .boxed()
 }
 
-pub(crate) fn haves() -> impl Strategy<Value = Have> {
-    (revisions(), any::<[u8; 32]>()).prop_map(|(revision, chain)| Have { revision, chain: ChainHash(chain) })
+pub(crate) fn haves() -> BoxedStrategy<Have> {
+    (revisions(), any::<[u8; 32]>())
+        .prop_map(|(revision, chain)| Have { revision, chain: ChainHash(chain) })
+        .boxed()
 }
 
-pub(crate) fn runs() -> impl Strategy<Value = PendingRun> {
-    (replicas(), counters(), counters()).prop_map(|(replica, first, last)| PendingRun {
-        replica,
-        first,
-        last,
-    })
+pub(crate) fn runs() -> BoxedStrategy<PendingRun> {
+    (replicas(), counters(), counters())
+        .prop_map(|(replica, first, last)| PendingRun { replica, first, last })
+        .boxed()
 }
 
-pub(crate) fn fates() -> impl Strategy<Value = Fate> {
+pub(crate) fn fates() -> BoxedStrategy<Fate> {
     prop_oneof![
         revisions().prop_map(|revision| Fate::Accepted { revision }),
         (codes(), texts()).prop_map(|(code, message)| Fate::Rejected { code, message }),
     ]
+    .boxed()
 }
 
-pub(crate) fn outcomes() -> impl Strategy<Value = Outcome> {
-    (change_ids(), any::<[u8; 32]>(), fates()).prop_map(|(change, hash, fate)| Outcome {
-        change,
-        hash: ChangeHash(hash),
-        fate,
-    })
+pub(crate) fn outcomes() -> BoxedStrategy<Outcome> {
+    (change_ids(), any::<[u8; 32]>(), fates())
+        .prop_map(|(change, hash, fate)| Outcome { change, hash: ChangeHash(hash), fate })
+        .boxed()
 }
 
-pub(crate) fn snapshots() -> impl Strategy<Value = Snapshot> {
+pub(crate) fn snapshots() -> BoxedStrategy<Snapshot> {
     (
         (documents(), haves(), sequences(), integers(), headers(), any::<bool>(), values()),
         (vec(conflicts(), 0..2), times(), times(), texts(), vec(haves(), 0..3), any::<bool>()),
@@ -287,28 +302,32 @@ pub(crate) fn snapshots() -> impl Strategy<Value = Snapshot> {
                 outcomes,
             }
         })
+        .boxed()
 }
 
-pub(crate) fn pushes() -> impl Strategy<Value = DocumentPush> {
+pub(crate) fn pushes() -> BoxedStrategy<DocumentPush> {
     let seen = option::of(any::<[u8; 32]>().prop_map(ContentHash));
     let pushed = (changes(), seen).prop_map(|(change, seen)| PushedChange { change, seen });
-    (documents(), vec(pushed, 0..3)).prop_map(|(document, changes)| DocumentPush { document, changes })
+    (documents(), vec(pushed, 0..3))
+        .prop_map(|(document, changes)| DocumentPush { document, changes })
+        .boxed()
 }
 
-pub(crate) fn presence() -> impl Strategy<Value = PresenceChange> {
+pub(crate) fn presence() -> BoxedStrategy<PresenceChange> {
     prop_oneof![
         values().prop_map(PresenceChange::Set),
         values().prop_map(PresenceChange::Patch),
         Just(PresenceChange::Leave),
     ]
+    .boxed()
 }
 
 /// Any message.
-pub(crate) fn messages() -> impl Strategy<Value = Message> {
-    prop_oneof![link_messages(), upward_messages(), document_messages(), list_messages()]
+pub(crate) fn messages() -> BoxedStrategy<Message> {
+    prop_oneof![link_messages(), upward_messages(), document_messages(), list_messages()].boxed()
 }
 
-fn link_messages() -> impl Strategy<Value = Message> {
+fn link_messages() -> BoxedStrategy<Message> {
     let workspace = || "[a-z]{1,8}".prop_map(|id| WorkspaceId::new(&id).unwrap());
     let hello = (
         vec(any::<u16>(), 0..4),
@@ -355,9 +374,10 @@ fn link_messages() -> impl Strategy<Value = Message> {
         integers().prop_map(|nonce| Message::Pong { nonce }),
         (any::<u16>(), texts()).prop_map(|(code, reason)| Message::Goodbye { code, reason }),
     ]
+    .boxed()
 }
 
-fn upward_messages() -> impl Strategy<Value = Message> {
+fn upward_messages() -> BoxedStrategy<Message> {
     let cursor = (epochs(), sequences()).prop_map(|(epoch, sequence)| Cursor { epoch, sequence });
     let open = (documents(), haves(), vec(runs(), 0..2)).prop_map(|(document, have, pending)| OpenDocument {
         document,
@@ -383,9 +403,10 @@ fn upward_messages() -> impl Strategy<Value = Message> {
             |(request, document, before, limit)| Message::HistoryRequest { request, document, before, limit }
         ),
     ]
+    .boxed()
 }
 
-fn document_messages() -> impl Strategy<Value = Message> {
+fn document_messages() -> BoxedStrategy<Message> {
     let update = (documents(), revisions(), any::<[u8; 32]>(), vec(entries(), 0..3), option::of(sequences()));
     prop_oneof![
         update.prop_map(|(document, first, previous, entries, position)| {
@@ -414,9 +435,10 @@ fn document_messages() -> impl Strategy<Value = Message> {
             }
         ),
     ]
+    .boxed()
 }
 
-fn list_messages() -> impl Strategy<Value = Message> {
+fn list_messages() -> BoxedStrategy<Message> {
     let item = (documents(), revisions(), sequences(), any::<bool>(), option::of(texts()), times()).prop_map(
         |(document, revision, sequence, deleted, title, updated_at)| ListItem {
             document,
@@ -441,6 +463,7 @@ fn list_messages() -> impl Strategy<Value = Message> {
             |(document, keyframe, members, left)| Message::Members { document, keyframe, members, left }
         ),
     ]
+    .boxed()
 }
 
 /// Bytes as hexadecimal digits.
