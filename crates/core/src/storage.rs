@@ -198,10 +198,10 @@ pub enum RecordKind {
     Pending = 1,
     /// An own change that was rejected, kept until dismissed.
     Rejected = 2,
-    /// Confirmed content at a base that pending changes name.
-    Base = 3,
     /// Content that the authority no longer has, kept until dismissed.
     Recovered = 4,
+    /// Which counters own changes of a document have had; one record a document.
+    Runs = 5,
 }
 
 /// Names of meta records. The numbers are stored and never change.

@@ -1,0 +1,120 @@
+//! The recent revisions of a document that are held in memory.
+
+use std::collections::VecDeque;
+
+use rejoin_json::Limits;
+use rejoin_wire::{ChainHash, Change, Entry, Have, Revision};
+
+use crate::state::{Point, Reverse, State, apply_reverse};
+
+/// Revisions that are held in memory per document, beyond which the oldest are read from the store again when needed.
+pub(crate) const MAX_LOG_REVISIONS: usize = 1_024;
+
+/// One revision: what it did, and how to go back.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Revised {
+    pub(crate) entry: Entry,
+    pub(crate) reverse: Reverse,
+    /// The change as it was submitted, where the effect is not the same; the authority's log only.
+    pub(crate) submitted: Option<Change>,
+    /// The chain hash before it.
+    pub(crate) previous: ChainHash,
+}
+
+/// Consecutive revisions, the newest last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Log {
+    /// The revision that the front entry made.
+    first: Revision,
+    entries: VecDeque<Revised>,
+}
+
+impl Log {
+    /// An empty log after a revision.
+    pub(crate) fn after(revision: Revision) -> Self {
+        Self { first: revision.next(), entries: VecDeque::new() }
+    }
+
+    /// The oldest revision whose content can be had by going back: the one before the first entry.
+    pub(crate) fn floor(&self) -> Revision {
+        self.first.previous()
+    }
+
+    pub(crate) fn push(&mut self, revised: Revised) {
+        self.entries.push_back(revised);
+    }
+
+    /// Adds older revisions in front; they must end just before the floor's successor.
+    pub(crate) fn prepend(&mut self, older: Vec<Revised>) {
+        self.first = Revision(self.first.0 - older.len() as u64);
+        for revised in older.into_iter().rev() {
+            self.entries.push_front(revised);
+        }
+    }
+
+    /// Forgets the oldest revisions, none after `keep_from`, down to the limit.
+    pub(crate) fn trim(&mut self, keep_from: Revision, most: usize) {
+        while self.entries.len() > most && self.first <= keep_from {
+            self.entries.pop_front();
+            self.first = self.first.next();
+        }
+    }
+
+    /// Drops every revision after this one.
+    pub(crate) fn truncate(&mut self, last: Revision) {
+        let keep = last.0.saturating_sub(self.floor().0);
+        self.entries.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+    }
+
+    pub(crate) fn revised(&self, revision: Revision) -> Option<&Revised> {
+        let index = revision.0.checked_sub(self.first.0)?;
+        self.entries.get(usize::try_from(index).ok()?)
+    }
+
+    /// Revisions after one, oldest first.
+    pub(crate) fn since(&self, after: Revision) -> impl DoubleEndedIterator<Item = (Revision, &Revised)> {
+        let skip = usize::try_from(after.0.saturating_sub(self.floor().0)).unwrap_or(usize::MAX);
+        let first = self.first.0 + skip as u64;
+        self.entries
+            .iter()
+            .skip(skip)
+            .enumerate()
+            .map(move |(at, revised)| (Revision(first + at as u64), revised))
+    }
+
+    /// The chain hash at a revision, when the log reaches it; `tip` is the newest point.
+    pub(crate) fn chain_at(&self, tip: &Point, revision: Revision) -> Option<ChainHash> {
+        if revision == tip.revision {
+            Some(tip.chain)
+        } else {
+            self.revised(revision.next()).map(|next| next.previous)
+        }
+    }
+
+    /// The state at a revision: from the newest point backwards. `None` when the log does not reach it.
+    pub(crate) fn state_at(&self, tip: &Point, revision: Revision, limits: &Limits) -> Option<State> {
+        if revision > tip.revision || revision < self.floor() {
+            return None;
+        }
+        let mut state = tip.state.clone();
+        for (at, revised) in self.since(revision).rev() {
+            if at <= tip.revision {
+                apply_reverse(&mut state, &revised.reverse, limits).ok()?;
+            }
+        }
+        Some(state)
+    }
+
+    /// The newest revisions up to the point with their chain hashes, newest first.
+    pub(crate) fn ancestors(&self, tip: &Point, most: usize) -> Vec<Have> {
+        std::iter::once(Have { revision: tip.revision, chain: tip.chain })
+            .chain(
+                self.since(self.floor())
+                    .rev()
+                    .filter(|(at, _)| *at <= tip.revision)
+                    .map(|(at, revised)| Have { revision: at.previous(), chain: revised.previous }),
+            )
+            .take(most)
+            .collect()
+    }
+}

@@ -1,0 +1,421 @@
+//! What the machine keeps in the store, byte by byte. Every record ends with a checksum, so that one that went bad is noticed and
+//! quarantined alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rejoin_json::{Json, Patch};
+use rejoin_wire::{
+    ChainHash, Change, ChangeHash, ChangeId, ConflictRecord, Counter, DecodeError, Entry, ErrorCode, Header,
+    Reader, ReplicaId, Revision, Sequence, UnixMillis, Wire, Writer, limits::MAX_TEXT_BYTES,
+};
+use sha2::{Digest, Sha256};
+
+use crate::clock::VectorClock;
+use crate::log::Revised;
+use crate::state::{Life, Point, Reverse, State};
+
+/// Bytes of the checksum: enough to notice accidents, which is all that it is for.
+const CHECKSUM_BYTES: usize = 8;
+
+/// Format of the records; a reader refuses a higher one.
+const FORMAT: u8 = 1;
+
+/// Items of a stored list. Records are bounded when they are written; this only keeps a bad one from taking memory.
+const MAX_ITEMS: usize = 1 << 20;
+
+/// Why a record cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RecordError {
+    #[error("the checksum does not match")]
+    Checksum,
+    #[error("the record has format {0}, which a newer release wrote")]
+    Newer(u8),
+    #[error("the record cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+}
+
+/// Encodes a record with its checksum.
+pub(crate) fn seal<T: Wire>(value: &T) -> Bytes {
+    let mut out = Writer::new();
+    out.byte(FORMAT);
+    value.write(&mut out);
+    let mut bytes = out.into_bytes();
+    let digest = Sha256::digest(&bytes);
+    bytes.extend(digest.iter().take(CHECKSUM_BYTES));
+    bytes.into()
+}
+
+/// Decodes a record after checking its checksum.
+pub(crate) fn unseal<T: Wire>(bytes: &[u8]) -> Result<T, RecordError> {
+    let (body, checksum) = bytes
+        .len()
+        .checked_sub(CHECKSUM_BYTES)
+        .and_then(|at| bytes.split_at_checked(at))
+        .ok_or(RecordError::Checksum)?;
+    if !Sha256::digest(body).starts_with(checksum) {
+        return Err(RecordError::Checksum);
+    }
+    let mut input = Reader::new(body);
+    let format = input.byte()?;
+    if format != FORMAT {
+        return Err(RecordError::Newer(format));
+    }
+    let value = T::read(&mut input)?;
+    input.finish()?;
+    Ok(value)
+}
+
+macro_rules! record {
+    ($name:ident { $($field:ident),* $(,)? }) => {
+        impl Wire for $name {
+            fn write(&self, out: &mut Writer) {
+                $(self.$field.write(out);)*
+            }
+
+            fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                $(let $field = Wire::read(input)?;)*
+                Ok(Self { $($field),* })
+            }
+        }
+    };
+}
+
+/// A list in a record.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct List<T>(pub(crate) Vec<T>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Wire> Wire for List<T> {
+    fn write(&self, out: &mut Writer) {
+        out.list(&self.0);
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        input.list("a stored list", MAX_ITEMS).map(Self)
+    }
+}
+
+/// A text in a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ShortText(pub(crate) Arc<str>);
+
+impl Wire for ShortText {
+    fn write(&self, out: &mut Writer) {
+        out.text(&self.0);
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        input.text("a stored text", 4 * MAX_TEXT_BYTES).map(|text| Self(text.into()))
+    }
+}
+
+/// A change that was rejected, without its body: that stays with its author.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rejection {
+    pub(crate) change: ChangeId,
+    pub(crate) hash: ChangeHash,
+    pub(crate) code: ErrorCode,
+    pub(crate) message: Arc<str>,
+}
+
+impl Wire for Rejection {
+    fn write(&self, out: &mut Writer) {
+        self.change.write(out);
+        self.hash.write(out);
+        self.code.write(out);
+        out.text(&self.message);
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            change: Wire::read(input)?,
+            hash: Wire::read(input)?,
+            code: Wire::read(input)?,
+            message: ShortText::read(input)?.0,
+        })
+    }
+}
+
+/// The body of a change row.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Row {
+    /// The chain hash before the first revision.
+    pub(crate) previous: ChainHash,
+    pub(crate) revised: List<StoredRevision>,
+    pub(crate) rejected: List<Rejection>,
+}
+
+record!(Row { previous, revised, rejected });
+
+/// One revision in a row.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StoredRevision {
+    pub(crate) entry: Entry,
+    pub(crate) reverse: Reverse,
+    pub(crate) submitted: Option<Change>,
+}
+
+record!(StoredRevision { entry, reverse, submitted });
+
+impl From<&Revised> for StoredRevision {
+    fn from(revised: &Revised) -> Self {
+        Self {
+            entry: revised.entry.clone(),
+            reverse: revised.reverse.clone(),
+            submitted: revised.submitted.clone(),
+        }
+    }
+}
+
+impl Row {
+    /// The revisions with the chain hash before each.
+    pub(crate) fn into_revised(self) -> Vec<Revised> {
+        let mut previous = self.previous;
+        let link = |StoredRevision { entry, reverse, submitted }| {
+            let revised = Revised { previous, entry, reverse, submitted };
+            previous = crate::state::chain_after(previous, &revised.entry);
+            revised
+        };
+        self.revised.0.into_iter().map(link).collect()
+    }
+}
+
+impl Wire for Life {
+    fn write(&self, out: &mut Writer) {
+        out.byte(match self {
+            Self::Absent => 0,
+            Self::Alive => 1,
+            Self::Deleted => 2,
+        });
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match input.byte()? {
+            0 => Ok(Self::Absent),
+            1 => Ok(Self::Alive),
+            2 => Ok(Self::Deleted),
+            tag => {
+                Err(input.error(rejoin_wire::DecodeErrorKind::UnknownTag { what: "a life", tag: tag.into() }))
+            }
+        }
+    }
+}
+
+impl Wire for State {
+    fn write(&self, out: &mut Writer) {
+        self.life.write(out);
+        self.header.write(out);
+        self.content.write(out);
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            life: Wire::read(input)?,
+            header: Arc::new(Header::read(input)?),
+            content: Wire::read(input)?,
+        })
+    }
+}
+
+impl Wire for Reverse {
+    fn write(&self, out: &mut Writer) {
+        match self {
+            Self::Nothing => out.byte(0),
+            Self::Patch(patch) => {
+                out.byte(1);
+                patch.write(out);
+            }
+            Self::Header(header) => {
+                out.byte(2);
+                header.write(out);
+            }
+            Self::Life(life) => {
+                out.byte(3);
+                life.write(out);
+            }
+            Self::Whole(state) => {
+                out.byte(4);
+                state.write(out);
+            }
+        }
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match input.byte()? {
+            0 => Ok(Self::Nothing),
+            1 => Patch::read(input).map(Self::Patch),
+            2 => Header::read(input).map(|header| Self::Header(Arc::new(header))),
+            3 => Life::read(input).map(Self::Life),
+            4 => State::read(input).map(|state| Self::Whole(Box::new(state))),
+            tag => {
+                Err(input
+                    .error(rejoin_wire::DecodeErrorKind::UnknownTag { what: "a way back", tag: tag.into() }))
+            }
+        }
+    }
+}
+
+impl Wire for Point {
+    fn write(&self, out: &mut Writer) {
+        self.state.write(out);
+        self.revision.write(out);
+        self.chain.write(out);
+        self.sequence.write(out);
+        out.varint(self.version);
+        out.list(&self.conflicts.values().cloned().collect::<Vec<_>>());
+        self.created_at.write(out);
+        self.updated_at.write(out);
+        out.text(&self.author);
+        out.list(&self.clock.iter().collect::<Vec<ChangeId>>());
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let state = Wire::read(input)?;
+        let revision = Wire::read(input)?;
+        let chain = Wire::read(input)?;
+        let sequence = Wire::read(input)?;
+        let version = input.varint()?;
+        let conflicts: List<ConflictRecord> = Wire::read(input)?;
+        let created_at = Wire::read(input)?;
+        let updated_at = Wire::read(input)?;
+        let author = ShortText::read(input)?.0;
+        let mut clock = VectorClock::new();
+        for change in List::<ChangeId>::read(input)?.0 {
+            clock.observe(change);
+        }
+        let conflicts: BTreeMap<_, _> = conflicts.0.into_iter().map(|record| (record.id, record)).collect();
+        Ok(Self {
+            state,
+            revision,
+            chain,
+            sequence,
+            version,
+            conflicts: Arc::new(conflicts),
+            created_at,
+            updated_at,
+            author,
+            clock: Arc::new(clock),
+        })
+    }
+}
+
+/// An own change, and how what was seen differs from the confirmed content at its base.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PendingRecord {
+    pub(crate) change: Change,
+    pub(crate) hash: ChangeHash,
+    /// Absent where the change was made on what the change before left.
+    pub(crate) start: Option<Delta>,
+    /// Who is to make this change again when a tab repeats it: tab and its counter; zero for none.
+    pub(crate) origin: Origin,
+}
+
+record!(PendingRecord { change, hash, start, origin });
+
+/// Which part of the program made a change, and its number there, by which a repeat is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// The part, a browser tab for example; 0 where there is only one.
+    pub part: u64,
+    /// The part's own counter; 0 where repeats cannot happen.
+    pub number: u64,
+}
+
+record!(Origin { part, number });
+
+/// A state told by its difference from another one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Delta {
+    Same,
+    Patch(Patch),
+    Whole(Box<State>),
+}
+
+impl Wire for Delta {
+    fn write(&self, out: &mut Writer) {
+        match self {
+            Self::Same => out.byte(0),
+            Self::Patch(patch) => {
+                out.byte(1);
+                patch.write(out);
+            }
+            Self::Whole(state) => {
+                out.byte(2);
+                state.write(out);
+            }
+        }
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match input.byte()? {
+            0 => Ok(Self::Same),
+            1 => Patch::read(input).map(Self::Patch),
+            2 => State::read(input).map(|state| Self::Whole(Box::new(state))),
+            tag => Err(input
+                .error(rejoin_wire::DecodeErrorKind::UnknownTag { what: "a difference", tag: tag.into() })),
+        }
+    }
+}
+
+/// Which own changes a replica made to a document, apart from the changes themselves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RunsRecord {
+    pub(crate) runs: List<RunRecord>,
+}
+
+record!(RunsRecord { runs });
+
+/// Own changes under one replica id.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RunRecord {
+    pub(crate) replica: ReplicaId,
+    /// The counter that the next change gets.
+    pub(crate) next: Counter,
+}
+
+record!(RunRecord { replica, next });
+
+/// An own change that was rejected.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RejectedRecord {
+    pub(crate) change: Change,
+    pub(crate) code: ErrorCode,
+    pub(crate) message: ShortText,
+}
+
+record!(RejectedRecord { change, code, message });
+
+/// Content that the authority no longer has.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RecoveredRecord {
+    pub(crate) revision: Revision,
+    pub(crate) chain: ChainHash,
+    pub(crate) at: UnixMillis,
+    pub(crate) content: Json,
+}
+
+record!(RecoveredRecord { revision, chain, at, content });
+
+/// Who a replica is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct IdentityRecord {
+    pub(crate) replica: ReplicaId,
+}
+
+record!(IdentityRecord { replica });
+
+/// A position in an authority's feed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CursorRecord {
+    pub(crate) epoch: rejoin_wire::Epoch,
+    pub(crate) sequence: Sequence,
+}
+
+record!(CursorRecord { epoch, sequence });

@@ -1,0 +1,602 @@
+//! The machine: one holder of a workspace's documents.
+
+mod commands;
+mod documents;
+mod following;
+mod outbox;
+mod root;
+mod serving;
+mod storing;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rejoin_json::{Json, Limits, Policy};
+use rejoin_wire::{
+    ChangeId, CloseCode, ConflictRecord, DocumentId, Encoding, Epoch, ErrorCode, Message, ReplicaId, Scope,
+    Sequence, UnixMillis, WorkspaceId,
+};
+
+use crate::storage::{Answer, Operation, RequestId};
+use crate::time::{Instant, Random, Seed};
+use crate::window::Rung;
+
+pub use commands::{
+    ConflictChoice, DocumentStatus, EditError, MAX_HISTORY_PAGE, OwnChange, RecoveredVersion, RejectedChange,
+    SyncStatus, Undone, View,
+};
+pub use outbox::MAX_KEPT;
+pub use root::Base;
+pub use serving::{MAX_CATCH_UP_REVISIONS, MAX_SUBSCRIPTIONS};
+
+pub(crate) use documents::Document;
+use following::Upstream;
+use root::Root;
+use serving::Downstream;
+
+/// Bytes handed to a link before it must say that it can take more. A slower reader is caught up later instead.
+pub const LINK_HIGH_WATER_BYTES: usize = 256 * 1024;
+
+/// Bytes after which a driver whose queue is shorter than this again gives [`Input::Writable`].
+pub const LINK_LOW_WATER_BYTES: usize = 64 * 1024;
+
+/// Changes of one document that are accepted in a turn, before the next document has its turn.
+pub const MAX_CHANGES_PER_TURN: usize = 256;
+
+/// Documents whose changes go into one commit.
+pub const MAX_DOCUMENTS_PER_COMMIT: usize = 256;
+
+/// Pushes that wait at one document; one more is refused with `rate_limited`.
+pub const MAX_QUEUED_PUSHES: usize = 1_024;
+
+/// Revisions after which the content is written whole again.
+pub const CHECKPOINT_INTERVAL: u64 = 64;
+
+/// Names a link of a replica. Downstream links are named by the driver, upstream ones by the replica; the ranges must not meet: the replica
+/// counts up from 2^63.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// Names a request that a driver makes on behalf of somebody without a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token(pub u64);
+
+/// What a replica is.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The workspace that it holds.
+    pub workspace: WorkspaceId,
+    /// Whether it decides, or follows one that does.
+    pub role: Role,
+    /// As whom its own edits are made.
+    pub principal: Arc<str>,
+    /// The policy of documents that are created without one.
+    pub policy: Policy,
+    /// Bounds on documents and patches.
+    pub limits: Limits,
+    /// Bytes of changes without an outcome that are kept before `edit` is refused.
+    pub max_outbox_bytes: usize,
+    /// Documents that stay in memory while nothing needs them.
+    pub max_idle_documents: usize,
+    /// Time of silence that is announced to peers as deadly.
+    pub heartbeat_timeout: Duration,
+    /// Pause before a store that was unavailable is asked again.
+    pub store_retry: Duration,
+}
+
+impl Config {
+    /// A configuration with the documented defaults.
+    pub fn new(workspace: WorkspaceId, role: Role) -> Self {
+        Self {
+            workspace,
+            role,
+            principal: "local".into(),
+            policy: Policy::Theirs,
+            limits: Limits::default(),
+            max_outbox_bytes: 64 << 20,
+            max_idle_documents: 1_024,
+            heartbeat_timeout: Duration::from_secs(60),
+            store_retry: Duration::from_millis(500),
+        }
+    }
+}
+
+/// Whether a replica decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The authority: it has no upstream.
+    Root,
+    /// It follows an authority, and may serve others what it was told.
+    Follower {
+        /// What it wants of the feed, besides the documents that are opened.
+        scope: Option<Scope>,
+    },
+}
+
+/// What happens to a replica.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A deadline of [`Replica::poll_timeout`] has passed.
+    Timeout,
+    /// A link is open: one from below that said hello, or the one that [`Output::Connect`] asked for.
+    LinkOpened {
+        /// The link.
+        link: LinkId,
+        /// Who is there.
+        peer: Peer,
+    },
+    /// A message came.
+    Received {
+        /// The link.
+        link: LinkId,
+        /// The message.
+        message: Message,
+    },
+    /// A link's queue is short again.
+    Writable {
+        /// The link.
+        link: LinkId,
+    },
+    /// What a link's principal may do has changed.
+    Granted {
+        /// The link.
+        link: LinkId,
+        /// What it may do from now on.
+        grant: Grant,
+    },
+    /// A link is gone, or could not be opened.
+    LinkClosed {
+        /// The link.
+        link: LinkId,
+        /// The close code, when the peer sent one.
+        code: Option<u16>,
+    },
+    /// The store answers.
+    Stored {
+        /// The request.
+        request: RequestId,
+        /// The answer.
+        answer: Answer,
+    },
+    /// The host went online or offline: offline ends the link and stops reconnecting, online reconnects at once.
+    Online(bool),
+    /// The wall clock was read again.
+    Clock(UnixMillis),
+}
+
+/// Who is at the other end of a link.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its replica id; zero when it has none.
+    pub replica: ReplicaId,
+    /// How messages to it are encoded.
+    pub encoding: Encoding,
+    /// What it may do here.
+    pub grant: Grant,
+    /// The token to present, on an upstream link.
+    pub token: Option<Arc<str>>,
+}
+
+/// What a principal may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// As whom it is known.
+    pub principal: Arc<str>,
+    /// Whether it may change documents.
+    pub may_edit: bool,
+}
+
+/// What a replica wants done.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Open a link upstream.
+    Connect {
+        /// Its name.
+        link: LinkId,
+    },
+    /// Send a message, encoded once for all these links.
+    Transmit {
+        /// The links, which all use the encoding of the payload.
+        to: Arc<[LinkId]>,
+        /// The encoded message.
+        payload: Bytes,
+    },
+    /// Close a link.
+    Disconnect {
+        /// The link.
+        link: LinkId,
+        /// The close code.
+        code: CloseCode,
+        /// Why, and what to do.
+        reason: Arc<str>,
+    },
+    /// Ask the store.
+    Store {
+        /// The request, answered by [`Input::Stored`].
+        request: RequestId,
+        /// What is asked.
+        operation: Operation,
+    },
+    /// Answers a driver's request.
+    Reply {
+        /// The request.
+        token: Token,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Something that the program may want to know.
+    Event(Event),
+}
+
+/// The answer to a driver's request.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// A document, as it is durable.
+    Document(Box<View>),
+    /// A change was accepted and is durable.
+    Accepted(Box<Accepted>),
+    /// It was refused.
+    Refused {
+        /// For programs.
+        code: ErrorCode,
+        /// For people.
+        message: Arc<str>,
+    },
+    /// A page of history.
+    History(Box<HistoryPage>),
+    /// Heads of documents.
+    Heads(Vec<crate::storage::Head>),
+}
+
+/// A change that a driver submitted, accepted and durable.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// The document after it, or after a later change of the same commit.
+    pub view: View,
+    /// The revision that it made.
+    pub revision: rejoin_wire::Revision,
+    /// Conflict records that it made.
+    pub conflicts: Vec<ConflictRecord>,
+}
+
+/// Consecutive revisions of a document.
+#[derive(Clone, Debug)]
+pub struct HistoryPage {
+    /// The document.
+    pub document: DocumentId,
+    /// The revision that the first entry makes.
+    pub first: rejoin_wire::Revision,
+    /// The entries, ascending, each with the patch that takes it back.
+    pub entries: Vec<HistoryEntry>,
+    /// True when older revisions exist.
+    pub more: bool,
+}
+
+/// A revision in a page of history.
+#[derive(Clone, Debug)]
+pub struct HistoryEntry {
+    /// The revision as it is told.
+    pub entry: rejoin_wire::Entry,
+    /// The patch back, for an entry that patched.
+    pub reverse_patch: Option<rejoin_json::Patch>,
+    /// The whole content before, for an entry that deleted.
+    pub before: Option<Json>,
+}
+
+/// Something that the program may want to know. Events carry no content: the view has it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The replica has read who it is; documents can be opened.
+    Ready,
+    /// A document that was opened is in memory.
+    Opened {
+        /// The document.
+        document: DocumentId,
+    },
+    /// A document looks different.
+    Changed {
+        /// The document.
+        document: DocumentId,
+        /// True when an own edit did it.
+        local: bool,
+    },
+    /// What the authority has of a document is all here.
+    Synced {
+        /// The document.
+        document: DocumentId,
+    },
+    /// An accepted change met a conflict.
+    Conflicted {
+        /// The document.
+        document: DocumentId,
+        /// The record.
+        record: Box<ConflictRecord>,
+    },
+    /// An own change was rejected and stands among the rejected until it is dismissed.
+    Rejected {
+        /// The document.
+        document: DocumentId,
+        /// The change.
+        change: ChangeId,
+        /// Why.
+        code: ErrorCode,
+    },
+    /// The authority lacks content that this replica had confirmed; it is kept as a recovered version and sent again as changes.
+    Recovered {
+        /// The document.
+        document: DocumentId,
+    },
+    /// Another replica uses this one's id; a fresh one was taken.
+    Forked {
+        /// The id from now on.
+        replica: ReplicaId,
+    },
+    /// An own change climbed, or fell back when its link closed.
+    Rung {
+        /// The document.
+        document: DocumentId,
+        /// The lowest rung of its changes without an outcome; acknowledged when there is none.
+        rung: Rung,
+    },
+    /// The link upstream opened or closed.
+    Link(LinkStatus),
+    /// Everything up to the head of the feed is here.
+    CaughtUp {
+        /// The position.
+        position: Sequence,
+    },
+    /// The list of documents changed.
+    Listed,
+    /// Who is present on a document changed.
+    Present {
+        /// The document.
+        document: DocumentId,
+    },
+    /// The store failed; edits stay in memory until it works again.
+    StoreFailed {
+        /// What it said.
+        error: crate::storage::StoreError,
+        /// False when the replica asks again by itself.
+        lasting: bool,
+    },
+    /// The store works again.
+    StoreWorks,
+    /// A stored record could not be read and was put aside.
+    Quarantined {
+        /// The document.
+        document: DocumentId,
+    },
+}
+
+/// State of the link upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkStatus {
+    /// No link; the next attempt is due by itself unless the host is offline.
+    Offline,
+    /// A link is being opened.
+    Connecting,
+    /// Messages flow.
+    Online,
+    /// The authority refused this replica for good; a change of credentials or release is needed.
+    Refused {
+        /// The close code.
+        code: u16,
+    },
+}
+
+/// One holder of a workspace's documents: browser profile, native client, relay or server.
+///
+/// Four kinds of methods, in the order of their use. *Inputs*: [`handle_input`](Self::handle_input) says what happened; any number of
+/// inputs may come before a drain. *Commands* (`open`, `edit`, `create`, …) are what the program wants; each has a typed error and
+/// performs no IO. *Drain*: [`poll_output`](Self::poll_output) until it gives `None`, after each batch of inputs and commands, and do what
+/// it says. *Deadline*: [`poll_timeout`](Self::poll_timeout) says when to give [`Input::Timeout`] next.
+///
+/// `now` is an argument and never goes back; the wall clock is separate; randomness is a seed. The same seed and inputs give the same
+/// outputs byte for byte on every platform. No input makes it panic, and no queue in it grows without bound.
+pub struct Replica {
+    config: Config,
+    now: Instant,
+    /// Wall clock minus monotonic clock, in milliseconds.
+    clock: i128,
+    random: Random,
+    identity: ReplicaId,
+    /// True once meta records are read.
+    ready: bool,
+    epoch: Epoch,
+    next_request: u64,
+    next_link: u64,
+    next_member: u64,
+    requests: BTreeMap<RequestId, Purpose>,
+    outputs: VecDeque<Output>,
+    documents: BTreeMap<DocumentId, Document>,
+    /// Who waits to read which document.
+    reads: BTreeMap<DocumentId, Vec<commands::Read>>,
+    /// Documents with something to do in the next turn.
+    busy: BTreeSet<DocumentId>,
+    /// Documents whose presence may have something to send.
+    lively: BTreeSet<DocumentId>,
+    links: BTreeMap<LinkId, Downstream>,
+    root: Root,
+    upstream: Upstream,
+    storing: storing::Storing,
+    /// Counts uses of documents, for forgetting the least recently used.
+    uses: u64,
+}
+
+/// What an answer of the store is for.
+#[derive(Clone, Debug)]
+enum Purpose {
+    Meta,
+    Document(DocumentId),
+    OlderLog(DocumentId),
+    Chain(DocumentId, rejoin_wire::Revision),
+    Outcomes {
+        document: DocumentId,
+        replica: ReplicaId,
+        first: rejoin_wire::Counter,
+        last: rejoin_wire::Counter,
+    },
+    Page(LinkId),
+    PendingDocuments,
+    HeldDocuments,
+    Heads(Token),
+    Identity,
+    Commit,
+}
+
+impl Replica {
+    /// Makes a replica. Its first output asks the store who it is.
+    pub fn new(config: Config, seed: Seed, now: Instant, unix_now: UnixMillis) -> Self {
+        let mut random = Random::new(seed);
+        let identity = ReplicaId(random.next_u128());
+        let epoch = Epoch(random.next_u64() >> 11);
+        let mut replica = Self {
+            upstream: Upstream::new(&config.role),
+            config,
+            now,
+            clock: i128::from(unix_now.0) - i128::from(now.0 / 1000),
+            random,
+            identity,
+            ready: false,
+            epoch,
+            next_request: 1,
+            next_link: 1 << 63,
+            next_member: 1,
+            requests: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            documents: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            lively: BTreeSet::new(),
+            links: BTreeMap::new(),
+            root: Root::default(),
+            storing: storing::Storing::default(),
+            uses: 0,
+        };
+        replica.request(Operation::LoadMeta, Purpose::Meta);
+        replica
+    }
+
+    /// The replica's own id.
+    pub fn id(&self) -> ReplicaId {
+        self.identity
+    }
+
+    /// True once the store has said who the replica is.
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Takes note of what happened. Never fails, and never panics on foreign bytes.
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Timeout => {}
+            Input::LinkOpened { link, peer } => self.handle_link_opened(link, peer),
+            Input::Received { link, message } => self.handle_message(link, message),
+            Input::Writable { link } => self.handle_writable(link),
+            Input::Granted { link, grant } => self.handle_granted(link, grant),
+            Input::LinkClosed { link, code } => self.handle_link_closed(link, code),
+            Input::Stored { request, answer } => self.handle_stored(request, answer),
+            Input::Online(online) => self.handle_online(online),
+            Input::Clock(unix) => self.clock = i128::from(unix.0) - i128::from(self.now.0 / 1000),
+        }
+    }
+
+    /// The next thing to do; `None` when all is done until the next input.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if self.outputs.is_empty() {
+            self.work();
+        }
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Timeout`] is due; `None` when only inputs matter.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [
+            self.storing.retry_at(),
+            self.root_paused_until(),
+            self.upstream.retry_at(),
+            self.next_presence_flush(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Does what has become possible since the last drain.
+    fn work(&mut self) {
+        self.read_meta_when_due();
+        if !self.ready {
+            return;
+        }
+        self.reconnect_when_due();
+        self.flush_presence();
+        self.accept_pushes();
+        self.answer_reads();
+        self.serve_links();
+        self.push_pending();
+        self.send_opens();
+        self.commit();
+        self.forget_idle_documents();
+    }
+
+    fn handle_message(&mut self, link: LinkId, message: Message) {
+        if self.upstream.is_link(link) {
+            self.handle_from_upstream(link, message);
+        } else if self.links.contains_key(&link) {
+            self.handle_from_downstream(link, message);
+        }
+    }
+
+    fn handle_link_opened(&mut self, link: LinkId, peer: Peer) {
+        if self.upstream.is_link(link) {
+            self.handle_upstream_opened(link, &peer);
+        } else {
+            self.handle_downstream_opened(link, peer);
+        }
+    }
+
+    fn handle_link_closed(&mut self, link: LinkId, code: Option<u16>) {
+        if self.upstream.is_link(link) {
+            self.handle_upstream_closed(code);
+        } else {
+            self.handle_downstream_closed(link);
+        }
+    }
+
+    fn unix_now(&self) -> UnixMillis {
+        UnixMillis(u64::try_from(self.clock + i128::from(self.now.0 / 1000)).unwrap_or(0))
+    }
+
+    fn request(&mut self, operation: Operation, purpose: Purpose) -> RequestId {
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        self.requests.insert(request, purpose);
+        self.outputs.push_back(Output::Store { request, operation });
+        request
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Sends one message to one link.
+    fn transmit(&mut self, link: LinkId, encoding: Encoding, message: &Message) {
+        let payload = rejoin_wire::encode_message(message, encoding);
+        self.transmit_payload(Arc::from([link]), payload);
+    }
+
+    fn transmit_payload(&mut self, to: Arc<[LinkId]>, payload: Bytes) {
+        for link in to.iter() {
+            if let Some(downstream) = self.links.get_mut(link) {
+                downstream.note_sent(payload.len());
+            }
+        }
+        self.outputs.push_back(Output::Transmit { to, payload });
+    }
+}

@@ -1,0 +1,891 @@
+//! What a program wants of a replica.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rejoin_json::{
+    Json, MergeOptions, Operation as Edit, Patch, PatchError, PlacePath, Policy, Side, Step, apply, undo,
+};
+use rejoin_wire::{
+    Body, ChainHash, Change, ChangeId, ConflictId, ConflictRecord, Counter, DocumentId, Effect, Entry,
+    ErrorCode, Header, ListItem, Message, ReplicaId, Revision, Sequence, UnixMillis,
+    limits::MAX_HEADER_ITEMS, limits::MAX_MESSAGE_BYTES,
+};
+use sha2::{Digest, Sha256};
+
+use super::following::id_from;
+use super::outbox::{change_bytes, rejected_key};
+use super::root::Base;
+use super::{
+    Event, Grant, HistoryEntry, HistoryPage, LinkId, LinkStatus, Output, Purpose, Replica, Reply, Role, Token,
+};
+use crate::clock::VectorClock;
+use crate::merging::{Meeting, decide};
+use crate::records::Origin;
+use crate::room::{Presence, PresenceError};
+use crate::state::{Life, Point, Reverse, State};
+use crate::storage::{Answer, Answered, Head, Operation, RecordKey, RecordKind, Write};
+use crate::window::Rung;
+
+/// Entries of one page of history.
+pub const MAX_HISTORY_PAGE: u32 = 1_000;
+
+/// Own changes per document that can be undone in turn.
+const MAX_UNDO: usize = 1_000;
+
+/// Why a command was refused. Nothing changed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// The document is not in memory.
+    #[error("the document is not open; open it and wait until it has been read")]
+    NotOpen,
+    /// There is no such document.
+    #[error("there is no such document; create it first")]
+    NotFound,
+    /// The document exists.
+    #[error("the document exists; edit it instead")]
+    Exists,
+    /// The document is deleted.
+    #[error("the document is deleted; undelete it first")]
+    Deleted,
+    /// The document is not deleted.
+    #[error("the document is not deleted")]
+    NotDeleted,
+    /// The patch does not apply.
+    #[error(transparent)]
+    Patch(#[from] PatchError),
+    /// The change makes no sense on what the document is now.
+    #[error("{message}")]
+    Refused {
+        /// For programs.
+        code: ErrorCode,
+        /// For people.
+        message: Arc<str>,
+    },
+    /// The content is too large, or too deep.
+    #[error("the content is larger or deeper than a document may be; split it")]
+    TooLarge,
+    /// Changes without an outcome take all the room that they may.
+    #[error("{limit} bytes of changes wait to be sent; connect, so that they can go, before you make more")]
+    OutboxFull {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The header names too many counters or identity keys.
+    #[error("a header names at most {MAX_HEADER_ITEMS} counters and identity keys")]
+    HeaderTooLarge,
+    /// There is nothing to undo or redo.
+    #[error("there is nothing to undo")]
+    NothingToUndo,
+    /// The revisions that an undo needs are not held here.
+    #[error(
+        "the revisions around that change are not held here; restore the values from the history instead"
+    )]
+    HistoryNotHeld,
+    /// There is no such conflict.
+    #[error("there is no such open conflict")]
+    NoSuchConflict,
+    /// The place of the conflict is gone.
+    #[error("the place of the conflict no longer exists; settle it by keeping the document as it is")]
+    PlaceGone,
+    /// The presence state was refused.
+    #[error(transparent)]
+    Presence(#[from] PresenceError),
+}
+
+/// A document as it looks from here.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The document.
+    pub document: DocumentId,
+    /// Its content, with own changes.
+    pub content: Json,
+    /// Whether it exists.
+    pub life: Life,
+    /// What governs it.
+    pub header: Arc<Header>,
+    /// The confirmed revision.
+    pub revision: Revision,
+    /// The chain hash there: equal ones mean equal histories.
+    pub chain: ChainHash,
+    /// The feed number of that revision.
+    pub sequence: Sequence,
+    /// User-visible saves up to that revision.
+    pub version: u64,
+    /// Open conflict records.
+    pub conflicts: Arc<BTreeMap<ConflictId, ConflictRecord>>,
+    /// Which changes of whom are in.
+    pub clock: Arc<VectorClock>,
+    /// When it was created.
+    pub created_at: UnixMillis,
+    /// When the confirmed revision was made.
+    pub updated_at: UnixMillis,
+    /// Who made that revision.
+    pub author: Arc<str>,
+}
+
+impl View {
+    pub(super) fn of(id: &DocumentId, point: &Point) -> Self {
+        Self::with(id, point, point.state.clone())
+    }
+
+    fn with(id: &DocumentId, point: &Point, state: State) -> Self {
+        Self {
+            document: id.clone(),
+            content: state.content,
+            life: state.life,
+            header: state.header,
+            revision: point.revision,
+            chain: point.chain,
+            sequence: point.sequence,
+            version: point.version,
+            conflicts: Arc::clone(&point.conflicts),
+            clock: Arc::clone(&point.clock),
+            created_at: point.created_at,
+            updated_at: point.updated_at,
+            author: Arc::clone(&point.author),
+        }
+    }
+
+    /// The shown name: the header's, else a string member `title` of the content.
+    pub fn title(&self) -> Option<Arc<str>> {
+        let member = || self.content.get("title").and_then(Json::as_str).map(Arc::from);
+        self.header.title.clone().or_else(member)
+    }
+}
+
+/// How safe the own changes of a document are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DocumentStatus {
+    /// The lowest rung; acknowledged when nothing is pending.
+    pub rung: Rung,
+    /// Milliseconds for which a change has stood on it.
+    pub age_ms: u64,
+    /// Changes without an outcome.
+    pub pending: usize,
+    /// Rejected changes that were not dismissed.
+    pub rejected: usize,
+    /// Open conflict records.
+    pub conflicts: usize,
+    /// True when what the authority had when it was asked last is all here.
+    pub synced: bool,
+}
+
+/// How safe all own changes in memory are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncStatus {
+    /// The link upstream.
+    pub link: LinkStatus,
+    /// The lowest rung of all.
+    pub rung: Rung,
+    /// Milliseconds for which a change has stood on it.
+    pub age_ms: u64,
+    /// Changes without an outcome.
+    pub pending: usize,
+    /// Their bytes.
+    pub outbox_bytes: usize,
+    /// False when the store failed for good and everything stays in memory.
+    pub durable: bool,
+}
+
+/// An own change without an outcome.
+#[derive(Clone, Debug)]
+pub struct OwnChange {
+    /// The change.
+    pub change: Change,
+    /// How far it has come.
+    pub rung: Rung,
+    /// Which part of the program made it.
+    pub origin: Origin,
+}
+
+/// An own change that was rejected.
+#[derive(Clone, Debug)]
+pub struct RejectedChange {
+    /// The change with all its values.
+    pub change: Change,
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: Arc<str>,
+}
+
+/// Content that the authority no longer has.
+#[derive(Clone, Debug)]
+pub struct RecoveredVersion {
+    /// Its name, for dismissing it.
+    pub number: u64,
+    /// The revision that it was.
+    pub revision: Revision,
+    /// When the loss was noticed.
+    pub at: UnixMillis,
+    /// The content.
+    pub content: Json,
+}
+
+/// How to settle a conflict.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConflictChoice {
+    /// The document stays as it is.
+    Keep,
+    /// The value that stood when the change arrived.
+    Current,
+    /// The value that the change brought.
+    Incoming,
+    /// The value before both.
+    Base,
+    /// Another value.
+    Value(Json),
+}
+
+/// Changes that can be undone and redone, newest last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UndoStacks {
+    pub(crate) done: Vec<ChangeId>,
+    pub(crate) undone: Vec<ChangeId>,
+}
+
+/// What an undo did.
+#[derive(Clone, Debug)]
+pub struct Undone {
+    /// The change that takes the other one back.
+    pub change: ChangeId,
+    /// Places that stay as others have changed them since.
+    pub kept: Vec<PlacePath>,
+}
+
+impl Replica {
+    /// Holds a document in memory, and keeps it up to date while a link is open. [`Event::Opened`] tells when it has been read.
+    pub fn open(&mut self, id: &DocumentId) {
+        let document = self.document(id);
+        document.opened += 1;
+        if document.loaded {
+            self.event(Event::Opened { document: id.clone() });
+            if self.loaded(id).is_some_and(|document| document.outbox.sync == super::outbox::Sync::Closed) {
+                self.open_upstream(id);
+            }
+        }
+    }
+
+    /// Takes back one [`open`](Self::open). Own changes are still sent.
+    pub fn close(&mut self, id: &DocumentId) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        document.opened = document.opened.saturating_sub(1);
+        if document.opened == 0 && !document.outbox.has_pending() {
+            document.own_presence.leave();
+            self.close_upstream(id);
+        }
+    }
+
+    /// The document with own changes; `None` until it has been read.
+    pub fn view(&mut self, id: &DocumentId) -> Option<View> {
+        if self.config.role == Role::Root {
+            return self.confirmed(id);
+        }
+        let limits = self.config.limits;
+        let document = self.documents.get_mut(id).filter(|document| document.loaded)?;
+        let state = document.outbox.view(&document.durable.state, &limits);
+        Some(View::with(id, &document.durable, state))
+    }
+
+    /// The document as the authority has confirmed it.
+    pub fn confirmed(&self, id: &DocumentId) -> Option<View> {
+        self.loaded(id).map(|document| View::of(id, &document.durable))
+    }
+
+    /// How safe a document's own changes are.
+    pub fn status(&self, id: &DocumentId) -> Option<DocumentStatus> {
+        let document = self.loaded(id)?;
+        let lowest = document.outbox.lowest();
+        Some(DocumentStatus {
+            rung: lowest.map_or(Rung::Acknowledged, |(rung, _)| rung),
+            age_ms: lowest
+                .map_or(0, |(_, since)| u64::try_from(self.now.since(since).as_millis()).unwrap_or(u64::MAX)),
+            pending: document.outbox.pending().count(),
+            rejected: document.outbox.rejected.len(),
+            conflicts: document.durable.conflicts.len(),
+            synced: document.outbox.sync == super::outbox::Sync::Open,
+        })
+    }
+
+    /// How safe all own changes are.
+    pub fn sync_status(&self) -> SyncStatus {
+        let outboxes = || self.documents.values().map(|document| &document.outbox);
+        let lowest = outboxes().filter_map(super::outbox::Outbox::lowest).min();
+        SyncStatus {
+            link: self.upstream.status(),
+            rung: lowest.map_or(Rung::Acknowledged, |(rung, _)| rung),
+            age_ms: lowest
+                .map_or(0, |(_, since)| u64::try_from(self.now.since(since).as_millis()).unwrap_or(u64::MAX)),
+            pending: outboxes().map(|outbox| outbox.pending().count()).sum(),
+            outbox_bytes: outboxes().map(|outbox| outbox.bytes).sum(),
+            durable: !self.storing.is_memory_only(),
+        }
+    }
+
+    /// Own changes of a document without an outcome, oldest first.
+    pub fn pending(&self, id: &DocumentId) -> Vec<OwnChange> {
+        let own = |own: &crate::window::Own| OwnChange {
+            change: (*own.change).clone(),
+            rung: own.progress.rung,
+            origin: own.progress.origin,
+        };
+        self.loaded(id).map(|document| document.outbox.pending().map(own).collect()).unwrap_or_default()
+    }
+
+    /// Own changes that were rejected and not dismissed.
+    pub fn rejected(&self, id: &DocumentId) -> Vec<RejectedChange> {
+        let Some(document) = self.loaded(id) else { return Vec::new() };
+        let rejected = document.outbox.rejected.values().map(|record| RejectedChange {
+            change: record.change.clone(),
+            code: record.code,
+            message: Arc::clone(&record.message.0),
+        });
+        rejected.collect()
+    }
+
+    /// Content that the authority no longer has.
+    pub fn recovered(&self, id: &DocumentId) -> Vec<RecoveredVersion> {
+        let Some(document) = self.loaded(id) else { return Vec::new() };
+        let recovered = document.outbox.recovered.iter().map(|(number, record)| RecoveredVersion {
+            number: *number,
+            revision: record.revision,
+            at: record.at,
+            content: record.content.clone(),
+        });
+        recovered.collect()
+    }
+
+    /// Documents of the workspace, as the authority listed them, for a follower of the list.
+    pub fn list(&self) -> Vec<ListItem> {
+        self.upstream.list().cloned().collect()
+    }
+
+    /// The others who are present on a document.
+    pub fn present(&self, id: &DocumentId) -> Vec<(rejoin_wire::MemberId, Presence)> {
+        let Some(document) = self.loaded(id) else { return Vec::new() };
+        document.present.iter().map(|(member, presence)| (member, presence.clone())).collect()
+    }
+
+    /// Creates a document with a default header under the configured policy.
+    pub fn create(&mut self, id: &DocumentId, content: Json) -> Result<ChangeId, EditError> {
+        let header = Header { policy: self.config.policy, ..Header::default() };
+        self.create_with(id, header, content)
+    }
+
+    /// Creates a document, or begins a deleted one again.
+    pub fn create_with(
+        &mut self,
+        id: &DocumentId,
+        header: Header,
+        content: Json,
+    ) -> Result<ChangeId, EditError> {
+        let view = self.view(id).ok_or(EditError::NotOpen)?;
+        if view.life == Life::Alive {
+            return Err(EditError::Exists);
+        }
+        check_header(&header)?;
+        self.submit_own(id, Body::Create { header, content }, Origin::default())
+    }
+
+    /// Edits a document. The patch applies to what [`view`](Self::view) shows.
+    pub fn edit(&mut self, id: &DocumentId, patch: Patch) -> Result<ChangeId, EditError> {
+        self.edit_from(id, patch, Origin::default())
+    }
+
+    /// Edits a document on behalf of a part of the program that may repeat itself: one origin makes one change.
+    pub fn edit_from(
+        &mut self,
+        id: &DocumentId,
+        patch: Patch,
+        origin: Origin,
+    ) -> Result<ChangeId, EditError> {
+        let document = self.loaded(id).ok_or(EditError::NotOpen)?;
+        if let Some(made) = document.outbox.made_before(origin) {
+            return Ok(made);
+        }
+        self.submit_own(id, Body::Edit { patch, settles: Vec::new(), undoes: None }, origin)
+    }
+
+    /// Replaces the header.
+    pub fn set_header(&mut self, id: &DocumentId, header: Header) -> Result<ChangeId, EditError> {
+        check_header(&header)?;
+        self.submit_own(id, Body::Header { header }, Origin::default())
+    }
+
+    /// Deletes a document.
+    pub fn delete(&mut self, id: &DocumentId) -> Result<ChangeId, EditError> {
+        match self.view(id).ok_or(EditError::NotOpen)?.life {
+            Life::Alive => self.submit_own(id, Body::Delete, Origin::default()),
+            Life::Deleted => Err(EditError::Deleted),
+            Life::Absent => Err(EditError::NotFound),
+        }
+    }
+
+    /// Brings a deleted document back, with the edits that reached its tombstone.
+    pub fn undelete(&mut self, id: &DocumentId) -> Result<ChangeId, EditError> {
+        match self.view(id).ok_or(EditError::NotOpen)?.life {
+            Life::Deleted => self.submit_own(id, Body::Undelete, Origin::default()),
+            Life::Alive => Err(EditError::NotDeleted),
+            Life::Absent => Err(EditError::NotFound),
+        }
+    }
+
+    /// Settles a conflict: the record closes, and the place gets the chosen value.
+    pub fn settle(
+        &mut self,
+        id: &DocumentId,
+        conflict: ConflictId,
+        choice: ConflictChoice,
+    ) -> Result<ChangeId, EditError> {
+        let view = self.view(id).ok_or(EditError::NotOpen)?;
+        let record = view.conflicts.get(&conflict).ok_or(EditError::NoSuchConflict)?;
+        let value = match choice {
+            ConflictChoice::Keep => return self.submit_settlement(id, conflict, Patch::default()),
+            ConflictChoice::Current => record.current.clone(),
+            ConflictChoice::Incoming => record.incoming.clone(),
+            ConflictChoice::Base => record.base.clone(),
+            ConflictChoice::Value(value) => Some(value),
+        };
+        let patch = patch_to(&record.path, &view.content, value).ok_or(EditError::PlaceGone)?;
+        self.submit_settlement(id, conflict, patch)
+    }
+
+    fn submit_settlement(
+        &mut self,
+        id: &DocumentId,
+        conflict: ConflictId,
+        patch: Patch,
+    ) -> Result<ChangeId, EditError> {
+        self.submit_own(id, Body::Edit { patch, settles: vec![conflict], undoes: None }, Origin::default())
+    }
+
+    /// Takes back the newest own change that was not taken back yet.
+    pub fn undo(&mut self, id: &DocumentId) -> Result<Undone, EditError> {
+        let document = self.loaded(id).ok_or(EditError::NotOpen)?;
+        let change = *document.outbox.undo.done.last().ok_or(EditError::NothingToUndo)?;
+        let undone = self.undo_change(id, change)?;
+        if let Some(document) = self.documents.get_mut(id) {
+            let stacks = &mut document.outbox.undo;
+            // The undo itself is not undone by the next undo, but by redo.
+            stacks.done.retain(|done| *done != change && *done != undone.change);
+            stacks.undone.push(undone.change);
+        }
+        Ok(undone)
+    }
+
+    /// Takes back the newest undo.
+    pub fn redo(&mut self, id: &DocumentId) -> Result<Undone, EditError> {
+        let document = self.loaded(id).ok_or(EditError::NotOpen)?;
+        let change = *document.outbox.undo.undone.last().ok_or(EditError::NothingToUndo)?;
+        let undone = self.undo_change(id, change)?;
+        if let Some(document) = self.documents.get_mut(id) {
+            document.outbox.undo.undone.retain(|undone| *undone != change);
+        }
+        Ok(undone)
+    }
+
+    /// Takes back one own change: merge(content after it, view, content before it). Places that others changed since stay.
+    pub fn undo_change(&mut self, id: &DocumentId, change: ChangeId) -> Result<Undone, EditError> {
+        let limits = self.config.limits;
+        let view = self.view(id).ok_or(EditError::NotOpen)?;
+        let document = self.loaded(id).ok_or(EditError::NotOpen)?;
+        let (before, after) = around(document, change, &limits).ok_or(EditError::HistoryNotHeld)?;
+        if before.life != after.life {
+            let back = if before.life == Life::Alive { self.undelete(id)? } else { self.delete(id)? };
+            return Ok(Undone { change: back, kept: Vec::new() });
+        }
+        if before.header != after.header {
+            let back = self.set_header(id, (*before.header).clone())?;
+            return Ok(Undone { change: back, kept: Vec::new() });
+        }
+        let newer = |_: &PlacePath| Side::Current;
+        let options = MergeOptions {
+            policy: Policy::Ours,
+            identity_keys: view.header.identity.as_slice().into(),
+            counters: &view.header.counters,
+            limits,
+            newer: &newer,
+        };
+        let merged = undo(&before.content, &after.content, &view.content, &options).map_err(|error| {
+            EditError::Refused { code: ErrorCode::InvalidPatch, message: error.to_string().into() }
+        })?;
+        let kept = merged.conflicts.into_iter().map(|conflict| conflict.path).collect();
+        let body = Body::Edit { patch: merged.forward, settles: Vec::new(), undoes: Some(change) };
+        let change = self.submit_own(id, body, Origin::default())?;
+        Ok(Undone { change, kept })
+    }
+
+    /// Forgets a rejected change.
+    pub fn dismiss_rejected(&mut self, id: &DocumentId, change: ChangeId) {
+        if let Some(document) = self.documents.get_mut(id) {
+            if document.outbox.rejected.remove(&change).is_some() {
+                self.storing.write(Write::DropRecord { key: rejected_key(id, change) });
+            }
+        }
+    }
+
+    /// Forgets a recovered version.
+    pub fn dismiss_recovered(&mut self, id: &DocumentId, number: u64) {
+        if let Some(document) = self.documents.get_mut(id) {
+            if document.outbox.recovered.remove(&number).is_some() {
+                let key = RecordKey {
+                    kind: RecordKind::Recovered,
+                    document: id.clone(),
+                    replica: ReplicaId(0),
+                    number,
+                };
+                self.storing.write(Write::DropRecord { key });
+            }
+        }
+    }
+
+    /// Shows something of oneself to the others on a document; `None` leaves.
+    pub fn set_presence(&mut self, id: &DocumentId, state: Option<Json>) -> Result<(), EditError> {
+        let document =
+            self.documents.get_mut(id).filter(|document| document.loaded).ok_or(EditError::NotOpen)?;
+        match state {
+            Some(state) => document.own_presence.set(state)?,
+            None => document.own_presence.leave(),
+        }
+        self.lively.insert(id.clone());
+        Ok(())
+    }
+
+    /// Makes an own change after checking it against the view by the authority's own rules.
+    fn submit_own(&mut self, id: &DocumentId, body: Body, origin: Origin) -> Result<ChangeId, EditError> {
+        if self.config.role == Role::Root {
+            let message = "the authority makes no changes of its own; submit them".into();
+            return Err(EditError::Refused { code: ErrorCode::UnexpectedMessage, message });
+        }
+        let view = self.view(id).ok_or(EditError::NotOpen)?;
+        let state = State { life: view.life, header: view.header, content: view.content };
+        self.check(&state, &body)?;
+        let size = Change {
+            replica: self.identity,
+            counter: Counter(1),
+            base: view.revision,
+            over: Counter(1),
+            time: UnixMillis(0),
+            body: body.clone(),
+        };
+        let bytes = change_bytes(&size);
+        if bytes > MAX_MESSAGE_BYTES / 2 {
+            return Err(EditError::TooLarge);
+        }
+        let limit = self.config.max_outbox_bytes;
+        let held: usize = self.documents.values().map(|document| document.outbox.bytes).sum();
+        if held.saturating_add(bytes) > limit {
+            return Err(EditError::OutboxFull { limit });
+        }
+        let change = self.make_change(id, body, origin).ok_or(EditError::NotOpen)?;
+        if let Some(document) = self.documents.get_mut(id) {
+            let stacks = &mut document.outbox.undo;
+            stacks.done.push(change);
+            if stacks.done.len() > MAX_UNDO {
+                stacks.done.remove(0);
+            }
+        }
+        Ok(change)
+    }
+
+    /// Whether a change takes effect where it is made, by the rules that the authority goes by.
+    fn check(&self, state: &State, body: &Body) -> Result<(), EditError> {
+        if let Body::Edit { patch, .. } = body {
+            match state.life {
+                Life::Alive => {
+                    let mut content = state.content.clone();
+                    apply(&mut content, patch, &self.config.limits)?;
+                    return Ok(());
+                }
+                Life::Deleted => return Err(EditError::Deleted),
+                Life::Absent => return Err(EditError::NotFound),
+            }
+        }
+        let newer = |_: &PlacePath| Side::Incoming;
+        let meeting = Meeting {
+            body,
+            seen: state,
+            clean: None,
+            current: state,
+            newer: &newer,
+            limits: &self.config.limits,
+        };
+        match decide(&meeting) {
+            Ok(_) => Ok(()),
+            Err(refusal) => Err(match refusal.code {
+                ErrorCode::DocumentNotFound => EditError::NotFound,
+                ErrorCode::DocumentDeleted => EditError::Deleted,
+                ErrorCode::TooLarge => EditError::TooLarge,
+                code => EditError::Refused { code, message: refusal.message },
+            }),
+        }
+    }
+
+    /// Submits a change for somebody without a replica, at the authority. Answered by [`Reply::Accepted`] or [`Reply::Refused`] once it is durable.
+    ///
+    /// `key` is what the submitter would repeat: the same key and body get the first outcome again, for as long as the log is kept.
+    pub fn submit(
+        &mut self,
+        token: Token,
+        grant: Grant,
+        id: &DocumentId,
+        body: Body,
+        base: Base,
+        key: Option<&str>,
+    ) {
+        if self.config.role != Role::Root {
+            let message = "this replica decides nothing; ask the authority".into();
+            self.outputs.push_back(Output::Reply {
+                token,
+                reply: Reply::Refused { code: ErrorCode::UnexpectedMessage, message },
+            });
+            return;
+        }
+        let (replica, counter) = match key {
+            None => (self.identity, Counter(0)),
+            Some(key) => (keyed_replica(&grant.principal, key), Counter(1)),
+        };
+        // A repeat is known by its hash, in which nothing may stand that differs between repeats.
+        let time = if key.is_some() { UnixMillis(0) } else { self.unix_now() };
+        let change = Change { replica, counter, base: Revision(0), over: Counter(0), time, body };
+        self.enqueue_submission(token, id, grant, change, base);
+    }
+
+    /// Reads a document, as it is durable. Answered by [`Reply::Document`].
+    pub fn read(&mut self, token: Token, id: &DocumentId) {
+        self.document(id);
+        self.reads.entry(id.clone()).or_default().push(Read::Document(token));
+    }
+
+    /// Reads a page of a document's history, newest page first, entries ascending. Answered by [`Reply::History`].
+    pub fn history(&mut self, token: Token, id: &DocumentId, before: Option<Revision>, limit: u32) {
+        self.document(id);
+        let limit = limit.clamp(1, MAX_HISTORY_PAGE);
+        self.reads.entry(id.clone()).or_default().push(Read::History {
+            from: Asker::Driver(token),
+            before,
+            limit,
+        });
+    }
+
+    /// Reads heads of documents in the order of their feed numbers. Answered by [`Reply::Heads`].
+    pub fn heads(&mut self, token: Token, after: Sequence, limit: u32) {
+        self.request(
+            Operation::ScanHeads { after, limit: limit.min(MAX_HISTORY_PAGE) },
+            Purpose::Heads(token),
+        );
+    }
+
+    pub(super) fn handle_heads(&mut self, token: Token, answer: Answer) {
+        let reply = match answer {
+            Ok(Answered::Heads(heads)) => {
+                let durable = self.durable_sequence();
+                Reply::Heads(heads.into_iter().filter(|head: &Head| head.sequence <= durable).collect())
+            }
+            Ok(_) => unavailable("the store gave an answer of another kind"),
+            Err(error) => unavailable(&error.to_string()),
+        };
+        self.outputs.push_back(Output::Reply { token, reply });
+    }
+
+    pub(super) fn handle_history_request(
+        &mut self,
+        link: LinkId,
+        request: u64,
+        id: &DocumentId,
+        before: Option<Revision>,
+        limit: u32,
+    ) {
+        self.document(id);
+        let limit = limit.clamp(1, MAX_HISTORY_PAGE);
+        let reads = self.reads.entry(id.clone()).or_default();
+        if reads.len() < super::MAX_QUEUED_PUSHES {
+            reads.push(Read::History { from: Asker::Link(link, request), before, limit });
+        } else {
+            let reason = "too many pages of history are asked for; ask again later";
+            self.send_error(link, ErrorCode::RateLimited, reason, Some(id));
+        }
+    }
+
+    /// Answers what can be answered from memory, and asks the store for the rest.
+    pub(super) fn answer_reads(&mut self) {
+        for (id, reads) in std::mem::take(&mut self.reads) {
+            for read in reads {
+                if let Some(read) = self.answer_read(&id, read) {
+                    self.reads.entry(id.clone()).or_default().push(read);
+                }
+            }
+        }
+    }
+
+    fn answer_read(&mut self, id: &DocumentId, read: Read) -> Option<Read> {
+        let Some(document) = self.documents.get(id) else {
+            self.document(id);
+            return Some(read);
+        };
+        if !document.loaded {
+            return Some(read);
+        }
+        match read {
+            Read::Document(token) => {
+                let reply = if document.corrupted {
+                    let message =
+                        "the stored document cannot be read; it is read-only until it is repaired".into();
+                    Reply::Refused { code: ErrorCode::Corrupted, message }
+                } else {
+                    Reply::Document(Box::new(View::of(id, &document.durable)))
+                };
+                self.outputs.push_back(Output::Reply { token, reply });
+                None
+            }
+            Read::History { from, before, limit } => {
+                let last = before
+                    .map_or(document.durable.revision, Revision::previous)
+                    .min(document.durable.revision);
+                let first = Revision(last.0.saturating_sub(u64::from(limit)).saturating_add(1));
+                if first.previous() < document.log.floor() && document.more_below {
+                    self.load_older(id, first.previous());
+                    return Some(Read::History { from, before, limit });
+                }
+                self.tell_history(id, &from, first, last);
+                None
+            }
+        }
+    }
+
+    fn tell_history(&mut self, id: &DocumentId, from: &Asker, first: Revision, last: Revision) {
+        let Some(document) = self.documents.get(id) else { return };
+        let first = first.max(document.log.floor().next());
+        let limits = self.config.limits;
+        let entry = |(revision, revised): (Revision, &crate::log::Revised)| HistoryEntry {
+            entry: revised.entry.clone(),
+            reverse_patch: match &revised.reverse {
+                Reverse::Patch(patch) => Some(patch.clone()),
+                _ => None,
+            },
+            before: matches!(revised.entry.effect, Effect::Deleted)
+                .then(|| document.log.state_at(&document.durable, revision.previous(), &limits))
+                .flatten()
+                .map(|state| state.content),
+        };
+        let entries: Vec<HistoryEntry> = document
+            .log
+            .since(first.previous())
+            .take_while(|(revision, _)| *revision <= last)
+            .map(entry)
+            .collect();
+        let more = first > Revision(1);
+        match from {
+            Asker::Driver(token) => {
+                let page = HistoryPage { document: id.clone(), first, entries, more };
+                self.outputs
+                    .push_back(Output::Reply { token: *token, reply: Reply::History(Box::new(page)) });
+            }
+            Asker::Link(link, request) => {
+                let entries: Vec<Entry> = entries.into_iter().map(|entry| entry.entry).collect();
+                let message =
+                    Message::HistoryPage { request: *request, document: id.clone(), first, entries, more };
+                self.send(*link, &message);
+            }
+        }
+    }
+
+    /// Asks the authority for a page of history. Answered by [`Reply::History`], while a link is open.
+    pub fn remote_history(&mut self, token: Token, id: &DocumentId, before: Option<Revision>, limit: u32) {
+        let limit = limit.clamp(1, MAX_HISTORY_PAGE);
+        let message = Message::HistoryRequest { request: token.0, document: id.clone(), before, limit };
+        self.send_upstream(&message);
+    }
+
+    pub(super) fn handle_history_page(
+        &mut self,
+        request: u64,
+        id: DocumentId,
+        first: Revision,
+        entries: Vec<Entry>,
+        more: bool,
+    ) {
+        let entry = |entry| HistoryEntry { entry, reverse_patch: None, before: None };
+        let page =
+            HistoryPage { document: id, first, entries: entries.into_iter().map(entry).collect(), more };
+        self.outputs
+            .push_back(Output::Reply { token: Token(request), reply: Reply::History(Box::new(page)) });
+    }
+}
+
+/// Somebody who waits for a document.
+#[derive(Clone, Debug)]
+pub(super) enum Read {
+    Document(Token),
+    History { from: Asker, before: Option<Revision>, limit: u32 },
+}
+
+/// Who asked for history.
+#[derive(Clone, Debug)]
+pub(super) enum Asker {
+    Driver(Token),
+    Link(LinkId, u64),
+}
+
+fn unavailable(message: &str) -> Reply {
+    Reply::Refused { code: ErrorCode::Unavailable, message: message.into() }
+}
+
+fn check_header(header: &Header) -> Result<(), EditError> {
+    if header.counters.len() > MAX_HEADER_ITEMS || header.identity.len() > MAX_HEADER_ITEMS {
+        return Err(EditError::HeaderTooLarge);
+    }
+    Ok(())
+}
+
+/// The replica id under which a keyed request is made: a repeat has the same one, and so gets the first outcome.
+fn keyed_replica(principal: &str, key: &str) -> ReplicaId {
+    let mut hasher = Sha256::new();
+    for part in ["rejoin request", principal, key] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    id_from(&hasher.finalize().into())
+}
+
+/// The patch that gives a place a value, or removes it.
+fn patch_to(place: &PlacePath, content: &Json, value: Option<Json>) -> Option<Patch> {
+    let operation = match (place.resolve(content), value) {
+        (Some(path), Some(value)) => Edit::Replace { path, value },
+        (Some(path), None) if !path.is_root() => Edit::Remove { path },
+        (Some(path), None) => Edit::Replace { path, value: Json::Null },
+        (None, None) => return Some(Patch::default()),
+        (None, Some(value)) => {
+            let (last, parents) = place.steps().split_last()?;
+            let parent = parents.iter().fold(PlacePath::root(), |path, step| path.child(step.clone()));
+            let mut path = parent.resolve(content)?;
+            match last {
+                Step::Key(key) => path.push_back(key.as_ref()),
+                Step::Id { .. } | Step::Index(_) => path.push_back("-"),
+            }
+            Edit::Add { path, value }
+        }
+    };
+    Some(Patch(vec![operation]))
+}
+
+/// The states before and after an own change.
+fn around(
+    document: &super::Document,
+    change: ChangeId,
+    limits: &rejoin_json::Limits,
+) -> Option<(State, State)> {
+    if let Some(seen) = document.outbox.seen(change, limits) {
+        let own = document.outbox.own(change)?;
+        let mut after = seen.clone();
+        crate::merging::apply_to_seen(&mut after, &own.change.body, limits);
+        return Some((seen, after));
+    }
+    let (revision, _) =
+        document.log.since(document.log.floor()).find(|(_, revised)| revised.entry.change == change)?;
+    let before = document.log.state_at(&document.durable, revision.previous(), limits)?;
+    let after = document.log.state_at(&document.durable, revision, limits)?;
+    Some((before, after))
+}

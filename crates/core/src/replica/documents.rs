@@ -1,0 +1,355 @@
+//! Documents in memory: how they come from the store, and when they go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use rejoin_wire::{ChainHash, ChangeId, ConflictId, Counter, DocumentId, Fate, Revision};
+
+use super::outbox::Outbox;
+use super::root::Queue;
+use super::serving::Subscriber;
+use super::{Event, LinkId, Purpose, Replica, Role};
+use crate::authority::Authority;
+use crate::log::{Log, MAX_LOG_REVISIONS, Revised};
+use crate::records::{Row, unseal};
+use crate::room::{OwnPresence, Present, Room};
+use crate::state::Point;
+use crate::storage::{ChangeRow, Loaded, Operation, StoreError};
+
+/// Rows that one reading of older revisions asks for.
+const OLDER_ROWS: u32 = 1_024;
+
+/// Chain hashes of old revisions that are remembered per document.
+const MAX_CHAINS: usize = 256;
+
+/// A document of the workspace.
+pub(crate) struct Document {
+    /// False until the store has answered.
+    pub(crate) loaded: bool,
+    /// Requests about this document that are under way.
+    pub(crate) requests: u32,
+    /// Why it cannot be used, when its records could not be read.
+    pub(crate) corrupted: bool,
+    /// What is durable at the authority, as far as it is known here.
+    pub(crate) durable: Point,
+    /// What the next commit will make durable; at the authority only.
+    pub(crate) tentative: Option<Point>,
+    /// Revisions up to the newest point, tentative ones included.
+    pub(crate) log: Log,
+    /// Whether the store may have revisions before the log's floor.
+    pub(crate) more_below: bool,
+    /// Chain hashes at older revisions that were asked for.
+    pub(crate) chains: BTreeMap<Revision, Option<ChainHash>>,
+    /// The revision of the newest checkpoint.
+    pub(crate) checkpoint: Revision,
+    pub(crate) authority: Authority,
+    pub(crate) queue: Queue,
+    pub(crate) outbox: Outbox,
+    pub(crate) subscribers: BTreeMap<LinkId, Subscriber>,
+    pub(crate) room: Room,
+    pub(crate) present: Present,
+    pub(crate) own_presence: OwnPresence,
+    /// Times that the program has opened it and not closed it.
+    pub(crate) opened: u32,
+    /// Conflicts already told to the program.
+    pub(crate) told: BTreeSet<ConflictId>,
+    /// When it was last used.
+    used: u64,
+}
+
+impl Document {
+    fn new(id: &DocumentId) -> Self {
+        Self {
+            loaded: false,
+            requests: 0,
+            corrupted: false,
+            durable: Point::absent(),
+            tentative: None,
+            log: Log::after(Revision(0)),
+            more_below: false,
+            chains: BTreeMap::new(),
+            checkpoint: Revision(0),
+            authority: Authority::default(),
+            queue: Queue::default(),
+            outbox: Outbox::default(),
+            subscribers: BTreeMap::new(),
+            room: Room::new(id.clone()),
+            present: Present::default(),
+            own_presence: OwnPresence::new(),
+            opened: 0,
+            told: BTreeSet::new(),
+            used: 0,
+        }
+    }
+
+    /// The newest point, tentative or durable.
+    pub(crate) fn tip(&self) -> &Point {
+        self.tentative.as_ref().unwrap_or(&self.durable)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.loaded
+            && self.requests == 0
+            && self.tentative.is_none()
+            && self.opened == 0
+            && self.queue.is_empty()
+            && self.outbox.is_idle()
+            && self.subscribers.is_empty()
+            && self.room.is_empty()
+    }
+}
+
+impl Replica {
+    /// The document, asked from the store if it is not in memory. The caller checks `loaded`.
+    pub(super) fn document(&mut self, id: &DocumentId) -> &mut Document {
+        self.uses += 1;
+        if !self.documents.contains_key(id) {
+            let mut document = Document::new(id);
+            document.requests = 1;
+            self.documents.insert(id.clone(), document);
+            self.request(Operation::LoadDocument { document: id.clone() }, Purpose::Document(id.clone()));
+        }
+        let uses = self.uses;
+        let document = self.documents.entry(id.clone()).or_insert_with(|| Document::new(id));
+        document.used = uses;
+        document
+    }
+
+    /// The document, if it is in memory and read.
+    pub(super) fn loaded(&self, id: &DocumentId) -> Option<&Document> {
+        self.documents.get(id).filter(|document| document.loaded)
+    }
+
+    pub(super) fn handle_document_loaded(&mut self, id: &DocumentId, loaded: Loaded) {
+        let mut quarantined = false;
+        let follower = self.config.role != Role::Root;
+        let limits = self.config.limits;
+        let Some(document) = self.documents.get_mut(id) else { return };
+        document.requests = document.requests.saturating_sub(1);
+        if document.loaded {
+            return;
+        }
+        let point = match &loaded.checkpoint {
+            None => Ok(Point::absent()),
+            Some((_, body)) => unseal::<Point>(body),
+        };
+        match point.map_err(|_| ()).and_then(|point| {
+            document.checkpoint = point.revision;
+            document.log = Log::after(point.revision);
+            document.durable = point;
+            replay(document, &loaded.rows, &limits)
+        }) {
+            Ok(()) => {}
+            Err(()) => {
+                quarantined = true;
+                if follower {
+                    // The authority has it whole: ask for it again.
+                    document.durable = Point::absent();
+                    document.log = Log::after(Revision(0));
+                    document.checkpoint = Revision(0);
+                } else {
+                    document.corrupted = true;
+                }
+            }
+        }
+        document.more_below = document.log.floor() > Revision(0);
+        document.loaded = true;
+        if follower {
+            let point = document.durable.clone();
+            quarantined |= !document.outbox.restore(&point, &document.log, &loaded.records, &limits);
+            document.told.extend(point.conflicts.keys());
+        }
+        self.busy.insert(id.clone());
+        if quarantined {
+            self.event(Event::Quarantined { document: id.clone() });
+        }
+        self.after_loading(id);
+    }
+
+    /// Asks for revisions down to a floor; true when they may still come.
+    pub(super) fn load_older(&mut self, id: &DocumentId, floor: Revision) -> bool {
+        let Some(document) = self.documents.get_mut(id) else { return false };
+        let until = document.log.floor();
+        if until <= floor || !document.more_below {
+            return false;
+        }
+        if document.requests == 0 {
+            document.requests += 1;
+            let operation =
+                Operation::LoadChanges { document: id.clone(), after: floor, until, limit: OLDER_ROWS };
+            self.request(operation, Purpose::OlderLog(id.clone()));
+        }
+        true
+    }
+
+    pub(super) fn handle_older_log(&mut self, id: &DocumentId, rows: &[ChangeRow]) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        document.requests = document.requests.saturating_sub(1);
+        let floor = document.log.floor();
+        let mut older: Vec<Revised> = Vec::new();
+        // Only what ends at the floor without a gap can go in front of it.
+        let mut next = floor.next();
+        'rows: for row in rows.iter().rev() {
+            let Ok(body) = unseal::<Row>(&row.body) else { break };
+            let revisions =
+                (row.first_revision.0..).map(Revision).zip(body.into_revised()).collect::<Vec<_>>();
+            for (revision, revised) in revisions.into_iter().rev() {
+                if revision.next() == next {
+                    next = revision;
+                    older.push(revised);
+                } else if revision < next {
+                    break 'rows;
+                }
+            }
+        }
+        older.reverse();
+        document.more_below = !older.is_empty() && next > Revision(1);
+        document.log.prepend(older);
+        self.busy.insert(id.clone());
+    }
+
+    /// Asks for the chain hash at an old revision.
+    pub(super) fn load_chain(&mut self, id: &DocumentId, revision: Revision) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        if document.requests == 0 {
+            document.requests += 1;
+            let operation = Operation::LoadChanges {
+                document: id.clone(),
+                after: revision,
+                until: revision.next(),
+                limit: 4,
+            };
+            self.request(operation, Purpose::Chain(id.clone(), revision));
+        }
+    }
+
+    pub(super) fn handle_chain(&mut self, id: &DocumentId, revision: Revision, rows: &[ChangeRow]) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        document.requests = document.requests.saturating_sub(1);
+        let row =
+            rows.iter().find(|row| row.first_revision <= revision.next() && row.last_revision > revision);
+        let chain = row.and_then(|row| {
+            let index = usize::try_from(revision.next().0 - row.first_revision.0).ok()?;
+            unseal::<Row>(&row.body).ok()?.into_revised().get(index).map(|revised| revised.previous)
+        });
+        if document.chains.len() >= MAX_CHAINS {
+            document.chains.clear();
+        }
+        document.chains.insert(revision, chain);
+        self.busy.insert(id.clone());
+    }
+
+    pub(super) fn load_outcomes(&mut self, id: &DocumentId, change: ChangeId, last: Counter) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        if document.requests == 0 {
+            document.requests += 1;
+            let (replica, first) = (change.replica, change.counter);
+            let operation = Operation::LoadOutcomes { document: id.clone(), replica, first, last };
+            self.request(operation, Purpose::Outcomes { document: id.clone(), replica, first, last });
+        }
+    }
+
+    pub(super) fn handle_outcomes(
+        &mut self,
+        id: &DocumentId,
+        change: ChangeId,
+        last: Counter,
+        rows: &[ChangeRow],
+    ) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        document.requests = document.requests.saturating_sub(1);
+        for row in rows {
+            let Ok(body) = unseal::<Row>(&row.body) else { continue };
+            for (at, stored) in body.revised.0.iter().enumerate() {
+                let revision = Revision(row.first_revision.0 + at as u64);
+                document.authority.note_outcome(
+                    stored.entry.change,
+                    stored.entry.hash,
+                    Fate::Accepted { revision },
+                );
+            }
+            for rejection in body.rejected.0 {
+                let fate = Fate::Rejected { code: rejection.code, message: rejection.message };
+                document.authority.note_outcome(rejection.change, rejection.hash, fate);
+            }
+        }
+        document.authority.note_missing(change, last);
+        self.busy.insert(id.clone());
+    }
+
+    /// A reading failed: whoever waits is told when the same is asked for again.
+    pub(super) fn handle_document_failed(&mut self, id: &DocumentId, error: &StoreError) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        document.requests = document.requests.saturating_sub(1);
+        match error {
+            StoreError::Corrupted(_) => {
+                document.loaded = true;
+                document.corrupted = true;
+                self.event(Event::Quarantined { document: id.clone() });
+            }
+            _ => self.storing.reload(id.clone()),
+        }
+    }
+
+    /// Asks again for documents whose reading failed.
+    pub(super) fn reload(&mut self, id: &DocumentId) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        if document.loaded {
+            self.busy.insert(id.clone());
+        } else if document.requests == 0 {
+            document.requests = 1;
+            self.request(Operation::LoadDocument { document: id.clone() }, Purpose::Document(id.clone()));
+        }
+    }
+
+    pub(super) fn forget_idle_documents(&mut self) {
+        let most = self.config.max_idle_documents;
+        // Looked at only once there is an eighth too many, so that looking costs little per document forgotten.
+        if self.documents.len() <= most + most / 8 {
+            return;
+        }
+        let mut idle: Vec<(u64, DocumentId)> = self
+            .documents
+            .iter()
+            .filter(|(id, document)| document.is_idle() && !self.busy.contains(*id) && !self.is_awaited(id))
+            .map(|(id, document)| (document.used, id.clone()))
+            .collect();
+        idle.sort_unstable();
+        let surplus = self.documents.len() - most;
+        for (_, id) in idle.into_iter().take(surplus) {
+            self.documents.remove(&id);
+        }
+    }
+}
+
+/// Brings a document from its checkpoint to its newest revision.
+fn replay(document: &mut Document, rows: &[ChangeRow], limits: &rejoin_json::Limits) -> Result<(), ()> {
+    for row in rows {
+        let body = unseal::<Row>(&row.body).map_err(|_| ())?;
+        for rejection in &body.rejected.0 {
+            std::sync::Arc::make_mut(&mut document.durable.clock).observe(rejection.change);
+            let fate = Fate::Rejected { code: rejection.code, message: rejection.message.clone() };
+            document.authority.note_outcome(rejection.change, rejection.hash, fate);
+        }
+        for revised in body.into_revised() {
+            if revised.previous != document.durable.chain {
+                return Err(());
+            }
+            document.durable.advance(&revised.entry, limits).map_err(|_| ())?;
+            let (change, hash) = (revised.entry.change, revised.entry.hash);
+            document.authority.note_outcome(
+                change,
+                hash,
+                Fate::Accepted { revision: document.durable.revision },
+            );
+            document.log.push(revised);
+        }
+    }
+    document.log.trim(Revision(u64::MAX), MAX_LOG_REVISIONS);
+    Ok(())
+}
+
+/// A document's content for the store.
+pub(super) fn checkpoint_body(point: &Point) -> Bytes {
+    crate::records::seal(point)
+}

@@ -1,0 +1,878 @@
+//! The link upstream: connecting, catching up, and taking in what the authority tells.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rejoin_wire::limits::MAX_DOCUMENTS_PER_MESSAGE;
+use rejoin_wire::{
+    Body, Change, ChangeId, CloseCode, Counter, Cursor, DocumentId, DocumentPush, Effect, Encoding, Entry,
+    ErrorMessage, Fate, Have, Hello, ListItem, Member, MemberId, Message, OpenDocument, Outcome,
+    PROTOCOL_VERSION, PushedChange, ReplicaId, Revision, Scope, Sequence, Snapshot, Update, Welcome,
+};
+
+use super::documents::checkpoint_body;
+use super::outbox::Sync;
+use super::root::head_of;
+use super::storing::PAGE_RECORDS;
+use super::{CHECKPOINT_INTERVAL, Event, LinkId, LinkStatus, Output, Peer, Purpose, Replica, Role};
+use crate::backoff::Backoff;
+use crate::log::{Log, MAX_LOG_REVISIONS, Revised};
+use crate::records::{CursorRecord, List, Row, StoredRevision, seal};
+use crate::state::{Life, Point, State, chain_after};
+use crate::storage::{ChangeRow, Head, MetaKey, Operation, RecordKey, RecordKind, Write};
+use crate::time::Instant;
+
+/// Messages about one document that wait while it is read from the store. One more, and the document is asked for anew instead.
+const MAX_WAITING_MESSAGES: usize = 64;
+
+/// Pause after the authority refused a push with a code that allows another try.
+const PUSH_RETRY: Duration = Duration::from_secs(1);
+
+/// Pause after the authority refused a push with a code that does not: nothing is dropped, and a mended authority is found again.
+const PUSH_REFUSED: Duration = Duration::from_secs(30);
+
+/// Pending changes may keep the newest checkpoint from being written for so many revisions.
+const MAX_UNCHECKED_REVISIONS: u64 = 512;
+
+/// The link upstream.
+pub(super) struct Upstream {
+    follower: bool,
+    scope: Option<Scope>,
+    /// The host says that there is a network.
+    network: bool,
+    link: Option<LinkId>,
+    encoding: Encoding,
+    phase: Phase,
+    backoff: Backoff,
+    retry_at: Option<Instant>,
+    /// The last position that the store holds or will hold.
+    cursor: Option<Cursor>,
+    /// A position that can be taken once no hole is left below it.
+    reached: Option<Sequence>,
+    /// Documents whose newest revisions were told and could not be taken.
+    holes: BTreeSet<DocumentId>,
+    /// The authority's line of history, and as whom this replica is known there.
+    welcome: Option<Welcome>,
+    /// True while the authority's line is not the one of the cursor: what it tells unasked may not continue what is held.
+    line_changed: bool,
+    /// The listed documents.
+    list: BTreeMap<DocumentId, ListItem>,
+    /// Documents to open with the next message.
+    to_open: BTreeSet<DocumentId>,
+    /// What came for documents that are still being read.
+    waiting: BTreeMap<DocumentId, Vec<Message>>,
+}
+
+/// How far the link is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Connecting,
+    Greeting,
+    Online,
+    /// Refused for good, until the host says that something changed.
+    Refused,
+}
+
+impl Upstream {
+    pub(super) fn new(role: &Role) -> Self {
+        let scope = match role {
+            Role::Root => None,
+            Role::Follower { scope } => *scope,
+        };
+        Self {
+            follower: *role != Role::Root,
+            scope,
+            network: true,
+            link: None,
+            encoding: Encoding::Binary,
+            phase: Phase::Idle,
+            backoff: Backoff::default(),
+            retry_at: None,
+            cursor: None,
+            reached: None,
+            holes: BTreeSet::new(),
+            welcome: None,
+            line_changed: false,
+            list: BTreeMap::new(),
+            to_open: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn is_link(&self, link: LinkId) -> bool {
+        self.link == Some(link)
+    }
+
+    pub(super) fn is_online(&self) -> bool {
+        self.phase == Phase::Online
+    }
+
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry_at.filter(|_| self.network && self.phase == Phase::Idle)
+    }
+
+    pub(super) fn resume_from(&mut self, cursor: Cursor) {
+        self.cursor = Some(cursor);
+    }
+
+    pub(super) fn list(&self) -> impl Iterator<Item = &ListItem> {
+        self.list.values()
+    }
+
+    pub(super) fn member(&self) -> Option<MemberId> {
+        self.welcome.as_ref().map(|welcome| welcome.member)
+    }
+
+    pub(super) fn status(&self) -> LinkStatus {
+        match self.phase {
+            Phase::Idle => LinkStatus::Offline,
+            Phase::Connecting | Phase::Greeting => LinkStatus::Connecting,
+            Phase::Online => LinkStatus::Online,
+            Phase::Refused => LinkStatus::Refused { code: CloseCode::Unauthorized.number() },
+        }
+    }
+}
+
+impl Replica {
+    /// Opens the link upstream when it is time.
+    pub(super) fn reconnect_when_due(&mut self) {
+        let upstream = &mut self.upstream;
+        if !upstream.follower || !upstream.network || upstream.phase != Phase::Idle {
+            return;
+        }
+        if upstream.retry_at.is_some_and(|at| at > self.now) {
+            return;
+        }
+        let link = LinkId(self.next_link);
+        self.next_link += 1;
+        self.upstream.retry_at = None;
+        self.upstream.link = Some(link);
+        self.upstream.phase = Phase::Connecting;
+        self.outputs.push_back(Output::Connect { link });
+        self.event(Event::Link(LinkStatus::Connecting));
+    }
+
+    pub(super) fn handle_upstream_opened(&mut self, link: LinkId, peer: &Peer) {
+        self.upstream.phase = Phase::Greeting;
+        self.upstream.encoding = peer.encoding;
+        let hello = Hello {
+            versions: vec![PROTOCOL_VERSION],
+            replica: self.identity,
+            workspace: Some(self.config.workspace.clone()),
+            token: peer.token.clone(),
+            agent: Some(concat!("rejoin/", env!("CARGO_PKG_VERSION")).into()),
+        };
+        self.transmit(link, peer.encoding, &Message::Hello(hello));
+    }
+
+    pub(super) fn handle_upstream_closed(&mut self, code: Option<u16>) {
+        let refused = code.filter(|code| !CloseCode::retry(*code));
+        self.upstream.link = None;
+        self.upstream.welcome = None;
+        self.upstream.waiting.clear();
+        self.upstream.to_open.clear();
+        self.upstream.phase = if refused.is_some() { Phase::Refused } else { Phase::Idle };
+        self.upstream.retry_at = Some(self.upstream.backoff.failed(self.now, &mut self.random));
+        let now = self.now;
+        let mut fell = Vec::new();
+        for (id, document) in &mut self.documents {
+            if document.outbox.forget_sent(now) {
+                fell.push(id.clone());
+            }
+            document.own_presence.forget_sent();
+            document.present.clear();
+        }
+        for id in fell {
+            self.tell_rung(&id);
+        }
+        self.event(Event::Link(match refused {
+            Some(code) => LinkStatus::Refused { code },
+            None => LinkStatus::Offline,
+        }));
+    }
+
+    pub(super) fn handle_online(&mut self, online: bool) {
+        if !self.upstream.follower {
+            return;
+        }
+        self.upstream.network = online;
+        if online {
+            self.upstream.backoff.reset();
+            self.upstream.retry_at = None;
+            if self.upstream.phase == Phase::Refused {
+                self.upstream.phase = Phase::Idle;
+            }
+        } else if let Some(link) = self.upstream.link {
+            let reason = "the host went offline".into();
+            self.outputs.push_back(Output::Disconnect { link, code: CloseCode::Normal, reason });
+            self.handle_upstream_closed(None);
+        }
+    }
+
+    pub(super) fn send_upstream(&mut self, message: &Message) {
+        if let Some(link) = self.upstream.link {
+            self.transmit(link, self.upstream.encoding, message);
+        }
+    }
+
+    pub(super) fn handle_from_upstream(&mut self, link: LinkId, message: Message) {
+        match message {
+            Message::Welcome(welcome) if self.upstream.phase == Phase::Greeting => {
+                self.handle_welcome(welcome)
+            }
+            _ if self.upstream.phase != Phase::Online => self.refuse_upstream(link),
+            Message::Update(update) => self.handle_about(update.document.clone(), Message::Update(update)),
+            Message::Snapshot(snapshot) => {
+                self.handle_about(snapshot.document.clone(), Message::Snapshot(snapshot))
+            }
+            Message::Outcomes { document, outcomes } => {
+                self.handle_about(document.clone(), Message::Outcomes { document, outcomes });
+            }
+            Message::NeedSeen { document, replica, counter } => {
+                self.handle_need_seen(&document, ChangeId { replica, counter });
+            }
+            Message::Forked { document, replica, counter } => {
+                self.fork(&document, ChangeId { replica, counter })
+            }
+            Message::Position { sequence } => self.handle_position(sequence, true),
+            Message::Listing { items, position } => self.handle_listing(items, position),
+            Message::Members { document, keyframe, members, left } => {
+                self.handle_members(&document, keyframe, members, &left);
+            }
+            Message::Error(error) => self.handle_upstream_error(&error),
+            Message::HistoryPage { request, document, first, entries, more } => {
+                self.handle_history_page(request, document, first, entries, more);
+            }
+            Message::Goodbye { .. } => {}
+            _ => self.refuse_upstream(link),
+        }
+    }
+
+    fn refuse_upstream(&mut self, link: LinkId) {
+        let reason = "the server sent a message that does not go this way".into();
+        self.outputs.push_back(Output::Disconnect { link, code: CloseCode::BadMessage, reason });
+        self.handle_upstream_closed(None);
+    }
+
+    fn handle_welcome(&mut self, welcome: Welcome) {
+        let continues = |cursor: &Cursor| cursor.epoch == welcome.epoch && cursor.sequence <= welcome.head;
+        let line_changed = self.upstream.cursor.is_some_and(|cursor| !continues(&cursor));
+        if line_changed {
+            self.upstream.cursor = None;
+        }
+        self.upstream.line_changed = line_changed;
+        self.upstream.reached = None;
+        self.upstream.phase = Phase::Online;
+        self.upstream.backoff.opened(self.now);
+        self.epoch = welcome.epoch;
+        self.upstream.welcome = Some(welcome);
+        self.event(Event::Link(LinkStatus::Online));
+        let wanted = self
+            .documents
+            .iter()
+            .filter(|(_, document)| document.opened > 0 || document.outbox.has_pending());
+        let wanted: Vec<DocumentId> = wanted.map(|(id, _)| id.clone()).collect();
+        for id in wanted {
+            self.open_upstream(&id);
+        }
+        let holes: Vec<DocumentId> = self.upstream.holes.iter().cloned().collect();
+        for id in holes {
+            self.open_upstream(&id);
+        }
+        // Own changes are spoken for before the feed brings their revisions.
+        self.send_opens();
+        if line_changed && self.upstream.scope == Some(Scope::Documents) {
+            self.scan_held(Sequence(0));
+        }
+        if let Some(scope) = self.upstream.scope {
+            let cursor = self.upstream.cursor.filter(|_| scope == Scope::Documents);
+            self.send_upstream(&Message::Follow { scope, cursor });
+        }
+    }
+
+    /// Subscribes to a document upstream, with the next message that is sent.
+    pub(super) fn open_upstream(&mut self, id: &DocumentId) {
+        if !self.upstream.is_online() {
+            return;
+        }
+        let document = self.document(id);
+        if document.loaded && document.outbox.sync != Sync::Opening {
+            document.outbox.sync = Sync::Opening;
+            self.upstream.to_open.insert(id.clone());
+        }
+    }
+
+    pub(super) fn send_opens(&mut self) {
+        let ids: Vec<DocumentId> = std::mem::take(&mut self.upstream.to_open).into_iter().collect();
+        for chunk in ids.chunks(MAX_DOCUMENTS_PER_MESSAGE) {
+            let open = |id: &DocumentId| {
+                let document = self.documents.get(id)?;
+                let have = Have { revision: document.durable.revision, chain: document.durable.chain };
+                Some(OpenDocument { document: id.clone(), have, pending: document.outbox.pending_runs() })
+            };
+            let documents = chunk.iter().filter_map(open).collect();
+            self.send_upstream(&Message::Open { documents });
+        }
+    }
+
+    pub(super) fn close_upstream(&mut self, id: &DocumentId) {
+        if let Some(document) = self.documents.get_mut(id) {
+            document.outbox.sync = Sync::Closed;
+            document.present.clear();
+        }
+        if self.upstream.is_online() {
+            self.send_upstream(&Message::Close { documents: vec![id.clone()] });
+        }
+    }
+
+    pub(super) fn send_push(&mut self, id: &DocumentId, changes: Vec<PushedChange>) {
+        let pushes = vec![DocumentPush { document: id.clone(), changes }];
+        self.send_upstream(&Message::Push { pushes });
+    }
+
+    /// Takes in a message about a document, once that is read from the store.
+    fn handle_about(&mut self, id: DocumentId, message: Message) {
+        let loaded = self.document(&id).loaded;
+        let waiting = self.upstream.waiting.contains_key(&id);
+        if loaded && !waiting {
+            self.take_in(&id, message);
+            return;
+        }
+        let waiting = self.upstream.waiting.entry(id.clone()).or_default();
+        waiting.push(message);
+        if waiting.len() > MAX_WAITING_MESSAGES {
+            waiting.clear();
+            self.upstream.holes.insert(id);
+        }
+    }
+
+    /// A document has been read: what waited for it is taken in.
+    pub(super) fn after_loading(&mut self, id: &DocumentId) {
+        self.event(Event::Opened { document: id.clone() });
+        for message in self.upstream.waiting.remove(id).unwrap_or_default() {
+            self.take_in(id, message);
+        }
+        let Some(document) = self.documents.get(id) else { return };
+        if self.upstream.holes.contains(id) || document.opened > 0 || document.outbox.has_pending() {
+            self.open_upstream(id);
+        }
+    }
+
+    fn take_in(&mut self, id: &DocumentId, message: Message) {
+        match message {
+            Message::Update(update) => self.take_update(id, update),
+            Message::Snapshot(snapshot) => self.take_snapshot(id, *snapshot),
+            Message::Outcomes { outcomes, .. } => self.take_outcomes(id, &outcomes),
+            _ => {}
+        }
+    }
+
+    /// What the authority told does not follow what is held: it is asked from there.
+    fn open_again(&mut self, id: &DocumentId) {
+        self.upstream.holes.insert(id.clone());
+        self.open_upstream(id);
+    }
+
+    fn take_update(&mut self, id: &DocumentId, update: Update) {
+        let position = update.position;
+        let Some(document) = self.documents.get(id) else { return };
+        let opening = document.outbox.sync == Sync::Opening;
+        let held = document.durable.revision;
+        let last = Revision(update.first.0 + update.entries.len() as u64).previous();
+        let known = document.log.chain_at(&document.durable, update.first.previous());
+        let follows = update.first.previous() <= held && known.is_none_or(|chain| chain == update.previous);
+        if !follows {
+            if !opening {
+                self.open_again(id);
+            }
+        } else if self.take_entries(id, update, held) {
+            self.finish_hole(id);
+            if opening || last >= held {
+                self.note_open(id);
+            }
+        }
+        if let Some(position) = position {
+            self.handle_position(position, false);
+        }
+    }
+
+    /// Takes in the entries after a revision; false when they can't be taken and were asked for again.
+    fn take_entries(&mut self, id: &DocumentId, update: Update, held: Revision) -> bool {
+        let limits = self.config.limits;
+        let skip = usize::try_from(held.next().0.saturating_sub(update.first.0)).unwrap_or(usize::MAX);
+        let mut taken: Vec<StoredRevision> = Vec::new();
+        let mut records = Vec::new();
+        let mut complete = true;
+        let previous = self.documents.get(id).map(|document| document.durable.chain).unwrap_or_default();
+        for mut entry in update.entries.into_iter().skip(skip) {
+            let own = match self.own_part(id, &entry) {
+                OwnPart::Foreign => false,
+                OwnPart::Head(body) => {
+                    let exact = entry.effect == Effect::Own;
+                    if exact {
+                        entry.effect = effect_of(&body);
+                    }
+                    exact
+                }
+                OwnPart::Forked => {
+                    self.fork(id, entry.change);
+                    false
+                }
+                OwnPart::Unknown => {
+                    complete = false;
+                    break;
+                }
+            };
+            let Some(document) = self.documents.get_mut(id) else { return false };
+            let before = document.durable.chain;
+            let Ok(reverse) = document.durable.advance(&entry, &limits) else {
+                complete = false;
+                break;
+            };
+            let revised = Revised { entry, reverse, submitted: None, previous: before };
+            taken.push(StoredRevision::from(&revised));
+            records.extend(revised.entry.conflicts.iter().cloned());
+            let change = revised.entry.change;
+            let revision = document.durable.revision;
+            document.log.push(revised);
+            // The own oldest change came back as it was: the view already shows it.
+            if !own {
+                document.outbox.forget_view();
+            }
+            self.settle_own(id, change, &Fate::Accepted { revision });
+        }
+        self.store_taken(id, previous, taken);
+        for record in records {
+            let Some(document) = self.documents.get_mut(id) else { break };
+            if document.told.insert(record.id) {
+                self.event(Event::Conflicted { document: id.clone(), record: Box::new(record) });
+            }
+        }
+        if !complete {
+            self.open_again(id);
+        }
+        complete
+    }
+
+    /// What an entry is to this replica.
+    fn own_part(&self, id: &DocumentId, entry: &Entry) -> OwnPart {
+        let Some(document) = self.documents.get(id) else { return OwnPart::Unknown };
+        let outbox = &document.outbox;
+        match outbox.own(entry.change) {
+            Some(own) if own.hash == entry.hash => {
+                // Everything before it has an outcome that was not told: only asking helps.
+                let first = outbox.pending().find(|first| first.change.replica == entry.change.replica);
+                if first.is_some_and(|first| first.change.id() == entry.change) {
+                    OwnPart::Head(own.change.body.clone())
+                } else {
+                    OwnPart::Unknown
+                }
+            }
+            Some(_) if entry.effect == Effect::Own => OwnPart::Unknown,
+            Some(_) => OwnPart::Forked,
+            None if entry.effect == Effect::Own => OwnPart::Unknown,
+            None => OwnPart::Foreign,
+        }
+    }
+
+    fn store_taken(&mut self, id: &DocumentId, previous: rejoin_wire::ChainHash, taken: Vec<StoredRevision>) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        if taken.is_empty() {
+            return;
+        }
+        let last_revision = document.durable.revision;
+        let first_revision = Revision(last_revision.0 + 1 - taken.len() as u64);
+        let row = Row { previous, revised: List(taken), rejected: List(Vec::new()) };
+        self.storing.write(Write::AppendChanges(ChangeRow {
+            document: id.clone(),
+            first_revision,
+            last_revision,
+            sequence: document.durable.sequence,
+            replica: ReplicaId(0),
+            first_counter: Counter(0),
+            last_counter: Counter(0),
+            body: seal(&row),
+        }));
+        self.storing.write(Write::PutHead(head_of(id, &document.durable)));
+        document.log.trim(Revision(u64::MAX), MAX_LOG_REVISIONS);
+        let unchecked = last_revision.0 - document.checkpoint.0;
+        let pending = document.outbox.has_pending();
+        if unchecked >= CHECKPOINT_INTERVAL && (!pending || unchecked >= MAX_UNCHECKED_REVISIONS) {
+            self.store_checkpoint(id);
+        }
+        self.event(Event::Changed { document: id.clone(), local: false });
+        self.tell_rung(id);
+    }
+
+    /// Writes the content whole and drops the rows that lead up to it.
+    fn store_checkpoint(&mut self, id: &DocumentId) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let revision = document.durable.revision;
+        document.checkpoint = revision;
+        let body = checkpoint_body(&document.durable);
+        self.storing.write(Write::PutCheckpoint { document: id.clone(), revision, body });
+        self.storing.write(Write::DropCheckpoints { document: id.clone(), before: revision });
+        self.storing.write(Write::TrimChanges { document: id.clone(), through: revision });
+        self.storing.write(Write::PutHead(head_of(id, &document.durable)));
+        self.store_starts_whole(id);
+    }
+
+    fn take_snapshot(&mut self, id: &DocumentId, snapshot: Snapshot) {
+        let Some(document) = self.documents.get(id) else { return };
+        let opening = document.outbox.sync == Sync::Opening;
+        let held = document.durable.revision;
+        if !snapshot.continues {
+            self.take_other_line(id, snapshot);
+            return;
+        }
+        let unasked = self.upstream.line_changed && !opening && held > Revision(0);
+        if unasked || !document.outbox.covered_by(&snapshot.covers) {
+            // It does not speak for what is pending here, or not for what is held: that must be asked.
+            if !opening {
+                self.open_again(id);
+            }
+            return;
+        }
+        if snapshot.revision < held || (snapshot.revision == held && held > Revision(0)) {
+            self.take_outcomes(id, &snapshot.outcomes);
+            self.note_open(id);
+            return;
+        }
+        let outcomes = snapshot.outcomes.clone();
+        self.adopt(id, snapshot);
+        self.take_outcomes(id, &outcomes);
+        self.store_starts_whole(id);
+        self.note_open(id);
+        self.tell_rung(id);
+    }
+
+    /// Makes a snapshot the confirmed content.
+    fn adopt(&mut self, id: &DocumentId, snapshot: Snapshot) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let exists = snapshot.revision > Revision(0);
+        let life = match (exists, snapshot.deleted) {
+            (false, _) => Life::Absent,
+            (true, true) => Life::Deleted,
+            (true, false) => Life::Alive,
+        };
+        let mut clock = Arc::clone(&document.durable.clock);
+        for outcome in &snapshot.outcomes {
+            if matches!(outcome.fate, Fate::Accepted { .. }) {
+                Arc::make_mut(&mut clock).observe(outcome.change);
+            }
+        }
+        let records: Vec<_> =
+            snapshot.conflicts.iter().filter(|record| !document.told.contains(&record.id)).cloned().collect();
+        document.durable = Point {
+            state: State { life, header: Arc::new(snapshot.header), content: snapshot.content },
+            revision: snapshot.revision,
+            chain: snapshot.chain,
+            sequence: snapshot.sequence,
+            version: snapshot.version,
+            conflicts: Arc::new(snapshot.conflicts.into_iter().map(|record| (record.id, record)).collect()),
+            created_at: snapshot.created_at,
+            updated_at: snapshot.updated_at,
+            author: snapshot.author,
+            clock,
+        };
+        document.log = Log::after(document.durable.revision);
+        document.more_below = false;
+        document.outbox.forget_view();
+        document.told.extend(records.iter().map(|record| record.id));
+        self.store_checkpoint(id);
+        self.event(Event::Changed { document: id.clone(), local: false });
+        for record in records {
+            self.event(Event::Conflicted { document: id.clone(), record: Box::new(record) });
+        }
+    }
+
+    /// The authority's history does not contain what is held here: its content becomes a recovered version, and what it lacks is
+    /// sent again as changes.
+    fn take_other_line(&mut self, id: &DocumentId, snapshot: Snapshot) {
+        let Some(document) = self.documents.get(id) else { return };
+        let lost = lost_changes(document, &snapshot.ancestors, &self.config.limits);
+        let content = document.durable.state.content.clone();
+        let had_content = document.durable.state.life != Life::Absent;
+        if had_content {
+            self.keep_recovered(id, content);
+        }
+        // Purge first: rows of the lost line must not meet those of the new one.
+        self.storing
+            .write(Write::TrimChanges { document: id.clone(), through: Revision(i64::MAX.unsigned_abs()) });
+        self.storing.write(Write::DropCheckpoints {
+            document: id.clone(),
+            before: Revision(i64::MAX.unsigned_abs()),
+        });
+        self.adopt(id, snapshot);
+        self.recover(id, lost);
+        self.note_open(id);
+        self.tell_rung(id);
+    }
+
+    fn take_outcomes(&mut self, id: &DocumentId, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            let Some(document) = self.documents.get(id) else { return };
+            let Some(own) = document.outbox.own(outcome.change) else { continue };
+            if own.hash != outcome.hash && own.change.body != Body::Void {
+                self.fork(id, outcome.change);
+                return;
+            }
+            let ready = match outcome.fate {
+                Fate::Accepted { revision } => revision <= document.durable.revision,
+                Fate::Rejected { .. } => true,
+            };
+            // An accepted change stays until the revision that it made is here, or its text would flicker.
+            if ready {
+                if let Some(document) = self.documents.get_mut(id) {
+                    document.outbox.forget_view();
+                }
+                self.settle_own(id, outcome.change, &outcome.fate);
+            }
+        }
+        self.tell_rung(id);
+    }
+
+    fn handle_need_seen(&mut self, id: &DocumentId, change: ChangeId) {
+        let limits = self.config.limits;
+        let seen = self.documents.get(id).and_then(|document| document.outbox.seen(change, &limits));
+        let content = seen.filter(|seen| seen.life != Life::Absent).map(|seen| seen.content);
+        let ChangeId { replica, counter } = change;
+        self.send_upstream(&Message::SeenContent { document: id.clone(), replica, counter, content });
+    }
+
+    fn note_open(&mut self, id: &DocumentId) {
+        self.finish_hole(id);
+        let Some(document) = self.documents.get_mut(id) else { return };
+        if document.outbox.sync == Sync::Opening {
+            document.outbox.sync = Sync::Open;
+            self.event(Event::Synced { document: id.clone() });
+        }
+        self.busy.insert(id.clone());
+    }
+
+    fn finish_hole(&mut self, id: &DocumentId) {
+        if self.upstream.holes.remove(id) {
+            self.advance_cursor();
+        }
+    }
+
+    fn handle_position(&mut self, sequence: Sequence, complete: bool) {
+        self.upstream.reached = self.upstream.reached.max(Some(sequence));
+        self.advance_cursor();
+        let head = self.upstream.welcome.as_ref().map_or(Sequence(0), |welcome| welcome.head);
+        if complete && sequence >= head {
+            self.upstream.line_changed = false;
+            self.event(Event::CaughtUp { position: sequence });
+        }
+    }
+
+    /// Takes the position that was reached as the cursor, once nothing below it is missing.
+    fn advance_cursor(&mut self) {
+        let (Some(sequence), Some(welcome)) = (self.upstream.reached, &self.upstream.welcome) else { return };
+        if !self.upstream.holes.is_empty()
+            || !self.upstream.waiting.is_empty()
+            || self.upstream.scope != Some(Scope::Documents)
+        {
+            return;
+        }
+        let cursor = Cursor { epoch: welcome.epoch, sequence };
+        if self.upstream.cursor != Some(cursor) {
+            self.upstream.cursor = Some(cursor);
+            let body = seal(&CursorRecord { epoch: cursor.epoch, sequence });
+            self.storing.write(Write::PutMeta { key: MetaKey::Cursor, body });
+        }
+    }
+
+    fn handle_listing(&mut self, items: Vec<ListItem>, position: Sequence) {
+        self.upstream.reached = self.upstream.reached.max(Some(position));
+        for item in items {
+            self.upstream.list.insert(item.document.clone(), item);
+        }
+        self.event(Event::Listed);
+    }
+
+    fn handle_members(&mut self, id: &DocumentId, keyframe: bool, members: Vec<Member>, left: &[MemberId]) {
+        let own = self.upstream.member();
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let changes = document.present.apply(own.unwrap_or_default(), keyframe, members, left);
+        if !changes.is_empty() {
+            self.event(Event::Present { document: id.clone() });
+        }
+    }
+
+    fn handle_upstream_error(&mut self, error: &ErrorMessage) {
+        let pause = if error.code.retry() { PUSH_RETRY } else { PUSH_REFUSED };
+        let until = self.now + pause;
+        if let Some(id) = &error.document {
+            if let Some(document) = self.documents.get_mut(id) {
+                document.outbox.pause(until);
+                self.busy.insert(id.clone());
+            }
+        }
+    }
+
+    /// Shows own presence where it changed.
+    pub(super) fn send_own_presence(&mut self) {
+        if !self.upstream.is_online() {
+            return;
+        }
+        let now = self.now;
+        let mut sends = Vec::new();
+        for id in &self.lively {
+            let Some(document) = self.documents.get_mut(id) else { continue };
+            if document.outbox.sync == Sync::Open {
+                if let Some(change) = document.own_presence.poll_send(now) {
+                    sends.push((id.clone(), change));
+                }
+            }
+        }
+        for (document, change) in sends {
+            self.send_upstream(&Message::Presence { document, change });
+        }
+    }
+
+    pub(super) fn scan_pending(&mut self, after: Option<RecordKey>) {
+        let operation = Operation::ScanRecords { kind: RecordKind::Pending, after, limit: PAGE_RECORDS };
+        self.request(operation, Purpose::PendingDocuments);
+    }
+
+    pub(super) fn handle_pending_documents(&mut self, records: &[(RecordKey, bytes::Bytes)]) {
+        let documents: BTreeSet<&DocumentId> = records.iter().map(|(key, _)| &key.document).collect();
+        for id in documents {
+            self.document(id);
+        }
+        if let (Some((last, _)), true) = (records.last(), records.len() >= PAGE_RECORDS as usize) {
+            self.scan_pending(Some(last.clone()));
+        }
+    }
+
+    pub(super) fn scan_held(&mut self, after: Sequence) {
+        self.request(Operation::ScanHeads { after, limit: PAGE_RECORDS }, Purpose::HeldDocuments);
+    }
+
+    /// Every document that is held is compared with the authority's new line.
+    pub(super) fn handle_held_documents(&mut self, heads: &[Head]) {
+        for head in heads {
+            self.upstream.holes.insert(head.document.clone());
+            self.document(&head.document);
+            self.open_upstream(&head.document);
+        }
+        if let (Some(last), true) = (heads.last(), heads.len() >= PAGE_RECORDS as usize) {
+            self.scan_held(last.sequence);
+        }
+    }
+}
+
+/// What an entry is to this replica.
+enum OwnPart {
+    /// Somebody else's.
+    Foreign,
+    /// The oldest own change, as it was made.
+    Head(Body),
+    /// Under an own change's name, but another change.
+    Forked,
+    /// An own change that can't be placed, because outcomes before it are not known.
+    Unknown,
+}
+
+/// What a change does where it takes effect just as it was submitted.
+pub(super) fn effect_of(body: &Body) -> Effect {
+    match body {
+        Body::Create { header, content } => {
+            Effect::Created { header: header.clone(), content: content.clone() }
+        }
+        Body::Edit { patch, .. } => Effect::Patched { patch: patch.clone() },
+        Body::Header { header } => Effect::Header { header: header.clone() },
+        Body::Delete => Effect::Deleted,
+        Body::Undelete => Effect::Undeleted,
+        Body::Void => Effect::Void,
+    }
+}
+
+/// The change that does again what a revision did.
+fn body_of(effect: &Effect) -> Body {
+    match effect {
+        Effect::Created { header, content } => {
+            Body::Create { header: header.clone(), content: content.clone() }
+        }
+        Effect::Patched { patch } => Body::Edit { patch: patch.clone(), settles: Vec::new(), undoes: None },
+        Effect::Header { header } => Body::Header { header: header.clone() },
+        Effect::Deleted => Body::Delete,
+        Effect::Undeleted => Body::Undelete,
+        Effect::Own | Effect::Void => Body::Void,
+    }
+}
+
+/// The revisions that the authority lost, as changes on the last common revision, each with what it was made on.
+///
+/// Their replica id and counters come from the lost line itself, so that all who held it send the same changes, which are accepted once.
+fn lost_changes(
+    document: &super::Document,
+    ancestors: &[Have],
+    limits: &rejoin_json::Limits,
+) -> Vec<(Change, State)> {
+    let durable = &document.durable;
+    if durable.revision == Revision(0) {
+        return Vec::new();
+    }
+    let common = document
+        .log
+        .ancestors(durable, MAX_LOG_REVISIONS + 1)
+        .into_iter()
+        .find(|have| ancestors.contains(have));
+    let common =
+        common.map(|have| have.revision).or((document.log.floor() == Revision(0)).then_some(Revision(0)));
+    match common {
+        Some(common) => {
+            let mut lost = Vec::new();
+            let mut replica = None;
+            for (revision, revised) in document.log.since(common) {
+                let line = chain_after(revised.previous, &revised.entry);
+                let replica = *replica.get_or_insert_with(|| id_from(&line.0));
+                let Some(seen) = document.log.state_at(durable, revision.previous(), limits) else { break };
+                let counter = Counter(revision.0 - common.0);
+                let body = body_of(&revised.entry.effect);
+                lost.push((
+                    Change {
+                        replica,
+                        counter,
+                        base: common,
+                        over: Counter(1),
+                        time: revised.entry.time,
+                        body,
+                    },
+                    seen,
+                ));
+            }
+            lost
+        }
+        None if durable.state.is_alive() => {
+            // No common revision is known: both contents meet as two creations of one document.
+            let body = Body::Create {
+                header: (*durable.state.header).clone(),
+                content: durable.state.content.clone(),
+            };
+            let change = Change {
+                replica: id_from(&durable.chain.0),
+                counter: Counter(1),
+                base: Revision(0),
+                over: Counter(1),
+                time: durable.updated_at,
+                body,
+            };
+            vec![(change, State::absent())]
+        }
+        None => Vec::new(),
+    }
+}
+
+/// A replica id out of a hash.
+pub(super) fn id_from(hash: &[u8; 32]) -> ReplicaId {
+    let mut id = 0;
+    for byte in hash.iter().take(16) {
+        id = (id << 8) | u128::from(*byte);
+    }
+    ReplicaId(id)
+}

@@ -1,0 +1,774 @@
+//! The authority's turn: pushes are accepted into one commit, and told when it is durable.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rejoin_json::{ContentHash, Limits};
+use rejoin_wire::{
+    Change, ChangeHash, ChangeId, Counter, DocumentId, DocumentPush, ErrorCode, Fate, Message, Outcome,
+    PushedChange, ReplicaId, Revision, Sequence, limits::MAX_CHANGES_PER_PUSH,
+};
+
+use super::documents::checkpoint_body;
+use super::{
+    Accepted, CHECKPOINT_INTERVAL, Document, Grant, LinkId, MAX_CHANGES_PER_TURN, MAX_DOCUMENTS_PER_COMMIT,
+    MAX_QUEUED_PUSHES, Output, Purpose, Replica, Reply, Role, Token, View,
+};
+use crate::authority::{Step, Submission};
+use crate::log::MAX_LOG_REVISIONS;
+use crate::merging::Refusal;
+use crate::records::{List, Rejection, Row, StoredRevision, seal};
+use crate::state::{State, apply_reverse};
+use crate::storage::{Batch, ChangeRow, Head, Operation, StoreError, Write};
+use crate::time::Instant;
+
+/// Recent revisions that are looked through for a content hash: each costs hashing the document.
+const MAX_HASHED_REVISIONS: usize = 64;
+
+/// The accepting side of a workspace.
+#[derive(Default)]
+pub(super) struct Root {
+    /// The newest durable feed number.
+    pub(super) durable: Sequence,
+    /// The newest number given out.
+    given: Sequence,
+    /// The commit under way.
+    commit: Option<Committing>,
+    /// No commit before this moment: the store was unavailable.
+    paused_until: Option<Instant>,
+    /// True after a failure, until a commit succeeds.
+    failing: bool,
+}
+
+struct Committing {
+    documents: Vec<DocumentId>,
+}
+
+/// What waits at a document.
+#[derive(Default)]
+pub(crate) struct Queue {
+    /// Pushes in the order of their arrival.
+    waiting: VecDeque<Queued>,
+    /// Pushes in the commit under way, kept until it is durable.
+    retained: Vec<Queued>,
+    /// Pushes whose author was asked what it saw.
+    parked: Vec<Queued>,
+    /// What to tell when the commit is durable, in order.
+    tellings: Vec<Telling>,
+    /// Rows of the commit under way.
+    rows: Vec<ChangeRow>,
+}
+
+impl Queue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+            && self.retained.is_empty()
+            && self.parked.is_empty()
+            && self.tellings.is_empty()
+    }
+}
+
+/// Changes that somebody submitted.
+#[derive(Clone, Debug)]
+struct Queued {
+    from: From,
+    grant: Grant,
+    changes: Vec<PushedChange>,
+    /// What a driver's change was made on; then there is one change, and its counter is given when it is accepted.
+    base: Option<Base>,
+    /// What was seen, where the door knows it by itself.
+    seen: Option<State>,
+}
+
+/// What a change without a replica of its own was made on.
+#[derive(Clone, Debug)]
+pub enum Base {
+    /// Whatever is newest when the change is accepted.
+    Current,
+    /// This revision, or the change is refused with `precondition_failed`.
+    Exactly(Revision),
+    /// This revision; what others did since is merged.
+    Revision(Revision),
+    /// The newest of the recent revisions whose content has this hash; what others did since is merged.
+    Hash(ContentHash),
+    /// Just this, seen at this revision.
+    Seen(Revision, Box<State>),
+}
+
+/// Who submitted changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    Link(LinkId),
+    Driver(Token),
+}
+
+/// What a submitter is told once it is durable.
+#[derive(Clone, Debug)]
+pub(super) enum Telling {
+    /// A revision.
+    Revision(Revision, From),
+    /// A rejection.
+    Rejected(Rejection, From),
+    /// An outcome that stood before.
+    Known(Outcome, From),
+    /// The submitter must take a fresh id.
+    Forked(ChangeId, From),
+}
+
+impl Replica {
+    /// Takes a push into its document's queue.
+    pub(super) fn enqueue_push(&mut self, link: LinkId, push: DocumentPush) {
+        let Some(downstream) = self.links.get(&link) else { return };
+        let grant = downstream.grant().clone();
+        if let Err(refusal) = well_formed(&push) {
+            self.send_error(link, refusal.code, &refusal.message, Some(&push.document));
+            return;
+        }
+        let queued = Queued { from: From::Link(link), grant, changes: push.changes, base: None, seen: None };
+        self.enqueue(&push.document, queued);
+    }
+
+    /// Takes a change that a driver submits for somebody without a replica.
+    pub(super) fn enqueue_submission(
+        &mut self,
+        token: Token,
+        document: &DocumentId,
+        grant: Grant,
+        change: Change,
+        base: Base,
+    ) {
+        let changes = vec![PushedChange { change, seen: None }];
+        self.enqueue(
+            document,
+            Queued { from: From::Driver(token), grant, changes, base: Some(base), seen: None },
+        );
+    }
+
+    fn enqueue(&mut self, id: &DocumentId, queued: Queued) {
+        let document = self.document(id);
+        if document.corrupted {
+            self.refuse(
+                queued.from,
+                id,
+                ErrorCode::Corrupted,
+                "the stored document cannot be read; it is read-only until it is repaired",
+            );
+            return;
+        }
+        let document = self.document(id);
+        if document.queue.waiting.len() >= MAX_QUEUED_PUSHES {
+            self.refuse(
+                queued.from,
+                id,
+                ErrorCode::RateLimited,
+                "too many changes wait at this document; send them again later",
+            );
+            return;
+        }
+        document.queue.waiting.push_back(queued);
+        self.busy.insert(id.clone());
+    }
+
+    fn refuse(&mut self, from: From, id: &DocumentId, code: ErrorCode, message: &str) {
+        match from {
+            From::Link(link) => self.send_error(link, code, message, Some(id)),
+            From::Driver(token) => {
+                let reply = Reply::Refused { code, message: message.into() };
+                self.outputs.push_back(Output::Reply { token, reply });
+            }
+        }
+    }
+
+    /// Takes the answer to a question of what was seen.
+    pub(super) fn handle_seen(
+        &mut self,
+        link: LinkId,
+        id: &DocumentId,
+        change: ChangeId,
+        content: Option<rejoin_json::Json>,
+    ) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let parked = document.queue.parked.iter().position(|queued| {
+            queued.from == From::Link(link)
+                && queued.changes.first().is_some_and(|pushed| pushed.change.id() == change)
+        });
+        let Some(queued) = parked.map(|at| document.queue.parked.remove(at)) else { return };
+        match content {
+            Some(content) => document.authority.provide(change, content),
+            None => document.authority.give_up(change),
+        }
+        document.queue.waiting.push_back(queued);
+        self.busy.insert(id.clone());
+    }
+
+    /// Forgets what a closed link left behind, but for pushes that are complete: those are accepted, and told to whoever asks.
+    pub(super) fn forget_parked(&mut self, link: LinkId) {
+        for document in self.documents.values_mut() {
+            document.queue.parked.retain(|queued| queued.from != From::Link(link));
+        }
+    }
+
+    /// Accepts what waits, as far as a turn goes, and commits it.
+    pub(super) fn accept_pushes(&mut self) {
+        if self.config.role != Role::Root || self.root.commit.is_some() {
+            return;
+        }
+        if self.root.paused_until.is_some_and(|until| until > self.now) {
+            return;
+        }
+        self.root.paused_until = None;
+        let mut committed: Vec<DocumentId> = Vec::new();
+        let mut again: BTreeSet<DocumentId> = BTreeSet::new();
+        while let Some(id) = self.busy.pop_first() {
+            if committed.len() >= MAX_DOCUMENTS_PER_COMMIT {
+                again.insert(id);
+                break;
+            }
+            match self.accept_document(&id) {
+                Turn::Idle => {}
+                Turn::Changed { more } => {
+                    committed.push(id.clone());
+                    if more {
+                        again.insert(id);
+                    }
+                }
+                Turn::Later => {
+                    again.insert(id);
+                }
+            }
+        }
+        self.busy.append(&mut again);
+        if !committed.is_empty() {
+            self.commit_documents(committed);
+        }
+    }
+
+    fn accept_document(&mut self, id: &DocumentId) -> Turn {
+        let limits = self.config.limits;
+        let received = self.unix_now();
+        let sequence = self.root.given;
+        let Some(document) =
+            self.documents.get_mut(id).filter(|document| document.loaded && !document.corrupted)
+        else {
+            return Turn::Idle;
+        };
+        if document.queue.waiting.is_empty() {
+            return Turn::Idle;
+        }
+        let mut turn = Acceptance {
+            id,
+            document,
+            limits: &limits,
+            received,
+            sequence,
+            budget: MAX_CHANGES_PER_TURN,
+            needs: Vec::new(),
+            moved: false,
+        };
+        turn.run();
+        let Acceptance { sequence, needs, moved, .. } = turn;
+        let more = !document.queue.waiting.is_empty() && needs.is_empty();
+        let told = !document.queue.tellings.is_empty();
+        self.root.given = sequence;
+        let mut later = false;
+        for need in needs {
+            later |= self.meet_need(id, need);
+        }
+        if moved {
+            return Turn::Changed { more: more || later };
+        }
+        if told {
+            self.tell(id);
+        }
+        if later || more { Turn::Later } else { Turn::Idle }
+    }
+
+    /// Does what a push waits for; true when it can be tried again at once.
+    fn meet_need(&mut self, id: &DocumentId, need: Need) -> bool {
+        match need {
+            Need::Seen(change, From::Link(link)) => {
+                let (replica, counter) = (change.replica, change.counter);
+                self.send(link, &Message::NeedSeen { document: id.clone(), replica, counter });
+                false
+            }
+            Need::Seen(_, From::Driver(_)) => false,
+            Need::Log(floor, change) => {
+                if self.load_older(id, floor) {
+                    return false;
+                }
+                // Compacted away: only the author knows what it saw.
+                if let Some(document) = self.documents.get_mut(id) {
+                    document.authority.lost_base(change);
+                }
+                true
+            }
+            Need::Outcomes(change, last) => {
+                self.load_outcomes(id, change, last);
+                false
+            }
+            Need::Snapshot(From::Link(link)) => {
+                self.send_diverged(link, id);
+                false
+            }
+            Need::Snapshot(From::Driver(_)) => false,
+            Need::Close(From::Link(link)) => {
+                let reason =
+                    "what was seen does not have the hash that was announced; this replica is broken";
+                self.disconnect(link, rejoin_wire::CloseCode::BadMessage, reason);
+                false
+            }
+            Need::Close(From::Driver(_)) => false,
+            Need::Refuse(from, refusal) => {
+                self.refuse(from, id, refusal.code, &refusal.message);
+                true
+            }
+        }
+    }
+
+    fn commit_documents(&mut self, documents: Vec<DocumentId>) {
+        let mut batch = Batch::default();
+        for id in &documents {
+            let Some(document) = self.documents.get_mut(id) else { continue };
+            let Some(tip) = &document.tentative else { continue };
+            batch.expect.push((id.clone(), document.durable.revision));
+            batch.writes.extend(document.queue.rows.drain(..).map(Write::AppendChanges));
+            batch.writes.push(Write::PutHead(head_of(id, tip)));
+            if tip.revision.0 >= document.checkpoint.0 + CHECKPOINT_INTERVAL {
+                let body = checkpoint_body(tip);
+                batch.writes.push(Write::PutCheckpoint {
+                    document: id.clone(),
+                    revision: tip.revision,
+                    body,
+                });
+                batch.writes.push(Write::DropCheckpoints { document: id.clone(), before: tip.revision });
+            }
+        }
+        self.root.commit = Some(Committing { documents });
+        self.request(Operation::Commit(batch), Purpose::Commit);
+    }
+
+    pub(super) fn handle_root_committed(&mut self, result: Result<(), StoreError>) {
+        let Some(Committing { documents }) = self.root.commit.take() else { return };
+        match result {
+            Ok(()) => {
+                if std::mem::take(&mut self.root.failing) {
+                    self.event(super::Event::StoreWorks);
+                }
+                for id in documents {
+                    self.make_durable(&id);
+                }
+            }
+            Err(error) => {
+                self.root.failing = true;
+                self.root.given = self.root.durable;
+                let reload = matches!(error, StoreError::Conflict(_));
+                for id in &documents {
+                    self.roll_back(id, reload);
+                }
+                self.root.paused_until = Some(self.now + self.config.store_retry);
+                self.event(super::Event::StoreFailed { error, lasting: false });
+            }
+        }
+    }
+
+    fn make_durable(&mut self, id: &DocumentId) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let Some(tip) = document.tentative.take() else { return };
+        if tip.revision.0 >= document.checkpoint.0 + CHECKPOINT_INTERVAL {
+            document.checkpoint = tip.revision;
+        }
+        self.root.durable = self.root.durable.max(tip.sequence);
+        document.durable = tip;
+        document.authority.settle();
+        document.queue.retained.clear();
+        self.tell(id);
+        if let Some(document) = self.documents.get_mut(id) {
+            let before = document.log.floor();
+            document.log.trim(Revision(u64::MAX), MAX_LOG_REVISIONS);
+            document.more_below |= document.log.floor() > before;
+            if !document.queue.waiting.is_empty() {
+                self.busy.insert(id.clone());
+            }
+        }
+    }
+
+    fn roll_back(&mut self, id: &DocumentId, reload: bool) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        document.tentative = None;
+        document.log.truncate(document.durable.revision);
+        document.authority.roll_back();
+        document.queue.rows.clear();
+        document.queue.tellings.clear();
+        for queued in std::mem::take(&mut document.queue.retained).into_iter().rev() {
+            document.queue.waiting.push_front(queued);
+        }
+        if reload {
+            // Another writer was first: what it wrote is read before anything is decided again.
+            document.loaded = false;
+            document.durable = crate::state::Point::absent();
+            document.requests += 1;
+            self.request(Operation::LoadDocument { document: id.clone() }, Purpose::Document(id.clone()));
+        }
+        self.busy.insert(id.clone());
+    }
+
+    /// Tells submitters and subscribers what has become durable.
+    fn tell(&mut self, id: &DocumentId) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let tellings = std::mem::take(&mut document.queue.tellings);
+        self.broadcast(id, &tellings);
+        for telling in tellings {
+            if let Some((token, reply)) = self.reply_to(id, &telling) {
+                self.outputs.push_back(Output::Reply { token, reply });
+            }
+        }
+    }
+
+    fn reply_to(&self, id: &DocumentId, telling: &Telling) -> Option<(Token, Reply)> {
+        let document = self.documents.get(id)?;
+        let refused = |code, message: &Arc<str>| Reply::Refused { code, message: Arc::clone(message) };
+        match telling {
+            Telling::Revision(revision, From::Driver(token)) => {
+                Some((*token, Reply::Accepted(Box::new(accepted(id, document, *revision)?))))
+            }
+            Telling::Rejected(rejection, From::Driver(token)) => {
+                Some((*token, refused(rejection.code, &rejection.message)))
+            }
+            Telling::Known(outcome, From::Driver(token)) => Some((
+                *token,
+                match &outcome.fate {
+                    Fate::Accepted { revision } => match accepted(id, document, *revision) {
+                        Some(accepted) => Reply::Accepted(Box::new(accepted)),
+                        None => Reply::Document(Box::new(View::of(id, &document.durable))),
+                    },
+                    Fate::Rejected { code, message } => refused(*code, message),
+                },
+            )),
+            Telling::Forked(_, From::Driver(token)) => {
+                let message = "this key was used before for another request; use a fresh one".into();
+                Some((*token, Reply::Refused { code: ErrorCode::IdempotencyMismatch, message }))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn root_paused_until(&self) -> Option<Instant> {
+        self.root.paused_until
+    }
+
+    pub(super) fn durable_sequence(&self) -> Sequence {
+        if self.config.role == Role::Root { self.root.durable } else { Sequence(u64::MAX) }
+    }
+
+    pub(super) fn start_feed(&mut self, sequence: Sequence) {
+        self.root.durable = sequence;
+        self.root.given = sequence;
+    }
+}
+
+fn accepted(id: &DocumentId, document: &Document, revision: Revision) -> Option<Accepted> {
+    let conflicts = document.log.revised(revision)?.entry.conflicts.clone();
+    Some(Accepted { view: View::of(id, &document.durable), revision, conflicts })
+}
+
+/// How a document's turn ended.
+enum Turn {
+    /// Nothing more to do until something arrives.
+    Idle,
+    /// It has changes for the commit.
+    Changed { more: bool },
+    /// Nothing for the commit, but it can go on at once.
+    Later,
+}
+
+/// What a push cannot go on without.
+enum Need {
+    Seen(ChangeId, From),
+    Log(Revision, ChangeId),
+    Outcomes(ChangeId, Counter),
+    Snapshot(From),
+    Close(From),
+    Refuse(From, Refusal),
+}
+
+/// One document's part of a turn.
+struct Acceptance<'a> {
+    id: &'a DocumentId,
+    document: &'a mut Document,
+    limits: &'a Limits,
+    received: rejoin_wire::UnixMillis,
+    sequence: Sequence,
+    budget: usize,
+    needs: Vec<Need>,
+    /// True once there is something to commit.
+    moved: bool,
+}
+
+impl Acceptance<'_> {
+    fn run(&mut self) {
+        while self.budget > 0 {
+            let Some(queued) = self.document.queue.waiting.pop_front() else { return };
+            let Some(rest) = self.accept(queued) else { continue };
+            // The push stopped in the middle: what is left goes on later, from the front.
+            self.document.queue.waiting.push_front(rest);
+            return;
+        }
+    }
+
+    /// Accepts a push; gives back what could not be decided yet.
+    fn accept(&mut self, mut queued: Queued) -> Option<Queued> {
+        if let Err(refusal) = self.resolve(&mut queued) {
+            self.needs.push(Need::Refuse(queued.from, refusal));
+            return None;
+        }
+        let mut done = 0;
+        let first_revision = self.document.tip().revision.next();
+        let previous = self.document.tip().chain;
+        let mut rejected = Vec::new();
+        let mut stop = Stop::Done;
+        for pushed in &queued.changes {
+            if self.budget == 0 {
+                stop = Stop::Wait;
+                break;
+            }
+            let hash = pushed.change.hash(self.id);
+            match self.step(&queued, pushed, hash) {
+                Step::Accepted => {
+                    self.sequence = self.sequence.next();
+                    let revision = self.document.tip().revision;
+                    self.document.queue.tellings.push(Telling::Revision(revision, queued.from));
+                }
+                Step::Rejected(rejection) => {
+                    self.document.queue.tellings.push(Telling::Rejected(rejection.clone(), queued.from));
+                    rejected.push(rejection);
+                }
+                Step::Known(outcome) => {
+                    self.document.queue.tellings.push(Telling::Known(outcome, queued.from))
+                }
+                Step::Forked => {
+                    self.document.queue.tellings.push(Telling::Forked(pushed.change.id(), queued.from));
+                    stop = Stop::Drop;
+                    break;
+                }
+                other => {
+                    stop = self.stop_for(other, pushed.change.id(), &queued);
+                    break;
+                }
+            }
+            self.budget -= 1;
+            done += 1;
+        }
+        let rest = queued.changes.split_off(done);
+        self.note_row(&queued, first_revision, previous, rejected);
+        let rest = Queued { changes: rest, ..queued.clone() };
+        if self.moved && !queued.changes.is_empty() {
+            self.document.queue.retained.push(queued);
+        }
+        match stop {
+            Stop::Done | Stop::Drop => None,
+            Stop::Wait => Some(rest),
+            Stop::Park => {
+                // Whoever is asked does not hold up the others.
+                self.document.queue.parked.retain(|parked| parked.from != rest.from);
+                self.document.queue.parked.push(rest);
+                None
+            }
+        }
+    }
+
+    /// Fills in what a driver's change was made on, and its counter.
+    fn resolve(&mut self, queued: &mut Queued) -> Result<(), Refusal> {
+        let (Some(base), Some(pushed)) = (&queued.base, queued.changes.first_mut()) else { return Ok(()) };
+        let change = &mut pushed.change;
+        let tip = self.document.tip();
+        change.base = match base {
+            Base::Current => tip.revision,
+            Base::Exactly(revision) if *revision == tip.revision => *revision,
+            Base::Exactly(_) => {
+                let message = format!(
+                    "the document is at revision {}; read it again and repeat the change on that",
+                    tip.revision
+                );
+                return Err(Refusal::new(ErrorCode::PreconditionFailed, message));
+            }
+            Base::Revision(revision) if *revision <= tip.revision => *revision,
+            Base::Revision(_) => return Err(unknown_base()),
+            Base::Hash(hash) => self.revision_with(hash).ok_or_else(unknown_base)?,
+            Base::Seen(revision, state) => {
+                queued.seen = Some((**state).clone());
+                *revision
+            }
+        };
+        if change.counter == Counter(0) || change.over == Counter(0) {
+            change.counter = tip.clock.counter(change.replica).next();
+        }
+        change.over = change.counter;
+        Ok(())
+    }
+
+    /// The newest of the recent revisions whose content has a hash.
+    fn revision_with(&self, hash: &ContentHash) -> Option<Revision> {
+        let tip = self.document.tip();
+        let mut state = tip.state.clone();
+        if state.content.content_hash() == *hash {
+            return Some(tip.revision);
+        }
+        for (revision, revised) in
+            self.document.log.since(self.document.log.floor()).rev().take(MAX_HASHED_REVISIONS)
+        {
+            apply_reverse(&mut state, &revised.reverse, self.limits).ok()?;
+            if state.content.content_hash() == *hash {
+                return Some(revision.previous());
+            }
+        }
+        None
+    }
+
+    fn stop_for(&mut self, step: Step, change: ChangeId, queued: &Queued) -> Stop {
+        let last = queued.changes.last().map_or(change.counter, |pushed| pushed.change.counter);
+        let (need, stop) = match step {
+            Step::NeedSeen => (Need::Seen(change, queued.from), Stop::Park),
+            Step::NeedLog { floor } => (Need::Log(floor, change), Stop::Wait),
+            Step::NeedOutcomes => (Need::Outcomes(change, last), Stop::Wait),
+            Step::UnknownBase => (Need::Snapshot(queued.from), Stop::Drop),
+            _ => (Need::Close(queued.from), Stop::Drop),
+        };
+        self.needs.push(need);
+        stop
+    }
+
+    fn step(&mut self, queued: &Queued, pushed: &PushedChange, hash: ChangeHash) -> Step {
+        let refused = (!queued.grant.may_edit).then(|| {
+            Refusal::new(
+                ErrorCode::Forbidden,
+                "you may read this workspace but not edit it; ask for the role editor",
+            )
+        });
+        let mut tip = self.document.tentative.take().unwrap_or_else(|| self.document.durable.clone());
+        let submission = Submission {
+            pushed,
+            hash,
+            author: &queued.grant.principal,
+            refused,
+            seen: queued.seen.as_ref(),
+            received: self.received,
+            sequence: self.sequence.next(),
+        };
+        let step = self.document.authority.accept(&mut tip, &mut self.document.log, &submission, self.limits);
+        self.moved |= matches!(step, Step::Accepted | Step::Rejected(_));
+        if self.moved {
+            self.document.tentative = Some(tip);
+        }
+        step
+    }
+
+    /// Notes what this push adds to the log as one row.
+    fn note_row(
+        &mut self,
+        queued: &Queued,
+        first_revision: Revision,
+        previous: rejoin_wire::ChainHash,
+        rejected: Vec<Rejection>,
+    ) {
+        let last_revision = self.document.tip().revision;
+        let revised: Vec<_> =
+            self.document.log.since(first_revision.previous()).map(|(_, revised)| revised).collect();
+        let changes = revised.iter().map(|revised| revised.entry.change);
+        let changes = changes.chain(rejected.iter().map(|rejection| rejection.change));
+        let counters: Vec<Counter> = changes.map(|change| change.counter).collect();
+        let (Some(first), Some(last)) = (counters.iter().min(), counters.iter().max()) else { return };
+        let replica = queued.changes.first().map_or(ReplicaId(0), |pushed| pushed.change.replica);
+        let sequence = revised.last().map_or(Sequence(0), |revised| revised.entry.sequence);
+        let row = Row {
+            previous,
+            revised: List(revised.into_iter().map(StoredRevision::from).collect()),
+            rejected: List(rejected),
+        };
+        self.document.queue.rows.push(ChangeRow {
+            document: self.id.clone(),
+            first_revision,
+            last_revision,
+            sequence,
+            replica,
+            first_counter: *first,
+            last_counter: *last,
+            body: seal(&row),
+        });
+    }
+}
+
+fn unknown_base() -> Refusal {
+    Refusal::new(
+        ErrorCode::UnknownBase,
+        "the base that the change names is not known here; read the document again and repeat the change on that",
+    )
+}
+
+/// Why a push stopped.
+enum Stop {
+    Done,
+    /// The rest can never be taken.
+    Drop,
+    /// The rest goes on when the store has answered, or in the next turn.
+    Wait,
+    /// The rest goes on when its author has answered.
+    Park,
+}
+
+/// Checks what needs no document.
+fn well_formed(push: &DocumentPush) -> Result<(), Refusal> {
+    let bad = |message: &str| Err(Refusal::new(ErrorCode::BadMessage, message));
+    let Some(first) = push.changes.first() else { return bad("a push holds at least one change") };
+    if push.changes.len() > MAX_CHANGES_PER_PUSH {
+        return Err(Refusal::new(
+            ErrorCode::TooLarge,
+            "a push holds at most 256 changes; send the rest after its outcomes",
+        ));
+    }
+    let run = (first.change.counter.0..)
+        .map(Counter)
+        .map(|counter| ChangeId { replica: first.change.replica, counter });
+    if !push.changes.iter().zip(run).all(|(pushed, expected)| pushed.change.id() == expected) {
+        return bad("the changes of a push are of one replica, with counters that follow one another");
+    }
+    if first.change.counter == Counter(0) {
+        return bad("counters start at 1");
+    }
+    Ok(())
+}
+
+/// What a listing says of a document at a point.
+pub(super) fn head_of(id: &DocumentId, point: &crate::state::Point) -> Head {
+    Head {
+        document: id.clone(),
+        revision: point.revision,
+        sequence: point.sequence,
+        deleted: point.state.life == crate::state::Life::Deleted,
+        title: point.state.title(),
+        created_at: point.created_at,
+        updated_at: point.updated_at,
+        author: Arc::clone(&point.author),
+    }
+}
+
+/// A message's bytes in one encoding, made when first needed.
+#[derive(Default)]
+pub(super) struct EncodedOnce {
+    binary: Option<Bytes>,
+    json: Option<Bytes>,
+}
+
+impl EncodedOnce {
+    pub(super) fn get(
+        &mut self,
+        encoding: rejoin_wire::Encoding,
+        message: impl FnOnce() -> Message,
+    ) -> Bytes {
+        let slot = match encoding {
+            rejoin_wire::Encoding::Binary => &mut self.binary,
+            rejoin_wire::Encoding::Json => &mut self.json,
+        };
+        slot.get_or_insert_with(|| rejoin_wire::encode_message(&message(), encoding)).clone()
+    }
+}

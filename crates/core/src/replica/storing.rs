@@ -1,0 +1,278 @@
+//! What goes to the store besides the authority's commits: own changes, what the authority told, and who this replica is.
+
+use std::collections::BTreeSet;
+
+use rejoin_wire::{ChangeId, Cursor, DocumentId, Epoch, Sequence};
+
+use super::{Event, Purpose, Replica, Role};
+use crate::records::{CursorRecord, IdentityRecord, seal, unseal};
+use crate::storage::{Answer, Answered, Batch, MetaKey, Operation, RequestId, StoreError, Write};
+use crate::time::Instant;
+
+/// Records of one page when the store is read at the start.
+pub(super) const PAGE_RECORDS: u32 = 1_024;
+
+/// Writes that wait to be stored, one commit at a time.
+#[derive(Default)]
+pub(super) struct Storing {
+    writes: Vec<Write>,
+    /// Own changes in `writes`.
+    saving: Vec<(DocumentId, ChangeId)>,
+    commit: Option<Committing>,
+    retry_at: Option<Instant>,
+    /// True after the store failed for good: everything stays in memory.
+    memory_only: bool,
+    failing: bool,
+    /// Documents whose reading failed.
+    reloads: BTreeSet<DocumentId>,
+    /// The identity could not be read.
+    read_meta_again: bool,
+    scan_pending_again: bool,
+    scan_held_again: bool,
+}
+
+struct Committing {
+    writes: Vec<Write>,
+    saving: Vec<(DocumentId, ChangeId)>,
+}
+
+impl Storing {
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    pub(super) fn is_memory_only(&self) -> bool {
+        self.memory_only
+    }
+
+    pub(super) fn reload(&mut self, document: DocumentId) {
+        self.reloads.insert(document);
+    }
+
+    pub(super) fn pause(&mut self, until: Instant) {
+        self.retry_at = Some(until);
+    }
+
+    pub(super) fn write(&mut self, write: Write) {
+        if !self.memory_only {
+            self.writes.push(write);
+        }
+    }
+
+    /// Takes note that an own change is durable once the writes so far are.
+    pub(super) fn save(&mut self, document: &DocumentId, change: ChangeId) {
+        if !self.memory_only {
+            self.saving.push((document.clone(), change));
+        }
+    }
+}
+
+impl Replica {
+    pub(super) fn handle_stored(&mut self, request: RequestId, answer: Answer) {
+        // A late or repeated answer belongs to nothing.
+        let Some(purpose) = self.requests.remove(&request) else { return };
+        match (purpose, answer) {
+            (Purpose::Meta, Ok(Answered::Meta { records, sequence })) => self.handle_meta(&records, sequence),
+            (Purpose::Meta, Err(error)) => self.handle_meta_failed(error),
+            (Purpose::Identity, Ok(_)) => self.become_ready(),
+            (Purpose::Identity, Err(error)) => self.handle_identity_failed(error),
+            (Purpose::Document(id), Ok(Answered::Document(loaded))) => {
+                self.handle_document_loaded(&id, *loaded)
+            }
+            (Purpose::OlderLog(id), Ok(Answered::Changes(rows))) => self.handle_older_log(&id, &rows),
+            (Purpose::Chain(id, revision), Ok(Answered::Changes(rows))) => {
+                self.handle_chain(&id, revision, &rows)
+            }
+            (Purpose::Outcomes { document, replica, first, last }, Ok(Answered::Changes(rows))) => {
+                self.handle_outcomes(&document, ChangeId { replica, counter: first }, last, &rows);
+            }
+            (
+                Purpose::Document(id)
+                | Purpose::OlderLog(id)
+                | Purpose::Chain(id, _)
+                | Purpose::Outcomes { document: id, .. },
+                Err(error),
+            ) => {
+                self.handle_document_failed(&id, &error);
+                self.retry_later(error);
+            }
+            (Purpose::Page(link), Ok(Answered::Heads(heads))) => self.handle_page(link, heads),
+            (Purpose::Page(link), Err(_)) => self.handle_page_failed(link),
+            (Purpose::PendingDocuments, Ok(Answered::Records(records))) => {
+                self.handle_pending_documents(&records)
+            }
+            (Purpose::HeldDocuments, Ok(Answered::Heads(heads))) => self.handle_held_documents(&heads),
+            (Purpose::PendingDocuments, Err(error)) => {
+                self.storing.scan_pending_again = true;
+                self.retry_later(error);
+            }
+            (Purpose::HeldDocuments, Err(error)) => {
+                self.storing.scan_held_again = true;
+                self.retry_later(error);
+            }
+            (Purpose::Heads(token), answer) => self.handle_heads(token, answer),
+            (Purpose::Commit, answer) => {
+                let result = answer.map(|_| ());
+                if self.config.role == Role::Root {
+                    self.handle_root_committed(result);
+                } else {
+                    self.handle_committed(result);
+                }
+            }
+            // An answer of another kind than was asked for: a broken store. What was asked stays unanswered.
+            _ => self.retry_later(StoreError::Corrupted("the store gave an answer of another kind".into())),
+        }
+    }
+
+    fn retry_later(&mut self, error: StoreError) {
+        self.storing.retry_at = Some(self.now + self.config.store_retry);
+        if !std::mem::replace(&mut self.storing.failing, true) {
+            self.event(Event::StoreFailed { error, lasting: false });
+        }
+    }
+
+    fn handle_meta(&mut self, records: &[(MetaKey, bytes::Bytes)], sequence: Sequence) {
+        let find = |key| records.iter().find(|(found, _)| *found == key).map(|(_, body)| body);
+        self.start_feed(sequence);
+        let identity = find(MetaKey::Identity).and_then(|body| unseal::<IdentityRecord>(body).ok());
+        let epoch = find(MetaKey::Epoch).and_then(|body| unseal::<Epoch>(body).ok());
+        if let Some(cursor) = find(MetaKey::Cursor).and_then(|body| unseal::<CursorRecord>(body).ok()) {
+            self.upstream.resume_from(Cursor { epoch: cursor.epoch, sequence: cursor.sequence });
+        }
+        match (identity, epoch) {
+            (Some(identity), Some(epoch)) => {
+                self.identity = identity.replica;
+                self.epoch = epoch;
+                self.become_ready();
+            }
+            _ => {
+                let writes = vec![
+                    self.identity_write(),
+                    Write::PutMeta { key: MetaKey::Epoch, body: seal(&self.epoch) },
+                ];
+                self.request(Operation::Commit(Batch { expect: Vec::new(), writes }), Purpose::Identity);
+            }
+        }
+    }
+
+    pub(super) fn identity_write(&self) -> Write {
+        Write::PutMeta { key: MetaKey::Identity, body: seal(&IdentityRecord { replica: self.identity }) }
+    }
+
+    fn handle_meta_failed(&mut self, error: StoreError) {
+        if matches!(error, StoreError::Unavailable(_)) || self.config.role == Role::Root {
+            self.storing.read_meta_again = true;
+            self.retry_later(error);
+        } else {
+            self.lose_store(error);
+            self.become_ready();
+        }
+    }
+
+    fn handle_identity_failed(&mut self, error: StoreError) {
+        if self.config.role == Role::Root || matches!(error, StoreError::Unavailable(_)) {
+            self.storing.read_meta_again = true;
+            self.retry_later(error);
+        } else {
+            self.lose_store(error);
+            self.become_ready();
+        }
+    }
+
+    fn become_ready(&mut self) {
+        self.ready = true;
+        self.event(Event::Ready);
+        self.welcome_all();
+        if self.config.role != Role::Root && !self.storing.memory_only {
+            self.scan_pending(None);
+        }
+    }
+
+    /// The store failed for good: from now on everything stays in memory, under an id that no restart can meet again.
+    pub(super) fn lose_store(&mut self, error: StoreError) {
+        self.storing.memory_only = true;
+        self.storing.writes.clear();
+        self.storing.saving.clear();
+        self.event(Event::StoreFailed { error, lasting: true });
+        self.take_ephemeral_identity();
+    }
+
+    /// Stores what waits, when no commit is under way.
+    pub(super) fn commit(&mut self) {
+        if self.storing.retry_at.is_some_and(|at| at > self.now) {
+            return;
+        }
+        if self.storing.retry_at.take().is_some() {
+            self.read_again();
+        }
+        if self.storing.commit.is_some() || self.storing.writes.is_empty() {
+            return;
+        }
+        let writes = newest_only(std::mem::take(&mut self.storing.writes));
+        let saving = std::mem::take(&mut self.storing.saving);
+        self.storing.commit = Some(Committing { writes: writes.clone(), saving });
+        self.request(Operation::Commit(Batch { expect: Vec::new(), writes }), Purpose::Commit);
+    }
+
+    fn read_again(&mut self) {
+        if std::mem::take(&mut self.storing.scan_pending_again) {
+            self.scan_pending(None);
+        }
+        if std::mem::take(&mut self.storing.scan_held_again) {
+            self.scan_held(Sequence(0));
+        }
+        for id in std::mem::take(&mut self.storing.reloads) {
+            self.reload(&id);
+        }
+    }
+
+    /// Asks the store again who this replica is, when that failed.
+    pub(super) fn read_meta_when_due(&mut self) {
+        let due = self.storing.retry_at.is_none_or(|at| at <= self.now);
+        if due && std::mem::take(&mut self.storing.read_meta_again) {
+            self.storing.retry_at = None;
+            self.request(Operation::LoadMeta, Purpose::Meta);
+        }
+    }
+
+    fn handle_committed(&mut self, result: Result<(), StoreError>) {
+        let Some(Committing { mut writes, mut saving }) = self.storing.commit.take() else { return };
+        match result {
+            Ok(()) => {
+                if std::mem::take(&mut self.storing.failing) {
+                    self.event(Event::StoreWorks);
+                }
+                self.mark_saved(&saving);
+            }
+            Err(error @ StoreError::Unavailable(_)) => {
+                writes.append(&mut self.storing.writes);
+                saving.append(&mut self.storing.saving);
+                self.storing.writes = writes;
+                self.storing.saving = saving;
+                self.retry_later(error);
+            }
+            Err(error) => self.lose_store(error),
+        }
+    }
+}
+
+/// Leaves out writes that a later one of the same batch replaces.
+fn newest_only(writes: Vec<Write>) -> Vec<Write> {
+    let mut records = BTreeSet::new();
+    let mut heads = BTreeSet::new();
+    let mut metas = BTreeSet::new();
+    let mut kept: Vec<Write> = Vec::with_capacity(writes.len());
+    for write in writes.into_iter().rev() {
+        let newest = match &write {
+            Write::PutRecord { key, .. } | Write::DropRecord { key } => records.insert(key.clone()),
+            Write::PutHead(head) => heads.insert(head.document.clone()),
+            Write::PutMeta { key, .. } => metas.insert(*key),
+            _ => true,
+        };
+        if newest {
+            kept.push(write);
+        }
+    }
+    kept.reverse();
+    kept
+}

@@ -1,0 +1,200 @@
+//! A document at one revision, and how one revision leads to the next and back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rejoin_json::{Json, Limits, Patch, PatchError, apply};
+use rejoin_wire::{
+    ChainHash, ChangeHash, ConflictId, ConflictRecord, Effect, Entry, Header, Revision, Sequence, UnixMillis,
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::clock::VectorClock;
+
+/// Whether a document exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// Never created here.
+    Absent,
+    /// Created, not deleted.
+    Alive,
+    /// Deleted: a tombstone that keeps the content for an undelete.
+    Deleted,
+}
+
+/// What a person sees of a document, and what governs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// Whether it exists.
+    pub life: Life,
+    /// What governs it.
+    pub header: Arc<Header>,
+    /// Its content; null while absent.
+    pub content: Json,
+}
+
+impl State {
+    /// A document that was never created.
+    pub fn absent() -> Self {
+        Self { life: Life::Absent, header: Arc::new(Header::default()), content: Json::Null }
+    }
+
+    /// True when the document exists and is not deleted.
+    pub fn is_alive(&self) -> bool {
+        self.life == Life::Alive
+    }
+
+    /// The shown name: the header's, else a string member `title` of the content.
+    pub fn title(&self) -> Option<Arc<str>> {
+        let member = || self.content.get("title").and_then(Json::as_str).map(Arc::from);
+        self.header.title.clone().or_else(member)
+    }
+
+    /// True when both are the same without looking deeply.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        self.life == other.life && self.content.ptr_eq(&other.content) && self.header == other.header
+    }
+}
+
+/// How to go back from a revision to the one before it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Reverse {
+    /// Nothing changed.
+    Nothing,
+    /// Applies to the content.
+    Patch(Patch),
+    /// The header before.
+    Header(Arc<Header>),
+    /// The life before.
+    Life(Life),
+    /// Everything before.
+    Whole(Box<State>),
+}
+
+/// Why an effect does not fit the state that it is applied to: the two sides do not hold the same revision.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EffectError {
+    #[error("the effect does not apply: {0}")]
+    Patch(#[from] PatchError),
+    #[error("the effect `own` must be filled in first")]
+    Own,
+}
+
+/// Applies what a revision does, and says how to go back. Nothing changes on an error.
+pub(crate) fn apply_effect(
+    state: &mut State,
+    effect: &Effect,
+    limits: &Limits,
+) -> Result<Reverse, EffectError> {
+    Ok(match effect {
+        Effect::Own => return Err(EffectError::Own),
+        Effect::Void => Reverse::Nothing,
+        Effect::Created { header, content } => {
+            let next =
+                State { life: Life::Alive, header: Arc::new(header.clone()), content: content.clone() };
+            Reverse::Whole(Box::new(std::mem::replace(state, next)))
+        }
+        Effect::Patched { patch } if patch.0.is_empty() => Reverse::Nothing,
+        Effect::Patched { patch } => {
+            Reverse::Patch(rejoin_json::apply_inverting(&mut state.content, patch, limits)?)
+        }
+        Effect::Header { header } => {
+            Reverse::Header(std::mem::replace(&mut state.header, Arc::new(header.clone())))
+        }
+        Effect::Deleted => Reverse::Life(std::mem::replace(&mut state.life, Life::Deleted)),
+        Effect::Undeleted => Reverse::Life(std::mem::replace(&mut state.life, Life::Alive)),
+    })
+}
+
+/// Goes back one revision.
+pub(crate) fn apply_reverse(state: &mut State, reverse: &Reverse, limits: &Limits) -> Result<(), PatchError> {
+    match reverse {
+        Reverse::Nothing => {}
+        Reverse::Patch(patch) => apply(&mut state.content, patch, limits)?,
+        Reverse::Header(header) => state.header = Arc::clone(header),
+        Reverse::Life(life) => state.life = *life,
+        Reverse::Whole(before) => *state = (**before).clone(),
+    }
+    Ok(())
+}
+
+/// A document at one revision, with all that replicas agree on there.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Point {
+    pub(crate) state: State,
+    pub(crate) revision: Revision,
+    pub(crate) chain: ChainHash,
+    /// Feed number of the revision.
+    pub(crate) sequence: Sequence,
+    /// User-visible saves: revisions that changed content or life.
+    pub(crate) version: u64,
+    pub(crate) conflicts: Arc<BTreeMap<ConflictId, ConflictRecord>>,
+    pub(crate) created_at: UnixMillis,
+    pub(crate) updated_at: UnixMillis,
+    pub(crate) author: Arc<str>,
+    /// Highest counter with an outcome, per replica. Authorities know rejections too; others only what was accepted.
+    pub(crate) clock: Arc<VectorClock>,
+}
+
+impl Point {
+    pub(crate) fn absent() -> Self {
+        Self {
+            state: State::absent(),
+            revision: Revision(0),
+            chain: ChainHash::default(),
+            sequence: Sequence(0),
+            version: 0,
+            conflicts: Arc::default(),
+            created_at: UnixMillis(0),
+            updated_at: UnixMillis(0),
+            author: "".into(),
+            clock: Arc::default(),
+        }
+    }
+
+    /// Goes on by one revision. Nothing changes on an error.
+    pub(crate) fn advance(&mut self, entry: &Entry, limits: &Limits) -> Result<Reverse, EffectError> {
+        let reverse = apply_effect(&mut self.state, &entry.effect, limits)?;
+        self.note(entry);
+        Ok(reverse)
+    }
+
+    /// Goes on by one revision whose resulting state is known already.
+    pub(crate) fn advance_to(&mut self, entry: &Entry, state: State) {
+        self.state = state;
+        self.note(entry);
+    }
+
+    fn note(&mut self, entry: &Entry) {
+        self.revision = self.revision.next();
+        self.chain = chain_after(self.chain, entry);
+        self.sequence = entry.sequence;
+        if self.revision == Revision(1) {
+            self.created_at = entry.time;
+        }
+        self.updated_at = entry.time;
+        self.author = Arc::clone(&entry.author);
+        if !matches!(entry.effect, Effect::Void | Effect::Header { .. }) {
+            self.version += 1;
+        }
+        if !entry.settled.is_empty() || !entry.conflicts.is_empty() {
+            let conflicts = Arc::make_mut(&mut self.conflicts);
+            for id in &entry.settled {
+                conflicts.remove(id);
+            }
+            for record in &entry.conflicts {
+                conflicts.insert(record.id, record.clone());
+            }
+        }
+        Arc::make_mut(&mut self.clock).observe(entry.change);
+    }
+}
+
+/// The chain hash after an entry: over the previous one and everything that the entry says, its effect included.
+///
+/// Hashing the submitted change alone would not pin the content: an authority that accepts the same change again at another
+/// time, or by another release, can come to another effect.
+pub(crate) fn chain_after(previous: ChainHash, entry: &Entry) -> ChainHash {
+    previous.then(ChangeHash(Sha256::digest(rejoin_wire::to_bytes(entry)).into()))
+}

@@ -1,0 +1,244 @@
+//! A replica's own recent changes to a document, by which both sides compute what their author saw.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rejoin_json::{Limits, PlacePath, Side};
+use rejoin_wire::{Change, ChangeHash, Counter, Revision};
+
+use crate::merging::{Meeting, apply_to_seen, decide};
+use crate::records::Origin;
+use crate::state::State;
+use crate::time::Instant;
+
+/// Merges that rebuilding what an author saw may take; beyond that the author is asked for it.
+pub(crate) const MAX_REBUILD_MERGES: usize = 1_000;
+
+/// What became of an own change so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnFate {
+    Pending,
+    Accepted,
+    Rejected,
+}
+
+/// An own change with what its author saw.
+#[derive(Clone, Debug)]
+pub(crate) struct Own {
+    pub(crate) change: Arc<Change>,
+    pub(crate) hash: ChangeHash,
+    /// What was seen; absent where that is the change before, applied to what was seen then.
+    pub(crate) start: Option<State>,
+    pub(crate) fate: OwnFate,
+    /// How far it has come; on the author's side only.
+    pub(crate) progress: Progress,
+}
+
+/// How far an own change has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) rung: Rung,
+    pub(crate) since: Instant,
+    /// Bytes that it takes in the outbox.
+    pub(crate) bytes: usize,
+    pub(crate) origin: Origin,
+}
+
+/// How safe a change is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rung {
+    /// In memory only.
+    #[default]
+    Local,
+    /// Durable on this device.
+    Saved,
+    /// Handed to an open link.
+    Sent,
+    /// Durable at the authority.
+    Acknowledged,
+}
+
+/// Own changes in order, contiguous, the newest last, with what their author had after the newest.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Window {
+    owns: VecDeque<Own>,
+    /// What the author had after the newest change, if nothing else arrived meanwhile.
+    after: Option<State>,
+}
+
+impl Window {
+    /// True when a change on `base` and `over` was made on just what the newest change left.
+    pub(crate) fn continues(&self, base: Revision, over: Counter, counter: Counter) -> Option<&State> {
+        let newest = &self.owns.back()?.change;
+        let follows = newest.base == base && newest.over == over && newest.counter.next() == counter;
+        follows.then_some(self.after.as_ref()?)
+    }
+
+    /// What the author had after the newest change.
+    pub(crate) fn after(&self) -> Option<&State> {
+        self.after.as_ref()
+    }
+
+    pub(crate) fn newest(&self) -> Option<&Own> {
+        self.owns.back()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.owns.len()
+    }
+
+    pub(crate) fn iter(&self) -> std::collections::vec_deque::Iter<'_, Own> {
+        self.owns.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> std::collections::vec_deque::IterMut<'_, Own> {
+        self.owns.iter_mut()
+    }
+
+    /// The change with this counter.
+    pub(crate) fn own_mut(&mut self, counter: Counter) -> Option<&mut Own> {
+        let front = self.owns.front()?.change.counter;
+        self.owns.get_mut(usize::try_from(counter.0.checked_sub(front.0)?).ok()?)
+    }
+
+    /// Adds a change made on `seen`, which is left out where it follows from the change before.
+    pub(crate) fn push(
+        &mut self,
+        change: Arc<Change>,
+        hash: ChangeHash,
+        seen: &State,
+        fate: OwnFate,
+        progress: Progress,
+        limits: &Limits,
+    ) {
+        let follows =
+            self.continues(change.base, change.over, change.counter).is_some_and(|after| after.same(seen));
+        let mut after =
+            if follows { self.after.take().unwrap_or_else(|| seen.clone()) } else { seen.clone() };
+        let start = (!follows).then(|| seen.clone());
+        apply_to_seen(&mut after, &change.body, limits);
+        self.after = Some(after);
+        self.owns.push_back(Own { change, hash, start, fate, progress });
+    }
+
+    /// Adds a change that knows itself what was seen.
+    pub(crate) fn append(&mut self, own: Own, limits: &Limits) {
+        let mut after = match &own.start {
+            Some(start) => Some(start.clone()),
+            None => self.after.take(),
+        };
+        if let Some(after) = &mut after {
+            apply_to_seen(after, &own.change.body, limits);
+        }
+        self.after = after;
+        self.owns.push_back(own);
+    }
+
+    /// Forgets changes before `over`: nothing newer was made while they were pending.
+    pub(crate) fn forget_before(&mut self, over: Counter, limits: &Limits) {
+        while self.owns.front().is_some_and(|own| own.change.counter < over) {
+            self.pop_front(limits);
+        }
+    }
+
+    /// Forgets the oldest changes down to a number of them.
+    pub(crate) fn shrink(&mut self, most: usize, limits: &Limits) {
+        while self.owns.len() > most {
+            self.pop_front(limits);
+        }
+    }
+
+    fn pop_front(&mut self, limits: &Limits) {
+        let Some(gone) = self.owns.pop_front() else { return };
+        if let (Some(next), Some(mut seen)) = (self.owns.front_mut(), gone.start) {
+            if next.start.is_none() {
+                apply_to_seen(&mut seen, &gone.change.body, limits);
+                next.start = Some(seen);
+            }
+        }
+    }
+
+    /// Drops the changes from a counter on; the rest stays as it was.
+    pub(crate) fn split_off(&mut self, counter: Counter, limits: &Limits) -> Vec<Own> {
+        let at = self.owns.iter().position(|own| own.change.counter >= counter).unwrap_or(self.owns.len());
+        let mut walk = Walk::default();
+        for own in self.owns.iter().take(at) {
+            walk.step(own, limits);
+        }
+        let mut gone: Vec<Own> = self.owns.split_off(at).into();
+        if let Some(first) = gone.first_mut() {
+            let seen = walk.seen(first);
+            first.start = seen;
+        }
+        self.after = walk.state;
+        gone
+    }
+
+    /// What the author of the changes from `over` up to, not including, `until` had, on this state: each change merged in, in
+    /// order. `None` when the window does not reach back to `over`, or more merges than allowed are needed.
+    pub(crate) fn rebuild(
+        &self,
+        start: &State,
+        over: Counter,
+        until: Counter,
+        with_rejected: bool,
+        limits: &Limits,
+    ) -> Option<State> {
+        let needed = usize::try_from(until.0.checked_sub(over.0)?).ok()?;
+        if needed == 0 {
+            return Some(start.clone());
+        }
+        let covered =
+            self.owns.front()?.change.counter <= over && self.owns.back()?.change.counter.next() >= until;
+        if !covered || needed > MAX_REBUILD_MERGES {
+            return None;
+        }
+        let mut current = start.clone();
+        let mut walk = Walk::default();
+        for own in &self.owns {
+            let inside = own.change.counter >= over && own.change.counter < until;
+            if inside && (with_rejected || own.fate != OwnFate::Rejected) {
+                let seen = walk.seen(own)?;
+                current = merged_in(&seen, own, current, limits);
+            }
+            walk.step(own, limits);
+        }
+        Some(current)
+    }
+}
+
+/// Goes through a window, knowing what the author saw at each change.
+#[derive(Default)]
+pub(crate) struct Walk {
+    state: Option<State>,
+}
+
+impl Walk {
+    /// What the author of the next change saw.
+    pub(crate) fn seen(&self, own: &Own) -> Option<State> {
+        own.start.clone().or_else(|| self.state.clone())
+    }
+
+    /// Goes past a change.
+    pub(crate) fn step(&mut self, own: &Own, limits: &Limits) {
+        if let Some(start) = &own.start {
+            self.state = Some(start.clone());
+        }
+        if let Some(state) = &mut self.state {
+            apply_to_seen(state, &own.change.body, limits);
+        }
+    }
+}
+
+/// The state with an own change merged in. A change that cannot take effect contributes nothing.
+///
+/// Under `latest` the own change counts as the later one: neither side can know here when it will be received.
+pub(crate) fn merged_in(seen: &State, own: &Own, current: State, limits: &Limits) -> State {
+    let newer = |_: &PlacePath| Side::Incoming;
+    let meeting =
+        Meeting { body: &own.change.body, seen, clean: None, current: &current, newer: &newer, limits };
+    match decide(&meeting) {
+        Ok(outcome) => outcome.state,
+        Err(_) => current,
+    }
+}

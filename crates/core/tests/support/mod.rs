@@ -1,0 +1,329 @@
+//! A root and its followers joined without a network: every message arrives at once, every store answers at once.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "each test file uses its part"
+)]
+
+use std::collections::BTreeMap;
+
+use rejoin_core::storage::Answer;
+use rejoin_core::{
+    Config, Event, Grant, Input, Instant, LinkId, Output, Peer, Replica, Reply, Role, Seed, Token,
+};
+use rejoin_json::{Json, Limits, Patch};
+use rejoin_store::MemoryStore;
+use rejoin_wire::{DocumentId, Encoding, Message, ReplicaId, Scope, UnixMillis, WorkspaceId, decode_message};
+
+/// Wall clock at the start.
+const UNIX_START: u64 = 1_700_000_000_000;
+
+pub struct Node {
+    pub replica: Replica,
+    pub store: MemoryStore,
+    pub events: Vec<Event>,
+    pub replies: BTreeMap<u64, Reply>,
+    /// The follower's name for its link.
+    up: Option<LinkId>,
+    pub network: bool,
+    /// Bytes sent upstream and received from there.
+    pub sent: usize,
+    pub received: usize,
+    pub messages: Vec<Message>,
+}
+
+pub struct World {
+    pub now: Instant,
+    pub root: Node,
+    pub followers: Vec<Node>,
+    pub grants: Vec<Grant>,
+    seeds: u128,
+}
+
+fn workspace() -> WorkspaceId {
+    WorkspaceId::new("test").unwrap()
+}
+
+pub fn id(name: &str) -> DocumentId {
+    DocumentId::new(name).unwrap()
+}
+
+pub fn json(text: &str) -> Json {
+    Json::parse(text, &Limits::default()).unwrap()
+}
+
+pub fn patch(text: &str) -> Patch {
+    Patch::parse(text, &Limits::default()).unwrap()
+}
+
+impl Node {
+    fn new(role: Role, store: MemoryStore, seed: u128, now: Instant, principal: &str) -> Self {
+        let mut config = Config::new(workspace(), role);
+        config.principal = principal.into();
+        config.max_outbox_bytes = 1 << 20;
+        let unix = UnixMillis(UNIX_START + now.0 / 1000);
+        let replica = Replica::new(config, Seed(seed), now, unix);
+        Self {
+            replica,
+            store,
+            events: Vec::new(),
+            replies: BTreeMap::new(),
+            up: None,
+            network: true,
+            sent: 0,
+            received: 0,
+            messages: Vec::new(),
+        }
+    }
+}
+
+impl World {
+    /// A root and so many followers of the whole workspace, all online.
+    pub fn new(followers: usize) -> Self {
+        Self::with_scope(followers, Some(Scope::Documents))
+    }
+
+    pub fn with_scope(followers: usize, scope: Option<Scope>) -> Self {
+        let now = Instant(1_000_000);
+        let root = Node::new(Role::Root, MemoryStore::new(), 1, now, "root");
+        let mut world = Self { now, root, followers: Vec::new(), grants: Vec::new(), seeds: 100 };
+        for _ in 0..followers {
+            world.add(scope, MemoryStore::new());
+        }
+        world.run();
+        world
+    }
+
+    pub fn add(&mut self, scope: Option<Scope>, store: MemoryStore) -> usize {
+        self.seeds += 1;
+        let at = self.followers.len();
+        let name = format!("user{at}");
+        self.followers.push(Node::new(Role::Follower { scope }, store, self.seeds, self.now, &name));
+        self.grants.push(Grant { principal: name.as_str().into(), may_edit: true });
+        at
+    }
+
+    /// Replaces a follower by one that starts anew from its store.
+    pub fn restart(&mut self, at: usize, scope: Option<Scope>) {
+        self.cut(at);
+        self.seeds += 1;
+        let mut store = self.followers[at].store.clone();
+        store.crash();
+        let network = self.followers[at].network;
+        let name = format!("user{at}");
+        self.followers[at] = Node::new(Role::Follower { scope }, store, self.seeds, self.now, &name);
+        self.followers[at].network = network;
+    }
+
+    /// Replaces the root by one that starts anew from a store.
+    pub fn restart_root(&mut self, mut store: MemoryStore) {
+        for at in 0..self.followers.len() {
+            self.cut(at);
+        }
+        self.seeds += 1;
+        store.crash();
+        self.root = Node::new(Role::Root, store, self.seeds, self.now, "root");
+    }
+
+    pub fn offline(&mut self, at: usize) {
+        self.followers[at].network = false;
+        self.cut(at);
+    }
+
+    pub fn online(&mut self, at: usize) {
+        self.followers[at].network = true;
+        self.run_for(60_000);
+    }
+
+    /// Cuts a follower's link.
+    pub fn cut(&mut self, at: usize) {
+        let now = self.now;
+        if let Some(up) = self.followers[at].up.take() {
+            self.followers[at].replica.handle_input(now, Input::LinkClosed { link: up, code: None });
+            self.root.replica.handle_input(now, Input::LinkClosed { link: root_link(at), code: None });
+        }
+    }
+
+    /// Does everything that can be done without time passing.
+    pub fn run(&mut self) {
+        for turn in 0.. {
+            assert!(turn < 100_000, "the world does not come to rest");
+            let mut moved = self.drain_root();
+            for at in 0..self.followers.len() {
+                moved |= self.drain_follower(at);
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    /// Lets time pass, deadline by deadline.
+    pub fn run_for(&mut self, milliseconds: u64) {
+        let end = Instant(self.now.0 + milliseconds * 1000);
+        self.run();
+        loop {
+            let replicas = std::iter::once(&self.root).chain(&self.followers);
+            let next = replicas.filter_map(|node| node.replica.poll_timeout()).min();
+            let Some(next) = next.filter(|next| *next <= end) else { break };
+            self.now = self.now.max(next);
+            let now = self.now;
+            self.root.replica.handle_input(now, Input::Timeout);
+            for node in &mut self.followers {
+                node.replica.handle_input(now, Input::Timeout);
+            }
+            self.run();
+            if self.root.replica.poll_timeout() == Some(next) {
+                self.now = Instant(self.now.0 + 1);
+            }
+        }
+        self.now = end;
+    }
+
+    fn drain_root(&mut self) -> bool {
+        let mut moved = false;
+        while let Some(output) = self.root.replica.poll_output() {
+            moved = true;
+            match output {
+                Output::Store { request, operation } => {
+                    let answer: Answer = self.root.store.execute(&workspace(), &operation);
+                    self.root.store.sync();
+                    self.root.replica.handle_input(self.now, Input::Stored { request, answer });
+                }
+                Output::Transmit { to, payload } => {
+                    let message = decode_message(&payload, Encoding::Binary).expect("own messages decode");
+                    for link in to.iter() {
+                        let at = usize::try_from(link.0 - 1).unwrap();
+                        let node = &mut self.followers[at];
+                        if let Some(up) = node.up {
+                            node.received += payload.len();
+                            node.messages.push(message.clone());
+                            node.replica.handle_input(
+                                self.now,
+                                Input::Received { link: up, message: message.clone() },
+                            );
+                        }
+                        self.root.replica.handle_input(self.now, Input::Writable { link: *link });
+                    }
+                }
+                Output::Disconnect { link, code, .. } => {
+                    let at = usize::try_from(link.0 - 1).unwrap();
+                    if let Some(up) = self.followers[at].up.take() {
+                        let code = Some(code.number());
+                        self.followers[at]
+                            .replica
+                            .handle_input(self.now, Input::LinkClosed { link: up, code });
+                    }
+                }
+                Output::Reply { token: Token(token), reply } => {
+                    self.root.replies.insert(token, reply);
+                }
+                Output::Event(event) => self.root.events.push(event),
+                Output::Connect { .. } => panic!("a root connects to nobody"),
+            }
+        }
+        moved
+    }
+
+    fn drain_follower(&mut self, at: usize) -> bool {
+        let mut moved = false;
+        while let Some(output) = self.followers[at].replica.poll_output() {
+            moved = true;
+            let now = self.now;
+            let node = &mut self.followers[at];
+            match output {
+                Output::Store { request, operation } => {
+                    let answer = node.store.execute(&workspace(), &operation);
+                    node.store.sync();
+                    node.replica.handle_input(now, Input::Stored { request, answer });
+                }
+                Output::Connect { link } => {
+                    if node.network {
+                        node.up = Some(link);
+                        let grant = Grant { principal: "root".into(), may_edit: true };
+                        let peer =
+                            Peer { replica: ReplicaId(0), encoding: Encoding::Binary, grant, token: None };
+                        node.replica.handle_input(now, Input::LinkOpened { link, peer });
+                    } else {
+                        node.replica.handle_input(now, Input::LinkClosed { link, code: None });
+                    }
+                }
+                Output::Transmit { payload, .. } => {
+                    node.sent += payload.len();
+                    let message = decode_message(&payload, Encoding::Binary).expect("own messages decode");
+                    let link = root_link(at);
+                    let input = match message {
+                        Message::Hello(hello) => {
+                            let grant = self.grants[at].clone();
+                            let peer = Peer {
+                                replica: hello.replica,
+                                encoding: Encoding::Binary,
+                                grant,
+                                token: None,
+                            };
+                            Input::LinkOpened { link, peer }
+                        }
+                        message => Input::Received { link, message },
+                    };
+                    self.root.replica.handle_input(now, input);
+                }
+                Output::Disconnect { .. } => {
+                    node.up = None;
+                    self.root
+                        .replica
+                        .handle_input(now, Input::LinkClosed { link: root_link(at), code: None });
+                }
+                Output::Reply { token: Token(token), reply } => {
+                    node.replies.insert(token, reply);
+                }
+                Output::Event(event) => node.events.push(event),
+            }
+        }
+        moved
+    }
+
+    pub fn open(&mut self, name: &str) {
+        for node in &mut self.followers {
+            node.replica.open(&id(name));
+        }
+        self.run();
+    }
+
+    pub fn create(&mut self, at: usize, name: &str, content: &str) {
+        self.followers[at].replica.create(&id(name), json(content)).unwrap();
+        self.run();
+    }
+
+    pub fn edit(&mut self, at: usize, name: &str, text: &str) {
+        self.followers[at].replica.edit(&id(name), patch(text)).unwrap();
+        self.run();
+    }
+
+    pub fn content(&mut self, at: usize, name: &str) -> String {
+        self.followers[at].replica.view(&id(name)).unwrap().content.canonical()
+    }
+
+    /// Asserts that everybody sees the same, that nothing is pending, and returns it.
+    pub fn converged(&mut self, name: &str) -> String {
+        self.root.replica.open(&id(name));
+        self.run();
+        let root = self.root.replica.view(&id(name)).expect("the root has read it");
+        for (at, node) in self.followers.iter_mut().enumerate() {
+            let view = node.replica.view(&id(name)).expect("the follower has read it");
+            assert_eq!(view.content.canonical(), root.content.canonical(), "content at follower {at}");
+            assert_eq!(view.revision, root.revision, "revision at follower {at}");
+            assert_eq!(view.conflicts, root.conflicts, "conflicts at follower {at}");
+            assert_eq!(view.life, root.life, "life at follower {at}");
+            let pending = node.replica.pending(&id(name));
+            assert!(pending.is_empty(), "pending at follower {at}: {pending:?}");
+        }
+        root.content.canonical()
+    }
+}
+
+fn root_link(at: usize) -> LinkId {
+    LinkId(at as u64 + 1)
+}

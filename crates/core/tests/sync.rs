@@ -1,0 +1,290 @@
+//! A root and its followers: edits made together and apart, and everything that can come between.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use rejoin_core::{ConflictChoice, Event, Life, Rung};
+use rejoin_store::MemoryStore;
+use rejoin_wire::{ErrorCode, Scope};
+use support::{World, id, json, patch};
+
+#[test]
+fn an_edit_reaches_everybody() {
+    let mut world = World::new(3);
+    world.open("d");
+    world.create(0, "d", r#"{"title":"a","n":1}"#);
+    world.edit(1, "d", r#"[{"op":"replace","path":"/title","value":"b"}]"#);
+    assert_eq!(world.converged("d"), r#"{"n":1,"title":"b"}"#);
+    let status = world.followers[1].replica.status(&id("d")).unwrap();
+    assert_eq!(status.rung, Rung::Acknowledged);
+}
+
+#[test]
+fn two_edit_apart_at_different_places_and_both_survive() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1,"b":1}"#);
+    world.offline(0);
+    world.offline(1);
+    world.edit(0, "d", r#"[{"op":"replace","path":"/a","value":2}]"#);
+    world.edit(1, "d", r#"[{"op":"replace","path":"/b","value":3}]"#);
+    world.online(0);
+    world.online(1);
+    assert_eq!(world.converged("d"), r#"{"a":2,"b":3}"#);
+    assert!(world.followers[0].replica.view(&id("d")).unwrap().conflicts.is_empty());
+}
+
+#[test]
+fn one_field_edited_apart_leaves_one_conflict_that_a_change_settles() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":"base"}"#);
+    world.offline(1);
+    world.edit(0, "d", r#"[{"op":"replace","path":"/a","value":"zero"}]"#);
+    for value in ["one", "two", "three"] {
+        world.edit(1, "d", &format!(r#"[{{"op":"replace","path":"/a","value":"{value}"}}]"#));
+    }
+    world.online(1);
+    assert_eq!(world.converged("d"), r#"{"a":"three"}"#);
+    let view = world.followers[0].replica.view(&id("d")).unwrap();
+    assert_eq!(view.conflicts.len(), 1, "{:?}", view.conflicts);
+    let (conflict, record) = view.conflicts.iter().next().unwrap();
+    assert_eq!(record.current, Some(json(r#""zero""#)));
+    world.followers[0].replica.settle(&id("d"), *conflict, ConflictChoice::Current).unwrap();
+    world.run();
+    assert_eq!(world.converged("d"), r#"{"a":"zero"}"#);
+    assert!(world.followers[1].replica.view(&id("d")).unwrap().conflicts.is_empty());
+}
+
+#[test]
+fn offline_edits_survive_a_restart_and_arrive_once_in_order() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"l":[]}"#);
+    world.offline(0);
+    for n in 0..40 {
+        world.edit(0, "d", &format!(r#"[{{"op":"add","path":"/l/-","value":{n}}}]"#));
+    }
+    world.restart(0, Some(Scope::Documents));
+    world.run();
+    world.followers[0].replica.open(&id("d"));
+    world.run();
+    assert_eq!(world.followers[0].replica.pending(&id("d")).len(), 40);
+    world.edit(1, "d", r#"[{"op":"add","path":"/other","value":true}]"#);
+    world.online(0);
+    let numbers: Vec<String> = (0..40).map(|n| n.to_string()).collect();
+    assert_eq!(world.converged("d"), format!(r#"{{"l":[{}],"other":true}}"#, numbers.join(",")));
+}
+
+#[test]
+fn delete_against_edit_keeps_the_edit_on_the_tombstone_and_undelete_brings_it_back() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    world.offline(1);
+    world.followers[0].replica.delete(&id("d")).unwrap();
+    world.edit(1, "d", r#"[{"op":"replace","path":"/a","value":2}]"#);
+    world.online(1);
+    world.converged("d");
+    assert_eq!(world.followers[1].replica.view(&id("d")).unwrap().life, Life::Deleted);
+    world.followers[0].replica.undelete(&id("d")).unwrap();
+    world.run();
+    assert_eq!(world.converged("d"), r#"{"a":2}"#);
+    assert_eq!(world.followers[1].replica.view(&id("d")).unwrap().conflicts.len(), 1);
+}
+
+#[test]
+fn a_rejected_change_stands_among_the_rejected_and_what_depends_on_it_goes_too() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    world.offline(1);
+    world.edit(1, "d", r#"[{"op":"test","path":"/a","value":1},{"op":"add","path":"/card","value":{}}]"#);
+    world.edit(1, "d", r#"[{"op":"add","path":"/card/title","value":"x"}]"#);
+    world.edit(1, "d", r#"[{"op":"add","path":"/b","value":5}]"#);
+    world.grants[1].may_edit = false;
+    world.online(1);
+    assert_eq!(world.converged("d"), r#"{"a":1}"#);
+    let rejected = world.followers[1].replica.rejected(&id("d"));
+    assert_eq!(rejected.len(), 3);
+    assert!(rejected.iter().all(|rejected| rejected.code == ErrorCode::Forbidden));
+}
+
+#[test]
+fn undo_takes_back_the_own_change_and_keeps_what_others_did() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1,"b":1}"#);
+    world.edit(0, "d", r#"[{"op":"replace","path":"/a","value":2}]"#);
+    world.edit(1, "d", r#"[{"op":"replace","path":"/b","value":7}]"#);
+    world.followers[0].replica.undo(&id("d")).unwrap();
+    world.run();
+    assert_eq!(world.converged("d"), r#"{"a":1,"b":7}"#);
+    world.followers[0].replica.redo(&id("d")).unwrap();
+    world.run();
+    assert_eq!(world.converged("d"), r#"{"a":2,"b":7}"#);
+}
+
+#[test]
+fn a_copied_profile_takes_a_fresh_id_and_nothing_is_doubled_or_lost() {
+    let mut world = World::new(1);
+    world.open("d");
+    world.create(0, "d", r#"{"l":[]}"#);
+    let store = world.followers[0].store.clone();
+    let copy = world.add(Some(Scope::Documents), store);
+    world.offline(copy);
+    world.run();
+    world.followers[copy].replica.open(&id("d"));
+    world.run();
+    world.edit(0, "d", r#"[{"op":"add","path":"/l/-","value":"original"}]"#);
+    world.edit(copy, "d", r#"[{"op":"add","path":"/l/-","value":"copy"}]"#);
+    world.edit(copy, "d", r#"[{"op":"add","path":"/l/-","value":"copy too"}]"#);
+    world.online(copy);
+    let content = world.converged("d");
+    for value in ["original", "\"copy\"", "copy too"] {
+        assert_eq!(content.matches(value).count(), 1, "{content}");
+    }
+    assert_ne!(world.followers[0].replica.id(), world.followers[copy].replica.id());
+}
+
+#[test]
+fn an_authority_that_went_back_gets_the_lost_changes_again() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    let backup = world.root.store.clone();
+    world.edit(0, "d", r#"[{"op":"add","path":"/b","value":2}]"#);
+    world.edit(1, "d", r#"[{"op":"add","path":"/c","value":3}]"#);
+    world.restart_root(backup);
+    world.run_for(60_000);
+    assert_eq!(world.converged("d"), r#"{"a":1,"b":2,"c":3}"#);
+    assert!(world.followers[0].events.contains(&Event::Recovered { document: id("d") }));
+    assert_eq!(world.followers[0].replica.recovered(&id("d")).len(), 1);
+}
+
+#[test]
+fn a_follower_that_was_away_for_long_is_caught_up_by_a_snapshot_and_keeps_its_pending_edit() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":"","mine":0}"#);
+    world.offline(1);
+    world.edit(1, "d", r#"[{"op":"replace","path":"/mine","value":1}]"#);
+    for n in 0..100 {
+        world.edit(0, "d", &format!(r#"[{{"op":"replace","path":"/a","value":"{}"}}]"#, "x".repeat(n)));
+    }
+    world.restart(1, Some(Scope::Documents));
+    world.run();
+    world.followers[1].replica.open(&id("d"));
+    world.online(1);
+    assert_eq!(world.converged("d"), format!(r#"{{"a":"{}","mine":1}}"#, "x".repeat(99)));
+}
+
+#[test]
+fn a_follower_of_the_whole_workspace_gets_only_what_changed() {
+    let mut world = World::new(2);
+    for n in 0..50 {
+        let name = format!("d{n}");
+        world.followers[0].replica.open(&id(&name));
+        world.run();
+        world.create(0, &name, r#"{"text":"some text that takes a few bytes"}"#);
+    }
+    world.offline(1);
+    world.edit(0, "d7", r#"[{"op":"add","path":"/x","value":1}]"#);
+    world.restart(1, Some(Scope::Documents));
+    let before = world.followers[1].messages.len();
+    world.online(1);
+    let updates = world.followers[1].messages.len() - before;
+    assert!(updates <= 4, "{:?}", world.followers[1].messages);
+    world.followers[1].replica.open(&id("d7"));
+    world.run();
+    assert_eq!(world.content(1, "d7"), r#"{"text":"some text that takes a few bytes","x":1}"#);
+}
+
+#[test]
+fn a_failed_commit_loses_nothing() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    world.root.store.fail_next_commits(2, rejoin_core::storage::StoreError::Unavailable("test".into()));
+    world.edit(0, "d", r#"[{"op":"replace","path":"/a","value":2}]"#);
+    assert_eq!(world.followers[0].replica.status(&id("d")).unwrap().rung, Rung::Sent);
+    assert_eq!(world.content(1, "d"), r#"{"a":1}"#);
+    world.run_for(5_000);
+    assert_eq!(world.converged("d"), r#"{"a":2}"#);
+}
+
+#[test]
+fn presence_is_seen_by_the_others_and_ends_with_the_link() {
+    let mut world = World::new(3);
+    world.open("d");
+    world.create(0, "d", "{}");
+    world.followers[0].replica.set_presence(&id("d"), Some(json(r#"{"cursor":1}"#))).unwrap();
+    world.run_for(200);
+    assert_eq!(world.followers[1].replica.present(&id("d")).len(), 1);
+    assert_eq!(world.followers[0].replica.present(&id("d")).len(), 0);
+    world.offline(0);
+    world.run_for(200);
+    assert_eq!(world.followers[1].replica.present(&id("d")).len(), 0);
+}
+
+#[test]
+fn a_store_that_fails_for_good_leaves_a_replica_that_works_in_memory() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    world.followers[1]
+        .store
+        .fail_next_commits(1, rejoin_core::storage::StoreError::QuotaExceeded("test".into()));
+    world.edit(1, "d", r#"[{"op":"add","path":"/b","value":2}]"#);
+    world.edit(1, "d", r#"[{"op":"add","path":"/c","value":3}]"#);
+    assert_eq!(world.converged("d"), r#"{"a":1,"b":2,"c":3}"#);
+    assert!(!world.followers[1].replica.sync_status().durable);
+}
+
+#[test]
+fn what_fits_no_outbox_is_refused_and_nothing_is_dropped() {
+    let mut world = World::new(1);
+    world.open("d");
+    world.create(0, "d", "{}");
+    world.offline(0);
+    let big = "x".repeat(100 << 10);
+    let edit = format!(r#"[{{"op":"add","path":"/a","value":"{big}"}}]"#);
+    let mut made = 0;
+    while world.followers[0].replica.edit(&id("d"), patch(&edit)).is_ok() {
+        made += 1;
+        assert!(made < 100, "the outbox has no limit");
+    }
+    assert_eq!(world.followers[0].replica.pending(&id("d")).len(), made);
+    world.run();
+    world.online(0);
+    world.converged("d");
+}
+
+#[test]
+fn a_root_starts_again_where_its_store_stands() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"l":[]}"#);
+    for n in 0..200 {
+        world.edit(n % 2, "d", &format!(r#"[{{"op":"add","path":"/l/-","value":{n}}}]"#));
+    }
+    let before = world.converged("d");
+    let store: MemoryStore = world.root.store.clone();
+    world.restart_root(store);
+    world.run_for(60_000);
+    assert_eq!(world.converged("d"), before);
+    world.edit(0, "d", r#"[{"op":"add","path":"/after","value":1}]"#);
+    world.converged("d");
+}
+
+#[test]
+fn consecutive_own_edits_after_somebody_elses_all_arrive() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1,"b":1}"#);
+    world.edit(1, "d", r#"[{"op":"replace","path":"/b","value":7}]"#);
+    for value in 2..6 {
+        world.edit(0, "d", &format!(r#"[{{"op":"replace","path":"/a","value":{value}}}]"#));
+    }
+    assert_eq!(world.converged("d"), r#"{"a":5,"b":7}"#);
+}
