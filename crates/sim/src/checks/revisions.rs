@@ -1,0 +1,237 @@
+//! Checks of each revision that the authority appends to its log.
+
+use std::collections::BTreeMap;
+
+use rejoin_core::Life;
+use rejoin_json::Json;
+use rejoin_wire::{Body, ConflictRecord, Counter, DocumentId, Effect, ReplicaId};
+
+use crate::model::Appended;
+use crate::tokens::{Issuer, Token, in_body, in_effect, in_records, tokens};
+use crate::violation::{Checked, Claim, Violation};
+
+/// All checks of a revision.
+#[derive(Debug, Default)]
+pub(crate) struct Revisions {
+    order: InOrder,
+    once: AtMostOnce,
+}
+
+impl Revisions {
+    pub(crate) fn check(&mut self, appended: &Appended<'_>, issuer: &Issuer) -> Checked {
+        self.order.check(appended)?;
+        NoPhantom::check(appended, issuer)?;
+        NoSilentOverwrite::check(appended)?;
+        NothingLost::check(appended)?;
+        self.once.check(appended)?;
+        CountersAdd::check(appended)?;
+        OfflineView::check(appended)?;
+        RecordsStay::check(appended)
+    }
+
+    /// The authority lost what came after a point: counters may come again.
+    pub(crate) fn note_restored(&mut self) {
+        self.order.0.clear();
+    }
+}
+
+fn breach(claim: Claim, appended: &Appended<'_>, what: &str) -> Violation {
+    let Appended { document, revision, entry, before, made, .. } = appended;
+    let seen = made.and_then(|made| made.seen.clone());
+    let body = made.map(|made| made.body.clone());
+    Violation::new(
+        claim,
+        format!("{document} revision {revision}: {what}\n  entry {entry:?}\n  before {}\n  after {}\n  seen {seen:?}\n  submitted {body:?}", before.content, appended.after.content),
+    )
+}
+
+/// The changes of one replica to one document are accepted in counter order, each once.
+#[derive(Debug, Default)]
+struct InOrder(BTreeMap<(DocumentId, ReplicaId), Counter>);
+
+impl InOrder {
+    fn check(&mut self, appended: &Appended<'_>) -> Checked {
+        let change = appended.entry.change;
+        let key = (appended.document.clone(), change.replica);
+        match self.0.insert(key, change.counter) {
+            Some(last) if last >= change.counter => Err(breach(Claim::Order, appended, &format!("counter {last} was accepted before"))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Every value in a document was typed by somebody, and by nobody whose change was rejected.
+struct NoPhantom;
+
+impl NoPhantom {
+    fn check(appended: &Appended<'_>, issuer: &Issuer) -> Checked {
+        let Appended { before, after, made, .. } = appended;
+        let submitted = made.map(|made| in_body(&made.body)).unwrap_or_default();
+        let seen = made.and_then(|made| made.seen.as_ref()).map(tokens).unwrap_or_default();
+        let accepted_before = |token: &Token| appended.line.0.iter().any(|logged| logged.counts.contains_key(token));
+        for token in after.counts.keys().filter(|token| !before.counts.contains_key(token)) {
+            if !issuer.has_issued(*token) {
+                return Err(breach(Claim::NoPhantom, appended, "a value that nobody typed"));
+            }
+            let restored = seen.contains_key(token) && accepted_before(token);
+            if made.is_some() && !submitted.contains_key(token) && !restored {
+                return Err(breach(Claim::NoPhantom, appended, &format!("{token:?} is not in what was submitted")));
+            }
+        }
+        if made.is_none() && !matches!(appended.entry.effect, Effect::Void) {
+            return Err(breach(Claim::NoPhantom, appended, "a change that nobody made"));
+        }
+        Ok(())
+    }
+}
+
+/// A value that the author of a revision had not seen goes only with a record of it.
+struct NoSilentOverwrite;
+
+impl NoSilentOverwrite {
+    fn check(appended: &Appended<'_>) -> Checked {
+        let Appended { before, after, made, entry, .. } = appended;
+        // Beginning again on a tombstone replaces all of it: its edits had their records when they reached it.
+        if before.life == Life::Deleted && matches!(entry.effect, Effect::Created { .. }) {
+            return Ok(());
+        }
+        let Some(seen) = made.and_then(|made| made.seen.as_ref()) else { return Ok(()) };
+        let gone = |token: &&Token| !after.counts.contains_key(*token);
+        if !before.counts.keys().any(|token| gone(&token)) {
+            return Ok(());
+        }
+        let seen = tokens(seen);
+        let recorded = in_records(&entry.conflicts);
+        for token in before.counts.keys().filter(gone) {
+            if !seen.contains_key(token) && !recorded.contains_key(token) {
+                return Err(breach(Claim::NoSilentOverwrite, appended, &format!("{token:?} went, unseen and unrecorded")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every value of an accepted change is in what the revision does, or in a record of it.
+struct NothingLost;
+
+impl NothingLost {
+    fn check(appended: &Appended<'_>) -> Checked {
+        let Some(made) = appended.made else { return Ok(()) };
+        if made.fresh.is_empty() {
+            return Ok(());
+        }
+        let mut kept = in_effect(&appended.entry.effect);
+        kept.append(&mut in_records(&appended.entry.conflicts));
+        for token in made.fresh.keys() {
+            if !kept.contains_key(token) && !appended.before.counts.contains_key(token) {
+                return Err(breach(Claim::NothingLost, appended, &format!("{token:?} was typed and is nowhere")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A value stands no more often than accepted changes wrote it.
+#[derive(Debug, Default)]
+struct AtMostOnce(BTreeMap<(DocumentId, Token), u32>);
+
+impl AtMostOnce {
+    fn check(&mut self, appended: &Appended<'_>) -> Checked {
+        let submitted = appended.made.map(|made| in_body(&made.body)).unwrap_or_default();
+        for (token, count) in submitted {
+            *self.0.entry((appended.document.clone(), token)).or_default() += count;
+        }
+        for (token, count) in appended.after.counts.iter().filter(|(_, count)| **count > 1) {
+            let written = self.0.get(&(appended.document.clone(), *token)).copied().unwrap_or(0);
+            if *count > written {
+                let what = format!("{token:?} stands {count} times and was written {written} times");
+                return Err(breach(Claim::AtMostOnce, appended, &what));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the counter of every generated document is.
+const COUNTER: &str = "count";
+
+/// A counter moves by just what each accepted change added to what its author saw.
+struct CountersAdd;
+
+impl CountersAdd {
+    fn check(appended: &Appended<'_>) -> Checked {
+        let Appended { before, after, made, .. } = appended;
+        let Some(made) = made.filter(|made| made.node != usize::MAX) else { return Ok(()) };
+        let (Body::Edit { patch, .. }, Some(seen)) = (&made.body, &made.seen) else { return Ok(()) };
+        let of = |content: &Json| content.get(COUNTER).and_then(Json::as_i64);
+        let mut own = seen.clone();
+        if rejoin_json::apply(&mut own, patch, &rejoin_json::Limits::default()).is_err() {
+            return Ok(());
+        }
+        if let (Some(seen), Some(own), Some(before), Some(after)) = (of(seen), of(&own), of(&before.content), of(&after.content)) {
+            if after - before != own - seen {
+                let what = format!("the counter went from {before} to {after}, its author from {seen} to {own}");
+                return Err(breach(Claim::AtMostOnce, appended, &what));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an author was shown is what is decided when nobody else wrote since its base, and nothing of its own was rejected.
+struct OfflineView;
+
+impl OfflineView {
+    fn check(appended: &Appended<'_>) -> Checked {
+        let Some(made) = appended.made else { return Ok(()) };
+        let Some(after) = &made.after else { return Ok(()) };
+        let base = usize::try_from(made.base.0).unwrap_or(usize::MAX);
+        let replica = appended.entry.change.replica;
+        let alone = appended.line.0.get(base + 1..).unwrap_or_default();
+        let until = usize::try_from(appended.revision.0).unwrap_or(usize::MAX).saturating_sub(base);
+        let run: Vec<u64> = alone
+            .iter()
+            .take(until)
+            .filter_map(|logged| logged.entry.as_ref())
+            .map(|entry| if entry.change.replica == replica { entry.change.counter.0 } else { 0 })
+            .collect();
+        let contiguous = run.windows(2).all(|pair| pair.first().map(|first| first + 1) == pair.last().copied());
+        let over_all = run.first().is_some_and(|first| *first > 0 && contiguous) && made.base < appended.revision;
+        if over_all && run.len() == until && made.after_own_run(&run) && appended.after.content != *after {
+            return Err(breach(Claim::OfflineView, appended, &format!("its author was shown {after}")));
+        }
+        Ok(())
+    }
+}
+
+impl crate::model::Made {
+    /// Whether all own changes that its author saw pending are in a run of accepted ones.
+    fn after_own_run(&self, run: &[u64]) -> bool {
+        run.first().is_some_and(|first| *first <= self.over)
+    }
+}
+
+/// Records stay until a change settles them, or a newer one of the same place takes them in.
+struct RecordsStay;
+
+impl RecordsStay {
+    fn check(appended: &Appended<'_>) -> Checked {
+        let Appended { before, entry, made, .. } = appended;
+        let named: &[_] = match made.map(|made| &made.body) {
+            Some(Body::Edit { settles, .. }) => settles,
+            _ => &[],
+        };
+        for id in &entry.settled {
+            let Some(record) = before.conflicts.get(id) else {
+                return Err(breach(Claim::Conflicts, appended, "settles a record that is not open"));
+            };
+            let taken_in = |newer: &ConflictRecord| {
+                newer.path == record.path && newer.kind == record.kind && newer.change.replica == record.change.replica
+            };
+            if !named.contains(id) && !entry.conflicts.iter().any(taken_in) {
+                return Err(breach(Claim::Conflicts, appended, "settles a record that it does not name"));
+            }
+        }
+        Ok(())
+    }
+}

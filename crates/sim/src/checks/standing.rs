@@ -1,0 +1,76 @@
+//! Checks of what replicas hold and tell, at any time.
+
+use rejoin_core::{OwnChange, Rung, View};
+use rejoin_wire::{DocumentId, Fate, Message, Revision};
+
+use crate::model::Model;
+use crate::violation::{Checked, Claim, Violation};
+use crate::world::disk::{Durable, pending_key};
+
+/// Checks that keep nothing.
+pub(crate) struct Standing;
+
+impl Standing {
+    /// Nobody is told what the authority's disk does not have.
+    pub(crate) fn check_told(message: &Message, durable: &Durable) -> Checked {
+        let check = |document: &DocumentId, revision: Revision| {
+            let held = durable.revisions.get(document).copied().unwrap_or_default();
+            if revision <= held {
+                return Ok(());
+            }
+            let what = format!("{document} revision {revision} is told while {held} is durable, in a `{}`", message.kind());
+            Err(Violation::new(Claim::DurableOnly, what))
+        };
+        match message {
+            Message::Update(update) => {
+                check(&update.document, Revision((update.first.0 + update.entries.len() as u64).saturating_sub(1)))
+            }
+            Message::Snapshot(snapshot) => check(&snapshot.document, snapshot.revision),
+            Message::Outcomes { document, outcomes } => outcomes.iter().try_for_each(|outcome| match outcome.fate {
+                Fate::Accepted { revision } => check(document, revision),
+                Fate::Rejected { .. } => Ok(()),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// A replica that says that it holds a revision holds what the authority has there.
+    pub(crate) fn check_confirmed(model: &Model, node: usize, document: &DocumentId, view: &View) -> Checked {
+        if view.revision == Revision(0) {
+            return Ok(());
+        }
+        let differs = |what: String| Violation::new(Claim::Convergence, format!("node {node}, {document} revision {}: {what}", view.revision));
+        let Some((revision, state)) = model.state_of(document, view) else {
+            return Err(differs("a history that the authority never had".into()));
+        };
+        if *revision != view.revision {
+            return Err(differs(format!("the history of revision {revision}")));
+        }
+        if state.content != view.content {
+            return Err(differs(format!("content {} instead of {}", view.content, state.content)));
+        }
+        if state.life != view.life {
+            return Err(differs(format!("{:?} instead of {:?}", view.life, state.life)));
+        }
+        if *state.header != *view.header {
+            return Err(differs("another header".into()));
+        }
+        if *state.conflicts != *view.conflicts {
+            let what = format!("node {node}, {document} revision {revision}: {:?} instead of {:?}", view.conflicts, state.conflicts);
+            return Err(Violation::new(Claim::Conflicts, what));
+        }
+        Ok(())
+    }
+
+    /// A change that is said to be saved is on the disk.
+    pub(crate) fn check_rungs(node: usize, document: &DocumentId, pending: &[OwnChange], durable: &Durable) -> Checked {
+        for own in pending.iter().filter(|own| own.rung >= Rung::Saved) {
+            let change = own.change.id();
+            if !durable.pending.contains(&pending_key(document, change)) {
+                let what = format!("node {node}, {document}: {change:?} stands on {:?} and is not on the disk", own.rung);
+                return Err(Violation::new(Claim::Rungs, what));
+            }
+        }
+        Ok(())
+    }
+}

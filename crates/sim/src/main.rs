@@ -1,0 +1,131 @@
+//! Runs simulated worlds: `rejoin-sim --seed N --steps M --seeds K [--trace] [--once] [--plant rewrite-pending]`.
+//!
+//! Exits with 1 at the first violation; the last line then names the seed.
+#![allow(clippy::print_stdout, reason = "this program reports to people")]
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use rejoin_sim::{Plan, Plant, Report, Violation, World};
+
+const USAGE: &str = "usage: rejoin-sim [--seed N] [--seeds K] [--steps M] [--threads T] [--trace] [--once] [--plant rewrite-pending]
+  --seed    the first seed (1)
+  --seeds   how many seeds (1)
+  --steps   actions in each world (200)
+  --threads worlds at a time (1)
+  --trace   print every event
+  --once    run each seed once, without comparing two runs
+  --plant   plant a fault that the checks must find";
+
+struct Arguments {
+    seed: u64,
+    seeds: u64,
+    steps: u32,
+    threads: u64,
+    trace: bool,
+    once: bool,
+    plant: Option<Plant>,
+}
+
+fn arguments() -> Result<Arguments, String> {
+    let mut arguments = Arguments { seed: 1, seeds: 1, steps: 200, threads: 1, trace: false, once: false, plant: None };
+    let mut given = std::env::args().skip(1);
+    while let Some(name) = given.next() {
+        let mut number = || {
+            let value = given.next().ok_or_else(|| format!("{name} needs a number"))?;
+            value.parse::<u64>().map_err(|_| format!("{name} needs a number, not {value:?}"))
+        };
+        match name.as_str() {
+            "--seed" => arguments.seed = number()?,
+            "--seeds" => arguments.seeds = number()?,
+            "--steps" => arguments.steps = u32::try_from(number()?).map_err(|_| "--steps is too large".to_owned())?,
+            "--threads" => arguments.threads = number()?.max(1),
+            "--trace" => arguments.trace = true,
+            "--once" => arguments.once = true,
+            "--plant" => match given.next().as_deref() {
+                Some("rewrite-pending") => arguments.plant = Some(Plant::RewritePending),
+                _ => return Err("--plant knows only rewrite-pending".to_owned()),
+            },
+            _ => return Err(format!("{name} is not an option")),
+        }
+    }
+    Ok(arguments)
+}
+
+/// Why a seed failed.
+enum Failure {
+    Violation(Violation),
+    Differs(Report, Report),
+}
+
+fn run(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
+    let plan = || Plan { plant: arguments.plant, trace: arguments.trace, ..Plan::of_seed(seed, arguments.steps) };
+    let first = World::new(plan()).run().map_err(Failure::Violation)?;
+    if !arguments.once {
+        let second = World::new(Plan { trace: false, ..plan() }).run().map_err(Failure::Violation)?;
+        if first != second {
+            return Err(Failure::Differs(first, second));
+        }
+    }
+    Ok(first)
+}
+
+fn main() -> ExitCode {
+    let arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(problem) => {
+            println!("{problem}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let started = Instant::now();
+    let next = AtomicU64::new(arguments.seed);
+    let end = arguments.seed.saturating_add(arguments.seeds);
+    let failed = AtomicU64::new(u64::MAX);
+    let work = || {
+        let mut sum = [0; 6];
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end || seed >= failed.load(Ordering::Relaxed) {
+                return sum;
+            }
+            match run(&arguments, seed) {
+                Ok(report) => {
+                    let numbers = [1, report.events, report.revisions, report.conflicts, report.rejected, report.messages];
+                    sum.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
+                }
+                Err(failure) => {
+                    match failure {
+                        Failure::Violation(violation) => println!("{violation}"),
+                        Failure::Differs(one, other) => println!("two runs differ: {one:?} and {other:?}"),
+                    }
+                    println!("seed {seed}");
+                    failed.fetch_min(seed, Ordering::Relaxed);
+                }
+            }
+        }
+    };
+    let sums: Vec<[u64; 6]> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..arguments.threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("invariant: a world does not panic")).collect()
+    });
+    let mut sum = [0; 6];
+    for one in sums {
+        sum.iter_mut().zip(one).for_each(|(sum, number)| *sum += number);
+    }
+    let [worlds, events, revisions, conflicts, rejected, messages] = sum;
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "{worlds} worlds of {} actions, {} in {seconds:.1} s: {revisions} revisions, {conflicts} conflicts, {rejected} rejected, {messages} messages, {events} events",
+        arguments.steps,
+        if arguments.once { "each once," } else { "each twice with equal traces," },
+    );
+    match failed.into_inner() {
+        u64::MAX => ExitCode::SUCCESS,
+        seed => {
+            println!("seed {seed}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! The history as it looks from outside: who typed what on which view, and what the authority's log made of it.
+//!
+//! Independent of the engine's merge: it applies the patches of the log, and otherwise only counts and compares.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rejoin_core::{HistoryEntry, Life, View};
+use rejoin_json::{Json, Limits, apply};
+use rejoin_wire::{
+    Body, ChainHash, Change, ChangeHash, ConflictId, ConflictRecord, DocumentId, Effect, Entry, Header,
+    ReplicaId, Revision, UnixMillis,
+};
+use sha2::{Digest, Sha256};
+
+use crate::tokens::{Counts, Issuer, Token, in_body, in_effect, in_records, tokens};
+use crate::violation::{Claim, Violation};
+
+/// Names a change of the model.
+pub(crate) type MadeId = usize;
+
+/// A change as its author made it.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    pub(crate) node: usize,
+    pub(crate) document: DocumentId,
+    pub(crate) body: Body,
+    pub(crate) time: UnixMillis,
+    pub(crate) base: Revision,
+    pub(crate) over: u64,
+    /// What its author saw; absent for a driver's change until it is known which revision that was.
+    pub(crate) seen: Option<Json>,
+    /// What its author had afterwards; absent where nobody was shown that.
+    pub(crate) after: Option<Json>,
+    /// Values that nobody had typed before.
+    pub(crate) fresh: Counts,
+    pub(crate) fate: Fate,
+}
+
+/// What became of a change, as far as its author was told or the log says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Open,
+    Acknowledged,
+    Rejected,
+    /// Its device lost it before it was durable there.
+    Lost,
+}
+
+/// A revision in the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Logged {
+    pub(crate) entry: Option<Entry>,
+    pub(crate) chain: ChainHash,
+    pub(crate) life: Life,
+    pub(crate) header: Arc<Header>,
+    pub(crate) content: Json,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) conflicts: Arc<BTreeMap<ConflictId, ConflictRecord>>,
+    pub(crate) made: Option<MadeId>,
+}
+
+impl Logged {
+    fn absent() -> Self {
+        Self {
+            entry: None,
+            chain: ChainHash::default(),
+            life: Life::Absent,
+            header: Arc::new(Header::default()),
+            content: Json::Null,
+            counts: Arc::default(),
+            conflicts: Arc::default(),
+            made: None,
+        }
+    }
+}
+
+/// One line of history of one document; the front is revision 0.
+#[derive(Clone, Debug)]
+pub(crate) struct Line(pub(crate) Vec<Logged>);
+
+impl Line {
+    fn new() -> Self {
+        Self(vec![Logged::absent()])
+    }
+
+    pub(crate) fn revision(&self) -> Revision {
+        Revision(self.0.len() as u64 - 1)
+    }
+
+    pub(crate) fn at(&self, revision: Revision) -> Option<&Logged> {
+        self.0.get(usize::try_from(revision.0).ok()?)
+    }
+
+    pub(crate) fn tip(&self) -> &Logged {
+        self.0.last().expect("invariant: a line has revision 0")
+    }
+}
+
+/// All that is known from outside.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) issuer: Issuer,
+    pub(crate) made: Vec<Made>,
+    /// Changes by the hashes that they have had: a change that is renumbered stays the same.
+    names: BTreeMap<ChangeHash, MadeId>,
+    /// Changes that are, or were, in the log.
+    logged: BTreeSet<MadeId>,
+    pub(crate) typed_by: BTreeMap<Token, MadeId>,
+    lines: BTreeMap<DocumentId, Line>,
+    /// What a restored authority lost: for each document the line as it was, and the last revision that stayed.
+    pub(crate) lost_lines: Vec<(DocumentId, Line, Revision)>,
+    /// Documents whose log may be shorter than it was when it is read next.
+    may_go_back: BTreeSet<DocumentId>,
+    /// Every state that ever was in the log.
+    states: BTreeMap<(DocumentId, ChainHash), (Revision, Logged)>,
+}
+
+/// One revision that was appended to the log, for the checks.
+pub(crate) struct Appended<'a> {
+    pub(crate) document: &'a DocumentId,
+    pub(crate) revision: Revision,
+    pub(crate) line: &'a Line,
+    pub(crate) before: &'a Logged,
+    pub(crate) after: &'a Logged,
+    pub(crate) entry: &'a Entry,
+    pub(crate) made: Option<&'a Made>,
+}
+
+impl Model {
+    pub(crate) fn line(&self, document: &DocumentId) -> Option<&Line> {
+        self.lines.get(document)
+    }
+
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&DocumentId, &Line)> {
+        self.lines.iter()
+    }
+
+    pub(crate) fn named(&self, document: &DocumentId, change: &Change) -> Option<MadeId> {
+        self.names.get(&change.hash(document)).copied()
+    }
+
+    pub(crate) fn name(&mut self, document: &DocumentId, change: &Change, made: MadeId) {
+        self.names.insert(change.hash(document), made);
+    }
+
+    /// Whether a change is, or was, in the log.
+    pub(crate) fn is_logged(&self, made: MadeId) -> bool {
+        self.logged.contains(&made)
+    }
+
+    /// Notes a change that somebody made; `left` is the content with which it left its author.
+    pub(crate) fn note_made(&mut self, node: usize, document: &DocumentId, change: &Change, seen: Option<Json>, after: Option<Json>, left: &Counts) -> MadeId {
+        let id = self.made.len();
+        let mut fresh = in_body(&change.body);
+        // What one patch writes and takes away again was never there.
+        fresh.retain(|token, _| !self.typed_by.contains_key(token) && left.contains_key(token));
+        for token in fresh.keys() {
+            self.typed_by.insert(*token, id);
+        }
+        self.made.push(Made {
+            node,
+            document: document.clone(),
+            body: change.body.clone(),
+            time: change.time,
+            base: change.base,
+            over: change.over.0,
+            seen,
+            after,
+            fresh,
+            fate: Fate::Open,
+        });
+        id
+    }
+
+    /// The authority goes back to an older image of its disk.
+    pub(crate) fn note_restored(&mut self) {
+        self.may_go_back = self.lines.keys().cloned().collect();
+    }
+
+    /// The log of a document ends with this revision, as its authority reads it after a start.
+    pub(crate) fn note_start(&mut self, document: &DocumentId, last: Revision) -> Result<(), Violation> {
+        let Some(line) = self.lines.get_mut(document) else { return Ok(()) };
+        let held = line.revision();
+        let may = self.may_go_back.remove(document);
+        if last >= held {
+            return Ok(());
+        }
+        if !may {
+            return Err(Violation::new(Claim::Durability, format!("{document} had revision {held} and starts with {last}")));
+        }
+        let kept = Line(line.0.iter().take(usize::try_from(last.0).unwrap_or(0) + 1).cloned().collect());
+        let lost = std::mem::replace(line, kept);
+        self.lost_lines.push((document.clone(), lost, last));
+        Ok(())
+    }
+
+    /// Takes in revisions as the authority tells them; returns which are new.
+    pub(crate) fn extend(&mut self, document: &DocumentId, first: Revision, entries: &[HistoryEntry]) -> Result<Vec<Revision>, Violation> {
+        let mut new = Vec::new();
+        for (at, told) in entries.iter().enumerate() {
+            let revision = Revision(first.0 + at as u64);
+            let line = self.lines.entry(document.clone()).or_insert_with(Line::new);
+            if let Some(known) = line.at(revision) {
+                if known.entry.as_ref() != Some(&told.entry) {
+                    let what = format!("{document} revision {revision} is {:?} and was {:?}", told.entry, known.entry);
+                    return Err(Violation::new(Claim::RevisionsOnce, what));
+                }
+                continue;
+            }
+            if revision != line.revision().next() {
+                continue;
+            }
+            let before = line.tip().clone();
+            let logged = self.logged(document, revision, &before, &told.entry)?;
+            self.logged.extend(logged.made);
+            self.states.insert((document.clone(), logged.chain), (revision, logged.clone()));
+            if let Some(line) = self.lines.get_mut(document) {
+                line.0.push(logged);
+            }
+            new.push(revision);
+        }
+        Ok(new)
+    }
+
+    fn logged(&mut self, document: &DocumentId, revision: Revision, before: &Logged, entry: &Entry) -> Result<Logged, Violation> {
+        let mut next = before.clone();
+        match &entry.effect {
+            Effect::Created { header, content } => {
+                next.life = Life::Alive;
+                next.header = Arc::new(header.clone());
+                next.content = content.clone();
+            }
+            Effect::Patched { patch } => {
+                apply(&mut next.content, patch, &Limits::default()).map_err(|error| {
+                    Violation::new(Claim::Convergence, format!("{document} revision {revision} does not apply: {error}"))
+                })?;
+            }
+            Effect::Header { header } => next.header = Arc::new(header.clone()),
+            Effect::Deleted => next.life = Life::Deleted,
+            Effect::Undeleted => next.life = Life::Alive,
+            Effect::Void => {}
+            Effect::Own => {
+                return Err(Violation::new(Claim::Convergence, format!("{document} revision {revision} is told as `own` to a stranger")));
+            }
+        }
+        if !entry.conflicts.is_empty() || !entry.settled.is_empty() {
+            let conflicts = Arc::make_mut(&mut next.conflicts);
+            for id in &entry.settled {
+                conflicts.remove(id);
+            }
+            for record in &entry.conflicts {
+                conflicts.insert(record.id, record.clone());
+            }
+        }
+        next.counts = Arc::new(tokens(&next.content));
+        next.chain = before.chain.then(ChangeHash(Sha256::digest(rejoin_wire::to_bytes(entry)).into()));
+        next.made = self.find(document, revision, entry);
+        next.entry = Some(entry.clone());
+        Ok(next)
+    }
+
+    /// Which change of whom a revision is.
+    fn find(&mut self, document: &DocumentId, revision: Revision, entry: &Entry) -> Option<MadeId> {
+        if let Some(made) = self.names.get(&entry.hash) {
+            return Some(*made);
+        }
+        if let Some(made) = self.recovery(document, entry) {
+            self.names.insert(entry.hash, made);
+            return Some(made);
+        }
+        // A driver's change, whose id nobody was told.
+        let mut carried = in_effect(&entry.effect);
+        carried.append(&mut in_records(&entry.conflicts));
+        let unnamed = carried.keys().filter_map(|token| self.typed_by.get(token)).find(|made| {
+            let made = &self.made[**made];
+            made.node == 0 && made.fate == Fate::Open && made.document == *document
+        });
+        let made = *unnamed?;
+        self.names.insert(entry.hash, made);
+        let seen = self.made[made].seen.clone().or_else(|| {
+            let base = if self.made[made].base == Revision(0) { revision.previous() } else { self.made[made].base };
+            self.lines.get(document)?.at(base).map(|logged| logged.content.clone())
+        });
+        self.made[made].seen = seen;
+        self.made[made].fate = Fate::Acknowledged;
+        Some(made)
+    }
+
+    /// The change by which clients bring back a revision that the authority lost.
+    fn recovery(&mut self, document: &DocumentId, entry: &Entry) -> Option<MadeId> {
+        let (revision, seen) = self.lost_lines.iter().filter(|(of, ..)| of == document).find_map(|(_, line, _)| {
+            let at = line.0.iter().position(|logged| replica_of(logged.chain) == entry.change.replica)?;
+            let whole = entry.change.counter.0 == 1;
+            let revision = at as u64 + entry.change.counter.0 - 1;
+            let logged = line.at(Revision(revision)).or_else(|| whole.then(|| line.tip()))?;
+            let before = line.at(Revision(revision.saturating_sub(1)))?;
+            Some((logged.clone(), before.content.clone()))
+        })?;
+        let lost = revision.entry?;
+        let body = match lost.effect {
+            Effect::Created { header, content } => Body::Create { header, content },
+            Effect::Patched { patch } => Body::Edit { patch, settles: Vec::new(), undoes: None },
+            Effect::Header { header } => Body::Header { header },
+            Effect::Deleted => Body::Delete,
+            Effect::Undeleted => Body::Undelete,
+            Effect::Own | Effect::Void => Body::Void,
+        };
+        let id = self.made.len();
+        self.made.push(Made {
+            node: usize::MAX,
+            document: document.clone(),
+            body,
+            time: lost.time,
+            base: Revision(0),
+            over: 0,
+            seen: Some(seen),
+            after: None,
+            fresh: Counts::new(),
+            fate: Fate::Acknowledged,
+        });
+        Some(id)
+    }
+
+    /// A revision of the log with what stands around it.
+    pub(crate) fn appended<'a>(&'a self, document: &'a DocumentId, revision: Revision) -> Option<Appended<'a>> {
+        let line = self.lines.get(document)?;
+        let after = line.at(revision)?;
+        Some(Appended {
+            document,
+            revision,
+            line,
+            before: line.at(revision.previous())?,
+            after,
+            entry: after.entry.as_ref()?,
+            made: after.made.and_then(|made| self.made.get(made)),
+        })
+    }
+
+    /// What every replica must hold that says it holds this revision.
+    pub(crate) fn state_of(&self, document: &DocumentId, view: &View) -> Option<&(Revision, Logged)> {
+        self.states.get(&(document.clone(), view.chain))
+    }
+}
+
+/// The replica id that recovered changes get from the chain hash of the first lost revision.
+fn replica_of(chain: ChainHash) -> ReplicaId {
+    ReplicaId(chain.0.iter().take(16).fold(0, |id, byte| id << 8 | u128::from(*byte)))
+}

@@ -1,0 +1,130 @@
+//! What a world is made of, drawn from its seed.
+
+use rejoin_wire::Scope;
+
+use crate::dice::Dice;
+
+/// How a world is built and what goes wrong in it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed of everything.
+    pub seed: u64,
+    /// Actions before the faults end.
+    pub steps: u32,
+    /// What each follower wants of the feed.
+    pub followers: Vec<Option<Scope>>,
+    /// How many documents there are.
+    pub documents: usize,
+    /// Pause between actions in microseconds, at most.
+    pub pace_us: u64,
+    /// Delay of a message in microseconds, at most.
+    pub delay_us: u64,
+    /// Delay of the disk in microseconds, at most.
+    pub disk_us: u64,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// Documents that a replica keeps in memory while nothing needs them.
+    pub idle_documents: usize,
+    /// Largest document that the authority takes, in bytes; clients take more, and learn it by a rejection.
+    pub root_document_bytes: usize,
+    /// The fault that is planted, if any.
+    pub plant: Option<Plant>,
+    /// Whether every event is printed.
+    pub trace: bool,
+}
+
+/// How often something goes wrong, in ten thousand chances: one an action, or one a request to a disk.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// A link is cut, and its messages lost.
+    pub cut: u32,
+    /// A follower cannot reach the authority for a while.
+    pub partition: u32,
+    /// A link carries nothing for a while.
+    pub stall: u32,
+    /// A follower's process ends, and only durable writes stay.
+    pub crash: u32,
+    /// The same at the authority.
+    pub crash_root: u32,
+    /// A request to a disk fails for the moment.
+    pub disk: u32,
+    /// A follower's disk is full.
+    pub full: u32,
+    /// Another writer was first, at the authority.
+    pub conflict: u32,
+    /// A follower may not edit for a while.
+    pub forbid: u32,
+    /// A follower's disk is copied, and the copy starts as one more replica.
+    pub copy: u32,
+    /// The authority starts again from an older image of its disk.
+    pub restore: u32,
+}
+
+/// A fault that the checks must find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// Clients rewrite pending changes onto the newest revision that they know before they send them: the obvious way, which hides
+    /// what their authors had not seen.
+    RewritePending,
+}
+
+impl Plan {
+    /// The world of a seed.
+    pub fn of_seed(seed: u64, steps: u32) -> Self {
+        let mut dice = Dice::new(u128::from(seed) << 64 | 0x706c_616e);
+        let followers = dice.between(2, 4);
+        let scope = |dice: &mut Dice| dice.chance(6_000).then_some(Scope::Documents);
+        let followers = (0..followers).map(|_| scope(&mut dice)).collect();
+        let often = |dice: &mut Dice, most: u64| u32::try_from(dice.between(0, most)).unwrap_or(0);
+        let calm = dice.chance(1_500);
+        let faults = if calm {
+            Faults::default()
+        } else {
+            Faults {
+                cut: often(&mut dice, 400),
+                partition: often(&mut dice, 300),
+                stall: often(&mut dice, 300),
+                crash: often(&mut dice, 200),
+                crash_root: often(&mut dice, 120),
+                disk: if dice.chance(5_000) { often(&mut dice, 500) } else { 0 },
+                full: if dice.chance(500) { 20 } else { 0 },
+                conflict: if dice.chance(2_000) { often(&mut dice, 100) } else { 0 },
+                forbid: if dice.chance(3_000) { often(&mut dice, 300) } else { 0 },
+                copy: if dice.chance(1_200) { 100 } else { 0 },
+                restore: if dice.chance(1_200) { 100 } else { 0 },
+            }
+        };
+        Self {
+            seed,
+            steps,
+            followers,
+            documents: usize::try_from(dice.between(1, 3)).unwrap_or(1),
+            pace_us: *dice.pick(&[2_000, 40_000, 400_000]),
+            delay_us: *dice.pick(&[500, 20_000, 200_000]),
+            disk_us: *dice.pick(&[100, 3_000, 50_000]),
+            faults,
+            idle_documents: if dice.chance(2_500) { 1 } else { 1_024 },
+            root_document_bytes: if dice.chance(1_000) { 1_200 } else { 8 << 20 },
+            plant: None,
+            trace: false,
+        }
+    }
+
+    /// A world in which nothing goes wrong by itself and nobody acts, for plots.
+    pub fn still(followers: usize, documents: usize) -> Self {
+        Self {
+            seed: 1,
+            steps: 0,
+            followers: vec![Some(Scope::Documents); followers],
+            documents,
+            pace_us: 1_000,
+            delay_us: 1_000,
+            disk_us: 500,
+            faults: Faults::default(),
+            idle_documents: 1_024,
+            root_document_bytes: 8 << 20,
+            plant: None,
+            trace: false,
+        }
+    }
+}

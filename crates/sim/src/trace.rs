@@ -1,0 +1,50 @@
+//! What happened in a world, as one number: two runs of a seed are equal when their numbers are.
+
+/// Collects what happens.
+#[derive(Clone, Debug)]
+pub(crate) struct Trace {
+    hash: u64,
+    events: u64,
+    printed: bool,
+}
+
+impl Trace {
+    pub(crate) fn new(printed: bool) -> Self {
+        Self { hash: 0x9e37_79b9_7f4a_7c15, events: 0, printed }
+    }
+
+    /// Notes one thing that happened, with the bytes that tell it from others of its kind; `line` is asked for only when lines are printed.
+    pub(crate) fn note(&mut self, at: u64, kind: u8, node: usize, bytes: &[u8], line: impl FnOnce() -> String) {
+        self.events += 1;
+        self.mix(at);
+        self.mix(u64::from(kind) << 32 | node as u64);
+        self.mix(bytes.len() as u64);
+        let mut words = bytes.chunks_exact(8);
+        for word in words.by_ref() {
+            self.mix(u64::from_le_bytes(word.try_into().expect("invariant: a chunk has eight bytes")));
+        }
+        for byte in words.remainder() {
+            self.mix(u64::from(*byte));
+        }
+        if self.printed {
+            #[expect(clippy::print_stdout, reason = "printing is what was asked for")]
+            {
+                println!("{:>10.3} ms  node {node}  {}", at as f64 / 1000.0, line());
+            }
+        }
+    }
+
+    fn mix(&mut self, word: u64) {
+        self.hash = (self.hash ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29);
+    }
+
+    /// The number.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Things that happened.
+    pub(crate) fn events(&self) -> u64 {
+        self.events
+    }
+}

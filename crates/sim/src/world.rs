@@ -1,0 +1,554 @@
+//! A world: replicas, their disks and the network between them, in virtual time on one agenda.
+
+mod acting;
+pub(crate) mod disk;
+mod ending;
+mod faults;
+mod node;
+mod watching;
+mod wire;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+
+use rejoin_core::storage::{Answer, Operation, RequestId, StoreError};
+use rejoin_core::{Event, Grant, Input, Instant, LINK_HIGH_WATER_BYTES, LINK_LOW_WATER_BYTES, LinkId, Output, Peer, Replica, Reply};
+use rejoin_wire::{CloseCode, DocumentId, Encoding, Message, ReplicaId, WorkspaceId, decode_message};
+
+use crate::checks::{Revisions, Standing};
+use crate::dice::Dice;
+use crate::model::Model;
+use crate::plan::Plan;
+use crate::trace::Trace;
+use crate::violation::{Checked, Claim, Violation};
+use node::Node;
+use wire::Wire;
+
+/// The authority.
+pub const ROOT: usize = 0;
+
+/// Bytes that may wait on a link: what the authority hands over before it waits, and the message that passes the mark.
+const MAX_LINK_BYTES: usize = LINK_HIGH_WATER_BYTES + rejoin_wire::limits::MAX_MESSAGE_BYTES;
+
+/// One simulated world.
+pub struct World {
+    plan: Plan,
+    dice: Dice,
+    now: u64,
+    agenda: BinaryHeap<Reverse<Due>>,
+    planned: u64,
+    nodes: Vec<Node>,
+    wires: BTreeMap<u64, Wire>,
+    /// Wires by their name at the authority.
+    next_wire: u64,
+    documents: Vec<DocumentId>,
+    workspace: WorkspaceId,
+    model: Model,
+    revisions: Revisions,
+    trace: Trace,
+    /// Actions still to come.
+    steps: u32,
+    /// True once nothing goes wrong any more.
+    healed: bool,
+    next_token: u64,
+    asked: BTreeMap<rejoin_core::Token, watching::Asked>,
+    messages: u64,
+    rejections: u64,
+    image: Option<disk::Disk>,
+    copied: bool,
+    /// True once the authority went back to an older image.
+    restored: bool,
+    /// The newest revision that some follower held when the authority went back.
+    held_when_lost: BTreeMap<DocumentId, rejoin_wire::Revision>,
+    /// What the program did at the moment, to be repeated under its key.
+    acting: acting::Acting,
+}
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Equal for equal runs.
+    pub trace: u64,
+    /// Events in the trace.
+    pub events: u64,
+    /// Revisions in the authority's log.
+    pub revisions: u64,
+    /// Conflict records that were made.
+    pub conflicts: u64,
+    /// Changes that were rejected.
+    pub rejected: u64,
+    /// Messages sent.
+    pub messages: u64,
+}
+
+/// Something that happens at a time.
+#[derive(Debug)]
+struct Due {
+    at: u64,
+    order: u64,
+    what: Happening,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// What happens. A life is one run of a process: what was meant for an earlier one does not happen.
+#[derive(Debug)]
+enum Happening {
+    Drain { node: usize, life: u32 },
+    Wake { node: usize, life: u32 },
+    Execute { node: usize, life: u32, request: RequestId, operation: Operation },
+    Flush { node: usize, life: u32, request: RequestId, answer: Answer },
+    Dial { node: usize, life: u32, link: LinkId },
+    Deliver { wire: u64, up: bool },
+    Hangup { wire: u64, at_root: bool },
+    Writable { wire: u64 },
+    Start { node: usize },
+    Mend { node: usize },
+    Allow { node: usize },
+    Act,
+}
+
+impl World {
+    /// Makes a world; nothing has happened in it.
+    pub fn new(plan: Plan) -> Self {
+        let mut dice = Dice::new(u128::from(plan.seed) << 64 | 0x776f_726c);
+        let workspace = WorkspaceId::new("world").expect("invariant: a short id is valid");
+        let documents = (0..plan.documents)
+            .map(|number| DocumentId::new(&format!("d{number}")).expect("invariant: a short id is valid"))
+            .collect();
+        let mut nodes = vec![Node::root(&plan, &workspace)];
+        for (number, scope) in plan.followers.iter().enumerate() {
+            nodes.push(Node::follower(&plan, &workspace, number + 1, *scope, &mut dice));
+        }
+        let trace = Trace::new(plan.trace);
+        let mut world = Self {
+            steps: plan.steps,
+            plan,
+            dice,
+            now: 1_000_000,
+            agenda: BinaryHeap::new(),
+            planned: 0,
+            nodes,
+            wires: BTreeMap::new(),
+            next_wire: 1,
+            documents,
+            workspace,
+            model: Model::default(),
+            revisions: Revisions::default(),
+            trace,
+            healed: false,
+            next_token: 1,
+            asked: BTreeMap::new(),
+            messages: 0,
+            rejections: 0,
+            image: None,
+            copied: false,
+            restored: false,
+            held_when_lost: BTreeMap::new(),
+            acting: acting::Acting::default(),
+        };
+        for node in 0..world.nodes.len() {
+            world.plan_at(0, Happening::Start { node });
+        }
+        if world.steps > 0 {
+            world.plan_at(2_000, Happening::Act);
+        }
+        world
+    }
+
+    /// Runs a world to its end: faults, healing, quiet.
+    ///
+    /// # Errors
+    ///
+    /// The first breach of a claim.
+    pub fn run(mut self) -> Result<Report, Violation> {
+        while self.steps > 0 {
+            self.step()?;
+        }
+        self.finish()
+    }
+
+    fn plan_at(&mut self, after: u64, what: Happening) {
+        self.planned += 1;
+        self.agenda.push(Reverse(Due { at: self.now + after, order: self.planned, what }));
+    }
+
+    /// The next thing happens.
+    fn step(&mut self) -> Checked {
+        let Some(Reverse(due)) = self.agenda.pop() else { return Ok(()) };
+        self.now = self.now.max(due.at);
+        self.happen(due.what)
+    }
+
+    /// Everything happens that is due within a time.
+    fn run_until(&mut self, until: u64) -> Checked {
+        while self.agenda.peek().is_some_and(|Reverse(due)| due.at <= until) {
+            self.step()?;
+        }
+        self.now = self.now.max(until);
+        Ok(())
+    }
+
+    fn lives(&self, node: usize, life: u32) -> bool {
+        self.nodes[node].life == life && self.nodes[node].replica.is_some()
+    }
+
+    fn happen(&mut self, what: Happening) -> Checked {
+        match what {
+            Happening::Drain { node, life } if self.lives(node, life) => self.drain(node),
+            Happening::Wake { node, life } if self.lives(node, life) => {
+                if self.nodes[node].wake_at != Some(self.now) {
+                    return Ok(());
+                }
+                self.nodes[node].wake_at = None;
+                self.input(node, Input::Timeout)
+            }
+            Happening::Execute { node, life, request, operation } if self.lives(node, life) => {
+                self.execute(node, request, &operation)
+            }
+            Happening::Flush { node, life, request, answer } if self.lives(node, life) => {
+                if matches!(answer, Ok(rejoin_core::storage::Answered::Committed)) {
+                    self.nodes[node].disk.flush();
+                }
+                self.input(node, Input::Stored { request, answer })
+            }
+            Happening::Dial { node, life, link } if self.lives(node, life) => self.dial(node, link),
+            Happening::Deliver { wire, up } => self.deliver(wire, up),
+            Happening::Hangup { wire, at_root } => self.hang_up(wire, at_root),
+            Happening::Writable { wire } => match self.wires.get(&wire).map(|wire| wire.root_link) {
+                Some(link) => self.input(ROOT, Input::Writable { link }),
+                None => Ok(()),
+            },
+            Happening::Start { node } => self.start(node),
+            Happening::Mend { node } => {
+                self.nodes[node].partitioned = false;
+                Ok(())
+            }
+            Happening::Allow { node } => self.allow(node, true),
+            Happening::Act => self.act(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a replica an input. Now and then several come before a drain.
+    fn input(&mut self, node: usize, input: Input) -> Checked {
+        let now = Instant(self.now);
+        let Some(replica) = &mut self.nodes[node].replica else { return Ok(()) };
+        replica.handle_input(now, input);
+        if self.dice.chance(1_000) {
+            let after = self.dice.between(0, 2_000);
+            let life = self.nodes[node].life;
+            self.plan_at(after, Happening::Drain { node, life });
+            return Ok(());
+        }
+        self.drain(node)
+    }
+
+    /// Does what a replica wants done.
+    fn drain(&mut self, node: usize) -> Checked {
+        loop {
+            while let Some(output) = self.nodes[node].replica.as_mut().and_then(Replica::poll_output) {
+                self.obey(node, output)?;
+            }
+            if !self.watch(node)? {
+                break;
+            }
+        }
+        let due = self.nodes[node].replica.as_ref().and_then(Replica::poll_timeout);
+        if let Some(due) = due {
+            let at = due.0.max(self.now + 1);
+            let life = self.nodes[node].life;
+            if self.nodes[node].wake_at.is_none_or(|planned| planned != at) {
+                self.nodes[node].wake_at = Some(at);
+                self.plan_at(at - self.now, Happening::Wake { node, life });
+            }
+        } else {
+            self.nodes[node].wake_at = None;
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, node: usize, output: Output) -> Checked {
+        let life = self.nodes[node].life;
+        match output {
+            Output::Connect { link } => {
+                let after = self.dice.between(0, self.plan.delay_us);
+                self.plan_at(after, Happening::Dial { node, life, link });
+            }
+            Output::Transmit { to, payload } => {
+                for link in to.iter() {
+                    self.transmit(node, *link, &payload)?;
+                }
+            }
+            Output::Disconnect { link, code, reason } => {
+                self.trace.note(self.now, 7, node, reason.as_bytes(), || format!("disconnects {link:?} {code:?}: {reason}"));
+                if code != CloseCode::Normal {
+                    return Err(Violation::new(Claim::Hospitality, format!("node {node} closes a link with {code:?}: {reason}")));
+                }
+                if let Some(wire) = self.nodes[node].links.remove(&link) {
+                    self.cut(wire, 0, 0);
+                }
+            }
+            Output::Store { request, operation } => {
+                let latency = self.dice.between(1, self.plan.disk_us);
+                let commit = matches!(operation, Operation::Commit(_));
+                let disk = &mut self.nodes[node].disk;
+                let at = if commit { disk.free_at.max(self.now) + latency } else { self.now + latency };
+                if commit {
+                    disk.free_at = at;
+                }
+                self.plan_at(at - self.now, Happening::Execute { node, life, request, operation });
+            }
+            Output::Reply { reply, token } => {
+                self.nodes[node].replies.push((token, reply));
+            }
+            Output::Event(event) => self.note_event(node, &event)?,
+        }
+        Ok(())
+    }
+
+    fn note_event(&mut self, node: usize, event: &Event) -> Checked {
+        self.trace.note(self.now, 8, node, &[], || format!("{event:?}"));
+        let document = match event {
+            Event::Opened { document }
+            | Event::Changed { document, .. }
+            | Event::Synced { document }
+            | Event::Conflicted { document, .. }
+            | Event::Rejected { document, .. }
+            | Event::Recovered { document }
+            | Event::Rung { document, .. }
+            | Event::Quarantined { document } => Some(document),
+            _ => None,
+        };
+        if let Event::Quarantined { document } = event {
+            return Err(Violation::new(Claim::Durability, format!("node {node} cannot read what it stored of {document}")));
+        }
+        if let Some(document) = document {
+            self.nodes[node].dirty.insert(document.clone());
+        }
+        if matches!(event, Event::Forked { .. }) {
+            let all = self.documents.clone();
+            self.nodes[node].dirty.extend(all);
+        }
+        if *event == Event::Ready {
+            self.nodes[node].ready = true;
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, node: usize, request: RequestId, operation: &Operation) -> Checked {
+        let commit = matches!(operation, Operation::Commit(_));
+        let life = self.nodes[node].life;
+        let answer = match self.disk_fault(node, commit) {
+            Some(error) => Err(error),
+            None => self.nodes[node].disk.execute(&self.workspace, operation),
+        };
+        self.trace.note(self.now, 3, node, &request.0.to_le_bytes(), || {
+            let done = match &answer {
+                Ok(_) => "done".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            format!("store {} {}: {done}", request.0, kind_of(operation))
+        });
+        let after = if commit { self.dice.between(1, self.plan.disk_us) } else { 0 };
+        let disk = &mut self.nodes[node].disk;
+        disk.free_at = disk.free_at.max(self.now + after);
+        self.plan_at(after, Happening::Flush { node, life, request, answer });
+        Ok(())
+    }
+
+    fn disk_fault(&mut self, node: usize, commit: bool) -> Option<StoreError> {
+        if self.healed {
+            return None;
+        }
+        let faults = &self.plan.faults;
+        let (disk, full, conflict) = (faults.disk, faults.full, faults.conflict);
+        if self.dice.chance(disk) {
+            return Some(StoreError::Unavailable("the simulated disk is busy".into()));
+        }
+        if node == ROOT && commit && self.dice.chance(conflict) {
+            return Some(StoreError::Conflict("a simulated other writer was first".into()));
+        }
+        if node != ROOT && commit && self.dice.chance(full) {
+            self.nodes[node].disk.full = true;
+        }
+        None
+    }
+
+    fn dial(&mut self, node: usize, link: LinkId) -> Checked {
+        if self.nodes[ROOT].replica.is_none() || self.nodes[node].partitioned {
+            self.trace.note(self.now, 4, node, &[], || format!("cannot connect {link:?}"));
+            return self.input(node, Input::LinkClosed { link, code: None });
+        }
+        let number = self.next_wire;
+        self.next_wire += 1;
+        let encoding = if self.dice.chance(7_500) { Encoding::Binary } else { Encoding::Json };
+        let wire = Wire {
+            follower: node,
+            follower_link: link,
+            root_link: LinkId(number),
+            encoding,
+            cut: false,
+            greeted: false,
+            up: wire::Pipe::default(),
+            down: wire::Pipe::default(),
+            handed: 0,
+        };
+        self.wires.insert(number, wire);
+        self.nodes[node].links.insert(link, number);
+        self.trace.note(self.now, 4, node, &number.to_le_bytes(), || format!("connects {link:?} as {number}"));
+        let grant = self.nodes[node].grant();
+        self.input(node, Input::LinkOpened { link, peer: Peer { replica: ReplicaId(0), encoding, grant, token: None } })
+    }
+
+    fn transmit(&mut self, node: usize, link: LinkId, payload: &bytes::Bytes) -> Checked {
+        self.messages += 1;
+        let Some(number) = self.nodes[node].links.get(&link).copied() else { return Ok(()) };
+        let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
+        let encoding = wire.encoding;
+        let mut message = decode_message(payload, encoding)
+            .map_err(|error| Violation::new(Claim::Hospitality, format!("node {node} sends what cannot be read: {error}")))?;
+        self.trace.note(self.now, 1, node, payload, || format!("sends on {number}: {}", shown(&message)));
+        if node == ROOT {
+            Standing::check_told(&message, self.nodes[ROOT].disk.durable())?;
+        } else if self.plan.plant.is_some() {
+            self.rewrite(node, &mut message);
+        }
+        let delay = self.dice.between(1, self.plan.delay_us);
+        let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
+        if node == ROOT {
+            wire.handed += payload.len();
+        }
+        if wire.cut {
+            return Ok(());
+        }
+        let pipe = if node == ROOT { &mut wire.down } else { &mut wire.up };
+        let at = pipe.push(message, payload.len(), self.now + delay);
+        if pipe.bytes() > MAX_LINK_BYTES {
+            return Err(Violation::new(Claim::Bounded, format!("{} bytes wait on a link", pipe.bytes())));
+        }
+        self.plan_at(at - self.now, Happening::Deliver { wire: number, up: node != ROOT });
+        Ok(())
+    }
+
+    fn deliver(&mut self, number: u64, up: bool) -> Checked {
+        let Some(wire) = self.wires.get_mut(&number).filter(|wire| !wire.cut) else { return Ok(()) };
+        let pipe = if up { &mut wire.up } else { &mut wire.down };
+        let Some(message) = pipe.pop() else { return Ok(()) };
+        let (follower, follower_link, root_link, encoding) = (wire.follower, wire.follower_link, wire.root_link, wire.encoding);
+        if !up {
+            if wire.handed >= LINK_LOW_WATER_BYTES && wire.down.bytes() < LINK_LOW_WATER_BYTES {
+                wire.handed = 0;
+                let after = self.dice.between(0, self.plan.delay_us);
+                self.plan_at(after, Happening::Writable { wire: number });
+            }
+            return self.input(follower, Input::Received { link: follower_link, message });
+        }
+        match message {
+            Message::Hello(hello) => {
+                wire.greeted = true;
+                let grant = self.nodes[follower].grant();
+                self.nodes[ROOT].links.insert(root_link, number);
+                let peer = Peer { replica: hello.replica, encoding, grant, token: None };
+                self.input(ROOT, Input::LinkOpened { link: root_link, peer })
+            }
+            message => self.input(ROOT, Input::Received { link: root_link, message }),
+        }
+    }
+
+    /// Nothing arrives on a wire any more; each end notices after a time of its own.
+    fn cut(&mut self, number: u64, follower_after: u64, root_after: u64) {
+        let Some(wire) = self.wires.get_mut(&number) else { return };
+        if wire.cut {
+            return;
+        }
+        wire.cut = true;
+        wire.up.lose();
+        wire.down.lose();
+        self.plan_at(follower_after, Happening::Hangup { wire: number, at_root: false });
+        self.plan_at(root_after, Happening::Hangup { wire: number, at_root: true });
+    }
+
+    fn hang_up(&mut self, number: u64, at_root: bool) -> Checked {
+        let Some(wire) = self.wires.get(&number) else { return Ok(()) };
+        let (node, link) = if at_root { (ROOT, wire.root_link) } else { (wire.follower, wire.follower_link) };
+        if self.nodes[node].links.remove(&link).is_none() {
+            return Ok(());
+        }
+        self.trace.note(self.now, 6, node, &number.to_le_bytes(), || format!("{link:?} is closed"));
+        self.input(node, Input::LinkClosed { link, code: None })
+    }
+
+    /// What a link's principal may do changes.
+    fn allow(&mut self, node: usize, may_edit: bool) -> Checked {
+        self.nodes[node].may_edit = may_edit;
+        let grant = self.nodes[node].grant();
+        let links: Vec<LinkId> =
+            self.wires.values().filter(|wire| wire.follower == node && wire.greeted).map(|wire| wire.root_link).collect();
+        for link in links {
+            let grant = grant.clone();
+            self.input(ROOT, Input::Granted { link, grant })?;
+        }
+        Ok(())
+    }
+
+    /// A client that rewrites what is pending onto the newest revision that it knows.
+    fn rewrite(&mut self, node: usize, message: &mut Message) {
+        let Message::Push { pushes } = message else { return };
+        for push in pushes {
+            let confirmed = self.nodes[node].replica.as_ref().and_then(|replica| replica.confirmed(&push.document));
+            let (Some(confirmed), Some(first)) = (confirmed, push.changes.first().map(|first| first.change.counter)) else { continue };
+            for pushed in &mut push.changes {
+                if let (Some(made), changed) = (self.model.named(&push.document, &pushed.change), &mut pushed.change) {
+                    changed.base = confirmed.revision;
+                    changed.over = first;
+                    pushed.seen = (changed.counter == first).then(|| confirmed.content.content_hash());
+                    self.model.name(&push.document, changed, made);
+                }
+            }
+        }
+    }
+
+    fn grant_of_root() -> Grant {
+        Grant { principal: Arc::from("door"), may_edit: true }
+    }
+}
+
+/// What is asked of a store, shortly.
+fn kind_of(operation: &Operation) -> String {
+    match operation {
+        Operation::Commit(batch) => format!("commit of {} writes", batch.writes.len()),
+        other => format!("{other:?}"),
+    }
+}
+
+/// A message, shortly.
+fn shown(message: &Message) -> String {
+    let text = format!("{message:?}");
+    match text.char_indices().nth(1_200) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+/// A reply that somebody waits for.
+type Replied = (rejoin_core::Token, Reply);

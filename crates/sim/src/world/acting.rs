@@ -1,0 +1,311 @@
+//! What people and programs do.
+
+use std::collections::BTreeMap;
+
+use rejoin_core::{Base, ConflictChoice, EditError, Life, Replica};
+use rejoin_json::{Json, Limits, apply};
+use rejoin_wire::{Body, Change, ChangeId, Counter, DocumentId, Header, ReplicaId, Revision, UnixMillis};
+
+use super::watching::Asked;
+use super::{ROOT, World};
+use crate::tokens::{in_body, tokens};
+use crate::typing;
+use crate::violation::{Checked, Violation};
+
+/// What a driver submitted under a key, to be repeated.
+#[derive(Clone, Debug)]
+struct Keyed {
+    document: DocumentId,
+    key: String,
+    body: Body,
+    base: Base,
+    revision: Option<Revision>,
+}
+
+/// What a driver submitted last under a key.
+#[derive(Debug, Default)]
+pub(super) struct Acting {
+    keyed: BTreeMap<usize, Keyed>,
+    keys: u32,
+}
+
+impl Acting {
+    pub(super) fn accepted(&mut self, made: usize, revision: Revision) {
+        if let Some(keyed) = self.keyed.get_mut(&made) {
+            keyed.revision = Some(revision);
+        }
+    }
+
+    pub(super) fn refused(&mut self, made: usize) {
+        self.keyed.remove(&made);
+    }
+
+    /// The authority is down: what was submitted may have been accepted or not.
+    pub(super) fn forget(&mut self) {
+        self.keyed.clear();
+    }
+}
+
+/// What somebody does next.
+#[derive(Clone, Copy)]
+enum Action {
+    Edit,
+    Burst,
+    Delete,
+    Undelete,
+    Undo,
+    Redo,
+    Settle,
+    Header,
+    Close,
+    Presence,
+    Submit,
+    Repeat,
+    History,
+}
+
+const ACTIONS: [(u32, Action); 13] = [
+    (64, Action::Edit),
+    (6, Action::Burst),
+    (2, Action::Delete),
+    (5, Action::Undelete),
+    (6, Action::Undo),
+    (3, Action::Redo),
+    (7, Action::Settle),
+    (2, Action::Header),
+    (3, Action::Close),
+    (3, Action::Presence),
+    (7, Action::Submit),
+    (2, Action::Repeat),
+    (2, Action::History),
+];
+
+impl World {
+    /// The next action, and perhaps a fault.
+    pub(super) fn act(&mut self) -> Checked {
+        self.steps -= 1;
+        if self.steps > 0 {
+            let pace = self.dice.between(1, self.plan.pace_us);
+            self.plan_at(pace, super::Happening::Act);
+        }
+        self.fault()?;
+        let up: Vec<usize> = (1..self.nodes.len()).filter(|node| self.is_ready(*node)).collect();
+        let document = self.dice.pick(&self.documents).clone();
+        match self.dice.weighted(&ACTIONS) {
+            Action::Submit => self.submit(&document),
+            Action::Repeat => {
+                self.repeat();
+                self.drain_root()
+            }
+            _ if up.is_empty() => Ok(()),
+            action => {
+                let node = *self.dice.pick(&up);
+                self.act_on(node, &document, action)
+            }
+        }
+    }
+
+    fn is_ready(&self, node: usize) -> bool {
+        self.nodes[node].replica.as_ref().is_some_and(Replica::is_ready)
+    }
+
+    fn drain_root(&mut self) -> Checked {
+        if self.nodes[ROOT].replica.is_some() { self.drain(ROOT) } else { Ok(()) }
+    }
+
+    fn act_on(&mut self, node: usize, document: &DocumentId, action: Action) -> Checked {
+        if self.nodes[node].opened.insert(document.clone()) {
+            return self.open(node, document);
+        }
+        let Some(view) = self.nodes[node].replica.as_mut().and_then(|replica| replica.view(document)) else { return Ok(()) };
+        if view.life == Life::Absent || (view.life == Life::Deleted && self.dice.chance(2_000)) {
+            let header = typing::header(&mut self.dice);
+            let content = typing::content(&mut self.model.issuer);
+            return self.made(node, document, |replica| replica.create_with(document, header, content));
+        }
+        match action {
+            Action::Edit => self.edit_once(node, document),
+            Action::Burst => {
+                for _ in 0..self.dice.between(3, 12) {
+                    self.edit_once(node, document)?;
+                }
+                Ok(())
+            }
+            Action::Delete => self.made(node, document, |replica| replica.delete(document)),
+            Action::Undelete => self.made(node, document, |replica| replica.undelete(document)),
+            Action::Undo => self.made(node, document, |replica| replica.undo(document).map(|undone| undone.change)),
+            Action::Redo => self.made(node, document, |replica| replica.redo(document).map(|undone| undone.change)),
+            Action::Settle => {
+                let open: Vec<_> = view.conflicts.keys().copied().collect();
+                if open.is_empty() {
+                    return Ok(());
+                }
+                let conflict = *self.dice.pick(&open);
+                let choices = [ConflictChoice::Keep, ConflictChoice::Current, ConflictChoice::Incoming, ConflictChoice::Base];
+                let choice = self.dice.pick(&choices).clone();
+                self.made(node, document, |replica| replica.settle(document, conflict, choice))
+            }
+            Action::Header => {
+                let title = format!("title {}", self.model.issuer.issue());
+                let header = Header { title: Some(title.into()), policy: typing::header(&mut self.dice).policy, ..(*view.header).clone() };
+                self.made(node, document, |replica| replica.set_header(document, header))
+            }
+            Action::Close => {
+                self.nodes[node].opened.remove(document);
+                if let Some(replica) = &mut self.nodes[node].replica {
+                    replica.close(document);
+                }
+                self.drain(node)
+            }
+            Action::Presence => {
+                let state = self.dice.chance(8_000).then(|| Json::from(format!("at {}", self.steps)));
+                if let Some(replica) = &mut self.nodes[node].replica {
+                    // Refused only where the document is not open, which was looked at above.
+                    let _ = replica.set_presence(document, state);
+                }
+                self.drain(node)
+            }
+            Action::History => {
+                let token = self.token(Asked::Nothing);
+                if let Some(replica) = &mut self.nodes[node].replica {
+                    replica.remote_history(token, document, None, 20);
+                }
+                self.drain(node)
+            }
+            Action::Submit | Action::Repeat => Ok(()),
+        }
+    }
+
+    /// Opens a document on a follower.
+    ///
+    /// # Errors
+    ///
+    /// The first breach of a claim.
+    pub fn open(&mut self, node: usize, document: &DocumentId) -> Checked {
+        self.nodes[node].opened.insert(document.clone());
+        if let Some(replica) = &mut self.nodes[node].replica {
+            replica.open(document);
+        }
+        self.drain(node)
+    }
+
+    fn edit_once(&mut self, node: usize, document: &DocumentId) -> Checked {
+        let Some(view) = self.nodes[node].replica.as_mut().and_then(|replica| replica.view(document)) else { return Ok(()) };
+        let patch = typing::patch(&view.content, &mut self.dice, &mut self.model.issuer);
+        if patch.is_empty() {
+            return Ok(());
+        }
+        self.made(node, document, |replica| replica.edit(document, patch))
+    }
+
+    fn made(
+        &mut self,
+        node: usize,
+        document: &DocumentId,
+        command: impl FnOnce(&mut Replica) -> Result<ChangeId, EditError>,
+    ) -> Checked {
+        self.command(node, document, command).map(|_| ())
+    }
+
+    /// Has a follower do something to a document that makes a change, and takes note of what it saw.
+    ///
+    /// # Errors
+    ///
+    /// The first breach of a claim. Inside, whether the replica took the command.
+    ///
+    /// # Panics
+    ///
+    /// When the follower is down, or the change that it says to have made is not pending.
+    pub fn command(
+        &mut self,
+        node: usize,
+        document: &DocumentId,
+        command: impl FnOnce(&mut Replica) -> Result<ChangeId, EditError>,
+    ) -> Result<Result<ChangeId, EditError>, Violation> {
+        let replica = self.nodes[node].replica.as_mut().expect("invariant: only a running follower is told to act");
+        let seen = replica.view(document).map(|view| view.content);
+        let result = command(replica);
+        if let Ok(id) = &result {
+            let pending = replica.pending(document);
+            let own = pending.iter().rev().find(|own| own.change.id() == *id).expect("invariant: a change that was made is pending");
+            let after = replica.view(document).map(|view| view.content);
+            let left = after.as_ref().map(tokens).unwrap_or_default();
+            let made = self.model.note_made(node, document, &own.change, seen, after, &left);
+            self.model.name(document, &own.change, made);
+            self.nodes[node].own.entry(document.clone()).or_default().insert(*id, made);
+            let change = &own.change;
+            self.trace.note(self.now, 2, node, &id.counter.0.to_le_bytes(), || format!("makes {change:?}"));
+        }
+        self.drain(node)?;
+        Ok(result)
+    }
+
+    /// A program without a replica submits a change at the authority.
+    fn submit(&mut self, document: &DocumentId) -> Checked {
+        if !self.is_ready(ROOT) {
+            return Ok(());
+        }
+        let held = self.nodes[ROOT].replica.as_ref().and_then(|replica| replica.confirmed(document));
+        let (Some(held), Some(line)) = (held, self.model.line(document)) else { return Ok(()) };
+        if held.life != Life::Alive || line.revision() != held.revision {
+            return Ok(());
+        }
+        let old = self.dice.between(held.revision.0.saturating_sub(6).max(1), held.revision.0);
+        let at = line.at(Revision(old)).filter(|at| at.life == Life::Alive).map(|at| at.content.clone());
+        let (base, seen) = match at {
+            Some(seen) if self.dice.chance(5_000) => (Base::Revision(Revision(old)), Some(seen)),
+            _ => (Base::Current, None),
+        };
+        let mut left = seen.as_ref().unwrap_or(&held.content).clone();
+        let patch = typing::patch(&left, &mut self.dice, &mut self.model.issuer);
+        if apply(&mut left, &patch, &Limits::default()).is_err() {
+            return Ok(());
+        }
+        let left = tokens(&left);
+        let body = Body::Edit { patch, settles: Vec::new(), undoes: None };
+        // Without a value of its own it could not be told from another one in the log.
+        if !in_body(&body).keys().any(|token| left.contains_key(token)) {
+            return Ok(());
+        }
+        let told = match &base {
+            Base::Revision(revision) => *revision,
+            _ => Revision(0),
+        };
+        let change = Change {
+            replica: ReplicaId(0),
+            counter: Counter(0),
+            base: told,
+            over: Counter(0),
+            time: UnixMillis(0),
+            body: body.clone(),
+        };
+        let made = self.model.note_made(ROOT, document, &change, seen, None, &left);
+        let key = self.dice.chance(3_000).then(|| {
+            self.acting.keys += 1;
+            format!("key {}", self.acting.keys)
+        });
+        if let Some(key) = &key {
+            let keyed = Keyed { document: document.clone(), key: key.clone(), body: body.clone(), base: base.clone(), revision: None };
+            self.acting.keyed.insert(made, keyed);
+        }
+        let token = self.token(Asked::Driver(made));
+        self.trace.note(self.now, 2, ROOT, &[], || format!("is given {body:?} on {base:?}"));
+        if let Some(replica) = &mut self.nodes[ROOT].replica {
+            replica.submit(token, Self::grant_of_root(), document, body, base, key.as_deref());
+        }
+        self.drain_root()
+    }
+
+    /// A program repeats what it submitted, under its key.
+    fn repeat(&mut self) {
+        let keyed: Vec<Keyed> = self.acting.keyed.values().cloned().collect();
+        if keyed.is_empty() || !self.is_ready(ROOT) {
+            return;
+        }
+        let Keyed { document, key, body, base, revision } = self.dice.pick(&keyed).clone();
+        let token = self.token(Asked::Repeat(revision));
+        if let Some(replica) = &mut self.nodes[ROOT].replica {
+            replica.submit(token, Self::grant_of_root(), &document, body, base, Some(&key));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A disk: answers late, fails at times, and keeps after a crash what it had flushed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rejoin_core::storage::{Answer, Batch, MetaKey, Operation, RecordKey, RecordKind, StoreError, Write};
+use rejoin_store::MemoryStore;
+use rejoin_wire::{ChangeId, DocumentId, Revision, WorkspaceId};
+
+/// A disk, with what is durable on it as far as keys tell.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Disk {
+    store: MemoryStore,
+    unflushed: Vec<Batch>,
+    durable: Durable,
+    /// When the commits so far are done.
+    pub(crate) free_at: u64,
+    /// True once it is full for good.
+    pub(crate) full: bool,
+}
+
+/// What survives a crash.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Durable {
+    /// Own changes without an outcome.
+    pub(crate) pending: BTreeSet<RecordKey>,
+    /// The newest revision of each document.
+    pub(crate) revisions: BTreeMap<DocumentId, Revision>,
+}
+
+impl Disk {
+    pub(crate) fn durable(&self) -> &Durable {
+        &self.durable
+    }
+
+    pub(crate) fn execute(&mut self, workspace: &WorkspaceId, operation: &Operation) -> Answer {
+        let Operation::Commit(batch) = operation else { return self.store.execute(workspace, operation) };
+        if self.full {
+            return Err(StoreError::QuotaExceeded("the simulated disk is full".into()));
+        }
+        let answer = self.store.execute(workspace, operation);
+        if answer.is_ok() {
+            self.unflushed.push(batch.clone());
+        }
+        answer
+    }
+
+    /// What was written becomes durable.
+    pub(crate) fn flush(&mut self) {
+        self.store.sync();
+        for batch in std::mem::take(&mut self.unflushed) {
+            for write in &batch.writes {
+                self.durable.note(write);
+            }
+        }
+    }
+
+    /// Forgets the line of history: whoever restores a backup begins a new one.
+    pub(crate) fn begin_epoch(&mut self, workspace: &WorkspaceId) {
+        let epoch = rejoin_store::Place::Meta(MetaKey::Epoch);
+        // A record that cannot be read is made anew.
+        self.store.corrupt(workspace, &epoch, Vec::clear);
+    }
+
+    /// What was not flushed is gone.
+    pub(crate) fn crash(&mut self, now: u64) {
+        self.store.crash();
+        self.unflushed.clear();
+        self.free_at = now;
+    }
+}
+
+impl Durable {
+    fn note(&mut self, write: &Write) {
+        match write {
+            Write::PutRecord { key, .. } if key.kind == RecordKind::Pending => {
+                self.pending.insert(key.clone());
+            }
+            Write::DropRecord { key } => {
+                self.pending.remove(key);
+            }
+            Write::PutHead(head) => {
+                self.revisions.insert(head.document.clone(), head.revision);
+            }
+            Write::Purge { document } => {
+                self.revisions.remove(document);
+                self.pending.retain(|key| key.document != *document);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The key under which a change without an outcome is kept.
+pub(crate) fn pending_key(document: &DocumentId, change: ChangeId) -> RecordKey {
+    RecordKey { kind: RecordKind::Pending, document: document.clone(), replica: change.replica, number: change.counter.0 }
+}

@@ -1,0 +1,154 @@
+//! The end of a world: everything is mended, everything arrives, and then nothing is said any more.
+
+use rejoin_core::Replica;
+use rejoin_wire::Scope;
+
+use super::{ROOT, Report, World};
+use crate::model::Fate;
+use crate::tokens::{in_effect, in_records};
+use crate::violation::{Checked, Claim, Violation};
+
+/// After healing, everything has arrived within this time, in microseconds: the longest pauses before another attempt, a few times.
+const SETTLED_WITHIN_US: u64 = 240_000_000;
+
+/// By then every end has noticed what was cut before the healing, and has waited out its longest pause, in microseconds.
+const NOTICED_US: u64 = 60_000_000;
+
+/// How long it must then be quiet, in microseconds.
+const QUIET_US: u64 = 120_000_000;
+
+impl World {
+    /// Mends everything, waits until all is settled, and checks what must then hold.
+    ///
+    /// # Errors
+    ///
+    /// The first breach of a claim.
+    pub fn finish(mut self) -> Result<Report, Violation> {
+        self.heal()?;
+        self.settle()?;
+        // Until the last end of a cut wire has noticed, and has connected again.
+        self.run_until(self.now + NOTICED_US)?;
+        self.settle()?;
+        let said = self.messages;
+        self.run_until(self.now + QUIET_US)?;
+        if self.messages != said {
+            return Err(Violation::new(Claim::Quiet, format!("{} messages were sent while nobody did anything", self.messages - said)));
+        }
+        self.check_end()?;
+        let logged = |line: &crate::model::Line| line.revision().0;
+        let conflicts = |line: &crate::model::Line| line.0.iter().filter_map(|at| at.entry.as_ref()).map(|entry| entry.conflicts.len() as u64).sum::<u64>();
+        Ok(Report {
+            trace: self.trace.hash(),
+            events: self.trace.events(),
+            revisions: self.model.lines().map(|(_, line)| logged(line)).sum(),
+            conflicts: self.model.lines().map(|(_, line)| conflicts(line)).sum(),
+            rejected: self.rejections,
+            messages: self.messages,
+        })
+    }
+
+    /// Waits until everybody has everything.
+    ///
+    /// # Errors
+    ///
+    /// The first breach of a claim; of liveness, when it takes too long.
+    pub fn settle(&mut self) -> Checked {
+        self.run_until(self.now + 10_000)?;
+        for node in 1..self.nodes.len() {
+            if self.nodes[node].scope().is_none() {
+                for document in self.documents.clone() {
+                    if !self.nodes[node].opened.contains(&document) {
+                        self.open(node, &document)?;
+                    }
+                }
+            }
+        }
+        let until = self.now + SETTLED_WITHIN_US;
+        loop {
+            self.run_until(self.now + 500_000)?;
+            match self.unsettled() {
+                None => return Ok(()),
+                Some(what) if self.now > until => return Err(Violation::new(Claim::Liveness, what)),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// What is not settled yet.
+    fn unsettled(&self) -> Option<String> {
+        for (number, node) in self.nodes.iter().enumerate().skip(1) {
+            let Some(replica) = node.replica.as_ref().filter(|replica| Replica::is_ready(replica)) else {
+                return Some(format!("node {number} is not ready"));
+            };
+            let status = replica.sync_status();
+            if status.pending > 0 {
+                let pending = self.documents.iter().flat_map(|document| replica.pending(document)).next();
+                return Some(format!("node {number} has {} changes pending: {status:?}, the first {pending:?}", status.pending));
+            }
+            if status.durable && !node.disk.durable().pending.is_empty() {
+                return Some(format!("node {number} keeps {:?}", node.disk.durable().pending));
+            }
+            for (document, line) in self.model.lines() {
+                let held = replica.confirmed(document);
+                if node.opened.contains(document) && held.as_ref().is_none_or(|held| held.chain != line.tip().chain) {
+                    let held = held.map(|held| held.revision);
+                    return Some(format!("node {number} holds {held:?} of {document}, which is at {}", line.revision()));
+                }
+                if node.opened.contains(document) && !replica.status(document).is_some_and(|status| status.synced) {
+                    return Some(format!("node {number} is not subscribed to {document}"));
+                }
+                let stored = node.disk.durable().revisions.get(document).copied().unwrap_or_default();
+                if node.scope() == Some(Scope::Documents) && status.durable && stored != line.revision() {
+                    return Some(format!("node {number} stores revision {stored} of {document}, which is at {}", line.revision()));
+                }
+            }
+        }
+        None
+    }
+
+    fn check_end(&self) -> Checked {
+        for made in self.model.made.iter().filter(|made| made.node != ROOT && made.node != usize::MAX) {
+            let lost = |what: &str| Violation::new(Claim::NothingLost, format!("{what}: {made:?}"));
+            match made.fate {
+                Fate::Acknowledged | Fate::Lost => {}
+                Fate::Open => return Err(lost("a change has no outcome")),
+                Fate::Rejected => {
+                    let kept = self.nodes.iter().filter_map(|node| node.replica.as_ref()).any(|replica| {
+                        replica.rejected(&made.document).iter().any(|rejected| rejected.change.body == made.body)
+                    });
+                    let whole = self.nodes[made.node].replica.as_ref().is_some_and(|replica| replica.sync_status().durable);
+                    let held = self.nodes[made.node].opened.contains(&made.document);
+                    if !kept && whole && held {
+                        return Err(lost("a rejected change is not in its author's list"));
+                    }
+                }
+            }
+        }
+        self.check_recovered()
+    }
+
+    /// What a restored authority lost, and somebody held, is in its log again.
+    fn check_recovered(&self) -> Checked {
+        for (document, line, kept) in &self.model.lost_lines {
+            let Some(now) = self.model.line(document) else { continue };
+            let held = self.held_when_lost.get(document).copied().unwrap_or_default();
+            for lost in line.0.iter().enumerate().filter(|(at, _)| *at as u64 > kept.0 && *at as u64 <= held.0) {
+                let Some(entry) = &lost.1.entry else { continue };
+                for token in in_effect(&entry.effect).keys() {
+                    let again = now.0.iter().any(|at| {
+                        let entry = at.entry.as_ref();
+                        at.counts.contains_key(token)
+                            || entry.is_some_and(|entry| {
+                                in_effect(&entry.effect).contains_key(token) || in_records(&entry.conflicts).contains_key(token)
+                            })
+                    });
+                    if !again {
+                        let what = format!("{document}: {token:?} of lost revision {} is nowhere, though revision {held} was held", lost.0);
+                        return Err(Violation::new(Claim::Durability, what));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

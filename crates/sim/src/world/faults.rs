@@ -1,0 +1,207 @@
+//! What goes wrong, and how it is mended.
+
+use rejoin_core::{Instant, Replica};
+use rejoin_wire::{DocumentId, UnixMillis};
+
+use super::node::Node;
+use super::{Happening, ROOT, World};
+use crate::model::Fate;
+use crate::violation::Checked;
+
+/// Wall clock at the start of every world, in milliseconds.
+const EPOCH_MS: u64 = 1_700_000_000_000;
+
+/// No fault lasts longer, in microseconds.
+const LONGEST_US: u64 = 20_000_000;
+
+impl World {
+    /// Perhaps something goes wrong.
+    pub(super) fn fault(&mut self) -> Checked {
+        let faults = self.plan.faults.clone();
+        let lasts = self.dice.between(1_000, LONGEST_US / 4);
+        if self.dice.chance(faults.cut) {
+            if let Some(wire) = self.any_wire() {
+                let (one, other) = (self.dice.between(0, lasts), self.dice.between(0, lasts));
+                self.trace.note(self.now, 9, ROOT, &wire.to_le_bytes(), || format!("wire {wire} is cut"));
+                self.cut(wire, one, other);
+            }
+        }
+        if self.dice.chance(faults.stall) {
+            let until = self.now + lasts;
+            let up = self.dice.chance(5_000);
+            if let Some(wire) = self.any_wire().and_then(|wire| self.wires.get_mut(&wire)) {
+                let pipe = if up { &mut wire.up } else { &mut wire.down };
+                pipe.stalled_until = until;
+            }
+        }
+        if self.dice.chance(faults.partition) {
+            let node = self.any_follower();
+            self.partition(node, lasts);
+        }
+        if self.dice.chance(faults.crash) {
+            let node = self.any_follower();
+            self.crash(node);
+            self.plan_at(lasts, Happening::Start { node });
+        }
+        if self.dice.chance(faults.crash_root) {
+            self.crash(ROOT);
+            self.plan_at(lasts / 4, Happening::Start { node: ROOT });
+        }
+        if self.dice.chance(faults.forbid) {
+            let node = self.any_follower();
+            self.allow(node, false)?;
+            self.plan_at(lasts, Happening::Allow { node });
+        }
+        if self.dice.chance(faults.copy) && !self.copied {
+            let node = self.any_follower();
+            self.copy(node);
+        }
+        if self.image.is_none() && faults.restore > 0 && self.dice.chance(300) {
+            self.take_image();
+        }
+        if self.dice.chance(faults.restore) && !self.restored && self.image.is_some() {
+            self.restore();
+            self.plan_at(lasts / 4, Happening::Start { node: ROOT });
+        }
+        Ok(())
+    }
+
+    fn any_follower(&mut self) -> usize {
+        1 + self.dice.below(self.nodes.len() - 1)
+    }
+
+    fn any_wire(&mut self) -> Option<u64> {
+        let live: Vec<u64> = self.wires.iter().filter(|(_, wire)| !wire.cut).map(|(number, _)| *number).collect();
+        if live.is_empty() { None } else { Some(*self.dice.pick(&live)) }
+    }
+
+    /// A follower cannot reach the authority for a while, and neither end knows at once.
+    pub(super) fn partition(&mut self, node: usize, lasts: u64) {
+        self.trace.note(self.now, 9, node, &[1], || "is partitioned".into());
+        self.nodes[node].partitioned = true;
+        let wires: Vec<u64> = self.nodes[node].links.values().copied().collect();
+        for wire in wires {
+            let (one, other) = (self.dice.between(0, lasts / 2), self.dice.between(0, lasts));
+            self.cut(wire, one, other);
+        }
+        self.plan_at(lasts, Happening::Mend { node });
+    }
+
+    /// A process ends; what was not flushed is gone, or was flushed just before.
+    pub(super) fn crash(&mut self, node: usize) {
+        if self.nodes[node].replica.take().is_none() {
+            return;
+        }
+        self.trace.note(self.now, 9, node, &[2], || "crashes".into());
+        if self.dice.chance(5_000) {
+            self.nodes[node].disk.flush();
+        }
+        let now = self.now;
+        let crashed = &mut self.nodes[node];
+        crashed.disk.crash(now);
+        crashed.life += 1;
+        crashed.ready = false;
+        crashed.wake_at = None;
+        crashed.dirty.clear();
+        crashed.replies.clear();
+        crashed.links.clear();
+        let wires: Vec<u64> =
+            self.wires.iter().filter(|(_, wire)| node == ROOT || wire.follower == node).map(|(number, _)| *number).collect();
+        for wire in wires {
+            let after = self.dice.between(0, 2_000_000);
+            self.cut(wire, after, after);
+        }
+        if node == ROOT {
+            self.asked.clear();
+            self.acting.forget();
+            return;
+        }
+        let Node { disk, own, .. } = &mut self.nodes[node];
+        for (document, changes) in own.iter_mut() {
+            changes.retain(|change, made| {
+                let kept = disk.durable().pending.contains(&super::disk::pending_key(document, *change));
+                if !kept && self.model.made[*made].fate == Fate::Open {
+                    self.model.made[*made].fate = Fate::Lost;
+                }
+                kept
+            });
+        }
+    }
+
+    /// A process starts.
+    pub(super) fn start(&mut self, node: usize) -> Checked {
+        if self.nodes[node].replica.is_some() {
+            return Ok(());
+        }
+        self.trace.note(self.now, 9, node, &[3], || "starts".into());
+        let seed = self.dice.seed();
+        let unix = UnixMillis(EPOCH_MS + self.now / 1_000 + self.nodes[node].skew_ms);
+        let starting = &mut self.nodes[node];
+        starting.life += 1;
+        starting.replica = Some(Replica::new(starting.config.clone(), seed, Instant(self.now), unix));
+        self.drain(node)
+    }
+
+    /// A follower's disk is copied, as with a profile or a backup, and the copy starts beside it.
+    pub(super) fn copy(&mut self, node: usize) -> usize {
+        self.trace.note(self.now, 9, node, &[4], || "is copied".into());
+        self.copied = true;
+        let copy = self.nodes[node].copy();
+        self.nodes.push(copy);
+        let copy = self.nodes.len() - 1;
+        self.plan_at(1_000, Happening::Start { node: copy });
+        copy
+    }
+
+    /// The authority's disk is copied, to go back to.
+    pub(super) fn take_image(&mut self) {
+        let mut image = self.nodes[ROOT].disk.clone();
+        image.crash(self.now);
+        self.image = Some(image);
+    }
+
+    /// The authority goes down and will start from the image.
+    pub(super) fn restore(&mut self) {
+        let Some(mut image) = self.image.clone() else { return };
+        self.trace.note(self.now, 9, ROOT, &[5], || "goes back to an older image".into());
+        self.crash(ROOT);
+        for document in self.documents.clone() {
+            let held = self.nodes.iter().skip(1).filter_map(|node| {
+                let held = node.replica.as_ref()?.confirmed(&document)?.revision;
+                Some(held.min(node.disk.durable().revisions.get(&document).copied().unwrap_or_default()))
+            });
+            let held = held.max().unwrap_or_default();
+            self.held_when_lost.insert(document, held);
+        }
+        image.free_at = self.now;
+        if self.dice.chance(5_000) {
+            image.begin_epoch(&self.workspace);
+        }
+        self.nodes[ROOT].disk = image;
+        self.restored = true;
+        self.model.note_restored();
+        self.revisions.note_restored();
+    }
+
+    /// Nothing goes wrong any more.
+    pub(super) fn heal(&mut self) -> Checked {
+        self.healed = true;
+        for wire in self.wires.values_mut() {
+            wire.up.stalled_until = 0;
+            wire.down.stalled_until = 0;
+        }
+        for node in 0..self.nodes.len() {
+            self.nodes[node].partitioned = false;
+            self.plan_at(0, Happening::Start { node });
+            if node != ROOT {
+                self.allow(node, true)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A document by its number.
+    pub fn document(&self, number: usize) -> DocumentId {
+        self.documents[number].clone()
+    }
+}

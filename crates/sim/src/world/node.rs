@@ -1,0 +1,96 @@
+//! A process with its disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rejoin_core::{Config, Grant, LinkId, Replica, Role};
+use rejoin_wire::{ChangeId, DocumentId, Scope, WorkspaceId};
+
+use super::Replied;
+use super::disk::Disk;
+use crate::dice::Dice;
+use crate::model::MadeId;
+use crate::plan::Plan;
+
+/// A process with its disk.
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    /// Absent while the process is down.
+    pub(crate) replica: Option<Replica>,
+    /// Counts starts.
+    pub(crate) life: u32,
+    pub(crate) ready: bool,
+    pub(crate) disk: Disk,
+    pub(crate) links: BTreeMap<LinkId, u64>,
+    pub(crate) partitioned: bool,
+    pub(crate) may_edit: bool,
+    /// How far its wall clock is wrong, in milliseconds.
+    pub(crate) skew_ms: u64,
+    pub(crate) wake_at: Option<u64>,
+    /// Documents that may look different since they were last looked at.
+    pub(crate) dirty: BTreeSet<DocumentId>,
+    pub(crate) opened: BTreeSet<DocumentId>,
+    /// Own changes without an outcome, as they were last seen.
+    pub(crate) own: BTreeMap<DocumentId, BTreeMap<ChangeId, MadeId>>,
+    pub(crate) replies: Vec<Replied>,
+}
+
+impl Node {
+    pub(crate) fn root(plan: &Plan, workspace: &WorkspaceId) -> Self {
+        let mut config = Config::new(workspace.clone(), Role::Root);
+        config.limits.max_document_bytes = plan.root_document_bytes;
+        config.max_idle_documents = plan.idle_documents;
+        Self::new(config, 0)
+    }
+
+    pub(crate) fn follower(plan: &Plan, workspace: &WorkspaceId, number: usize, scope: Option<Scope>, dice: &mut Dice) -> Self {
+        let mut config = Config::new(workspace.clone(), Role::Follower { scope });
+        config.principal = format!("user {number}").into();
+        config.max_idle_documents = plan.idle_documents;
+        Self::new(config, dice.between(0, 4_000))
+    }
+
+    fn new(config: Config, skew_ms: u64) -> Self {
+        Self {
+            config,
+            replica: None,
+            life: 0,
+            ready: false,
+            disk: Disk::default(),
+            links: BTreeMap::new(),
+            partitioned: false,
+            may_edit: true,
+            skew_ms,
+            wake_at: None,
+            dirty: BTreeSet::new(),
+            opened: BTreeSet::new(),
+            own: BTreeMap::new(),
+            replies: Vec::new(),
+        }
+    }
+
+    /// The same disk in another machine.
+    pub(crate) fn copy(&self) -> Self {
+        let mut disk = self.disk.clone();
+        disk.crash(0);
+        let durable = disk.durable().clone();
+        let mut own = self.own.clone();
+        for (document, changes) in &mut own {
+            changes.retain(|change, _| {
+                durable.pending.iter().any(|key| key.document == *document && key.replica == change.replica && key.number == change.counter.0)
+            });
+        }
+        Self { disk, own, opened: self.opened.clone(), ..Self::new(self.config.clone(), self.skew_ms) }
+    }
+
+    pub(crate) fn grant(&self) -> Grant {
+        Grant { principal: Arc::clone(&self.config.principal), may_edit: self.may_edit }
+    }
+
+    pub(crate) fn scope(&self) -> Option<Scope> {
+        match self.config.role {
+            Role::Root => None,
+            Role::Follower { scope } => scope,
+        }
+    }
+}

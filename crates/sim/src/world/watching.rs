@@ -1,0 +1,201 @@
+//! Looking at replicas after each drain.
+
+use std::collections::BTreeSet;
+
+use rejoin_core::{Reply, Token};
+use rejoin_wire::{ChangeId, DocumentId, Revision};
+
+use super::node::Node;
+use super::{ROOT, World};
+use crate::checks::Standing;
+use crate::model::Fate;
+use crate::violation::{Checked, Claim, Violation};
+
+/// Revisions that are asked for at once.
+const PAGE: u32 = 1_000;
+
+/// What the world asked the authority for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// The log, after a start.
+    Start(DocumentId),
+    /// New revisions.
+    News(DocumentId, Revision),
+    /// That a change be accepted.
+    Driver(usize),
+    /// The same again, under the same key.
+    Repeat(Option<Revision>),
+    /// Something whose answer does not matter.
+    Nothing,
+}
+
+impl World {
+    /// Looks at a replica; true when that made it work.
+    pub(super) fn watch(&mut self, node: usize) -> Result<bool, Violation> {
+        if std::mem::take(&mut self.nodes[node].ready) {
+            self.greet(node);
+            return Ok(true);
+        }
+        if node == ROOT {
+            return self.watch_root();
+        }
+        self.watch_follower(node)?;
+        Ok(false)
+    }
+
+    /// What is done first when a replica has read who it is.
+    fn greet(&mut self, node: usize) {
+        if node == ROOT {
+            for document in self.documents.clone() {
+                self.ask_history(Asked::Start(document));
+            }
+            return;
+        }
+        let Node { replica, opened, .. } = &mut self.nodes[node];
+        if let Some(replica) = replica {
+            opened.iter().for_each(|document| replica.open(document));
+        }
+    }
+
+    pub(super) fn token(&mut self, asked: Asked) -> Token {
+        let token = Token(self.next_token);
+        self.next_token += 1;
+        self.asked.insert(token, asked);
+        token
+    }
+
+    fn ask_history(&mut self, asked: Asked) {
+        let (Asked::Start(document) | Asked::News(document, _)) = asked.clone() else { return };
+        let token = self.token(asked);
+        if let Some(replica) = &mut self.nodes[ROOT].replica {
+            replica.history(token, &document, None, PAGE);
+        }
+    }
+
+    fn watch_root(&mut self) -> Result<bool, Violation> {
+        for (token, reply) in std::mem::take(&mut self.nodes[ROOT].replies) {
+            let Some(asked) = self.asked.remove(&token) else { continue };
+            self.take_reply(&asked, reply)?;
+        }
+        let mut asks = Vec::new();
+        for document in &self.documents {
+            let Some(view) = self.nodes[ROOT].replica.as_ref().and_then(|replica| replica.confirmed(document)) else { continue };
+            let starting = self.asked.values().any(|asked| *asked == Asked::Start(document.clone()));
+            if starting {
+                continue;
+            }
+            let held = self.model.line(document).map_or(Revision(0), crate::model::Line::revision);
+            let news = Asked::News(document.clone(), view.revision);
+            if view.revision > held {
+                if !self.asked.values().any(|asked| *asked == news) {
+                    asks.push(news);
+                }
+            } else {
+                Standing::check_confirmed(&self.model, ROOT, document, &view)?;
+                if view.revision < held {
+                    let what = format!("the authority is at {document} revision {} and was at {held}", view.revision);
+                    return Err(Violation::new(Claim::Durability, what));
+                }
+            }
+        }
+        let asked = !asks.is_empty();
+        for ask in asks {
+            self.ask_history(ask);
+        }
+        Ok(asked)
+    }
+
+    fn take_reply(&mut self, asked: &Asked, reply: Reply) -> Checked {
+        match (asked, reply) {
+            (Asked::Start(document) | Asked::News(document, _), Reply::History(page)) => {
+                if matches!(asked, Asked::Start(_)) {
+                    let last = Revision(page.first.0 + page.entries.len() as u64).previous();
+                    self.model.note_start(document, last)?;
+                }
+                let new = self.model.extend(document, page.first, &page.entries)?;
+                for revision in new {
+                    if let Some(appended) = self.model.appended(document, revision) {
+                        self.revisions.check(&appended, &self.model.issuer)?;
+                    }
+                }
+                Ok(())
+            }
+            (Asked::Driver(made), Reply::Accepted(accepted)) => {
+                self.acting.accepted(*made, accepted.revision);
+                Ok(())
+            }
+            (Asked::Driver(made), Reply::Refused { .. }) => {
+                self.model.made[*made].fate = Fate::Rejected;
+                self.acting.refused(*made);
+                Ok(())
+            }
+            (Asked::Repeat(Some(revision)), reply) => match reply {
+                Reply::Accepted(accepted) if accepted.revision == *revision => Ok(()),
+                Reply::Document(_) => Ok(()),
+                other => Err(Violation::new(Claim::AtMostOnce, format!("a repeat of revision {revision} is answered by {other:?}"))),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn watch_follower(&mut self, node: usize) -> Checked {
+        self.nodes[node].replies.clear();
+        for document in std::mem::take(&mut self.nodes[node].dirty) {
+            let Some(replica) = &self.nodes[node].replica else { return Ok(()) };
+            let Some(view) = replica.confirmed(&document) else { continue };
+            Standing::check_confirmed(&self.model, node, &document, &view)?;
+            let pending = replica.pending(&document);
+            if replica.sync_status().durable {
+                Standing::check_rungs(node, &document, &pending, self.nodes[node].disk.durable())?;
+            }
+            let rejected: BTreeSet<ChangeId> = replica.rejected(&document).iter().map(|rejected| rejected.change.id()).collect();
+            let mut own = self.nodes[node].own.remove(&document).unwrap_or_default();
+            let here: BTreeSet<ChangeId> = pending.iter().map(|own| own.change.id()).collect();
+            for change in pending.iter().map(|own| &own.change) {
+                if own.contains_key(&change.id()) {
+                    continue;
+                }
+                if let Some(made) = self.model.named(&document, change) {
+                    // Its device forgot that it was settled: a crash came before that was durable.
+                    if self.model.made[made].fate == Fate::Lost {
+                        self.model.made[made].fate = Fate::Open;
+                    }
+                    own.insert(change.id(), made);
+                    continue;
+                }
+                let renumbered = own.iter().find(|(id, made)| {
+                    let made = &self.model.made[**made];
+                    !here.contains(id) && !rejected.contains(id) && made.time == change.time && made.body == change.body
+                });
+                match renumbered.map(|(id, made)| (*id, *made)) {
+                    Some((id, made)) => {
+                        own.remove(&id);
+                        own.insert(change.id(), made);
+                        self.model.name(&document, change, made);
+                    }
+                    None if self.restored => {}
+                    None => {
+                        let what = format!("node {node} has a change of {document} that nobody made: {change:?}");
+                        return Err(Violation::new(Claim::NoPhantom, what));
+                    }
+                }
+            }
+            let gone: Vec<(ChangeId, usize)> =
+                own.iter().filter(|(id, _)| !here.contains(id)).map(|(id, made)| (*id, *made)).collect();
+            for (id, made) in gone {
+                own.remove(&id);
+                if rejected.contains(&id) {
+                    self.model.made[made].fate = Fate::Rejected;
+                    self.rejections += 1;
+                } else if self.model.is_logged(made) {
+                    self.model.made[made].fate = Fate::Acknowledged;
+                } else {
+                    let what = format!("node {node}: {id:?} of {document} is gone and is not in the log: {:?}", self.model.made[made]);
+                    return Err(Violation::new(Claim::Durability, what));
+                }
+            }
+            self.nodes[node].own.insert(document, own);
+        }
+        Ok(())
+    }
+}
