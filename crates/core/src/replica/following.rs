@@ -307,10 +307,11 @@ impl Replica {
     pub(super) fn send_opens(&mut self) {
         let ids: Vec<DocumentId> = std::mem::take(&mut self.upstream.to_open).into_iter().collect();
         for chunk in ids.chunks(MAX_DOCUMENTS_PER_MESSAGE) {
+            let documents = &mut self.documents;
             let open = |id: &DocumentId| {
-                let document = self.documents.get(id)?;
+                let document = documents.get_mut(id)?;
                 let have = Have { revision: document.durable.revision, chain: document.durable.chain };
-                Some(OpenDocument { document: id.clone(), have, pending: document.outbox.pending_runs() })
+                Some(OpenDocument { document: id.clone(), have, pending: document.outbox.ask() })
             };
             let documents = chunk.iter().filter_map(open).collect();
             self.send_upstream(&Message::Open { documents });

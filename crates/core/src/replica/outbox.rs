@@ -51,6 +51,8 @@ pub(crate) struct Outbox {
     /// No push before this moment: the authority asked to wait.
     pub(crate) paused_until: Option<Instant>,
     pub(crate) sync: Sync,
+    /// The changes whose fates were asked for on this link; absent before that.
+    asked: Option<Vec<PendingRun>>,
     /// The document with own changes; absent when it must be computed again.
     view: Option<State>,
     pub(crate) rejected: BTreeMap<ChangeId, RejectedRecord>,
@@ -175,17 +177,30 @@ impl Outbox {
     }
 
     /// Whether the changes that may have been sent all lie in these runs.
+    ///
+    /// What was made since the authority was asked on this link, and not sent on it, has never left.
     pub(crate) fn covered_by(&self, covers: &[PendingRun]) -> bool {
-        let covered = |change: ChangeId| {
-            covers.iter().any(|run| {
+        let lies_in = |runs: &[PendingRun], change: ChangeId| {
+            runs.iter().any(|run| {
                 run.replica == change.replica && run.first <= change.counter && change.counter <= run.last
             })
         };
-        self.pending().all(|own| own.progress.rung < Rung::Saved || covered(own.change.id()))
+        let may_be_sent = |own: &Own| match &self.asked {
+            Some(asked) => own.progress.rung >= Rung::Sent || lies_in(asked, own.change.id()),
+            None => own.progress.rung >= Rung::Saved,
+        };
+        self.pending().all(|own| !may_be_sent(own) || lies_in(covers, own.change.id()))
+    }
+
+    /// The runs to ask about, remembered as asked.
+    pub(crate) fn ask(&mut self) -> Vec<PendingRun> {
+        let runs = self.pending_runs();
+        self.asked = Some(runs.clone());
+        runs
     }
 
     /// Runs of changes without an outcome, for asking what became of them.
-    pub(crate) fn pending_runs(&self) -> Vec<PendingRun> {
+    fn pending_runs(&self) -> Vec<PendingRun> {
         let run = |run: &Run| {
             let mut pending =
                 run.window.iter().filter(|own| own.fate == OwnFate::Pending).map(|own| own.change.counter);
@@ -252,6 +267,7 @@ impl Outbox {
     pub(crate) fn forget_sent(&mut self, now: Instant) -> bool {
         self.in_flight = None;
         self.sync = Sync::Closed;
+        self.asked = None;
         self.paused_until = None;
         let mut fell = false;
         for own in self.runs.iter_mut().flat_map(|run| run.window.iter_mut()) {
