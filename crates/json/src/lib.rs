@@ -26,11 +26,14 @@ mod excerpt;
 mod fingerprint;
 mod identity;
 mod limits;
+mod merge;
 mod merge_patch;
 mod number;
 mod parse;
 mod patch;
+mod place;
 mod pointer;
+mod text;
 mod tree;
 
 pub use apply::{PatchError, PatchErrorKind, apply, apply_inverting, invert};
@@ -39,7 +42,12 @@ pub use diff::{DiffOptions, diff};
 pub use identity::{DEFAULT_IDENTITY_KEYS, default_identity_keys};
 pub use jsonptr::{Pointer, PointerBuf};
 pub use limits::{Limits, MAX_DEPTH};
+pub use merge::{
+    Conflict, ConflictKind, MergeError, MergeOptions, Merged, Policy, Side, UnknownPolicy, Winner, merge,
+    merge_create, merge_patch, touched, undo,
+};
 pub use merge_patch::{merge_patch_apply, merge_patch_diff, merge_patch_to_patch};
 pub use parse::{ParseError, ParseErrorKind, Position};
 pub use patch::{Operation, Patch, PatchFormatError, PatchFormatErrorKind, PatchParseError};
+pub use place::{PlacePath, Step};
 pub use tree::{Array, Entry, Json, Kind, Object, Text};
