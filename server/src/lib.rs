@@ -1,1 +1,19 @@
-//! The Rejoin server.
+//! The Rejoin server: replicas behind axum.
+//!
+//! [`router`] gives everything as an axum router that mounts into any application; the `rejoin` command serves it.
+//! Sockets and REST handlers are thin: they feed the machines of `rejoin-core` and write what those say.
+
+mod admission;
+pub mod config;
+mod doctor;
+mod error;
+mod hub;
+mod openapi;
+mod rest;
+mod router;
+mod socket;
+mod text_door;
+
+pub use doctor::{Finding, examine};
+pub use hub::{Hub, Stopped};
+pub use router::{Server, ServerOptions, StartError, router};

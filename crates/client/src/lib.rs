@@ -1,1 +1,31 @@
-//! The native Rejoin client.
+//! The native Rejoin client: documents that are edited offline and online, over tokio.
+//!
+//! A [`Client`] drives one replica: it connects, reconnects, stores and sends; the program opens documents, edits them and reads
+//! them at any time, online or not. Nothing that was saved is lost by a crash, and nothing that was acknowledged by a crash of the
+//! server.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use rejoin_client::{Client, ClientOptions};
+//!
+//! let client = Client::start(ClientOptions::new("ws://127.0.0.1:8080/ws").sqlite("notes.db"))?;
+//! let note = client.open("note").await?;
+//! if !note.exists().await? {
+//!     note.create(r#"{"text": "Hello"}"#.parse()?).await?;
+//! }
+//! note.replace("/text", "Hello, world").await?;
+//! note.acknowledged().await?;
+//! # Ok(()) }
+//! ```
+
+mod client;
+mod document;
+mod driver;
+mod options;
+
+pub use client::{Client, Closed};
+pub use document::{Document, DocumentError};
+pub use options::{ClientOptions, StartError};
+pub use rejoin_core::{ConflictChoice, DocumentStatus, Event, Life, LinkStatus, Rung, SyncStatus, View};
+pub use rejoin_json::{Json, Operation, Patch, PointerBuf};
+pub use rejoin_wire::{ChangeId, ConflictId, ConflictRecord, DocumentId, Header, Scope, WorkspaceId};

@@ -25,7 +25,7 @@ use crate::window::Rung;
 
 pub use commands::{
     ConflictChoice, DocumentStatus, EditError, MAX_HISTORY_PAGE, OwnChange, RecoveredVersion, RejectedChange,
-    SyncStatus, Undone, View,
+    SyncStatus, Undone, View, patch_to,
 };
 pub use outbox::MAX_KEPT;
 pub use root::Base;
@@ -259,6 +259,8 @@ pub struct Accepted {
     pub revision: rejoin_wire::Revision,
     /// Conflict records that it made.
     pub conflicts: Vec<ConflictRecord>,
+    /// True when it took effect just as it was submitted.
+    pub exact: bool,
 }
 
 /// Consecutive revisions of a document.

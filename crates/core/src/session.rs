@@ -44,6 +44,27 @@ pub use payload::Payload;
 /// Every session ends with one [`SessionOutput::Disconnect`], which is its last output, whoever began it: then the
 /// task closes the socket and forgets the session. What comes in after that is ignored. Before it closes a link by
 /// itself, a session says goodbye. Messages that came before the end are still handed on.
+///
+/// ```
+/// use std::sync::Arc;
+/// use rejoin_core::{Grant, Instant, Payload, Session, SessionConfig, SessionInput, SessionOutput};
+/// use rejoin_wire::{Encoding, Hello, Message, ReplicaId};
+///
+/// let now = Instant(0);
+/// let hello = Hello { versions: vec![1], replica: ReplicaId(7), workspace: None, token: None, agent: None };
+/// let hello = Payload::encode(&Message::Hello(hello), Encoding::Binary);
+/// let mut session = Session::server(Arc::new(SessionConfig::default()), Encoding::Binary, now);
+/// for frame in hello.frames() {
+///     session.handle_input(now, SessionInput::Frame(frame.clone()));
+/// }
+/// while let Some(output) = session.poll_output() {
+///     if let SessionOutput::Authenticate(_) = output {
+///         let grant = Grant { principal: "ada".into(), may_edit: true };
+///         session.handle_input(now, SessionInput::Authenticated(grant));
+///     }
+/// }
+/// assert!(session.is_open());
+/// ```
 #[derive(Debug)]
 pub struct Session {
     config: Arc<SessionConfig>,

@@ -850,8 +850,8 @@ fn keyed_replica(principal: &str, key: &str) -> ReplicaId {
     id_from(&hasher.finalize().into())
 }
 
-/// The patch that gives a place a value, or removes it.
-fn patch_to(place: &PlacePath, content: &Json, value: Option<Json>) -> Option<Patch> {
+/// The patch that gives a place a value, or removes it; `None` when the place it would stand in is gone.
+pub fn patch_to(place: &PlacePath, content: &Json, value: Option<Json>) -> Option<Patch> {
     let operation = match (place.resolve(content), value) {
         (Some(path), Some(value)) => Edit::Replace { path, value },
         (Some(path), None) if !path.is_root() => Edit::Remove { path },

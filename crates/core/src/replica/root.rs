@@ -468,8 +468,9 @@ impl Replica {
 }
 
 fn accepted(id: &DocumentId, document: &Document, revision: Revision) -> Option<Accepted> {
-    let conflicts = document.log.revised(revision)?.entry.conflicts.clone();
-    Some(Accepted { view: View::of(id, &document.durable), revision, conflicts })
+    let revised = document.log.revised(revision)?;
+    let (conflicts, exact) = (revised.entry.conflicts.clone(), revised.submitted.is_none());
+    Some(Accepted { view: View::of(id, &document.durable), revision, conflicts, exact })
 }
 
 /// How a document's turn ended.
@@ -532,7 +533,11 @@ impl Acceptance<'_> {
                 stop = Stop::Wait;
                 break;
             }
-            let hash = pushed.change.hash(self.id);
+            let hash = match queued.base {
+                None => pushed.change.hash(self.id),
+                // The base of a driver's change is found when it is accepted, and must not tell a repeat from the first time.
+                Some(_) => Change { base: Revision(0), ..pushed.change.clone() }.hash(self.id),
+            };
             match self.step(&queued, pushed, hash) {
                 Step::Accepted => {
                     self.sequence = self.sequence.next();
@@ -582,6 +587,11 @@ impl Acceptance<'_> {
         let (Some(base), Some(pushed)) = (&queued.base, queued.changes.first_mut()) else { return Ok(()) };
         let change = &mut pushed.change;
         let tip = self.document.tip();
+        if change.counter > Counter(0) && tip.clock.counter(change.replica) >= change.counter {
+            // A repeat: its first outcome counts, whatever the document has become.
+            change.over = change.counter;
+            return Ok(());
+        }
         change.base = match base {
             Base::Current => tip.revision,
             Base::Exactly(revision) if *revision == tip.revision => *revision,
@@ -600,7 +610,7 @@ impl Acceptance<'_> {
                 *revision
             }
         };
-        if change.counter == Counter(0) || change.over == Counter(0) {
+        if change.counter == Counter(0) {
             change.counter = tip.clock.counter(change.replica).next();
         }
         change.over = change.counter;

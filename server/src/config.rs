@@ -1,0 +1,242 @@
+//! Configuration: flag, then `REJOIN_*`, then `PORT` and `DATABASE_URL`, then file.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use rejoin_json::Policy;
+use serde::Deserialize;
+
+/// Where a server listens without being told.
+pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// The database of a server that is not told one.
+pub const DEFAULT_DATABASE: &str = "sqlite:rejoin.db";
+
+/// Every environment variable with the prefix that means something.
+pub const VARIABLES: [&str; 8] = [
+    "REJOIN_BIND_ADDRESS",
+    "REJOIN_DATABASE_URL",
+    "REJOIN_SECRET",
+    "REJOIN_ALLOWED_ORIGINS",
+    "REJOIN_POLICY",
+    "REJOIN_SHARDS",
+    "REJOIN_CONFIG",
+    "REJOIN_LOG_FORMAT",
+];
+
+/// What is configured, each where it was said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Address and port to listen on. Default 127.0.0.1:8080.
+    pub bind_address: Option<String>,
+    /// `sqlite:path`. Default `sqlite:rejoin.db`.
+    pub database_url: Option<String>,
+    /// Bearer token that everybody must present. Needed for any address but loopback.
+    pub secret: Option<String>,
+    /// Origins of pages on other hosts that may connect.
+    pub allowed_origins: Option<Vec<String>>,
+    /// Policy of documents that are created without one. Default `theirs`.
+    pub policy: Option<String>,
+    /// Tasks that own replicas. Default: one a core.
+    pub shards: Option<usize>,
+}
+
+/// A configuration that a server can start with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// The database.
+    pub database_url: String,
+    /// The bearer token.
+    pub secret: Option<String>,
+    /// Pages that may connect.
+    pub allowed_origins: Vec<String>,
+    /// Policy of new documents.
+    pub policy: Policy,
+    /// Tasks that own replicas.
+    pub shards: usize,
+}
+
+/// Why a configuration is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("{} cannot be read: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{}: {error}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Why, with the line.
+        error: Box<toml::de::Error>,
+    },
+    /// An address is none.
+    #[error("`{0}` is no address: write HOST:PORT, as 127.0.0.1:8080")]
+    Address(String),
+    /// A port is none.
+    #[error("PORT is `{0}`, which is no port")]
+    Port(String),
+    /// A policy is none.
+    #[error("{0}")]
+    Policy(String),
+    /// A number is none.
+    #[error("`{0}` is no number of shards")]
+    Shards(String),
+    /// An open server would be reachable from other machines.
+    #[error(
+        "{0} can be reached from other machines, and this server has no secret: set REJOIN_SECRET (32 random characters, say), or listen on 127.0.0.1"
+    )]
+    OpenToOthers(SocketAddr),
+}
+
+impl Settings {
+    /// Reads a file. An unknown key is an error.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|error| ConfigError::File { path: path.into(), error })?;
+        toml::from_str(&text)
+            .map_err(|error| ConfigError::Format { path: path.into(), error: Box::new(error) })
+    }
+
+    /// What the environment says, and warnings about variables that mean nothing.
+    pub fn from_environment(
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<(Self, Vec<String>), ConfigError> {
+        let mut settings = Self::default();
+        let mut fallback = Self::default();
+        let mut warnings = Vec::new();
+        for (name, value) in variables {
+            match name.as_str() {
+                "REJOIN_BIND_ADDRESS" => settings.bind_address = Some(value),
+                "REJOIN_DATABASE_URL" => settings.database_url = Some(value),
+                "REJOIN_SECRET" => settings.secret = Some(value),
+                "REJOIN_ALLOWED_ORIGINS" => {
+                    settings.allowed_origins =
+                        Some(value.split(',').map(|origin| origin.trim().to_owned()).collect());
+                }
+                "REJOIN_POLICY" => settings.policy = Some(value),
+                "REJOIN_SHARDS" => {
+                    settings.shards = Some(value.parse().map_err(|_| ConfigError::Shards(value))?)
+                }
+                "PORT" => {
+                    let port: u16 = value.parse().map_err(|_| ConfigError::Port(value))?;
+                    fallback.bind_address = Some(SocketAddr::from(([0, 0, 0, 0], port)).to_string());
+                }
+                "DATABASE_URL" => fallback.database_url = Some(value),
+                name if name.starts_with("REJOIN_") && !VARIABLES.contains(&name) => {
+                    warnings.push(format!(
+                        "{name} means nothing to this server; known are {}",
+                        VARIABLES.join(", ")
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok((settings.or(fallback), warnings))
+    }
+
+    /// These settings, and where they say nothing the others.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            bind_address: self.bind_address.or(other.bind_address),
+            database_url: self.database_url.or(other.database_url),
+            secret: self.secret.or(other.secret),
+            allowed_origins: self.allowed_origins.or(other.allowed_origins),
+            policy: self.policy.or(other.policy),
+            shards: self.shards.or(other.shards),
+        }
+    }
+
+    /// Fills in defaults and checks that a server may start so.
+    pub fn resolve(self) -> Result<Resolved, ConfigError> {
+        let address = match self.bind_address {
+            None => DEFAULT_ADDRESS,
+            Some(text) => {
+                let localhost = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+                localhost.as_ref().unwrap_or(&text).parse().map_err(|_| ConfigError::Address(text.clone()))?
+            }
+        };
+        let secret = self.secret.filter(|secret| !secret.is_empty());
+        if !address.ip().is_loopback() && secret.is_none() {
+            return Err(ConfigError::OpenToOthers(address));
+        }
+        let policy = match self.policy {
+            None => Policy::Theirs,
+            Some(text) => text
+                .parse()
+                .map_err(|error: rejoin_json::UnknownPolicy| ConfigError::Policy(error.to_string()))?,
+        };
+        Ok(Resolved {
+            address,
+            database_url: self.database_url.unwrap_or_else(|| DEFAULT_DATABASE.to_owned()),
+            secret,
+            allowed_origins: self.allowed_origins.unwrap_or_default(),
+            policy,
+            shards: self
+                .shards
+                .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+                .max(1),
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Settings {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Settings::from_environment(variables).unwrap().0
+    }
+
+    #[test]
+    fn a_server_without_configuration_is_open_to_this_machine_only() {
+        let resolved = Settings::default().resolve().unwrap();
+        assert_eq!(resolved.address, DEFAULT_ADDRESS);
+        assert_eq!(resolved.secret, None);
+    }
+
+    #[test]
+    fn an_address_that_others_reach_needs_a_secret_and_the_refusal_names_the_variable() {
+        let open = environment(&[("PORT", "9000")]).resolve().unwrap_err();
+        assert!(open.to_string().contains("REJOIN_SECRET"), "{open}");
+        let closed = environment(&[("PORT", "9000"), ("REJOIN_SECRET", "s")]).resolve().unwrap();
+        assert_eq!(closed.address.to_string(), "0.0.0.0:9000");
+        assert!(environment(&[("PORT", "9000"), ("REJOIN_SECRET", "")]).resolve().is_err());
+    }
+
+    #[test]
+    fn the_own_variables_come_before_the_common_ones() {
+        let settings = environment(&[
+            ("DATABASE_URL", "sqlite:a.db"),
+            ("REJOIN_DATABASE_URL", "sqlite:b.db"),
+            ("PORT", "1"),
+            ("REJOIN_BIND_ADDRESS", "localhost:2"),
+        ]);
+        let resolved = settings.resolve().unwrap();
+        assert_eq!(resolved.database_url, "sqlite:b.db");
+        assert_eq!(resolved.address.to_string(), "127.0.0.1:2");
+    }
+
+    #[test]
+    fn unknown_variables_warn_and_unknown_keys_of_a_file_are_errors() {
+        let variables = [("REJOIN_SERVICE_HOST".to_owned(), "10.0.0.1".to_owned())];
+        let (_, warnings) = Settings::from_environment(variables.into_iter()).unwrap();
+        assert_eq!(warnings.len(), 1);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rejoin.toml");
+        std::fs::write(&file, "bind_adress = \"127.0.0.1:1\"\n").unwrap();
+        let error = Settings::read(&file).unwrap_err().to_string();
+        assert!(error.contains("bind_adress"), "{error}");
+    }
+}

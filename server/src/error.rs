@@ -1,0 +1,83 @@
+//! REST errors: the engine's codes as HTTP statuses.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use rejoin_wire::ErrorCode;
+use serde::Serialize;
+
+use crate::hub::Stopped;
+
+/// Seconds after which a request that may be repeated should be.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// A refused request.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiError {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: Arc<str>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: Inner<'a>,
+}
+
+#[derive(Serialize)]
+struct Inner<'a> {
+    code: ErrorCode,
+    message: &'a str,
+    retry: bool,
+}
+
+impl ApiError {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<Arc<str>>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self.code {
+            ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+            ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+            ErrorCode::DocumentNotFound => StatusCode::NOT_FOUND,
+            ErrorCode::DocumentDeleted => StatusCode::GONE,
+            ErrorCode::DocumentNotDeleted
+            | ErrorCode::UnknownBase
+            | ErrorCode::IdempotencyMismatch
+            | ErrorCode::TestFailed
+            | ErrorCode::ReplicaForked
+            | ErrorCode::CounterGap
+            | ErrorCode::DependsOnRejected => StatusCode::CONFLICT,
+            ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            ErrorCode::TooLarge | ErrorCode::TooDeep => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::InvalidPatch | ErrorCode::InvalidValue => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::Corrupted => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl From<Stopped> for ApiError {
+    fn from(stopped: Stopped) -> Self {
+        Self::new(ErrorCode::Unavailable, stopped.to_string())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let retry = self.code.retry();
+        let body = Body { error: Inner { code: self.code, message: &self.message, retry } };
+        let mut response = (self.status(), Json(body)).into_response();
+        if retry {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        if self.code == ErrorCode::Unauthorized {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,419 @@
+//! Replicas and their shards: which task owns a workspace, and how the rest of the server reaches it.
+//!
+//! A workspace belongs to one shard and its feed has one order. A shard is one task that owns its replicas: there is no lock around the
+//! machine. Everything reaches it through one bounded queue, and it never waits for a socket: a link that does not take what it is
+//! given is closed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rejoin_core::storage::{Answer, RequestId, StoreError};
+use rejoin_core::{
+    Config, Event, Input, Instant, LinkId, Output, Payload, Peer, Replica, Reply, Role, Seed, Token,
+};
+use rejoin_store::Store;
+use rejoin_wire::{CloseCode, Encoding, Message, UnixMillis, WorkspaceId};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// Inputs that wait for one shard; whoever has more to say waits, and stops reading its socket meanwhile.
+const SHARD_QUEUE: usize = 4_096;
+
+/// Inputs that a shard takes before it does what they ask for: the larger, the more edits share a commit and a frame.
+const SHARD_BATCH: usize = 512;
+
+/// Messages that wait for one link. The replica stops by bytes long before; this bounds what it does not count.
+const LINK_QUEUE: usize = 4_096;
+
+/// Something for a link's socket.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    Payload(Payload),
+    Close { code: CloseCode, reason: Arc<str> },
+}
+
+/// The end of a link that its socket holds.
+pub(crate) struct Link {
+    pub(crate) id: LinkId,
+    pub(crate) queue: mpsc::Receiver<Outgoing>,
+    /// Told when the link was too slow and its queue overflowed.
+    pub(crate) overflow: Arc<Notify>,
+    hub: Hub,
+    workspace: WorkspaceId,
+}
+
+/// The end of a link that its shard holds.
+struct LinkEnd {
+    queue: mpsc::Sender<Outgoing>,
+    overflow: Arc<Notify>,
+    encoding: Encoding,
+}
+
+type Run = Box<dyn FnOnce(&mut Replica, Token) + Send>;
+
+enum ShardInput {
+    Open { workspace: WorkspaceId, link: LinkId, peer: Peer, end: LinkEnd },
+    Link { workspace: WorkspaceId, input: Input },
+    Closed { workspace: WorkspaceId, link: LinkId },
+    Command { workspace: WorkspaceId, run: Run, reply: oneshot::Sender<Reply> },
+}
+
+/// The running replicas of a server.
+#[derive(Clone)]
+pub struct Hub {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    shards: Vec<mpsc::Sender<ShardInput>>,
+    next_link: AtomicU64,
+    links: AtomicU64,
+    stopping: AtomicBool,
+    stop: Notify,
+}
+
+/// The server is stopping, or a replica is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server is stopping; connect again")]
+pub struct Stopped;
+
+impl Hub {
+    /// Starts so many shards over a store. Must be called inside a tokio runtime.
+    pub fn start(
+        store: Arc<dyn Store>,
+        shards: usize,
+        configure: impl Fn(WorkspaceId) -> Config + Send + Sync + 'static,
+    ) -> Self {
+        let configure: Arc<dyn Fn(WorkspaceId) -> Config + Send + Sync> = Arc::new(configure);
+        let mut senders = Vec::new();
+        for _ in 0..shards.max(1) {
+            let (sender, receiver) = mpsc::channel(SHARD_QUEUE);
+            senders.push(sender);
+            tokio::spawn(Shard::new(Arc::clone(&store), Arc::clone(&configure)).run(receiver));
+        }
+        let shared = Shared {
+            shards: senders,
+            next_link: AtomicU64::new(1),
+            links: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            stop: Notify::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    fn shard(&self, workspace: &WorkspaceId) -> &mpsc::Sender<ShardInput> {
+        // The same workspace must find the same shard for as long as the process lives; nothing else depends on the hash.
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(workspace);
+        let at = usize::try_from(hash % self.shared.shards.len() as u64).unwrap_or(0);
+        &self.shared.shards[at]
+    }
+
+    /// Opens a link from below to a workspace.
+    pub(crate) async fn open(&self, workspace: &WorkspaceId, peer: Peer) -> Result<Link, Stopped> {
+        let link = LinkId(self.shared.next_link.fetch_add(1, Ordering::Relaxed));
+        let (sender, queue) = mpsc::channel(LINK_QUEUE);
+        let overflow = Arc::new(Notify::new());
+        let end = LinkEnd { queue: sender, overflow: Arc::clone(&overflow), encoding: peer.encoding };
+        let input = ShardInput::Open { workspace: workspace.clone(), link, peer, end };
+        self.shard(workspace).send(input).await.map_err(|_| Stopped)?;
+        self.shared.links.fetch_add(1, Ordering::Relaxed);
+        metrics::gauge!("rejoin_links").increment(1.0);
+        Ok(Link { id: link, queue, overflow, hub: self.clone(), workspace: workspace.clone() })
+    }
+
+    /// Has a workspace's replica do something that it answers with a reply.
+    pub async fn command(
+        &self,
+        workspace: &WorkspaceId,
+        run: impl FnOnce(&mut Replica, Token) + Send + 'static,
+    ) -> Result<Reply, Stopped> {
+        let (sender, reply) = oneshot::channel();
+        let input = ShardInput::Command { workspace: workspace.clone(), run: Box::new(run), reply: sender };
+        self.shard(workspace).send(input).await.map_err(|_| Stopped)?;
+        reply.await.map_err(|_| Stopped)
+    }
+
+    /// Links that are open now.
+    pub fn links(&self) -> u64 {
+        self.shared.links.load(Ordering::Relaxed)
+    }
+
+    /// True once the server is told to stop: no link is taken any more.
+    pub fn is_stopping(&self) -> bool {
+        self.shared.stopping.load(Ordering::Acquire)
+    }
+
+    /// Tells every socket to move, and waits until they have gone or the time is over.
+    pub async fn stop(&self, patience: Duration) {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.stop.notify_waiters();
+        let gone = async {
+            while self.links() > 0 {
+                self.shared.stop.notify_waiters();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(patience, gone).await.is_err() {
+            tracing::warn!(links = self.links(), "links were still open when the time to stop was over");
+        }
+    }
+
+    /// Resolves when the server is told to stop.
+    pub(crate) async fn stopped(&self) {
+        let notified = self.shared.stop.notified();
+        if !self.is_stopping() {
+            notified.await;
+        }
+    }
+}
+
+impl Link {
+    /// Hands a message to the replica; waits while its shard is busy.
+    pub(crate) async fn received(&self, message: Message) -> Result<(), Stopped> {
+        self.input(Input::Received { link: self.id, message }).await
+    }
+
+    /// Says that the link's queue is short again.
+    pub(crate) async fn writable(&self) -> Result<(), Stopped> {
+        self.input(Input::Writable { link: self.id }).await
+    }
+
+    async fn input(&self, input: Input) -> Result<(), Stopped> {
+        let input = ShardInput::Link { workspace: self.workspace.clone(), input };
+        self.hub.shard(&self.workspace).send(input).await.map_err(|_| Stopped)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.hub.shared.links.fetch_sub(1, Ordering::Relaxed);
+        metrics::gauge!("rejoin_links").decrement(1.0);
+        let input = ShardInput::Closed { workspace: self.workspace.clone(), link: self.id };
+        let shard = self.hub.shard(&self.workspace).clone();
+        if let Err(mpsc::error::TrySendError::Full(input)) = shard.try_send(input) {
+            // The shard must learn of it, or it keeps the link for ever.
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { shard.send(input).await });
+            }
+        }
+    }
+}
+
+/// Answers of the store that wait for a shard. Bounded by the requests that its replicas have under way.
+#[derive(Default)]
+struct Answers {
+    waiting: Mutex<Vec<(WorkspaceId, RequestId, Answer)>>,
+    arrived: Notify,
+}
+
+impl Answers {
+    fn push(&self, workspace: WorkspaceId, request: RequestId, answer: Answer) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push((workspace, request, answer));
+        self.arrived.notify_one();
+    }
+
+    fn take(&self) -> Vec<(WorkspaceId, RequestId, Answer)> {
+        std::mem::take(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// One task's replicas.
+struct Shard {
+    store: Arc<dyn Store>,
+    configure: Arc<dyn Fn(WorkspaceId) -> Config + Send + Sync>,
+    started: std::time::Instant,
+    answers: Arc<Answers>,
+    replicas: BTreeMap<WorkspaceId, Replica>,
+    links: BTreeMap<LinkId, LinkEnd>,
+    replies: BTreeMap<Token, oneshot::Sender<Reply>>,
+    next_token: u64,
+    deadlines: BTreeMap<WorkspaceId, Instant>,
+}
+
+impl Shard {
+    fn new(store: Arc<dyn Store>, configure: Arc<dyn Fn(WorkspaceId) -> Config + Send + Sync>) -> Self {
+        Self {
+            store,
+            configure,
+            started: std::time::Instant::now(),
+            answers: Arc::default(),
+            replicas: BTreeMap::new(),
+            links: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            next_token: 1,
+            deadlines: BTreeMap::new(),
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    async fn run(mut self, mut queue: mpsc::Receiver<ShardInput>) {
+        let answers = Arc::clone(&self.answers);
+        let mut batch = Vec::with_capacity(SHARD_BATCH);
+        loop {
+            let deadline = self.deadlines.values().min().copied();
+            let wait = deadline.map_or(Duration::from_secs(3_600), |at| at.since(self.now()));
+            let mut touched = BTreeSet::new();
+            tokio::select! {
+                received = queue.recv_many(&mut batch, SHARD_BATCH) => {
+                    if received == 0 {
+                        return;
+                    }
+                }
+                () = answers.arrived.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+            for input in batch.drain(..) {
+                self.take(input, &mut touched);
+            }
+            let now = self.now();
+            for (workspace, request, answer) in answers.take() {
+                if let Some(replica) = self.replicas.get_mut(&workspace) {
+                    replica.handle_input(now, Input::Stored { request, answer });
+                    touched.insert(workspace);
+                }
+            }
+            let due =
+                self.deadlines.iter().filter(|(_, at)| **at <= now).map(|(workspace, _)| workspace.clone());
+            for workspace in due.collect::<Vec<_>>() {
+                if let Some(replica) = self.replicas.get_mut(&workspace) {
+                    replica.handle_input(now, Input::Timeout);
+                    touched.insert(workspace);
+                }
+            }
+            for workspace in touched {
+                self.drain(&workspace);
+            }
+        }
+    }
+
+    fn replica(&mut self, workspace: &WorkspaceId) -> &mut Replica {
+        let now = self.now();
+        self.replicas.entry(workspace.clone()).or_insert_with(|| {
+            let mut config = (self.configure)(workspace.clone());
+            config.role = Role::Root;
+            Replica::new(config, random_seed(), now, unix_now())
+        })
+    }
+
+    fn take(&mut self, input: ShardInput, touched: &mut BTreeSet<WorkspaceId>) {
+        let now = self.now();
+        let workspace = match input {
+            ShardInput::Open { workspace, link, peer, end } => {
+                self.links.insert(link, end);
+                self.replica(&workspace).handle_input(now, Input::LinkOpened { link, peer });
+                workspace
+            }
+            ShardInput::Link { workspace, input } => {
+                self.replica(&workspace).handle_input(now, input);
+                workspace
+            }
+            ShardInput::Closed { workspace, link } => {
+                self.links.remove(&link);
+                self.replica(&workspace).handle_input(now, Input::LinkClosed { link, code: None });
+                workspace
+            }
+            ShardInput::Command { workspace, run, reply } => {
+                let token = Token(self.next_token);
+                self.next_token += 1;
+                self.replies.insert(token, reply);
+                run(self.replica(&workspace), token);
+                workspace
+            }
+        };
+        touched.insert(workspace);
+    }
+
+    /// Does everything that a replica asks for.
+    fn drain(&mut self, workspace: &WorkspaceId) {
+        let now = self.now();
+        let Some(mut replica) = self.replicas.remove(workspace) else { return };
+        while let Some(output) = replica.poll_output() {
+            match output {
+                Output::Transmit { to, payload } => {
+                    for link in self.transmit(&to, payload) {
+                        replica.handle_input(now, Input::LinkClosed { link, code: None });
+                    }
+                }
+                Output::Disconnect { link, code, reason } => {
+                    if let Some(end) = self.links.remove(&link) {
+                        self.give(&end, Outgoing::Close { code, reason });
+                    }
+                }
+                Output::Store { request, operation } => {
+                    let (answers, of) = (Arc::clone(&self.answers), workspace.clone());
+                    let reply = Box::new(move |answer| answers.push(of, request, answer));
+                    if let Err(refused) = self.store.submit(workspace, operation, reply) {
+                        self.answers.push(workspace.clone(), request, Err(StoreError::from(refused)));
+                    }
+                }
+                Output::Reply { token, reply } => {
+                    if let Some(sender) = self.replies.remove(&token) {
+                        // Whoever asked may have gone.
+                        let _ = sender.send(reply);
+                    }
+                }
+                Output::Event(event) => note_event(workspace, &event),
+                Output::Connect { .. } => {}
+            }
+        }
+        match replica.poll_timeout() {
+            Some(at) => self.deadlines.insert(workspace.clone(), at),
+            None => self.deadlines.remove(workspace),
+        };
+        self.replicas.insert(workspace.clone(), replica);
+    }
+
+    /// Gives a message to links; returns those that could not take it and are gone.
+    fn transmit(&mut self, to: &[LinkId], payload: bytes::Bytes) -> Vec<LinkId> {
+        let encoding =
+            to.iter().find_map(|link| self.links.get(link)).map_or(Encoding::Binary, |end| end.encoding);
+        let payload = Payload::of_encoded(payload, encoding);
+        metrics::counter!("rejoin_messages_sent_total").increment(to.len() as u64);
+        let refused = |link: &&LinkId| {
+            self.links.get(link).is_some_and(|end| !self.give(end, Outgoing::Payload(payload.clone())))
+        };
+        let gone: Vec<LinkId> = to.iter().filter(refused).copied().collect();
+        for link in &gone {
+            self.links.remove(link);
+        }
+        gone
+    }
+
+    fn give(&self, end: &LinkEnd, outgoing: Outgoing) -> bool {
+        let given = end.queue.try_send(outgoing).is_ok();
+        if !given {
+            end.overflow.notify_one();
+        }
+        given
+    }
+}
+
+fn note_event(workspace: &WorkspaceId, event: &Event) {
+    match event {
+        Event::StoreFailed { error, .. } => {
+            metrics::counter!("rejoin_store_failures_total").increment(1);
+            tracing::error!(%workspace, %error, "the store failed; changes wait until it works again");
+        }
+        Event::StoreWorks => tracing::info!(%workspace, "the store works again"),
+        Event::Quarantined { document } => {
+            tracing::error!(%workspace, %document, "a stored record cannot be read; the document is read-only");
+        }
+        _ => {}
+    }
+}
+
+fn random_seed() -> Seed {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    Seed(u128::from_le_bytes(bytes))
+}
+
+pub(crate) fn unix_now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

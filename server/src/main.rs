@@ -1,0 +1,186 @@
+//! The `rejoin` command.
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use rejoin_server::config::{Resolved, Settings};
+use rejoin_server::{Server, ServerOptions, examine, router};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Time that links have to leave when the server is told to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Offline-first, real-time collaboration: one server for documents that people edit apart and rejoin.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves documents.
+    Serve(Flags),
+    /// Serves documents for trying out: on this machine only, in `rejoin-dev.db`.
+    Dev(Flags),
+    /// Says what is wrong with a set-up.
+    Doctor(Flags),
+}
+
+#[derive(Args)]
+struct Flags {
+    /// Address and port to listen on; 127.0.0.1:8080 without it
+    #[arg(long = "bind", alias = "bind-address", value_name = "HOST:PORT")]
+    bind_address: Option<String>,
+    /// Database, as sqlite:rejoin.db
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// Bearer token that everybody must present; needed for any address but loopback
+    #[arg(long)]
+    secret: Option<String>,
+    /// Origin of pages on another host that may connect; may be repeated
+    #[arg(long = "allowed-origin", value_name = "ORIGIN")]
+    allowed_origins: Vec<String>,
+    /// Policy of documents that are created without one: theirs, ours, latest or manual
+    #[arg(long)]
+    policy: Option<String>,
+    /// Tasks that own replicas; one a core without it
+    #[arg(long)]
+    shards: Option<usize>,
+    /// File of the same settings in TOML
+    #[arg(long, env = "REJOIN_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Serve(flags) => settings(flags).and_then(|settings| serve(settings, false)),
+        Command::Dev(flags) => settings(flags).and_then(|settings| {
+            let dev = Settings { database_url: Some("sqlite:rejoin-dev.db".into()), ..Settings::default() };
+            serve(settings.or(dev), true)
+        }),
+        Command::Doctor(flags) => settings(flags).and_then(doctor),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "rejoin: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Flags before environment before file.
+fn settings(flags: Flags) -> Result<Settings, Failure> {
+    let file = flags.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
+    let (environment, warnings) = Settings::from_environment(std::env::vars())?;
+    for warning in warnings {
+        let _ = writeln!(std::io::stderr(), "rejoin: warning: {warning}");
+    }
+    let flags = Settings {
+        bind_address: flags.bind_address,
+        database_url: flags.database_url,
+        secret: flags.secret,
+        allowed_origins: (!flags.allowed_origins.is_empty()).then_some(flags.allowed_origins),
+        policy: flags.policy,
+        shards: flags.shards,
+    };
+    Ok(flags.or(environment).or(file))
+}
+
+fn serve(settings: Settings, dev: bool) -> Result<ExitCode, Failure> {
+    log();
+    let resolved = settings.resolve()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(resolved, dev))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
+    let metrics = PrometheusBuilder::new().install_recorder()?;
+    let listener = TcpListener::bind(resolved.address)
+        .await
+        .map_err(|error| format!("{} cannot be listened on: {error}", resolved.address))?;
+    let address = listener.local_addr()?;
+    let options = ServerOptions {
+        secret: resolved.secret.clone().map(Arc::from),
+        allowed_origins: resolved.allowed_origins.clone(),
+        shards: resolved.shards,
+        policy: resolved.policy,
+        metrics: Some(metrics),
+        ..ServerOptions::new(resolved.database_url.clone())
+    };
+    let server = Server::start(options)?;
+    announce(address, &resolved, dev);
+    let stopping = server.clone();
+    axum::serve(listener, router(&server))
+        .with_graceful_shutdown(async move {
+            asked_to_stop().await;
+            tracing::info!("stopping: clients are told to move");
+            stopping.stop(STOP_PATIENCE).await;
+        })
+        .await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Resolves at SIGTERM or SIGINT.
+async fn asked_to_stop() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    let Ok(mut interrupt) = signal(SignalKind::interrupt()) else { return };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Says where the server is, for whom, and in `dev` what to try.
+fn announce(address: SocketAddr, resolved: &Resolved, dev: bool) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "rejoin is listening on http://{address}");
+    let _ = match &resolved.secret {
+        None => writeln!(out, "open to this machine only: nobody needs a token, and nobody else can connect"),
+        Some(_) => writeln!(out, "everybody needs the secret, as `Authorization: Bearer …`"),
+    };
+    let _ = writeln!(out, "documents are kept in {}", resolved.database_url);
+    if dev {
+        let _ = writeln!(
+            out,
+            "\ntry, in another terminal:\n  \
+             curl -X POST http://{address}/api/documents -H 'content-type: application/json' -d '{{\"id\":\"note\",\"content\":{{\"text\":\"Hello\"}}}}'\n  \
+             curl -X PATCH http://{address}/api/documents/note -H 'content-type: application/json-patch+json' -d '[{{\"op\":\"replace\",\"path\":\"/text\",\"value\":\"Hello, world\"}}]'\n  \
+             curl http://{address}/api/documents/note/changes\n\
+             or connect a WebSocket to ws://{address}/ws and send {{\"type\":\"subscribe\"}}\n"
+        );
+    }
+    let _ = out.flush();
+}
+
+fn doctor(settings: Settings) -> Result<ExitCode, Failure> {
+    let findings = examine(settings);
+    let mut out = std::io::stdout().lock();
+    for finding in &findings {
+        writeln!(out, "{} {}", if finding.good { "ok  " } else { "FAIL" }, finding.text)?;
+    }
+    Ok(if findings.iter().all(|finding| finding.good) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Logs go to standard error: lines for people in a terminal, JSON elsewhere or when asked for.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let json = std::env::var("REJOIN_LOG_FORMAT")
+        .map_or_else(|_| !std::io::stderr().is_terminal(), |format| format == "json");
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json { builder.json().init() } else { builder.init() }
+}

@@ -1,0 +1,272 @@
+//! The server as an axum router.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use metrics_exporter_prometheus::PrometheusHandle;
+use rejoin_core::{Config, Grant, Instant, Reply, Role, Session, SessionConfig, Token};
+use rejoin_json::Policy;
+use rejoin_store::{SqliteOptions, SqliteStore, Store};
+use rejoin_wire::limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
+use rejoin_wire::{Encoding, ErrorCode, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, WorkspaceId};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::admission::{LOCAL, Open, Secret};
+use crate::error::ApiError;
+use crate::hub::{Hub, Stopped};
+use crate::socket::{Admission, Conversation, serve};
+use crate::{openapi, rest};
+
+/// Read and write buffer of a socket in bytes. axum's own default is 128 KiB, which is what an idle link would cost.
+const SOCKET_BUFFER_BYTES: usize = 4 * 1024;
+
+/// Bytes that may wait in a socket's write buffer before writing waits for the network.
+const MAX_WRITE_BUFFER_BYTES: usize = 2 * MAX_MESSAGE_BYTES;
+
+/// Largest REST body: a document, with room for escapes.
+const MAX_BODY_BYTES: usize = MAX_MESSAGE_BYTES;
+
+/// The default workspace, in which a link acts that names none.
+const DEFAULT_WORKSPACE: &str = "default";
+
+/// What a server is made of.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// `sqlite:path`, with or without `?mode=rwc`; a missing file is created.
+    pub database_url: String,
+    /// The bearer token that everybody must present; without it everybody may come in.
+    pub secret: Option<Arc<str>>,
+    /// Origins of pages on other hosts that may connect.
+    pub allowed_origins: Vec<String>,
+    /// Tasks that own replicas; a workspace belongs to one.
+    pub shards: usize,
+    /// The policy of documents that are created without one.
+    pub policy: Policy,
+    /// Where metrics are read from; without it `/metrics` says that there are none.
+    pub metrics: Option<PrometheusHandle>,
+}
+
+impl ServerOptions {
+    /// An open server over a database, for programs that sit in front of it or run on this machine only.
+    pub fn new(database_url: impl Into<String>) -> Self {
+        Self {
+            database_url: database_url.into(),
+            secret: None,
+            allowed_origins: Vec::new(),
+            shards: std::thread::available_parallelism().map_or(1, usize::from),
+            policy: Policy::Theirs,
+            metrics: None,
+        }
+    }
+}
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database could not be opened.
+    #[error("the database cannot be opened: {0}")]
+    Store(#[from] rejoin_store::OpenError),
+}
+
+/// A running server, behind its router.
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    hub: Hub,
+    store: Arc<SqliteStore>,
+    secret: Option<Secret>,
+    allowed_origins: Vec<String>,
+    admission: Arc<dyn Admission>,
+    session: Arc<SessionConfig>,
+    workspace: WorkspaceId,
+    metrics: Option<PrometheusHandle>,
+}
+
+impl Server {
+    /// Opens the database and starts the shards. Must be called inside a tokio runtime.
+    pub fn start(options: ServerOptions) -> Result<Self, StartError> {
+        let store = Arc::new(SqliteStore::open(&options.database_url, &SqliteOptions::default())?);
+        let shared_store: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
+        let policy = options.policy;
+        let hub = Hub::start(shared_store, options.shards, move |workspace| {
+            let mut config = Config::new(workspace, Role::Root);
+            config.policy = policy;
+            config
+        });
+        let local = options.secret.is_none().then(|| Grant { principal: LOCAL.into(), may_edit: true });
+        let admission: Arc<dyn Admission> = match &options.secret {
+            None => Arc::new(Open),
+            Some(secret) => Arc::new(Secret(Arc::clone(secret))),
+        };
+        let shared = Shared {
+            hub,
+            store,
+            secret: options.secret.map(Secret),
+            allowed_origins: options.allowed_origins,
+            admission,
+            session: Arc::new(SessionConfig { local, ..SessionConfig::default() }),
+            workspace: WorkspaceId::new(DEFAULT_WORKSPACE)
+                .unwrap_or_else(|_| unreachable!("a constant id is well formed")),
+            metrics: options.metrics,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Tells clients to move, finishes what is under way and closes the database.
+    pub async fn stop(&self, patience: Duration) {
+        self.shared.hub.stop(patience).await;
+        let store = Arc::clone(&self.shared.store);
+        // Closing waits for the writer's thread.
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+
+    /// The replicas.
+    pub fn hub(&self) -> &Hub {
+        &self.shared.hub
+    }
+
+    pub(crate) async fn command(
+        &self,
+        run: impl FnOnce(&mut rejoin_core::Replica, Token) + Send + 'static,
+    ) -> Result<Reply, Stopped> {
+        self.shared.hub.command(&self.shared.workspace, run).await
+    }
+
+    /// Who sends a REST request, and what it may do.
+    pub(crate) fn grant(&self, headers: &HeaderMap) -> Result<Grant, ApiError> {
+        self.check_origin(headers)?;
+        let grant = |principal: &str| Ok(Grant { principal: principal.into(), may_edit: true });
+        let Some(secret) = &self.shared.secret else { return grant(LOCAL) };
+        match bearer(headers) {
+            Some(token) if secret.matches(&token) => grant("member"),
+            Some(_) => Err(ApiError::new(
+                ErrorCode::Unauthorized,
+                "the token is not the server's secret; check REJOIN_SECRET",
+            )),
+            None => Err(ApiError::new(
+                ErrorCode::Unauthorized,
+                "this server wants a token: send `Authorization: Bearer …`",
+            )),
+        }
+    }
+
+    /// Pages of other hosts may come in only when they are allowed by name: a browser lets any page connect anywhere.
+    fn check_origin(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let Some(origin) = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()) else {
+            return Ok(());
+        };
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let own = origin.split_once("://").is_some_and(|(_, authority)| authority == host);
+        if own || self.shared.allowed_origins.iter().any(|allowed| allowed == origin) {
+            return Ok(());
+        }
+        let message =
+            format!("the page's origin `{origin}` is not allowed here; add it to REJOIN_ALLOWED_ORIGINS");
+        Err(ApiError::new(ErrorCode::Forbidden, message))
+    }
+}
+
+/// The whole server as a router: `/ws`, `/api`, `/health`, `/ready`, `/metrics`. Mounts into any axum application.
+pub fn router(server: &Server) -> Router {
+    let origins =
+        server.shared.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    let cors = CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH])
+        .expose_headers([header::ETAG]);
+    Router::new()
+        .merge(rest::router())
+        .route("/ws", get(upgrade))
+        .route("/health", get(|| async { "ok" }))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/api/openapi.json", get(openapi::document))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(cors)
+        .with_state(server.clone())
+}
+
+async fn ready(State(server): State<Server>) -> Response {
+    if server.shared.hub.is_stopping() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping").into_response();
+    }
+    // The store must answer a read: a workspace that exists nowhere has no documents.
+    match server.command(|replica, token| replica.heads(token, rejoin_wire::Sequence(0), 1)).await {
+        Ok(Reply::Heads(_)) => "ready".into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer").into_response(),
+    }
+}
+
+async fn metrics(State(server): State<Server>, headers: HeaderMap) -> Result<Response, ApiError> {
+    server.grant(&headers)?;
+    match &server.shared.metrics {
+        Some(metrics) => {
+            Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response())
+        }
+        None => Ok((StatusCode::NOT_FOUND, Json("this server records no metrics")).into_response()),
+    }
+}
+
+async fn upgrade(
+    State(server): State<Server>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, ApiError> {
+    server.check_origin(&headers)?;
+    if server.shared.hub.is_stopping() {
+        return Err(Stopped.into());
+    }
+    let upgrade = upgrade
+        .protocols([SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON])
+        .read_buffer_size(SOCKET_BUFFER_BYTES)
+        .write_buffer_size(SOCKET_BUFFER_BYTES)
+        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
+        .max_frame_size(MAX_MESSAGE_BYTES.max(MAX_FRAME_BYTES))
+        .max_message_size(MAX_MESSAGE_BYTES);
+    let door = upgrade.selected_protocol().and_then(|protocol| protocol.to_str().ok()).map(str::to_owned);
+    let token = bearer(&headers);
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        let shared = &server.shared;
+        let mut config = Arc::clone(&shared.session);
+        // A text client that showed the secret with its upgrade request need not authenticate again.
+        let known = token
+            .as_deref()
+            .is_some_and(|token| shared.secret.as_ref().is_some_and(|secret| secret.matches(token)));
+        if known {
+            let local = Some(Grant { principal: "member".into(), may_edit: true });
+            config = Arc::new(SessionConfig { local, ..(*config).clone() });
+        }
+        let start = Instant(0);
+        let (session, encoding) = match door.as_deref() {
+            Some(SUBPROTOCOL_BINARY) => (Session::server(config, Encoding::Binary, start), Encoding::Binary),
+            Some(SUBPROTOCOL_JSON) => (Session::server(config, Encoding::Json, start), Encoding::Json),
+            _ => (Session::text(config, "text".into(), start), Encoding::Binary),
+        };
+        let conversation = Conversation {
+            hub: shared.hub.clone(),
+            admission: Arc::clone(&shared.admission),
+            session,
+            encoding,
+            default_workspace: shared.workspace.clone(),
+            token,
+        };
+        serve(socket, conversation).await;
+    }))
+}
+
+/// The bearer token of a request.
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
