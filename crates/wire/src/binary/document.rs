@@ -52,12 +52,15 @@ impl Wire for Json {
             Self::String(text) => write_string(text, out),
             Self::Array(array) => {
                 out.byte(tag::ARRAY);
-                out.list(array.as_slice());
+                out.count(array.len());
+                for item in array.iter() {
+                    item.write(out);
+                }
             }
             Self::Object(object) => {
                 out.byte(tag::OBJECT);
                 out.count(object.len());
-                for (key, value) in object {
+                for (key, value) in object.iter() {
                     out.text(key);
                     value.write(out);
                 }
