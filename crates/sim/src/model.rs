@@ -58,6 +58,8 @@ pub(crate) struct Logged {
     pub(crate) counts: Arc<Counts>,
     pub(crate) conflicts: Arc<BTreeMap<ConflictId, ConflictRecord>>,
     pub(crate) made: Option<MadeId>,
+    /// The base of that change.
+    pub(crate) made_on: Option<Revision>,
 }
 
 impl Logged {
@@ -71,6 +73,7 @@ impl Logged {
             counts: Arc::default(),
             conflicts: Arc::default(),
             made: None,
+            made_on: None,
         }
     }
 }
@@ -136,12 +139,14 @@ impl Model {
         self.lines.iter()
     }
 
-    pub(crate) fn named(&self, document: &DocumentId, change: &Change) -> Option<MadeId> {
-        self.names.get(&change.hash(document)).copied()
+    /// The change with this hash.
+    pub(crate) fn named(&self, hash: ChangeHash) -> Option<MadeId> {
+        self.names.get(&hash).copied()
     }
 
-    pub(crate) fn name(&mut self, document: &DocumentId, change: &Change, made: MadeId) {
-        self.names.insert(change.hash(document), made);
+    /// A change has this hash too.
+    pub(crate) fn name(&mut self, hash: ChangeHash, made: MadeId) {
+        self.names.insert(hash, made);
     }
 
     /// Whether a change is, or was, in the log.
@@ -256,6 +261,7 @@ impl Model {
         next.counts = Arc::new(tokens(&next.content));
         next.chain = before.chain.then(ChangeHash(Sha256::digest(rejoin_wire::to_bytes(entry)).into()));
         next.made = self.find(document, revision, entry);
+        next.made_on = next.made.map(|made| self.made[made].base);
         next.entry = Some(entry.clone());
         Ok(next)
     }

@@ -518,11 +518,11 @@ impl World {
             let confirmed = self.nodes[node].replica.as_ref().and_then(|replica| replica.confirmed(&push.document));
             let (Some(confirmed), Some(first)) = (confirmed, push.changes.first().map(|first| first.change.counter)) else { continue };
             for pushed in &mut push.changes {
-                if let (Some(made), changed) = (self.model.named(&push.document, &pushed.change), &mut pushed.change) {
+                if let (Some(made), changed) = (self.model.named(pushed.change.hash(&push.document)), &mut pushed.change) {
                     changed.base = confirmed.revision;
                     changed.over = first;
                     pushed.seen = (changed.counter == first).then(|| confirmed.content.content_hash());
-                    self.model.name(&push.document, changed, made);
+                    self.model.name(changed.hash(&push.document), made);
                 }
             }
         }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use rejoin_core::Life;
-use rejoin_json::Json;
-use rejoin_wire::{Body, ConflictRecord, Counter, DocumentId, Effect, ReplicaId};
+use rejoin_json::{Json, Policy};
+use rejoin_wire::{Body, ConflictRecord, Counter, DocumentId, Effect, ReplicaId, Revision};
 
 use crate::model::Appended;
 use crate::tokens::{Issuer, Token, in_body, in_effect, in_records, tokens};
@@ -100,7 +100,11 @@ impl NoSilentOverwrite {
         if !before.counts.keys().any(|token| gone(&token)) {
             return Ok(());
         }
-        let seen = tokens(seen);
+        let mut seen = tokens(seen);
+        // What an author replaced by a change that was rejected was seen too, before that.
+        if let Some(below) = appended.below_rejected() {
+            crate::tokens::count(below, &mut seen);
+        }
         let recorded = in_records(&entry.conflicts);
         for token in before.counts.keys().filter(gone) {
             if !seen.contains_key(token) && !recorded.contains_key(token) {
@@ -197,10 +201,30 @@ impl OfflineView {
             .collect();
         let contiguous = run.windows(2).all(|pair| pair.first().map(|first| first + 1) == pair.last().copied());
         let over_all = run.first().is_some_and(|first| *first > 0 && contiguous) && made.base < appended.revision;
-        if over_all && run.len() == until && made.after_own_run(&run) && appended.after.content != *after {
+        // Under `latest` neither side can know, before the change is received, who will have written later.
+        let latest = appended.line.0.iter().skip(base).take(until + 1).any(|logged| logged.header.policy == Policy::Latest);
+        let decided_alike = !latest || appended.first_base_of_run(base) == Some(made.base);
+        if over_all && decided_alike && run.len() == until && made.after_own_run(&run) && appended.after.content != *after {
             return Err(breach(Claim::OfflineView, appended, &format!("its author was shown {after}")));
         }
         Ok(())
+    }
+}
+
+impl Appended<'_> {
+    /// The base of the change that made the first revision after one.
+    fn first_base_of_run(&self, base: usize) -> Option<Revision> {
+        self.line.0.get(base + 1).and_then(|first| first.made_on)
+    }
+
+    /// What the author had confirmed, if what it saw may differ from that by a change of its own that was rejected.
+    fn below_rejected(&self) -> Option<&Json> {
+        let made = self.made?;
+        let change = self.entry.change;
+        let accepted = self.line.0.iter().filter_map(|logged| logged.entry.as_ref()).filter(|entry| entry.change.replica == change.replica);
+        let accepted = accepted.filter(|entry| (made.over..change.counter.0).contains(&entry.change.counter.0)).count() as u64;
+        let all = change.counter.0.saturating_sub(made.over);
+        (accepted < all).then_some(&self.line.at(made.base)?.content)
     }
 }
 

@@ -231,8 +231,9 @@ impl World {
             let after = replica.view(document).map(|view| view.content);
             let left = after.as_ref().map(tokens).unwrap_or_default();
             let made = self.model.note_made(node, document, &own.change, seen, after, &left);
-            self.model.name(document, &own.change, made);
-            self.nodes[node].own.entry(document.clone()).or_default().insert(*id, made);
+            let hash = own.change.hash(document);
+            self.model.name(hash, made);
+            self.nodes[node].own.entry(document.clone()).or_default().insert(hash, (*id, made));
             let change = &own.change;
             self.trace.note(self.now, 2, node, &id.counter.0.to_le_bytes(), || format!("makes {change:?}"));
         }

@@ -118,7 +118,7 @@ impl World {
         }
         let Node { disk, own, .. } = &mut self.nodes[node];
         for (document, changes) in own.iter_mut() {
-            changes.retain(|change, made| {
+            changes.retain(|_, (change, made)| {
                 let kept = disk.durable().pending.contains(&super::disk::pending_key(document, *change));
                 if !kept && self.model.made[*made].fate == Fate::Open {
                     self.model.made[*made].fate = Fate::Lost;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rejoin_core::{Config, Grant, LinkId, Replica, Role};
-use rejoin_wire::{ChangeId, DocumentId, Scope, WorkspaceId};
+use rejoin_wire::{ChangeHash, ChangeId, DocumentId, Scope, WorkspaceId};
 
 use super::Replied;
-use super::disk::Disk;
+use super::disk::{Disk, pending_key};
 use crate::dice::Dice;
 use crate::model::MadeId;
 use crate::plan::Plan;
@@ -31,7 +31,7 @@ pub(crate) struct Node {
     pub(crate) dirty: BTreeSet<DocumentId>,
     pub(crate) opened: BTreeSet<DocumentId>,
     /// Own changes without an outcome, as they were last seen.
-    pub(crate) own: BTreeMap<DocumentId, BTreeMap<ChangeId, MadeId>>,
+    pub(crate) own: BTreeMap<DocumentId, BTreeMap<ChangeHash, (ChangeId, MadeId)>>,
     pub(crate) replies: Vec<Replied>,
 }
 
@@ -76,9 +76,7 @@ impl Node {
         let durable = disk.durable().clone();
         let mut own = self.own.clone();
         for (document, changes) in &mut own {
-            changes.retain(|change, _| {
-                durable.pending.iter().any(|key| key.document == *document && key.replica == change.replica && key.number == change.counter.0)
-            });
+            changes.retain(|_, (change, _)| durable.pending.contains(&pending_key(document, *change)));
         }
         Self { disk, own, opened: self.opened.clone(), ..Self::new(self.config.clone(), self.skew_ms) }
     }

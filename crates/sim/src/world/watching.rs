@@ -3,16 +3,13 @@
 use std::collections::BTreeSet;
 
 use rejoin_core::{Reply, Token};
-use rejoin_wire::{ChangeId, DocumentId, Revision};
+use rejoin_wire::{Change, ChangeHash, ChangeId, DocumentId, Revision};
 
 use super::node::Node;
 use super::{ROOT, World};
 use crate::checks::Standing;
 use crate::model::Fate;
 use crate::violation::{Checked, Claim, Violation};
-
-/// Revisions that are asked for at once.
-const PAGE: u32 = 1_000;
 
 /// What the world asked the authority for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,10 +62,18 @@ impl World {
     }
 
     fn ask_history(&mut self, asked: Asked) {
-        let (Asked::Start(document) | Asked::News(document, _)) = asked.clone() else { return };
+        // No more than is new: what the authority would have to read from its disk comes too late.
+        let (document, limit) = match &asked {
+            Asked::Start(document) => (document.clone(), 1),
+            Asked::News(document, revision) => {
+                let held = self.model.line(document).map_or(0, |line| line.revision().0);
+                (document.clone(), u32::try_from(revision.0 - held).unwrap_or(u32::MAX))
+            }
+            _ => return,
+        };
         let token = self.token(asked);
         if let Some(replica) = &mut self.nodes[ROOT].replica {
-            replica.history(token, &document, None, PAGE);
+            replica.history(token, &document, None, limit);
         }
     }
 
@@ -148,30 +153,34 @@ impl World {
             if replica.sync_status().durable {
                 Standing::check_rungs(node, &document, &pending, self.nodes[node].disk.durable())?;
             }
-            let rejected: BTreeSet<ChangeId> = replica.rejected(&document).iter().map(|rejected| rejected.change.id()).collect();
+            // By their hashes: a name can pass to another change when changes are renumbered.
+            let pending: Vec<(ChangeHash, Change)> =
+                pending.into_iter().map(|own| (own.change.hash(&document), own.change)).collect();
+            let here: BTreeSet<ChangeHash> = pending.iter().map(|(hash, _)| *hash).collect();
+            let rejected: BTreeSet<ChangeHash> =
+                replica.rejected(&document).iter().map(|rejected| rejected.change.hash(&document)).collect();
             let mut own = self.nodes[node].own.remove(&document).unwrap_or_default();
-            let here: BTreeSet<ChangeId> = pending.iter().map(|own| own.change.id()).collect();
-            for change in pending.iter().map(|own| &own.change) {
-                if own.contains_key(&change.id()) {
+            for (hash, change) in &pending {
+                if own.contains_key(hash) {
                     continue;
                 }
-                if let Some(made) = self.model.named(&document, change) {
+                if let Some(made) = self.model.named(*hash) {
                     // Its device forgot that it was settled: a crash came before that was durable.
                     if self.model.made[made].fate == Fate::Lost {
                         self.model.made[made].fate = Fate::Open;
                     }
-                    own.insert(change.id(), made);
+                    own.insert(*hash, (change.id(), made));
                     continue;
                 }
-                let renumbered = own.iter().find(|(id, made)| {
-                    let made = &self.model.made[**made];
-                    !here.contains(id) && !rejected.contains(id) && made.time == change.time && made.body == change.body
+                let renumbered = own.iter().find(|(hash, (_, made))| {
+                    let made = &self.model.made[*made];
+                    !here.contains(hash) && !rejected.contains(hash) && made.time == change.time && made.body == change.body
                 });
-                match renumbered.map(|(id, made)| (*id, *made)) {
-                    Some((id, made)) => {
-                        own.remove(&id);
-                        own.insert(change.id(), made);
-                        self.model.name(&document, change, made);
+                match renumbered.map(|(hash, (_, made))| (*hash, *made)) {
+                    Some((before, made)) => {
+                        own.remove(&before);
+                        own.insert(*hash, (change.id(), made));
+                        self.model.name(*hash, made);
                     }
                     None if self.restored => {}
                     None => {
@@ -180,11 +189,11 @@ impl World {
                     }
                 }
             }
-            let gone: Vec<(ChangeId, usize)> =
-                own.iter().filter(|(id, _)| !here.contains(id)).map(|(id, made)| (*id, *made)).collect();
-            for (id, made) in gone {
-                own.remove(&id);
-                if rejected.contains(&id) {
+            let gone: Vec<(ChangeHash, ChangeId, usize)> =
+                own.iter().filter(|(hash, _)| !here.contains(hash)).map(|(hash, (id, made))| (*hash, *id, *made)).collect();
+            for (hash, id, made) in gone {
+                own.remove(&hash);
+                if rejected.contains(&hash) {
                     self.model.made[made].fate = Fate::Rejected;
                     self.rejections += 1;
                 } else if self.model.is_logged(made) {
