@@ -128,6 +128,8 @@ pub(crate) struct Appended<'a> {
     pub(crate) after: &'a Logged,
     pub(crate) entry: &'a Entry,
     pub(crate) made: Option<&'a Made>,
+    /// Whether the document ever had another line of history.
+    pub(crate) recovered: bool,
 }
 
 impl Model {
@@ -340,6 +342,7 @@ impl Model {
             after,
             entry: after.entry.as_ref()?,
             made: after.made.and_then(|made| self.made.get(made)),
+            recovered: self.lost_lines.iter().any(|(lost, ..)| lost == document),
         })
     }
 

@@ -188,7 +188,8 @@ struct OfflineView;
 impl OfflineView {
     fn check(appended: &Appended<'_>) -> Checked {
         let Some(made) = appended.made else { return Ok(()) };
-        let Some(after) = &made.after else { return Ok(()) };
+        // On another line of history the base is another one.
+        let Some(after) = made.after.as_ref().filter(|_| !appended.recovered) else { return Ok(()) };
         let base = usize::try_from(made.base.0).unwrap_or(usize::MAX);
         let replica = appended.entry.change.replica;
         let alone = appended.line.0.get(base + 1..).unwrap_or_default();

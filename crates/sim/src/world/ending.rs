@@ -134,20 +134,18 @@ impl World {
         for (document, line, kept) in &self.model.lost_lines {
             let Some(now) = self.model.line(document) else { continue };
             let held = self.held_when_lost.get(document).copied().unwrap_or_default();
-            for lost in line.0.iter().enumerate().filter(|(at, _)| *at as u64 > kept.0 && *at as u64 <= held.0) {
-                let Some(entry) = &lost.1.entry else { continue };
-                for token in in_effect(&entry.effect).keys() {
-                    let again = now.0.iter().any(|at| {
-                        let entry = at.entry.as_ref();
-                        at.counts.contains_key(token)
-                            || entry.is_some_and(|entry| {
-                                in_effect(&entry.effect).contains_key(token) || in_records(&entry.conflicts).contains_key(token)
-                            })
-                    });
-                    if !again {
-                        let what = format!("{document}: {token:?} of lost revision {} is nowhere, though revision {held} was held", lost.0);
-                        return Err(Violation::new(Claim::Durability, what));
-                    }
+            let Some(lost) = line.at(held.min(line.revision())).filter(|_| held > *kept) else { continue };
+            for token in lost.counts.keys() {
+                let again = now.0.iter().any(|at| {
+                    let entry = at.entry.as_ref();
+                    at.counts.contains_key(token)
+                        || entry.is_some_and(|entry| {
+                            in_effect(&entry.effect).contains_key(token) || in_records(&entry.conflicts).contains_key(token)
+                        })
+                });
+                if !again {
+                    let what = format!("{document}: {token:?} of lost revision {held} is nowhere, though somebody held it");
+                    return Err(Violation::new(Claim::Durability, what));
                 }
             }
         }

@@ -172,10 +172,12 @@ impl World {
                     own.insert(*hash, (change.id(), made));
                     continue;
                 }
-                let renumbered = own.iter().find(|(hash, (_, made))| {
+                // Of several that look alike the oldest: they stay in their order.
+                let renumbered = own.iter().filter(|(hash, (_, made))| {
                     let made = &self.model.made[*made];
                     !here.contains(hash) && !rejected.contains(hash) && made.time == change.time && made.body == change.body
                 });
+                let renumbered = renumbered.min_by_key(|(_, (_, made))| *made);
                 match renumbered.map(|(hash, (_, made))| (*hash, *made)) {
                     Some((before, made)) => {
                         own.remove(&before);
