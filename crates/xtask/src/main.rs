@@ -60,7 +60,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Builds the engine for browsers and compares its size with the budget.
+    /// Builds the engine for browsers and compares its size with the limit.
     WasmSize,
 }
 

@@ -83,6 +83,13 @@ pub(crate) const SUITES: &[Suite] = &[
         run: |run| run.command(&mut run.cargo(&["test", "--workspace", "--doc", "--no-fail-fast"])),
     },
     Suite {
+        name: "sim",
+        what: "simulated worlds with faults, each twice; a planted fault is found",
+        budget_s: 300,
+        needs: &[],
+        run: simulation,
+    },
+    Suite {
         name: "docs",
         what: "the documentation builds, every link in it leads somewhere",
         budget_s: 180,
@@ -101,7 +108,7 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "wasm-size",
-        what: "the engine for browsers keeps to its size",
+        what: "the engine for browsers has not grown",
         budget_s: 120,
         needs: &[Tool::WasmTarget],
         run: |run| wasm_size::run(run.workspace),
@@ -111,6 +118,15 @@ pub(crate) const SUITES: &[Suite] = &[
 
 /// What all suites together may take on two cores that have built nothing yet, in seconds.
 const WHOLE_BUDGET_S: u64 = 45 * 60;
+
+/// What installing the tools may take of that, in seconds.
+const INSTALLATION_S: u64 = 300;
+
+/// Worlds that the simulation suite runs.
+const SEEDS: u32 = 2_000;
+
+/// Worlds among which the simulation finds a planted fault, if its checks are any good.
+const PLANTED_SEEDS: u32 = 50;
 
 /// How many times its budget a suite may take before it is ended: one that is merely slow still says how slow.
 const HANG_FACTOR: u32 = 3;
@@ -171,11 +187,15 @@ pub(crate) fn print_table() {
     for suite in SUITES {
         println!("{:<10} {:>5} s  {}", suite.name, suite.budget_s, suite.what);
     }
-    println!("{:<10} {:>5} s  of at most {WHOLE_BUDGET_S} s", "all", budgets());
+    println!(
+        "{:<10} {:>5} s  with {INSTALLATION_S} s to install tools; at most {WHOLE_BUDGET_S} s",
+        "all",
+        budgets()
+    );
 }
 
 fn budgets() -> u64 {
-    SUITES.iter().map(|suite| suite.budget_s).sum()
+    INSTALLATION_S + SUITES.iter().map(|suite| suite.budget_s).sum::<u64>()
 }
 
 /// Runs the tests of each pure crate on wasm32.
@@ -198,6 +218,30 @@ fn wasm_tests(run: &Run<'_>) -> Result<String> {
         counts.push(format!("{} {count}", name.trim_start_matches("rejoin-")));
     }
     Ok(format!("tests: {}", counts.join(", ")))
+}
+
+/// Runs the simulation, then once more with a known fault in the engine: checks that miss it would miss others too.
+fn simulation(run: &Run<'_>) -> Result<String> {
+    run.output(&mut run.cargo(&["build", "--release", "--package", "rejoin-sim"]))?;
+    let program =
+        run.workspace.target.join("release").join(format!("rejoin-sim{}", std::env::consts::EXE_SUFFIX));
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
+    let mut sound = Command::new(&program);
+    run.output(sound.args(["--seeds", &SEEDS.to_string(), "--threads", &threads.to_string()]))?;
+    let mut planted = Command::new(&program);
+    let planted = planted
+        .args(["--seeds", &PLANTED_SEEDS.to_string(), "--plant", "rewrite-pending"])
+        .output()
+        .context("the simulation did not start")?;
+    if !found_fault(planted.status.code(), &String::from_utf8_lossy(&planted.stdout)) {
+        bail!("the simulation did not find the planted fault ({})", planted.status);
+    }
+    Ok(format!("{SEEDS} worlds"))
+}
+
+/// Whether the simulation ended because a check failed: its last line then names the seed.
+fn found_fault(code: Option<i32>, output: &str) -> bool {
+    code == Some(1) && output.lines().next_back().is_some_and(|line| line.starts_with("seed "))
 }
 
 fn package(run: &Run<'_>) -> Result<String> {
@@ -266,6 +310,14 @@ mod tests {
                       test result: FAILED. 40 passed; 1 failed\nno tests to run!\n";
         assert_eq!(passed_tests(output), 42);
         assert_eq!(passed_tests("no tests to run!\n"), 0);
+    }
+
+    #[test]
+    fn a_fault_is_found_when_a_check_fails_and_not_when_the_simulation_does() {
+        assert!(found_fault(Some(1), "a value was lost\nseed 7\n"));
+        assert!(!found_fault(Some(0), "50 worlds\n"));
+        assert!(!found_fault(Some(101), "seed 7\n"));
+        assert!(!found_fault(Some(1), "no such option\n"));
     }
 
     #[test]

