@@ -29,7 +29,8 @@ struct Arguments {
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut arguments = Arguments { seed: 1, seeds: 1, steps: 200, threads: 1, trace: false, once: false, plant: None };
+    let mut arguments =
+        Arguments { seed: 1, seeds: 1, steps: 200, threads: 1, trace: false, once: false, plant: None };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
         let mut number = || {
@@ -39,7 +40,9 @@ fn arguments() -> Result<Arguments, String> {
         match name.as_str() {
             "--seed" => arguments.seed = number()?,
             "--seeds" => arguments.seeds = number()?,
-            "--steps" => arguments.steps = u32::try_from(number()?).map_err(|_| "--steps is too large".to_owned())?,
+            "--steps" => {
+                arguments.steps = u32::try_from(number()?).map_err(|_| "--steps is too large".to_owned())?
+            }
             "--threads" => arguments.threads = number()?.max(1),
             "--trace" => arguments.trace = true,
             "--once" => arguments.once = true,
@@ -60,7 +63,8 @@ enum Failure {
 }
 
 fn run(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
-    let plan = || Plan { plant: arguments.plant, trace: arguments.trace, ..Plan::of_seed(seed, arguments.steps) };
+    let plan =
+        || Plan { plant: arguments.plant, trace: arguments.trace, ..Plan::of_seed(seed, arguments.steps) };
     let first = World::new(plan()).run().map_err(Failure::Violation)?;
     if !arguments.once {
         let second = World::new(Plan { trace: false, ..plan() }).run().map_err(Failure::Violation)?;
@@ -92,7 +96,14 @@ fn main() -> ExitCode {
             }
             match run(&arguments, seed) {
                 Ok(report) => {
-                    let numbers = [1, report.events, report.revisions, report.conflicts, report.rejected, report.messages];
+                    let numbers = [
+                        1,
+                        report.events,
+                        report.revisions,
+                        report.conflicts,
+                        report.rejected,
+                        report.messages,
+                    ];
                     sum.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
                 }
                 Err(failure) => {

@@ -157,7 +157,15 @@ impl Model {
     }
 
     /// Notes a change that somebody made; `left` is the content with which it left its author.
-    pub(crate) fn note_made(&mut self, node: usize, document: &DocumentId, change: &Change, seen: Option<Json>, after: Option<Json>, left: &Counts) -> MadeId {
+    pub(crate) fn note_made(
+        &mut self,
+        node: usize,
+        document: &DocumentId,
+        change: &Change,
+        seen: Option<Json>,
+        after: Option<Json>,
+        left: &Counts,
+    ) -> MadeId {
         let id = self.made.len();
         let mut fresh = in_body(&change.body);
         // What one patch writes and takes away again was never there.
@@ -194,7 +202,10 @@ impl Model {
             return Ok(());
         }
         if !may {
-            return Err(Violation::new(Claim::Durability, format!("{document} had revision {held} and starts with {last}")));
+            return Err(Violation::new(
+                Claim::Durability,
+                format!("{document} had revision {held} and starts with {last}"),
+            ));
         }
         let kept = Line(line.0.iter().take(usize::try_from(last.0).unwrap_or(0) + 1).cloned().collect());
         let lost = std::mem::replace(line, kept);
@@ -203,14 +214,22 @@ impl Model {
     }
 
     /// Takes in revisions as the authority tells them; returns which are new.
-    pub(crate) fn extend(&mut self, document: &DocumentId, first: Revision, entries: &[HistoryEntry]) -> Result<Vec<Revision>, Violation> {
+    pub(crate) fn extend(
+        &mut self,
+        document: &DocumentId,
+        first: Revision,
+        entries: &[HistoryEntry],
+    ) -> Result<Vec<Revision>, Violation> {
         let mut new = Vec::new();
         for (at, told) in entries.iter().enumerate() {
             let revision = Revision(first.0 + at as u64);
             let line = self.lines.entry(document.clone()).or_insert_with(Line::new);
             if let Some(known) = line.at(revision) {
                 if known.entry.as_ref() != Some(&told.entry) {
-                    let what = format!("{document} revision {revision} is {:?} and was {:?}", told.entry, known.entry);
+                    let what = format!(
+                        "{document} revision {revision} is {:?} and was {:?}",
+                        told.entry, known.entry
+                    );
                     return Err(Violation::new(Claim::RevisionsOnce, what));
                 }
                 continue;
@@ -230,7 +249,13 @@ impl Model {
         Ok(new)
     }
 
-    fn logged(&mut self, document: &DocumentId, revision: Revision, before: &Logged, entry: &Entry) -> Result<Logged, Violation> {
+    fn logged(
+        &mut self,
+        document: &DocumentId,
+        revision: Revision,
+        before: &Logged,
+        entry: &Entry,
+    ) -> Result<Logged, Violation> {
         let mut next = before.clone();
         match &entry.effect {
             Effect::Created { header, content } => {
@@ -240,7 +265,10 @@ impl Model {
             }
             Effect::Patched { patch } => {
                 apply(&mut next.content, patch, &Limits::default()).map_err(|error| {
-                    Violation::new(Claim::Convergence, format!("{document} revision {revision} does not apply: {error}"))
+                    Violation::new(
+                        Claim::Convergence,
+                        format!("{document} revision {revision} does not apply: {error}"),
+                    )
                 })?;
             }
             Effect::Header { header } => next.header = Arc::new(header.clone()),
@@ -248,7 +276,10 @@ impl Model {
             Effect::Undeleted => next.life = Life::Alive,
             Effect::Void => {}
             Effect::Own => {
-                return Err(Violation::new(Claim::Convergence, format!("{document} revision {revision} is told as `own` to a stranger")));
+                return Err(Violation::new(
+                    Claim::Convergence,
+                    format!("{document} revision {revision} is told as `own` to a stranger"),
+                ));
             }
         }
         if !entry.conflicts.is_empty() || !entry.settled.is_empty() {
@@ -287,7 +318,8 @@ impl Model {
         let made = *unnamed?;
         self.names.insert(entry.hash, made);
         let seen = self.made[made].seen.clone().or_else(|| {
-            let base = if self.made[made].base == Revision(0) { revision.previous() } else { self.made[made].base };
+            let base =
+                if self.made[made].base == Revision(0) { revision.previous() } else { self.made[made].base };
             self.lines.get(document)?.at(base).map(|logged| logged.content.clone())
         });
         self.made[made].seen = seen;
@@ -297,14 +329,15 @@ impl Model {
 
     /// The change by which clients bring back a revision that the authority lost.
     fn recovery(&mut self, document: &DocumentId, entry: &Entry) -> Option<MadeId> {
-        let (revision, seen) = self.lost_lines.iter().filter(|(of, ..)| of == document).find_map(|(_, line, _)| {
-            let at = line.0.iter().position(|logged| replica_of(logged.chain) == entry.change.replica)?;
-            let whole = entry.change.counter.0 == 1;
-            let revision = at as u64 + entry.change.counter.0 - 1;
-            let logged = line.at(Revision(revision)).or_else(|| whole.then(|| line.tip()))?;
-            let before = line.at(Revision(revision.saturating_sub(1)))?;
-            Some((logged.clone(), before.content.clone()))
-        })?;
+        let (revision, seen) =
+            self.lost_lines.iter().filter(|(of, ..)| of == document).find_map(|(_, line, _)| {
+                let at = line.0.iter().position(|logged| replica_of(logged.chain) == entry.change.replica)?;
+                let whole = entry.change.counter.0 == 1;
+                let revision = at as u64 + entry.change.counter.0 - 1;
+                let logged = line.at(Revision(revision)).or_else(|| whole.then(|| line.tip()))?;
+                let before = line.at(Revision(revision.saturating_sub(1)))?;
+                Some((logged.clone(), before.content.clone()))
+            })?;
         let lost = revision.entry?;
         let body = match lost.effect {
             Effect::Created { header, content } => Body::Create { header, content },
@@ -331,7 +364,11 @@ impl Model {
     }
 
     /// A revision of the log with what stands around it.
-    pub(crate) fn appended<'a>(&'a self, document: &'a DocumentId, revision: Revision) -> Option<Appended<'a>> {
+    pub(crate) fn appended<'a>(
+        &'a self,
+        document: &'a DocumentId,
+        revision: Revision,
+    ) -> Option<Appended<'a>> {
         let line = self.lines.get(document)?;
         let after = line.at(revision)?;
         Some(Appended {

@@ -22,7 +22,8 @@ pub(crate) struct Issuer(u32);
 impl Issuer {
     /// A token that nobody has typed before.
     pub(crate) fn issue(&mut self) -> Token {
-        let token = char::from_u32(FIRST + self.0).expect("invariant: a world types fewer values than a plane has");
+        let token =
+            char::from_u32(FIRST + self.0).expect("invariant: a world types fewer values than a plane has");
         self.0 += 1;
         token
     }

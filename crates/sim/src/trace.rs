@@ -14,7 +14,14 @@ impl Trace {
     }
 
     /// Notes one thing that happened, with the bytes that tell it from others of its kind; `line` is asked for only when lines are printed.
-    pub(crate) fn note(&mut self, at: u64, kind: u8, node: usize, bytes: &[u8], line: impl FnOnce() -> String) {
+    pub(crate) fn note(
+        &mut self,
+        at: u64,
+        kind: u8,
+        node: usize,
+        bytes: &[u8],
+        line: impl FnOnce() -> String,
+    ) {
         self.events += 1;
         self.mix(at);
         self.mix(u64::from(kind) << 32 | node as u64);

@@ -100,8 +100,13 @@ fn operation(content: &Json, dice: &mut Dice, issuer: &mut Issuer) -> Option<Ope
         Kind::Nest => {
             let (key, member) = (*dice.pick(&FIELDS), *dice.pick(&FIELDS));
             match content.get("nest")?.get(key) {
-                Some(_) => Some(Operation::Add { path: pointer(&["nest", key, member]), value: text(issuer) }),
-                None => Some(Operation::Add { path: pointer(&["nest", key]), value: object([(member, text(issuer))]) }),
+                Some(_) => {
+                    Some(Operation::Add { path: pointer(&["nest", key, member]), value: text(issuer) })
+                }
+                None => Some(Operation::Add {
+                    path: pointer(&["nest", key]),
+                    value: object([(member, text(issuer))]),
+                }),
             }
         }
         Kind::ReplaceNest => {
@@ -114,7 +119,11 @@ fn operation(content: &Json, dice: &mut Dice, issuer: &mut Issuer) -> Option<Ope
             let cards = content.get("cards")?.as_array()?;
             // Some names are taken twice, by people who do not see each other.
             let token = issuer.issue();
-            let name = if dice.chance(2_500) { format!("x{}", dice.between(1, 4)) } else { format!("c{}", u32::from(token)) };
+            let name = if dice.chance(2_500) {
+                format!("x{}", dice.between(1, 4))
+            } else {
+                format!("c{}", u32::from(token))
+            };
             if cards.iter().any(|card| card.get("id").and_then(Json::as_str) == Some(&name)) {
                 return None;
             }
@@ -124,7 +133,10 @@ fn operation(content: &Json, dice: &mut Dice, issuer: &mut Issuer) -> Option<Ope
         }
         Kind::EditCard => {
             let index = dice.below(length("cards").filter(|length| *length > 0)?).to_string();
-            Some(Operation::Add { path: pointer(&["cards", &index, *dice.pick(&["t", "u"])]), value: text(issuer) })
+            Some(Operation::Add {
+                path: pointer(&["cards", &index, *dice.pick(&["t", "u"])]),
+                value: text(issuer),
+            })
         }
         Kind::RemoveCard => {
             let index = dice.below(length("cards").filter(|length| *length > 0)?).to_string();

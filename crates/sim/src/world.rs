@@ -13,8 +13,13 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use rejoin_core::storage::{Answer, Operation, RequestId, StoreError};
-use rejoin_core::{Event, Grant, Input, Instant, LINK_HIGH_WATER_BYTES, LINK_LOW_WATER_BYTES, LinkId, Output, Peer, Replica, Reply};
-use rejoin_wire::{CloseCode, DocumentId, Encoding, Message, ReplicaId, WorkspaceId, decode_message};
+use rejoin_core::{
+    Event, Grant, Input, Instant, LINK_HIGH_WATER_BYTES, LINK_LOW_WATER_BYTES, LinkId, Output, Peer, Replica,
+    Reply,
+};
+use rejoin_wire::{
+    CloseCode, ConflictRecord, DocumentId, Encoding, Message, ReplicaId, WorkspaceId, decode_message,
+};
 
 use crate::checks::{Revisions, Standing};
 use crate::dice::Dice;
@@ -187,6 +192,32 @@ impl World {
         self.finish()
     }
 
+    /// Lets a time pass, in microseconds.
+    ///
+    /// # Errors
+    ///
+    /// The first breach of a claim.
+    pub fn pass(&mut self, microseconds: u64) -> Checked {
+        self.run_until(self.now + microseconds)
+    }
+
+    /// The replica of a node.
+    ///
+    /// # Panics
+    ///
+    /// When it is down.
+    pub fn replica(&mut self, node: usize) -> &mut Replica {
+        self.nodes[node].replica.as_mut().expect("invariant: a plot looks at nodes that are up")
+    }
+
+    /// The records in the authority's log of a document, settled ones too.
+    pub fn records(&self, document: &DocumentId) -> Vec<ConflictRecord> {
+        let line = self.model.line(document);
+        let entries =
+            line.into_iter().flat_map(|line| line.0.iter()).filter_map(|logged| logged.entry.as_ref());
+        entries.flat_map(|entry| entry.conflicts.iter().cloned()).collect()
+    }
+
     fn plan_at(&mut self, after: u64, what: Happening) {
         self.planned += 1;
         self.agenda.push(Reverse(Due { at: self.now + after, order: self.planned, what }));
@@ -300,9 +331,14 @@ impl World {
                 }
             }
             Output::Disconnect { link, code, reason } => {
-                self.trace.note(self.now, 7, node, reason.as_bytes(), || format!("disconnects {link:?} {code:?}: {reason}"));
+                self.trace.note(self.now, 7, node, reason.as_bytes(), || {
+                    format!("disconnects {link:?} {code:?}: {reason}")
+                });
                 if code != CloseCode::Normal {
-                    return Err(Violation::new(Claim::Hospitality, format!("node {node} closes a link with {code:?}: {reason}")));
+                    return Err(Violation::new(
+                        Claim::Hospitality,
+                        format!("node {node} closes a link with {code:?}: {reason}"),
+                    ));
                 }
                 if let Some(wire) = self.nodes[node].links.remove(&link) {
                     self.cut(wire, 0, 0);
@@ -340,7 +376,10 @@ impl World {
             _ => None,
         };
         if let Event::Quarantined { document } = event {
-            return Err(Violation::new(Claim::Durability, format!("node {node} cannot read what it stored of {document}")));
+            return Err(Violation::new(
+                Claim::Durability,
+                format!("node {node} cannot read what it stored of {document}"),
+            ));
         }
         if let Some(document) = document {
             self.nodes[node].dirty.insert(document.clone());
@@ -415,9 +454,13 @@ impl World {
         };
         self.wires.insert(number, wire);
         self.nodes[node].links.insert(link, number);
-        self.trace.note(self.now, 4, node, &number.to_le_bytes(), || format!("connects {link:?} as {number}"));
+        self.trace
+            .note(self.now, 4, node, &number.to_le_bytes(), || format!("connects {link:?} as {number}"));
         let grant = self.nodes[node].grant();
-        self.input(node, Input::LinkOpened { link, peer: Peer { replica: ReplicaId(0), encoding, grant, token: None } })
+        self.input(
+            node,
+            Input::LinkOpened { link, peer: Peer { replica: ReplicaId(0), encoding, grant, token: None } },
+        )
     }
 
     fn transmit(&mut self, node: usize, link: LinkId, payload: &bytes::Bytes) -> Checked {
@@ -425,8 +468,9 @@ impl World {
         let Some(number) = self.nodes[node].links.get(&link).copied() else { return Ok(()) };
         let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
         let encoding = wire.encoding;
-        let mut message = decode_message(payload, encoding)
-            .map_err(|error| Violation::new(Claim::Hospitality, format!("node {node} sends what cannot be read: {error}")))?;
+        let mut message = decode_message(payload, encoding).map_err(|error| {
+            Violation::new(Claim::Hospitality, format!("node {node} sends what cannot be read: {error}"))
+        })?;
         self.trace.note(self.now, 1, node, payload, || format!("sends on {number}: {}", shown(&message)));
         if node == ROOT {
             Standing::check_told(&message, self.nodes[ROOT].disk.durable())?;
@@ -454,7 +498,8 @@ impl World {
         let Some(wire) = self.wires.get_mut(&number).filter(|wire| !wire.cut) else { return Ok(()) };
         let pipe = if up { &mut wire.up } else { &mut wire.down };
         let Some(message) = pipe.pop() else { return Ok(()) };
-        let (follower, follower_link, root_link, encoding) = (wire.follower, wire.follower_link, wire.root_link, wire.encoding);
+        let (follower, follower_link, root_link, encoding) =
+            (wire.follower, wire.follower_link, wire.root_link, wire.encoding);
         if !up {
             if wire.handed >= LINK_LOW_WATER_BYTES && wire.down.bytes() < LINK_LOW_WATER_BYTES {
                 wire.handed = 0;
@@ -498,12 +543,20 @@ impl World {
         self.input(node, Input::LinkClosed { link, code: None })
     }
 
-    /// What a link's principal may do changes.
-    fn allow(&mut self, node: usize, may_edit: bool) -> Checked {
+    /// What a follower may do at the authority changes.
+    ///
+    /// # Errors
+    ///
+    /// The first breach of a claim.
+    pub fn allow(&mut self, node: usize, may_edit: bool) -> Checked {
         self.nodes[node].may_edit = may_edit;
         let grant = self.nodes[node].grant();
-        let links: Vec<LinkId> =
-            self.wires.values().filter(|wire| wire.follower == node && wire.greeted).map(|wire| wire.root_link).collect();
+        let links: Vec<LinkId> = self
+            .wires
+            .values()
+            .filter(|wire| wire.follower == node && wire.greeted)
+            .map(|wire| wire.root_link)
+            .collect();
         for link in links {
             let grant = grant.clone();
             self.input(ROOT, Input::Granted { link, grant })?;
@@ -515,10 +568,17 @@ impl World {
     fn rewrite(&mut self, node: usize, message: &mut Message) {
         let Message::Push { pushes } = message else { return };
         for push in pushes {
-            let confirmed = self.nodes[node].replica.as_ref().and_then(|replica| replica.confirmed(&push.document));
-            let (Some(confirmed), Some(first)) = (confirmed, push.changes.first().map(|first| first.change.counter)) else { continue };
+            let confirmed =
+                self.nodes[node].replica.as_ref().and_then(|replica| replica.confirmed(&push.document));
+            let (Some(confirmed), Some(first)) =
+                (confirmed, push.changes.first().map(|first| first.change.counter))
+            else {
+                continue;
+            };
             for pushed in &mut push.changes {
-                if let (Some(made), changed) = (self.model.named(pushed.change.hash(&push.document)), &mut pushed.change) {
+                if let (Some(made), changed) =
+                    (self.model.named(pushed.change.hash(&push.document)), &mut pushed.change)
+                {
                     changed.base = confirmed.revision;
                     changed.over = first;
                     pushed.seen = (changed.counter == first).then(|| confirmed.content.content_hash());

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use rejoin_core::Life;
 use rejoin_json::{Json, Policy};
-use rejoin_wire::{Body, ConflictRecord, Counter, DocumentId, Effect, ReplicaId, Revision};
+use rejoin_wire::{Body, ConflictRecord, Counter, DocumentId, Effect, Entry, ReplicaId, Revision};
 
 use crate::model::Appended;
-use crate::tokens::{Issuer, Token, in_body, in_effect, in_records, tokens};
+use crate::tokens::{Counts, Issuer, Token, in_body, in_effect, in_records, tokens};
 use crate::violation::{Checked, Claim, Violation};
 
 /// All checks of a revision.
@@ -41,7 +41,10 @@ fn breach(claim: Claim, appended: &Appended<'_>, what: &str) -> Violation {
     let body = made.map(|made| made.body.clone());
     Violation::new(
         claim,
-        format!("{document} revision {revision}: {what}\n  entry {entry:?}\n  before {}\n  after {}\n  seen {seen:?}\n  submitted {body:?}", before.content, appended.after.content),
+        format!(
+            "{document} revision {revision}: {what}\n  entry {entry:?}\n  before {}\n  after {}\n  seen {seen:?}\n  submitted {body:?}",
+            before.content, appended.after.content
+        ),
     )
 }
 
@@ -54,7 +57,9 @@ impl InOrder {
         let change = appended.entry.change;
         let key = (appended.document.clone(), change.replica);
         match self.0.insert(key, change.counter) {
-            Some(last) if last >= change.counter => Err(breach(Claim::Order, appended, &format!("counter {last} was accepted before"))),
+            Some(last) if last >= change.counter => {
+                Err(breach(Claim::Order, appended, &format!("counter {last} was accepted before")))
+            }
             _ => Ok(()),
         }
     }
@@ -68,14 +73,19 @@ impl NoPhantom {
         let Appended { before, after, made, .. } = appended;
         let submitted = made.map(|made| in_body(&made.body)).unwrap_or_default();
         let seen = made.and_then(|made| made.seen.as_ref()).map(tokens).unwrap_or_default();
-        let accepted_before = |token: &Token| appended.line.0.iter().any(|logged| logged.counts.contains_key(token));
+        let accepted_before =
+            |token: &Token| appended.line.0.iter().any(|logged| logged.counts.contains_key(token));
         for token in after.counts.keys().filter(|token| !before.counts.contains_key(token)) {
             if !issuer.has_issued(*token) {
                 return Err(breach(Claim::NoPhantom, appended, "a value that nobody typed"));
             }
             let restored = seen.contains_key(token) && accepted_before(token);
             if made.is_some() && !submitted.contains_key(token) && !restored {
-                return Err(breach(Claim::NoPhantom, appended, &format!("{token:?} is not in what was submitted")));
+                return Err(breach(
+                    Claim::NoPhantom,
+                    appended,
+                    &format!("{token:?} is not in what was submitted"),
+                ));
             }
         }
         if made.is_none() && !matches!(appended.entry.effect, Effect::Void) {
@@ -102,13 +112,15 @@ impl NoSilentOverwrite {
         }
         let mut seen = tokens(seen);
         // What an author replaced by a change that was rejected was seen too, before that.
-        if let Some(below) = appended.below_rejected() {
-            crate::tokens::count(below, &mut seen);
-        }
+        seen.append(&mut appended.below_rejected());
         let recorded = in_records(&entry.conflicts);
         for token in before.counts.keys().filter(gone) {
             if !seen.contains_key(token) && !recorded.contains_key(token) {
-                return Err(breach(Claim::NoSilentOverwrite, appended, &format!("{token:?} went, unseen and unrecorded")));
+                return Err(breach(
+                    Claim::NoSilentOverwrite,
+                    appended,
+                    &format!("{token:?} went, unseen and unrecorded"),
+                ));
             }
         }
         Ok(())
@@ -128,7 +140,11 @@ impl NothingLost {
         kept.append(&mut in_records(&appended.entry.conflicts));
         for token in made.fresh.keys() {
             if !kept.contains_key(token) && !appended.before.counts.contains_key(token) {
-                return Err(breach(Claim::NothingLost, appended, &format!("{token:?} was typed and is nowhere")));
+                return Err(breach(
+                    Claim::NothingLost,
+                    appended,
+                    &format!("{token:?} was typed and is nowhere"),
+                ));
             }
         }
         Ok(())
@@ -172,9 +188,12 @@ impl CountersAdd {
         if rejoin_json::apply(&mut own, patch, &rejoin_json::Limits::default()).is_err() {
             return Ok(());
         }
-        if let (Some(seen), Some(own), Some(before), Some(after)) = (of(seen), of(&own), of(&before.content), of(&after.content)) {
+        if let (Some(seen), Some(own), Some(before), Some(after)) =
+            (of(seen), of(&own), of(&before.content), of(&after.content))
+        {
             if after - before != own - seen {
-                let what = format!("the counter went from {before} to {after}, its author from {seen} to {own}");
+                let what =
+                    format!("the counter went from {before} to {after}, its author from {seen} to {own}");
                 return Err(breach(Claim::AtMostOnce, appended, &what));
             }
         }
@@ -200,12 +219,25 @@ impl OfflineView {
             .filter_map(|logged| logged.entry.as_ref())
             .map(|entry| if entry.change.replica == replica { entry.change.counter.0 } else { 0 })
             .collect();
-        let contiguous = run.windows(2).all(|pair| pair.first().map(|first| first + 1) == pair.last().copied());
-        let over_all = run.first().is_some_and(|first| *first > 0 && contiguous) && made.base < appended.revision;
+        let contiguous =
+            run.windows(2).all(|pair| pair.first().map(|first| first + 1) == pair.last().copied());
+        let over_all =
+            run.first().is_some_and(|first| *first > 0 && contiguous) && made.base < appended.revision;
         // Under `latest` neither side can know, before the change is received, who will have written later.
-        let latest = appended.line.0.iter().skip(base).take(until + 1).any(|logged| logged.header.policy == Policy::Latest);
+        let latest = appended
+            .line
+            .0
+            .iter()
+            .skip(base)
+            .take(until + 1)
+            .any(|logged| logged.header.policy == Policy::Latest);
         let decided_alike = !latest || appended.first_base_of_run(base) == Some(made.base);
-        if over_all && decided_alike && run.len() == until && made.after_own_run(&run) && appended.after.content != *after {
+        if over_all
+            && decided_alike
+            && run.len() == until
+            && made.after_own_run(&run)
+            && appended.after.content != *after
+        {
             return Err(breach(Claim::OfflineView, appended, &format!("its author was shown {after}")));
         }
         Ok(())
@@ -218,14 +250,22 @@ impl Appended<'_> {
         self.line.0.get(base + 1).and_then(|first| first.made_on)
     }
 
-    /// What the author had confirmed, if what it saw may differ from that by a change of its own that was rejected.
-    fn below_rejected(&self) -> Option<&Json> {
-        let made = self.made?;
+    /// What the author had seen or written below a change of its own that was rejected, if there is one in what it saw.
+    fn below_rejected(&self) -> Counts {
+        let Some(made) = self.made else { return Counts::new() };
         let change = self.entry.change;
-        let accepted = self.line.0.iter().filter_map(|logged| logged.entry.as_ref()).filter(|entry| entry.change.replica == change.replica);
-        let accepted = accepted.filter(|entry| (made.over..change.counter.0).contains(&entry.change.counter.0)).count() as u64;
-        let all = change.counter.0.saturating_sub(made.over);
-        (accepted < all).then_some(&self.line.at(made.base)?.content)
+        let own = |entry: &&Entry| {
+            entry.change.replica == change.replica
+                && (made.over..change.counter.0).contains(&entry.change.counter.0)
+        };
+        let accepted: Vec<&Entry> =
+            self.line.0.iter().filter_map(|logged| logged.entry.as_ref()).filter(own).collect();
+        if accepted.len() as u64 >= change.counter.0.saturating_sub(made.over) {
+            return Counts::new();
+        }
+        let mut below = self.line.at(made.base).map(|base| tokens(&base.content)).unwrap_or_default();
+        accepted.into_iter().for_each(|entry| below.append(&mut in_effect(&entry.effect)));
+        below
     }
 }
 
@@ -251,7 +291,9 @@ impl RecordsStay {
                 return Err(breach(Claim::Conflicts, appended, "settles a record that is not open"));
             };
             let taken_in = |newer: &ConflictRecord| {
-                newer.path == record.path && newer.kind == record.kind && newer.change.replica == record.change.replica
+                newer.path == record.path
+                    && newer.kind == record.kind
+                    && newer.change.replica == record.change.replica
             };
             if !named.contains(id) && !entry.conflicts.iter().any(taken_in) {
                 return Err(breach(Claim::Conflicts, appended, "settles a record that it does not name"));

@@ -18,18 +18,24 @@ impl Standing {
             if revision <= held {
                 return Ok(());
             }
-            let what = format!("{document} revision {revision} is told while {held} is durable, in a `{}`", message.kind());
+            let what = format!(
+                "{document} revision {revision} is told while {held} is durable, in a `{}`",
+                message.kind()
+            );
             Err(Violation::new(Claim::DurableOnly, what))
         };
         match message {
-            Message::Update(update) => {
-                check(&update.document, Revision((update.first.0 + update.entries.len() as u64).saturating_sub(1)))
-            }
+            Message::Update(update) => check(
+                &update.document,
+                Revision((update.first.0 + update.entries.len() as u64).saturating_sub(1)),
+            ),
             Message::Snapshot(snapshot) => check(&snapshot.document, snapshot.revision),
-            Message::Outcomes { document, outcomes } => outcomes.iter().try_for_each(|outcome| match outcome.fate {
-                Fate::Accepted { revision } => check(document, revision),
-                Fate::Rejected { .. } => Ok(()),
-            }),
+            Message::Outcomes { document, outcomes } => {
+                outcomes.iter().try_for_each(|outcome| match outcome.fate {
+                    Fate::Accepted { revision } => check(document, revision),
+                    Fate::Rejected { .. } => Ok(()),
+                })
+            }
             _ => Ok(()),
         }
     }
@@ -39,7 +45,12 @@ impl Standing {
         if view.revision == Revision(0) {
             return Ok(());
         }
-        let differs = |what: String| Violation::new(Claim::Convergence, format!("node {node}, {document} revision {}: {what}", view.revision));
+        let differs = |what: String| {
+            Violation::new(
+                Claim::Convergence,
+                format!("node {node}, {document} revision {}: {what}", view.revision),
+            )
+        };
         let Some((revision, state)) = model.state_of(document, view) else {
             return Err(differs("a history that the authority never had".into()));
         };
@@ -56,18 +67,29 @@ impl Standing {
             return Err(differs("another header".into()));
         }
         if *state.conflicts != *view.conflicts {
-            let what = format!("node {node}, {document} revision {revision}: {:?} instead of {:?}", view.conflicts, state.conflicts);
+            let what = format!(
+                "node {node}, {document} revision {revision}: {:?} instead of {:?}",
+                view.conflicts, state.conflicts
+            );
             return Err(Violation::new(Claim::Conflicts, what));
         }
         Ok(())
     }
 
     /// A change that is said to be saved is on the disk.
-    pub(crate) fn check_rungs(node: usize, document: &DocumentId, pending: &[OwnChange], durable: &Durable) -> Checked {
+    pub(crate) fn check_rungs(
+        node: usize,
+        document: &DocumentId,
+        pending: &[OwnChange],
+        durable: &Durable,
+    ) -> Checked {
         for own in pending.iter().filter(|own| own.rung >= Rung::Saved) {
             let change = own.change.id();
             if !durable.pending.contains(&pending_key(document, change)) {
-                let what = format!("node {node}, {document}: {change:?} stands on {:?} and is not on the disk", own.rung);
+                let what = format!(
+                    "node {node}, {document}: {change:?} stands on {:?} and is not on the disk",
+                    own.rung
+                );
                 return Err(Violation::new(Claim::Rungs, what));
             }
         }

@@ -117,7 +117,9 @@ impl World {
         if self.nodes[node].opened.insert(document.clone()) {
             return self.open(node, document);
         }
-        let Some(view) = self.nodes[node].replica.as_mut().and_then(|replica| replica.view(document)) else { return Ok(()) };
+        let Some(view) = self.nodes[node].replica.as_mut().and_then(|replica| replica.view(document)) else {
+            return Ok(());
+        };
         if view.life == Life::Absent || (view.life == Life::Deleted && self.dice.chance(2_000)) {
             let header = typing::header(&mut self.dice);
             let content = typing::content(&mut self.model.issuer);
@@ -133,21 +135,34 @@ impl World {
             }
             Action::Delete => self.made(node, document, |replica| replica.delete(document)),
             Action::Undelete => self.made(node, document, |replica| replica.undelete(document)),
-            Action::Undo => self.made(node, document, |replica| replica.undo(document).map(|undone| undone.change)),
-            Action::Redo => self.made(node, document, |replica| replica.redo(document).map(|undone| undone.change)),
+            Action::Undo => {
+                self.made(node, document, |replica| replica.undo(document).map(|undone| undone.change))
+            }
+            Action::Redo => {
+                self.made(node, document, |replica| replica.redo(document).map(|undone| undone.change))
+            }
             Action::Settle => {
                 let open: Vec<_> = view.conflicts.keys().copied().collect();
                 if open.is_empty() {
                     return Ok(());
                 }
                 let conflict = *self.dice.pick(&open);
-                let choices = [ConflictChoice::Keep, ConflictChoice::Current, ConflictChoice::Incoming, ConflictChoice::Base];
+                let choices = [
+                    ConflictChoice::Keep,
+                    ConflictChoice::Current,
+                    ConflictChoice::Incoming,
+                    ConflictChoice::Base,
+                ];
                 let choice = self.dice.pick(&choices).clone();
                 self.made(node, document, |replica| replica.settle(document, conflict, choice))
             }
             Action::Header => {
                 let title = format!("title {}", self.model.issuer.issue());
-                let header = Header { title: Some(title.into()), policy: typing::header(&mut self.dice).policy, ..(*view.header).clone() };
+                let header = Header {
+                    title: Some(title.into()),
+                    policy: typing::header(&mut self.dice).policy,
+                    ..(*view.header).clone()
+                };
                 self.made(node, document, |replica| replica.set_header(document, header))
             }
             Action::Close => {
@@ -190,7 +205,9 @@ impl World {
     }
 
     fn edit_once(&mut self, node: usize, document: &DocumentId) -> Checked {
-        let Some(view) = self.nodes[node].replica.as_mut().and_then(|replica| replica.view(document)) else { return Ok(()) };
+        let Some(view) = self.nodes[node].replica.as_mut().and_then(|replica| replica.view(document)) else {
+            return Ok(());
+        };
         let patch = typing::patch(&view.content, &mut self.dice, &mut self.model.issuer);
         if patch.is_empty() {
             return Ok(());
@@ -222,12 +239,17 @@ impl World {
         document: &DocumentId,
         command: impl FnOnce(&mut Replica) -> Result<ChangeId, EditError>,
     ) -> Result<Result<ChangeId, EditError>, Violation> {
-        let replica = self.nodes[node].replica.as_mut().expect("invariant: only a running follower is told to act");
+        let replica =
+            self.nodes[node].replica.as_mut().expect("invariant: only a running follower is told to act");
         let seen = replica.view(document).map(|view| view.content);
         let result = command(replica);
         if let Ok(id) = &result {
             let pending = replica.pending(document);
-            let own = pending.iter().rev().find(|own| own.change.id() == *id).expect("invariant: a change that was made is pending");
+            let own = pending
+                .iter()
+                .rev()
+                .find(|own| own.change.id() == *id)
+                .expect("invariant: a change that was made is pending");
             let after = replica.view(document).map(|view| view.content);
             let left = after.as_ref().map(tokens).unwrap_or_default();
             let made = self.model.note_made(node, document, &own.change, seen, after, &left);
@@ -286,7 +308,13 @@ impl World {
             format!("key {}", self.acting.keys)
         });
         if let Some(key) = &key {
-            let keyed = Keyed { document: document.clone(), key: key.clone(), body: body.clone(), base: base.clone(), revision: None };
+            let keyed = Keyed {
+                document: document.clone(),
+                key: key.clone(),
+                body: body.clone(),
+                base: base.clone(),
+                revision: None,
+            };
             self.acting.keyed.insert(made, keyed);
         }
         let token = self.token(Asked::Driver(made));

@@ -44,6 +44,11 @@ impl Disk {
         answer
     }
 
+    /// Fails the next commits.
+    pub(crate) fn fail_commits(&mut self, commits: u32, error: StoreError) {
+        self.store.fail_next_commits(commits, error);
+    }
+
     /// What was written becomes durable.
     pub(crate) fn flush(&mut self) {
         self.store.sync();
@@ -92,5 +97,10 @@ impl Durable {
 
 /// The key under which a change without an outcome is kept.
 pub(crate) fn pending_key(document: &DocumentId, change: ChangeId) -> RecordKey {
-    RecordKey { kind: RecordKind::Pending, document: document.clone(), replica: change.replica, number: change.counter.0 }
+    RecordKey {
+        kind: RecordKind::Pending,
+        document: document.clone(),
+        replica: change.replica,
+        number: change.counter.0,
+    }
 }

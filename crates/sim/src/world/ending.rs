@@ -32,11 +32,20 @@ impl World {
         let said = self.messages;
         self.run_until(self.now + QUIET_US)?;
         if self.messages != said {
-            return Err(Violation::new(Claim::Quiet, format!("{} messages were sent while nobody did anything", self.messages - said)));
+            return Err(Violation::new(
+                Claim::Quiet,
+                format!("{} messages were sent while nobody did anything", self.messages - said),
+            ));
         }
         self.check_end()?;
         let logged = |line: &crate::model::Line| line.revision().0;
-        let conflicts = |line: &crate::model::Line| line.0.iter().filter_map(|at| at.entry.as_ref()).map(|entry| entry.conflicts.len() as u64).sum::<u64>();
+        let conflicts = |line: &crate::model::Line| {
+            line.0
+                .iter()
+                .filter_map(|at| at.entry.as_ref())
+                .map(|entry| entry.conflicts.len() as u64)
+                .sum::<u64>()
+        };
         Ok(Report {
             trace: self.trace.hash(),
             events: self.trace.events(),
@@ -83,23 +92,36 @@ impl World {
             let status = replica.sync_status();
             if status.pending > 0 {
                 let pending = self.documents.iter().flat_map(|document| replica.pending(document)).next();
-                return Some(format!("node {number} has {} changes pending: {status:?}, the first {pending:?}", status.pending));
+                return Some(format!(
+                    "node {number} has {} changes pending: {status:?}, the first {pending:?}",
+                    status.pending
+                ));
             }
             if status.durable && !node.disk.durable().pending.is_empty() {
                 return Some(format!("node {number} keeps {:?}", node.disk.durable().pending));
             }
             for (document, line) in self.model.lines() {
                 let held = replica.confirmed(document);
-                if node.opened.contains(document) && held.as_ref().is_none_or(|held| held.chain != line.tip().chain) {
+                if node.opened.contains(document)
+                    && held.as_ref().is_none_or(|held| held.chain != line.tip().chain)
+                {
                     let held = held.map(|held| held.revision);
-                    return Some(format!("node {number} holds {held:?} of {document}, which is at {}", line.revision()));
+                    return Some(format!(
+                        "node {number} holds {held:?} of {document}, which is at {}",
+                        line.revision()
+                    ));
                 }
-                if node.opened.contains(document) && !replica.status(document).is_some_and(|status| status.synced) {
+                if node.opened.contains(document)
+                    && !replica.status(document).is_some_and(|status| status.synced)
+                {
                     return Some(format!("node {number} is not subscribed to {document}"));
                 }
                 let stored = node.disk.durable().revisions.get(document).copied().unwrap_or_default();
                 if node.scope() == Some(Scope::Documents) && status.durable && stored != line.revision() {
-                    return Some(format!("node {number} stores revision {stored} of {document}, which is at {}", line.revision()));
+                    return Some(format!(
+                        "node {number} stores revision {stored} of {document}, which is at {}",
+                        line.revision()
+                    ));
                 }
             }
         }
@@ -107,7 +129,13 @@ impl World {
     }
 
     fn check_end(&self) -> Checked {
-        for (id, made) in self.model.made.iter().enumerate().filter(|(_, made)| made.node != ROOT && made.node != usize::MAX) {
+        for (id, made) in self
+            .model
+            .made
+            .iter()
+            .enumerate()
+            .filter(|(_, made)| made.node != ROOT && made.node != usize::MAX)
+        {
             let lost = |what: &str| Violation::new(Claim::NothingLost, format!("{what}: {made:?}"));
             match made.fate {
                 Fate::Acknowledged | Fate::Lost => {}
@@ -116,9 +144,15 @@ impl World {
                 Fate::Open => return Err(lost("a change has no outcome")),
                 Fate::Rejected => {
                     let kept = self.nodes.iter().filter_map(|node| node.replica.as_ref()).any(|replica| {
-                        replica.rejected(&made.document).iter().any(|rejected| rejected.change.body == made.body)
+                        replica
+                            .rejected(&made.document)
+                            .iter()
+                            .any(|rejected| rejected.change.body == made.body)
                     });
-                    let whole = self.nodes[made.node].replica.as_ref().is_some_and(|replica| replica.sync_status().durable);
+                    let whole = self.nodes[made.node]
+                        .replica
+                        .as_ref()
+                        .is_some_and(|replica| replica.sync_status().durable);
                     let held = self.nodes[made.node].opened.contains(&made.document);
                     if !kept && whole && held {
                         return Err(lost("a rejected change is not in its author's list"));
@@ -140,11 +174,14 @@ impl World {
                     let entry = at.entry.as_ref();
                     at.counts.contains_key(token)
                         || entry.is_some_and(|entry| {
-                            in_effect(&entry.effect).contains_key(token) || in_records(&entry.conflicts).contains_key(token)
+                            in_effect(&entry.effect).contains_key(token)
+                                || in_records(&entry.conflicts).contains_key(token)
                         })
                 });
                 if !again {
-                    let what = format!("{document}: {token:?} of lost revision {held} is nowhere, though somebody held it");
+                    let what = format!(
+                        "{document}: {token:?} of lost revision {held} is nowhere, though somebody held it"
+                    );
                     return Err(Violation::new(Claim::Durability, what));
                 }
             }

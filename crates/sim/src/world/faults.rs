@@ -1,5 +1,6 @@
 //! What goes wrong, and how it is mended.
 
+use rejoin_core::storage::StoreError;
 use rejoin_core::{Instant, Replica};
 use rejoin_wire::{DocumentId, UnixMillis};
 
@@ -71,24 +72,31 @@ impl World {
     }
 
     fn any_wire(&mut self) -> Option<u64> {
-        let live: Vec<u64> = self.wires.iter().filter(|(_, wire)| !wire.cut).map(|(number, _)| *number).collect();
+        let live: Vec<u64> =
+            self.wires.iter().filter(|(_, wire)| !wire.cut).map(|(number, _)| *number).collect();
         if live.is_empty() { None } else { Some(*self.dice.pick(&live)) }
     }
 
-    /// A follower cannot reach the authority for a while, and neither end knows at once.
-    pub(super) fn partition(&mut self, node: usize, lasts: u64) {
+    /// A follower cannot reach the authority for so many microseconds, and neither end knows at once.
+    pub fn partition(&mut self, node: usize, lasts: u64) {
         self.trace.note(self.now, 9, node, &[1], || "is partitioned".into());
         self.nodes[node].partitioned = true;
         let wires: Vec<u64> = self.nodes[node].links.values().copied().collect();
         for wire in wires {
-            let (one, other) = (self.dice.between(0, lasts / 2), self.dice.between(0, lasts));
+            let noticed = lasts.min(LONGEST_US / 4);
+            let (one, other) = (self.dice.between(0, noticed), self.dice.between(0, noticed));
             self.cut(wire, one, other);
         }
         self.plan_at(lasts, Happening::Mend { node });
     }
 
+    /// A follower can reach the authority again.
+    pub fn mend(&mut self, node: usize) {
+        self.nodes[node].partitioned = false;
+    }
+
     /// A process ends; what was not flushed is gone, or was flushed just before.
-    pub(super) fn crash(&mut self, node: usize) {
+    pub fn crash(&mut self, node: usize) {
         if self.nodes[node].replica.take().is_none() {
             return;
         }
@@ -105,8 +113,12 @@ impl World {
         crashed.dirty.clear();
         crashed.replies.clear();
         crashed.links.clear();
-        let wires: Vec<u64> =
-            self.wires.iter().filter(|(_, wire)| node == ROOT || wire.follower == node).map(|(number, _)| *number).collect();
+        let wires: Vec<u64> = self
+            .wires
+            .iter()
+            .filter(|(_, wire)| node == ROOT || wire.follower == node)
+            .map(|(number, _)| *number)
+            .collect();
         for wire in wires {
             let after = self.dice.between(0, 2_000_000);
             self.cut(wire, after, after);
@@ -129,7 +141,11 @@ impl World {
     }
 
     /// A process starts.
-    pub(super) fn start(&mut self, node: usize) -> Checked {
+    ///
+    /// # Errors
+    ///
+    /// The first breach of a claim.
+    pub fn start(&mut self, node: usize) -> Checked {
         if self.nodes[node].replica.is_some() {
             return Ok(());
         }
@@ -142,8 +158,8 @@ impl World {
         self.drain(node)
     }
 
-    /// A follower's disk is copied, as with a profile or a backup, and the copy starts beside it.
-    pub(super) fn copy(&mut self, node: usize) -> usize {
+    /// A follower's disk is copied, as with a profile or a backup, and the copy starts beside it. Returns the copy.
+    pub fn copy(&mut self, node: usize) -> usize {
         self.trace.note(self.now, 9, node, &[4], || "is copied".into());
         self.copied = true;
         let copy = self.nodes[node].copy();
@@ -154,14 +170,14 @@ impl World {
     }
 
     /// The authority's disk is copied, to go back to.
-    pub(super) fn take_image(&mut self) {
+    pub fn take_image(&mut self) {
         let mut image = self.nodes[ROOT].disk.clone();
         image.crash(self.now);
         self.image = Some(image);
     }
 
-    /// The authority goes down and will start from the image.
-    pub(super) fn restore(&mut self) {
+    /// The authority goes down, and starts from the image when it is started. Half of the time that begins a new epoch.
+    pub fn restore(&mut self) {
         let Some(mut image) = self.image.clone() else { return };
         self.trace.note(self.now, 9, ROOT, &[5], || "goes back to an older image".into());
         self.crash(ROOT);
@@ -181,6 +197,11 @@ impl World {
         self.restored = true;
         self.model.note_restored();
         self.revisions.note_restored();
+    }
+
+    /// The authority's disk fails so many commits from now on.
+    pub fn fail_commits(&mut self, commits: u32, error: StoreError) {
+        self.nodes[ROOT].disk.fail_commits(commits, error);
     }
 
     /// Nothing goes wrong any more.

@@ -43,7 +43,13 @@ impl Node {
         Self::new(config, 0)
     }
 
-    pub(crate) fn follower(plan: &Plan, workspace: &WorkspaceId, number: usize, scope: Option<Scope>, dice: &mut Dice) -> Self {
+    pub(crate) fn follower(
+        plan: &Plan,
+        workspace: &WorkspaceId,
+        number: usize,
+        scope: Option<Scope>,
+        dice: &mut Dice,
+    ) -> Self {
         let mut config = Config::new(workspace.clone(), Role::Follower { scope });
         config.principal = format!("user {number}").into();
         config.max_idle_documents = plan.idle_documents;

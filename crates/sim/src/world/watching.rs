@@ -84,7 +84,11 @@ impl World {
         }
         let mut asks = Vec::new();
         for document in &self.documents {
-            let Some(view) = self.nodes[ROOT].replica.as_ref().and_then(|replica| replica.confirmed(document)) else { continue };
+            let Some(view) =
+                self.nodes[ROOT].replica.as_ref().and_then(|replica| replica.confirmed(document))
+            else {
+                continue;
+            };
             let starting = self.asked.values().any(|asked| *asked == Asked::Start(document.clone()));
             if starting {
                 continue;
@@ -98,7 +102,10 @@ impl World {
             } else {
                 Standing::check_confirmed(&self.model, ROOT, document, &view)?;
                 if view.revision < held {
-                    let what = format!("the authority is at {document} revision {} and was at {held}", view.revision);
+                    let what = format!(
+                        "the authority is at {document} revision {} and was at {held}",
+                        view.revision
+                    );
                     return Err(Violation::new(Claim::Durability, what));
                 }
             }
@@ -137,7 +144,10 @@ impl World {
             (Asked::Repeat(Some(revision)), reply) => match reply {
                 Reply::Accepted(accepted) if accepted.revision == *revision => Ok(()),
                 Reply::Document(_) => Ok(()),
-                other => Err(Violation::new(Claim::AtMostOnce, format!("a repeat of revision {revision} is answered by {other:?}"))),
+                other => Err(Violation::new(
+                    Claim::AtMostOnce,
+                    format!("a repeat of revision {revision} is answered by {other:?}"),
+                )),
             },
             _ => Ok(()),
         }
@@ -175,7 +185,10 @@ impl World {
                 // Of several that look alike the oldest: they stay in their order.
                 let renumbered = own.iter().filter(|(hash, (_, made))| {
                     let made = &self.model.made[*made];
-                    !here.contains(hash) && !rejected.contains(hash) && made.time == change.time && made.body == change.body
+                    !here.contains(hash)
+                        && !rejected.contains(hash)
+                        && made.time == change.time
+                        && made.body == change.body
                 });
                 let renumbered = renumbered.min_by_key(|(_, (_, made))| *made);
                 match renumbered.map(|(hash, (_, made))| (*hash, *made)) {
@@ -186,13 +199,17 @@ impl World {
                     }
                     None if self.restored => {}
                     None => {
-                        let what = format!("node {node} has a change of {document} that nobody made: {change:?}");
+                        let what =
+                            format!("node {node} has a change of {document} that nobody made: {change:?}");
                         return Err(Violation::new(Claim::NoPhantom, what));
                     }
                 }
             }
-            let gone: Vec<(ChangeHash, ChangeId, usize)> =
-                own.iter().filter(|(hash, _)| !here.contains(hash)).map(|(hash, (id, made))| (*hash, *id, *made)).collect();
+            let gone: Vec<(ChangeHash, ChangeId, usize)> = own
+                .iter()
+                .filter(|(hash, _)| !here.contains(hash))
+                .map(|(hash, (id, made))| (*hash, *id, *made))
+                .collect();
             for (hash, id, made) in gone {
                 own.remove(&hash);
                 if rejected.contains(&hash) {
@@ -201,7 +218,10 @@ impl World {
                 } else if self.model.is_logged(made) {
                     self.model.made[made].fate = Fate::Acknowledged;
                 } else {
-                    let what = format!("node {node}: {id:?} of {document} is gone and is not in the log: {:?}", self.model.made[made]);
+                    let what = format!(
+                        "node {node}: {id:?} of {document} is gone and is not in the log: {:?}",
+                        self.model.made[made]
+                    );
                     return Err(Violation::new(Claim::Durability, what));
                 }
             }

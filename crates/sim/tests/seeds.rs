@@ -1,0 +1,33 @@
+//! Worlds that seeds draw. `rejoin-sim` runs many more.
+
+#![allow(clippy::unwrap_used)]
+
+use rejoin_sim::{Claim, Plan, Plant, Report, Violation, World};
+
+fn run(plan: Plan) -> Result<Report, Violation> {
+    World::new(plan).run()
+}
+
+#[test]
+fn a_hundred_worlds_keep_every_claim_and_each_seed_makes_one_world() {
+    let mut revisions = 0;
+    for seed in 1..=100 {
+        let first =
+            run(Plan::of_seed(seed, 200)).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+        let second =
+            run(Plan::of_seed(seed, 200)).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+        assert_eq!(first, second, "seed {seed}");
+        revisions += first.revisions;
+    }
+    assert!(revisions > 5_000, "{revisions} revisions: nothing happened");
+}
+
+#[test]
+fn rewriting_what_is_pending_is_caught() {
+    let caught = (1..=2_000).find_map(|seed| {
+        let plan = Plan { plant: Some(Plant::RewritePending), ..Plan::of_seed(seed, 200) };
+        run(plan).err().filter(|violation| violation.claim == Claim::NoSilentOverwrite)
+    });
+    let violation = caught.expect("2,000 worlds overwrote nothing unseen");
+    assert!(violation.what.contains("unseen and unrecorded"), "{violation}");
+}
