@@ -22,7 +22,7 @@
 //! # Arrays
 //!
 //! Elements that are objects with a member `id` (or `key`; see [`MergeOptions::identity_keys`]) whose value is their own are
-//! followed by it wherever they stand. Other elements are aligned by content. Membership and order are merged apart from
+//! followed by it wherever they stand. Other elements, among them those that share an identity, are aligned by content. Membership and order are merged apart from
 //! each other: an element stands where the side that moved it put it, and what both sides put between the same two neighbours
 //! stands there side by side, current's first. Positions are nobody's values: where both moved one element, the
 //! policy chooses one of two places and nothing is recorded. No element gets an identity twice.
@@ -42,8 +42,10 @@ use crate::{
 
 mod array;
 mod counter;
+mod ends;
 mod label;
 mod matching;
+mod naming;
 mod replay;
 mod sequence;
 mod touched;
@@ -278,6 +280,10 @@ impl<T> Versions<T> {
         Versions { base: each(self.base), current: each(self.current), incoming: each(self.incoming) }
     }
 
+    fn each_ref(&self) -> Versions<&T> {
+        Versions { base: &self.base, current: &self.current, incoming: &self.incoming }
+    }
+
     fn into_array(self) -> [T; 3] {
         [self.base, self.current, self.incoming]
     }
@@ -365,3 +371,79 @@ const UNLIMITED: Limits = Limits {
     max_document_bytes: usize::MAX,
     max_text_bytes: usize::MAX,
 };
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn json(text: &str) -> Json {
+        Json::parse(text, &Limits { max_depth: MAX_DEPTH, ..Limits::default() }).unwrap()
+    }
+
+    #[test]
+    fn a_policy_is_read_by_all_its_names() {
+        let names = [
+            ("theirs", Policy::Theirs),
+            ("client_wins", Policy::Theirs),
+            ("auto", Policy::Theirs),
+            ("ours", Policy::Ours),
+            ("server_wins", Policy::Ours),
+            ("latest", Policy::Latest),
+            ("manual", Policy::Manual),
+        ];
+        for (name, policy) in names {
+            assert_eq!(name.parse(), Ok(policy));
+            assert_eq!(serde_json::from_value::<Policy>(name.into()).unwrap(), policy);
+            assert_eq!(policy.to_string().parse(), Ok(policy));
+            assert_eq!(serde_json::to_value(policy).unwrap(), policy.name());
+        }
+        assert!("Theirs".parse::<Policy>().is_err());
+        assert!(serde_json::from_value::<Policy>("last".into()).is_err());
+    }
+
+    #[test]
+    fn the_deepest_documents_merge() {
+        for (open, close) in [("[", "]"), (r#"{"a":"#, "}"), (r#"[{"id":1,"a":"#, "}]")] {
+            let levels = open.matches(['[', '{']).count();
+            let count = (MAX_DEPTH - 1) / levels;
+            let nested = |leaf: &str| json(&format!("{}{leaf}{}", open.repeat(count), close.repeat(count)));
+            let (base, current, incoming) = (nested("[1]"), nested("[2]"), nested("[3]"));
+            let merged = merge(&base, &current, &incoming, &MergeOptions::default()).unwrap();
+            assert!(merged.content == incoming);
+            assert_eq!(merged.conflicts.len(), 1);
+            assert_eq!(merged.conflicts[0].path.steps().len(), count * levels + 1);
+        }
+    }
+
+    #[test]
+    fn what_nests_too_deep_is_refused() {
+        let deep = (0..MAX_DEPTH).fold(json("[]"), |inner, _| Json::from(vec![inner]));
+        let error = merge(&deep, &json("[]"), &json("[]"), &MergeOptions::default()).unwrap_err();
+        assert_eq!(error, MergeError::TooDeep { depth: MAX_DEPTH + 1 });
+    }
+
+    #[test]
+    fn a_record_tells_null_from_nothing() {
+        let (base, current, incoming) = (json(r#"{"a":null}"#), json(r#"{"a":1}"#), json(r#"{"a":2}"#));
+        let merged = merge(&base, &current, &incoming, &MergeOptions::default()).unwrap();
+        assert_eq!(merged.conflicts[0].base, Some(Json::Null));
+        let text = serde_json::to_string(&merged.conflicts).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<Conflict>>(&text).unwrap(), merged.conflicts);
+        let created = merge_create(&current, &incoming, &MergeOptions::default()).unwrap();
+        assert_eq!(created.conflicts[0].base, None);
+        let text = serde_json::to_string(&created.conflicts).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<Conflict>>(&text).unwrap(), created.conflicts);
+    }
+
+    #[test]
+    fn current_stays_the_same_node_where_nothing_changes() {
+        let base = json(r#"{"a":[{"id":1,"t":{"x":1}},{"id":2}],"b":{"c":1}}"#);
+        let current = json(r#"{"a":[{"id":1,"t":{"x":2}},{"id":2},{"id":3}],"b":{"c":2}}"#);
+        let merged = merge(&base, &current, &json(&base.canonical()), &MergeOptions::default()).unwrap();
+        assert!(merged.content.ptr_eq(&current));
+        assert!(merged.forward.is_empty() && merged.reverse.is_empty());
+    }
+}

@@ -24,7 +24,7 @@ use crate::{
 const STEPS_PER_CHARACTER: u64 = 32;
 
 /// Most steps of one alignment, some 10 ms.
-const MAX_STEPS: u64 = 1 << 22;
+const MAX_STEPS: u64 = 1 << 21;
 
 /// What became of a text.
 #[derive(Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Versions, sequence::Element};
+use super::Versions;
 use crate::{Json, fingerprint, identity::Identity};
 
 /// Different values under one fingerprint that are told apart. With values that nobody chose for it there is one; the
@@ -60,16 +60,6 @@ impl Labels {
         }
         let [base, current, incoming] = labels.of;
         Self { of: Versions { base, current, incoming }, symbols: labels.symbols as usize }
-    }
-
-    /// Whether an element is recognised by its identity.
-    pub(super) fn identify(&self, element: Element) -> bool {
-        let labels = [
-            element.base.and_then(|index| self.of.base.get(index)),
-            element.current.and_then(|index| self.of.current.get(index)),
-            element.incoming.and_then(|index| self.of.incoming.get(index)),
-        ];
-        labels.into_iter().flatten().any(|label| label.identified)
     }
 }
 

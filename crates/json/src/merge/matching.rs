@@ -15,7 +15,7 @@ use likeness::alike;
 const STEPS_PER_ELEMENT: u64 = 64;
 
 /// Most steps of the alignments of one array, some 10 ms.
-const MAX_STEPS: u64 = 1 << 22;
+const MAX_STEPS: u64 = 1 << 21;
 
 /// Which element of the base each element of a side was.
 #[derive(Debug)]

@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use jsonptr::{Pointer, PointerBuf, Token};
 
-use super::{MergeError, MergeOptions, Merged, merge};
+use super::{MergeError, MergeOptions, Merged, ends::in_step, merge};
 use crate::{
     Array, Json, Limits, Operation, Patch, apply, apply_inverting, identity::Identity, pointer::array_index,
 };
 
-/// Elements whose identity is looked at for one patch. Beyond, as with hundreds of operations in long arrays, walking
-/// the documents once costs less.
-const MAX_LOOKED_AT: usize = 1 << 16;
+/// Elements that are compared for one patch. Beyond, as with hundreds of operations in long arrays, walking the documents
+/// once costs less.
+const MAX_LOOKED_AT: usize = 1 << 18;
 
 /// Merges a patch that was made on `seen` into `current`.
 ///
@@ -176,7 +176,7 @@ impl Replay<'_> {
                     };
                 }
                 (Json::Array(before), Json::Array(now)) => {
-                    self.left = self.left.checked_sub(before.len() + now.len())?;
+                    self.left = self.left.checked_sub(before.len().max(now.len()))?;
                     if before == now {
                         return Some(relocated(&tokens, &changed, path));
                     }
@@ -186,8 +186,7 @@ impl Replay<'_> {
                     if !self.keeps_identity(identity, below, access) {
                         return None;
                     }
-                    self.only(before, identity)?;
-                    let position = self.only(now, identity)?;
+                    let position = self.position(before, now, index, identity)?;
                     if position != index {
                         changed.push((level, position));
                     }
@@ -210,14 +209,30 @@ impl Replay<'_> {
         }
     }
 
-    /// The index of the only element with an identity.
-    fn only(&self, array: &Array, identity: Identity<'_>) -> Option<usize> {
-        let has = |element: &Json| Identity::of(element, self.identity_keys) == Some(identity);
-        let mut found = array.iter().enumerate().filter(|(_, element)| has(element));
-        match (found.next(), found.next()) {
-            (Some((index, _)), None) => Some(index),
-            _ => None,
+    /// Where the element at `index`, which has this identity, stands now: where it is alike up to there from either end,
+    /// else where the only element with the identity is in what lies between. So the full merge finds it.
+    fn position(&self, before: &Array, now: &Array, index: usize, identity: Identity<'_>) -> Option<usize> {
+        let in_step = |(before, now): &(&Json, &Json)| in_step(before, now, self.identity_keys);
+        let prefix = before.iter().zip(now).take_while(in_step).count();
+        if index < prefix {
+            return Some(index);
         }
+        let rest = before.len().min(now.len()) - prefix;
+        let suffix = before.iter().rev().zip(now.iter().rev()).take(rest).take_while(in_step).count();
+        let from_end = before.len() - index;
+        if from_end <= suffix {
+            return Some(now.len() - from_end);
+        }
+        let only = |array: &Array| {
+            let middle = array.iter().enumerate().skip(prefix).take(array.len() - prefix - suffix);
+            let has = |element: &Json| Identity::of(element, self.identity_keys) == Some(identity);
+            let mut found = middle.filter(|(_, element)| has(element)).map(|(index, _)| index);
+            match (found.next(), found.next()) {
+                (Some(index), None) => Some(index),
+                _ => None,
+            }
+        };
+        only(before).and_then(|_| only(now))
     }
 }
 
@@ -233,4 +248,95 @@ fn relocated(tokens: &[Token<'_>], changed: &[(usize, usize)], path: &Pointer) -
             None => token.clone(),
         });
     Target { pointer: PointerBuf::from_tokens(tokens), moved: true }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn json(text: &str) -> Json {
+        Json::parse(text, &Limits::default()).unwrap()
+    }
+
+    /// The patch as it goes on current; none where the full merge has to find it.
+    fn replayed(seen: &str, patch: &str, current: &str) -> Option<String> {
+        let patch = Patch::parse(patch, &Limits::default()).unwrap();
+        let options = MergeOptions::default();
+        let replay = Replay::of(&json(seen), &json(current), &options).run(&patch)?;
+        Some(replay.forward.to_string())
+    }
+
+    #[test]
+    fn an_untouched_place_takes_the_patch_as_it_is() {
+        let patch = r#"[{"op":"replace","path":"/a/b","value":2}]"#;
+        assert_eq!(replayed(r#"{"a":{"b":1}}"#, patch, r#"{"a":{"b":1,"c":1},"d":1}"#).unwrap(), patch);
+        assert_eq!(replayed(r#"{"a":{"b":1}}"#, patch, r#"{"a":{"b":3}}"#), None);
+        assert_eq!(replayed(r#"{"a":{"b":1}}"#, patch, r#"{"a":1}"#), None);
+        assert_eq!(replayed(r#"{"a":{"b":1}}"#, patch, "{}"), None);
+    }
+
+    #[test]
+    fn an_element_is_found_by_its_identity_wherever_it_is() {
+        let seen = r#"[{"id":1,"t":1},{"id":2,"t":1},{"id":3,"t":1}]"#;
+        let edit = |index: usize| format!(r#"[{{"op":"replace","path":"/{index}/t","value":9}}]"#);
+        for (current, index, place) in [
+            (r#"[{"id":1,"t":1},{"id":2,"t":1},{"id":3,"t":2}]"#, 1, 1),
+            (r#"[{"id":0},{"id":1,"t":1},{"id":2,"t":1},{"id":3,"t":1}]"#, 1, 2),
+            (r#"[{"id":3,"t":1},{"id":2,"t":1},{"id":1,"t":1}]"#, 0, 2),
+            (r#"[{"id":4},{"id":2,"t":1},{"id":5}]"#, 1, 1),
+        ] {
+            assert_eq!(replayed(seen, &edit(index), current), Some(edit(place)), "{current}");
+        }
+        for current in
+            [r#"[{"id":1,"t":1}]"#, r#"[{"id":2,"t":1},{"id":2,"t":1}]"#, r#"[{"id":2,"t":2},{"id":1}]"#]
+        {
+            assert_eq!(replayed(seen, &edit(1), current), None, "{current}");
+        }
+    }
+
+    #[test]
+    fn an_array_without_identities_is_equal_or_left_to_the_full_merge() {
+        let patch = r#"[{"op":"add","path":"/l/1","value":"x"},{"op":"remove","path":"/l/0"}]"#;
+        assert_eq!(replayed(r#"{"l":["a"],"k":1}"#, patch, r#"{"l":["a"],"k":2}"#).unwrap(), patch);
+        assert_eq!(replayed(r#"{"l":["a"],"k":1}"#, patch, r#"{"l":["a","b"],"k":1}"#), None);
+    }
+
+    #[test]
+    fn what_changes_an_identity_or_a_membership_is_left_to_the_full_merge() {
+        let (seen, current) = (r#"[{"id":1,"t":1},{"id":2}]"#, r#"[{"id":1,"t":1},{"id":2,"u":1}]"#);
+        for patch in [
+            r#"[{"op":"replace","path":"/0/id","value":7}]"#,
+            r#"[{"op":"remove","path":"/0/id"}]"#,
+            r#"[{"op":"add","path":"/0/key","value":7}]"#,
+            r#"[{"op":"move","from":"/0/id","path":"/0/t"}]"#,
+            r#"[{"op":"replace","path":"/0","value":{"id":7}}]"#,
+            r#"[{"op":"remove","path":"/0"}]"#,
+            r#"[{"op":"add","path":"/0","value":{"id":7}}]"#,
+            r#"[{"op":"move","from":"/0","path":"/1"}]"#,
+        ] {
+            assert_eq!(replayed(seen, patch, current), None, "{patch}");
+        }
+        let patch = r#"[{"op":"replace","path":"/0","value":{"id":1,"new":1}}]"#;
+        assert_eq!(replayed(seen, patch, current).unwrap(), patch);
+    }
+
+    #[test]
+    fn many_operations_in_long_arrays_are_left_to_the_full_merge() {
+        let rows = |offset: u32| -> Json {
+            (0..1_000_u32).map(|id| json(&format!(r#"{{"id":{id},"n":{}}}"#, id * offset))).collect()
+        };
+        let (seen, current) = (rows(0), rows(1));
+        let test =
+            |path: &str| Operation::Replace { path: PointerBuf::parse(path).unwrap(), value: Json::from(0) };
+        let options = MergeOptions::default();
+        let run = |count: usize| {
+            let patch: Patch = (0..count).map(|_| test("/0/n")).collect();
+            Replay::of(&seen, &current, &options).run(&patch)
+        };
+        assert!(run(10).is_some());
+        assert!(run(MAX_LOOKED_AT / 1_000 + 1).is_none());
+    }
 }

@@ -246,3 +246,127 @@ impl Arrangement {
         self.in_current.len()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::identity::default_identity_keys;
+    use proptest::prelude::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// Upper case letters are identities, each with a content; other characters are values.
+    fn elements(text: &str) -> Vec<Json> {
+        let element = |character: char| match character {
+            'A'..='Z' => [("id".into(), Json::from(character.to_string()))].into_iter().collect(),
+            other => Json::from(other.to_string()),
+        };
+        text.chars().map(element).collect()
+    }
+
+    /// The arranged elements; those that only the side that did not write them has are gone.
+    fn arranged(base: &str, current: &str, incoming: &str, winner: Side) -> String {
+        let contents = [base, current, incoming].map(elements);
+        let elements = contents.each_ref().map(|elements| elements.iter().collect::<Vec<_>>());
+        let [base_elements, current_elements, incoming_elements] = elements.each_ref().map(Vec::as_slice);
+        let arrays = Versions { base: base_elements, current: current_elements, incoming: incoming_elements };
+        let labels = Labels::of(arrays, &default_identity_keys());
+        // Of values, which have no parts, an edit is another value.
+        let wrote = |side, base: usize, index: usize| {
+            let side = if side == Side::Current { &contents[1] } else { &contents[2] };
+            contents[0][base] != side[index]
+        };
+        let merged = arrange(arrays, &labels, wrote, || winner);
+        let character = |element: Element| {
+            let at = |text: &str, index: Option<usize>| index.and_then(|index| text.chars().nth(index));
+            match (at(base, element.base), at(current, element.current), at(incoming, element.incoming)) {
+                (base, Some(current), Some(incoming)) if base == Some(current) => incoming,
+                (_, Some(current), _) => current,
+                (_, None, incoming) => incoming.unwrap(),
+            }
+        };
+        merged.into_iter().map(character).collect()
+    }
+
+    fn both(base: &str, current: &str, incoming: &str) -> String {
+        let [ours, theirs] =
+            [Side::Current, Side::Incoming].map(|winner| arranged(base, current, incoming, winner));
+        assert_eq!(ours, theirs, "no side wins what is not disputed");
+        ours
+    }
+
+    #[test]
+    fn insertions_stand_between_the_neighbours_they_were_made_between() {
+        assert_eq!(both("ABC", "AXBC", "ABYC"), "AXBYC");
+        assert_eq!(both("ABC", "AXBC", "AYBC"), "AXYBC");
+        assert_eq!(both("ABC", "XABC", "ABCY"), "XABCY");
+        assert_eq!(both("ABC", "AC", "ABYC"), "AYC");
+        assert_eq!(both("", "XY", "ZW"), "XYZW");
+    }
+
+    #[test]
+    fn moves_of_one_side_win() {
+        assert_eq!(both("ABCDE", "BCDEA", "ABCDE"), "BCDEA");
+        assert_eq!(both("ABCDE", "BCDEA", "EABCD"), "EBCDA");
+        assert_eq!(both("ABCDE", "BCDEA", "ABCXDE"), "BCXDEA");
+        assert_eq!(both("abcde", "bcdea", "abcxde"), "bcxdea", "values that are unique are followed, too");
+    }
+
+    #[test]
+    fn moves_of_both_sides_go_to_the_winner() {
+        assert_eq!(arranged("ABCDE", "BACDE", "BCDEA", Side::Current), "BACDE");
+        assert_eq!(arranged("ABCDE", "BACDE", "BCDEA", Side::Incoming), "BCDEA");
+        assert_eq!(both("ABCDE", "BCADE", "BCADXE"), "BCADXE", "to one place: agreed");
+    }
+
+    #[test]
+    fn an_identity_that_both_inserted_is_one_element() {
+        assert_eq!(both("AB", "AXB", "AXYB"), "AXYB");
+        assert_eq!(arranged("AB", "XAB", "ABX", Side::Current), "XAB");
+        assert_eq!(arranged("AB", "XAB", "ABX", Side::Incoming), "ABX");
+    }
+
+    #[test]
+    fn repeated_values_are_aligned_in_order() {
+        assert_eq!(both("xxyx", "xxxyx", "xxy"), "xxxy");
+        assert_eq!(both("xyxy", "xyxyz", "yxy"), "yxyz");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3_000) })]
+
+        #[test]
+        fn a_side_that_changed_nothing_changes_nothing(base in "[A-Fa-c]{0,10}", side in "[A-Fa-c]{0,10}") {
+            for winner in [Side::Current, Side::Incoming] {
+                prop_assert_eq!(&arranged(&base, &side, &base, winner), &side);
+                prop_assert_eq!(&arranged(&base, &base, &side, winner), &side);
+                prop_assert_eq!(&arranged(&base, &side, &side, winner), &side);
+            }
+        }
+
+        #[test]
+        fn an_identity_that_no_side_has_twice_is_there_at_most_once(
+            base in "[A-H]{0,8}", current in "[A-H]{0,8}", incoming in "[A-H]{0,8}",
+        ) {
+            let once = |text: &String| {
+                let mut seen = Vec::new();
+                text.chars().filter(|character| {
+                    let new = !seen.contains(character);
+                    seen.push(*character);
+                    new
+                }).collect::<String>()
+            };
+            let [base, current, incoming] = [&base, &current, &incoming].map(once);
+            for winner in [Side::Current, Side::Incoming] {
+                let merged = arranged(&base, &current, &incoming, winner);
+                prop_assert_eq!(once(&merged), merged.clone());
+                for identity in 'A'..='H' {
+                    let [base, current, incoming] = [&base, &current, &incoming].map(|text| text.contains(identity));
+                    let stays = if base { current && incoming } else { current || incoming };
+                    prop_assert_eq!(merged.contains(identity), stays);
+                }
+            }
+        }
+    }
+}

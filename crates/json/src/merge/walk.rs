@@ -240,7 +240,7 @@ impl<'a> Merger<'a> {
 
 impl<'a> Place<'a> {
     /// What becomes of the place, where shared nodes say it at once.
-    fn shared(&self, counters: &Counters<'_>) -> Option<Option<&'a Json>> {
+    pub(super) fn shared(&self, counters: &Counters<'_>) -> Option<Option<&'a Json>> {
         if same(self.base, self.incoming) {
             Some(self.current)
         } else if same(self.base, self.current) || counters.is_empty() && same(self.current, self.incoming) {
