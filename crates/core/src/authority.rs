@@ -251,7 +251,7 @@ impl Authority {
             let header = log
                 .state_at(tip, change.base, limits)
                 .map_or_else(|| Arc::clone(&tip.state.header), |base| base.header);
-            return Ok(State { life: Life::Alive, header, content: content.clone() });
+            return Ok(State { life: life_seen(&change.body), header, content: content.clone() });
         }
         let window = self.shadows.get(&change.replica).map(|shadow| &shadow.window);
         let follows = window.and_then(|window| {
@@ -391,6 +391,16 @@ fn unmoved<'a>(window: &'a Window, log: &Log, change: &rejoin_wire::Change) -> O
         expected = expected.next();
     }
     if expected == change.over { window.after() } else { None }
+}
+
+/// Whether the author of a change saw a living document, where only the content that it saw is known.
+///
+/// Nobody creates or undeletes what stands, and everything else is done to what stands.
+fn life_seen(body: &Body) -> Life {
+    match body {
+        Body::Create { .. } | Body::Undelete => Life::Deleted,
+        Body::Edit { .. } | Body::Header { .. } | Body::Delete | Body::Void => Life::Alive,
+    }
 }
 
 /// Why a change makes no sense whatever the document holds.
