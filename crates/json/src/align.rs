@@ -50,7 +50,7 @@ pub(crate) struct Match {
 /// Aligns two sequences by order of content: runs of equal elements, increasing on both sides, none empty and no two
 /// adjacent on both sides.
 pub(crate) fn align<T: Ord>(a: &[T], b: &[T], work: &mut Work) -> Vec<Match> {
-    align_trimmed(a, b, T::eq, work, intern)
+    align_trimmed(a, b, T::eq, intern, 0, work)
 }
 
 /// How elements without an order are told apart. Equal elements have equal looks and equal fingerprints.
@@ -63,11 +63,18 @@ pub(crate) trait Likeness<T> {
 
     /// Whether elements are equal; asked about once for each element.
     fn same(&self, a: &T, b: &T) -> bool;
+
+    /// How many elements, counting both sides, an alignment has to pass for each that it leaves unmatched; where it does
+    /// not, it is of no use and is given up early. 0 where any is of use.
+    fn elements_per_edit(&self) -> usize {
+        0
+    }
 }
 
 /// Aligns two sequences as [`align`] does, by looks, fingerprints and comparisons.
 pub(crate) fn align_by<T>(a: &[T], b: &[T], work: &mut Work, likeness: &impl Likeness<T>) -> Vec<Match> {
-    align_trimmed(a, b, |a, b| likeness.same(a, b), work, |a, b| intern_by(a, b, likeness))
+    let same = |a: &T, b: &T| likeness.same(a, b);
+    align_trimmed(a, b, same, |a, b| intern_by(a, b, likeness), likeness.elements_per_edit(), work)
 }
 
 /// Pairs equal elements whatever their order: positions in `a` and `b`, each in one pair at most.
@@ -140,8 +147,9 @@ fn align_trimmed<T>(
     a: &[T],
     b: &[T],
     same: impl Fn(&T, &T) -> bool,
-    work: &mut Work,
     intern: impl FnOnce(&[T], &[T]) -> Symbols,
+    elements_per_edit: usize,
+    work: &mut Work,
 ) -> Vec<Match> {
     let prefix = common_prefix(a, b, &same);
     let (a_rest, b_rest) = (&a[prefix..], &b[prefix..]);
@@ -152,7 +160,7 @@ fn align_trimmed<T>(
     matches.push(0, 0, prefix);
     if !a_middle.is_empty() && !b_middle.is_empty() && a_middle.len() + b_middle.len() <= MAX_ELEMENTS {
         let symbols = intern(a_middle, b_middle);
-        for (a, b) in align_symbols(&symbols, work) {
+        for (a, b) in align_symbols(&symbols, elements_per_edit, work) {
             matches.push(prefix + a as usize, prefix + b as usize, 1);
         }
     }
@@ -243,17 +251,19 @@ fn intern_by<T>(a: &[T], b: &[T], likeness: &impl Likeness<T>) -> Symbols {
 }
 
 /// Pairs of matched positions, increasing on both sides.
-fn align_symbols(symbols: &Symbols, work: &mut Work) -> Vec<(u32, u32)> {
+fn align_symbols(symbols: &Symbols, elements_per_edit: usize, work: &mut Work) -> Vec<(u32, u32)> {
     let (in_a, in_b) = (occurrences(&symbols.a, symbols.count), occurrences(&symbols.b, symbols.count));
+    let pairs: u64 = in_a.iter().zip(&in_b).map(|(a, b)| u64::from(*a) * u64::from(*b)).sum();
+    if pairs == 0 {
+        return Vec::new();
+    }
     let shared = |symbol: &u32| in_a[*symbol as usize] > 0 && in_b[*symbol as usize] > 0;
     let a = Side::of(&symbols.a, shared);
     let b = Side::of(&symbols.b, shared);
-
-    let pairs: u64 = in_a.iter().zip(&in_b).map(|(a, b)| u64::from(*a) * u64::from(*b)).sum();
     let found = if pairs <= PAIRS_PER_ELEMENT * (a.symbols.len() + b.symbols.len()) as u64 {
         common_subsequence(&a.symbols, &b.symbols, usize::MAX)
     } else {
-        Snakes::new(&a.symbols, &b.symbols).find(work)
+        Snakes::new(&a.symbols, &b.symbols, elements_per_edit).find(work)
     };
     found.into_iter().map(|(x, y)| (a.positions[x as usize], b.positions[y as usize])).collect()
 }
@@ -324,12 +334,14 @@ struct Snakes<'a> {
     backward: Vec<isize>,
     /// Where the diagonal 0 stands in them.
     middle: isize,
+    /// See [`Likeness::elements_per_edit`].
+    elements_per_edit: usize,
 }
 
 const UNMATCHED: u32 = u32::MAX;
 
 impl<'a> Snakes<'a> {
-    fn new(a: &'a [u32], b: &'a [u32]) -> Self {
+    fn new(a: &'a [u32], b: &'a [u32], elements_per_edit: usize) -> Self {
         // Diagonals run from -b.len() to a.len(), with a sentinel on either side.
         let diagonals = a.len() + b.len() + 3;
         Self {
@@ -339,6 +351,7 @@ impl<'a> Snakes<'a> {
             forward: vec![0; diagonals],
             backward: vec![0; diagonals],
             middle: b.len().cast_signed() + 1,
+            elements_per_edit,
         }
     }
 
@@ -380,65 +393,86 @@ impl<'a> Snakes<'a> {
         self.found[a] = b as u32;
     }
 
-    /// A point inside the frame that a shortest path through it crosses; none when the steps do not suffice.
+    /// A point inside the frame that a shortest path through it crosses; none when the steps do not suffice, or the path
+    /// will be of no use.
     fn split(&mut self, frame: Frame, work: &mut Work) -> Option<(usize, usize)> {
-        let [a0, a1, b0, b1] = [frame.a0, frame.a1, frame.b0, frame.b1].map(usize::cast_signed);
-        let (first, last) = (a0 - b1, a1 - b0);
-        let (start, end) = (a0 - b0, a1 - b1);
-        let odd = (start - end) % 2 != 0;
-        let middle = self.middle;
-        let at = |diagonal: isize| (diagonal + middle).cast_unsigned();
-        let (mut forward, mut backward) = (Diagonals::at(start), Diagonals::at(end));
-        self.forward[at(start)] = a0;
-        self.backward[at(end)] = a1;
-        let mut steps = 0;
-        let crossing = 'search: loop {
-            if !work.spend(std::mem::take(&mut steps)) {
+        let mut search = Search::new(frame);
+        let (start, end) = (self.at(search.forward.low), self.at(search.backward.low));
+        self.forward[start] = search.a0;
+        self.backward[end] = search.a1;
+        let (x, y) = loop {
+            if let Some(crossing) = self.advance(&mut search).or_else(|| self.retreat(&mut search)) {
+                break crossing;
+            }
+            if !work.spend(std::mem::take(&mut search.steps)) || search.is_futile(self.elements_per_edit) {
                 return None;
             }
-            let (low, high) = forward.widen(first, last);
-            low.into_iter().chain(high).for_each(|outside| self.forward[at(outside)] = isize::MIN);
-            for diagonal in forward.descending() {
-                let (below, above) = (self.forward[at(diagonal - 1)], self.forward[at(diagonal + 1)]);
-                let mut x = if below >= above { below + 1 } else { above };
-                let from = x;
-                while x < a1
-                    && x - diagonal < b1
-                    && self.a[x.cast_unsigned()] == self.b[(x - diagonal).cast_unsigned()]
-                {
-                    x += 1;
-                }
-                steps += 1 + (x - from).cast_unsigned() as u64;
-                self.forward[at(diagonal)] = x;
-                if odd && backward.contain(diagonal) && self.backward[at(diagonal)] <= x {
-                    break 'search (x, x - diagonal);
-                }
-            }
-
-            let (low, high) = backward.widen(first, last);
-            low.into_iter().chain(high).for_each(|outside| self.backward[at(outside)] = isize::MAX);
-            for diagonal in backward.descending() {
-                let (below, above) = (self.backward[at(diagonal - 1)], self.backward[at(diagonal + 1)]);
-                let mut x = if below < above { below } else { above - 1 };
-                let from = x;
-                while x > a0
-                    && x - diagonal > b0
-                    && self.a[(x - 1).cast_unsigned()] == self.b[(x - 1 - diagonal).cast_unsigned()]
-                {
-                    x -= 1;
-                }
-                steps += 1 + (from - x).cast_unsigned() as u64;
-                self.backward[at(diagonal)] = x;
-                if !odd && forward.contain(diagonal) && x <= self.forward[at(diagonal)] {
-                    break 'search (x, x - diagonal);
-                }
-            }
         };
-        work.spend(steps);
-        let inside = (a0..=a1).contains(&crossing.0) && (b0..=b1).contains(&crossing.1);
-        let corner = crossing == (a0, b0) || crossing == (a1, b1);
+        work.spend(search.steps);
+        let inside = (search.a0..=search.a1).contains(&x) && (search.b0..=search.b1).contains(&y);
+        let corner = (x, y) == (search.a0, search.b0) || (x, y) == (search.a1, search.b1);
         debug_assert!(inside && !corner, "invariant: a frame with unequal ends is split in two");
-        (inside && !corner).then(|| (crossing.0.cast_unsigned(), crossing.1.cast_unsigned()))
+        (inside && !corner).then(|| (x.cast_unsigned(), y.cast_unsigned()))
+    }
+
+    fn at(&self, diagonal: isize) -> usize {
+        (diagonal + self.middle).cast_unsigned()
+    }
+
+    /// Takes the paths from the start one edit further. Returns where one meets a path from the end.
+    fn advance(&mut self, search: &mut Search) -> Option<(isize, isize)> {
+        for outside in search.forward.widen(search.first, search.last).into_iter().flatten() {
+            let outside = self.at(outside);
+            self.forward[outside] = isize::MIN;
+        }
+        search.edits += 1;
+        for diagonal in search.forward.descending() {
+            let at = self.at(diagonal);
+            let (below, above) = (self.forward[at - 1], self.forward[at + 1]);
+            let mut x = if below >= above { below + 1 } else { above };
+            let from = x;
+            while x < search.a1
+                && x - diagonal < search.b1
+                && self.a[x.cast_unsigned()] == self.b[(x - diagonal).cast_unsigned()]
+            {
+                x += 1;
+            }
+            search.steps += 1 + (x - from).cast_unsigned() as u64;
+            search.advanced = search.advanced.max(2 * x - diagonal - search.a0 - search.b0);
+            self.forward[at] = x;
+            if search.odd && search.backward.contain(diagonal) && self.backward[at] <= x {
+                return Some((x, x - diagonal));
+            }
+        }
+        None
+    }
+
+    /// Takes the paths from the end one edit further. Returns where one meets a path from the start.
+    fn retreat(&mut self, search: &mut Search) -> Option<(isize, isize)> {
+        for outside in search.backward.widen(search.first, search.last).into_iter().flatten() {
+            let outside = self.at(outside);
+            self.backward[outside] = isize::MAX;
+        }
+        search.edits += 1;
+        for diagonal in search.backward.descending() {
+            let at = self.at(diagonal);
+            let (below, above) = (self.backward[at - 1], self.backward[at + 1]);
+            let mut x = if below < above { below } else { above - 1 };
+            let from = x;
+            while x > search.a0
+                && x - diagonal > search.b0
+                && self.a[(x - 1).cast_unsigned()] == self.b[(x - 1 - diagonal).cast_unsigned()]
+            {
+                x -= 1;
+            }
+            search.steps += 1 + (from - x).cast_unsigned() as u64;
+            search.retreated = search.retreated.max(search.a1 + search.b1 + diagonal - 2 * x);
+            self.backward[at] = x;
+            if !search.odd && search.forward.contain(diagonal) && x <= self.forward[at] {
+                return Some((x, x - diagonal));
+            }
+        }
+        None
     }
 
     /// Matches the elements of a frame that are rare on both sides, and what equals around them.
@@ -451,6 +485,57 @@ impl<'a> Snakes<'a> {
             rest = Frame { a0: a + 1, b0: b + 1, ..frame };
         }
         self.trim(rest);
+    }
+}
+
+/// The search for a point to split a frame at.
+struct Search {
+    a0: isize,
+    a1: isize,
+    b0: isize,
+    b1: isize,
+    /// The diagonals of the frame.
+    first: isize,
+    last: isize,
+    /// Whether a path through the frame takes an odd number of edits.
+    odd: bool,
+    forward: Diagonals,
+    backward: Diagonals,
+    edits: usize,
+    /// Elements of both sides that the furthest path from the start has passed, and from the end.
+    advanced: isize,
+    retreated: isize,
+    /// Not yet spent.
+    steps: u64,
+}
+
+/// Edits after which it shows whether an alignment will be of use.
+const TRIAL_EDITS: usize = 64;
+
+impl Search {
+    fn new(frame: Frame) -> Self {
+        let [a0, a1, b0, b1] = [frame.a0, frame.a1, frame.b0, frame.b1].map(usize::cast_signed);
+        let (start, end) = (a0 - b0, a1 - b1);
+        Self {
+            a0,
+            a1,
+            b0,
+            b1,
+            first: a0 - b1,
+            last: a1 - b0,
+            odd: (start - end) % 2 != 0,
+            forward: Diagonals::at(start),
+            backward: Diagonals::at(end),
+            edits: 0,
+            advanced: 0,
+            retreated: 0,
+            steps: 0,
+        }
+    }
+
+    fn is_futile(&self, elements_per_edit: usize) -> bool {
+        let passed = (self.advanced + self.retreated).unsigned_abs();
+        self.edits >= TRIAL_EDITS && passed < elements_per_edit.saturating_mul(self.edits)
     }
 }
 
@@ -470,12 +555,12 @@ impl Diagonals {
     }
 
     /// Takes one edit more, within `first..=last`; returns the diagonals that become neighbours without a path.
-    fn widen(&mut self, first: isize, last: isize) -> (Option<isize>, Option<isize>) {
+    fn widen(&mut self, first: isize, last: isize) -> [Option<isize>; 2] {
         let low = (self.low > first).then(|| self.low - 2);
         self.low += if low.is_some() { -1 } else { 1 };
         let high = (self.high < last).then(|| self.high + 2);
         self.high += if high.is_some() { 1 } else { -1 };
-        (low, high)
+        [low, high]
     }
 
     fn descending(&self) -> impl Iterator<Item = isize> + use<> {
@@ -674,7 +759,7 @@ mod tests {
             let (x, y): (Vec<u32>, Vec<u32>) =
                 (a.iter().copied().map(u32::from).collect(), b.iter().copied().map(u32::from).collect());
             let length = longest(&a, &b);
-            prop_assert_eq!(Snakes::new(&x, &y).find(&mut Work::new(PLENTY)).len(), length);
+            prop_assert_eq!(Snakes::new(&x, &y, 0).find(&mut Work::new(PLENTY)).len(), length);
             prop_assert_eq!(common_subsequence(&x, &y, usize::MAX).len(), length);
         }
 

@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
-use crate::{Json, Operation, Patch, PointerBuf, align::Work, identity::default_identity_keys};
+use crate::{Json, Object, Operation, Patch, PointerBuf, align::Work, identity::default_identity_keys};
 
 mod array;
 mod reorder;
+mod similar;
 mod text;
 
 /// How documents are compared; the default suits documents within the default [`Limits`](crate::Limits).
@@ -22,16 +23,16 @@ pub struct DiffOptions {
     pub max_operations: usize,
     /// Length in bytes from which a string may be spliced; `usize::MAX` for a patch of RFC 6902 operations only.
     pub min_splice_bytes: usize,
-    /// Steps, each of the order of a nanosecond, that alignments may take in sum; a walk over both documents is not
-    /// counted. Where they end, the container or string at hand is replaced.
+    /// Steps, each of the order of a nanosecond, that aligning may take in sum; a walk over both documents is not
+    /// counted. Where they end, the array at hand is replaced, and of a text the part that has changed.
     pub max_steps: u64,
 }
 
 /// Below this a splice saves less than it costs to read.
 const MIN_SPLICE_BYTES: usize = 128;
 
-/// Allows some 4,000 scattered edits of one text, or everything different in 64,000 elements, in about 50 ms.
-const MAX_STEPS: u64 = 1 << 25;
+/// A few steps for each byte of two documents of 8 MiB, or thousands of scattered edits of one text, in about 100 ms.
+const MAX_STEPS: u64 = 1 << 26;
 
 impl Default for DiffOptions {
     fn default() -> Self {
@@ -127,9 +128,9 @@ impl<'a> Differ<'a> {
     fn value(&mut self, from: &'a Json, to: &'a Json, ceiling: usize) -> Result<(), Exceeded> {
         match (from, to) {
             (Json::Object(a), Json::Object(b)) if a.ptr_eq(b) => Ok(()),
-            (Json::Object(a), Json::Object(b)) => self.or_replace(to, ceiling, |differ, ceiling| {
-                differ.object(a.as_slice(), b.as_slice(), ceiling)
-            }),
+            (Json::Object(a), Json::Object(b)) => {
+                self.or_replace(to, ceiling, |differ, ceiling| differ.object(a, b, ceiling))
+            }
             (Json::Array(a), Json::Array(b)) if a.ptr_eq(b) => Ok(()),
             (Json::Array(a), Json::Array(b)) => {
                 self.or_replace(to, ceiling, |differ, ceiling| differ.array(a, b, ceiling))
@@ -163,12 +164,7 @@ impl<'a> Differ<'a> {
         self.replace(to, ceiling)
     }
 
-    fn object(
-        &mut self,
-        from: &'a [(Arc<str>, Json)],
-        to: &'a [(Arc<str>, Json)],
-        ceiling: usize,
-    ) -> Result<(), Exceeded> {
+    fn object(&mut self, from: &'a Object, to: &'a Object, ceiling: usize) -> Result<(), Exceeded> {
         let (mut from, mut to) = (from.iter().peekable(), to.iter().peekable());
         loop {
             let order = match (from.peek(), to.peek()) {
@@ -312,7 +308,7 @@ fn push_decimal(text: &mut String, number: usize) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{Limits, apply};
+    use crate::{Limits, MAX_DEPTH, apply};
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -512,6 +508,34 @@ mod tests {
             patch_between(&from, &to, &options).to_string(),
             r#"[{"op":"replace","path":"/a","value":["two","three","one"]}]"#
         );
+    }
+
+    #[test]
+    fn the_deepest_documents_are_compared() {
+        let nested = |open: &str, leaf: &str, close: &str| {
+            let text = format!("{}{leaf}{}", open.repeat(MAX_DEPTH - 1), close.repeat(MAX_DEPTH - 1));
+            Json::parse(&text, &Limits { max_depth: MAX_DEPTH, ..Limits::default() }).unwrap()
+        };
+        for (open, close) in [("[", "]"), (r#"{"a":"#, "}"), ("[0,", "]")] {
+            let (from, to) = (nested(open, "[1]", close), nested(open, "[2]", close));
+            let patch = diff(&from, &to, &DiffOptions::default());
+            assert_eq!(patch.len(), 1);
+            let mut patched = from;
+            apply(&mut patched, &patch, &Limits { max_depth: MAX_DEPTH, ..Limits::default() }).unwrap();
+            assert!(patched == to);
+        }
+    }
+
+    #[test]
+    fn comparing_in_vain_at_every_level_is_counted() {
+        // Five elements of equal length at each level, so that each is compared with many before it is looked into.
+        let tree = |last: u32| {
+            (0..7).fold(Json::from(last), |below, level| {
+                (0..5).map(|_| below.clone()).chain([Json::from(level)]).collect()
+            })
+        };
+        let patch = patch_between(&tree(1), &tree(2), &DiffOptions::default());
+        assert!(patch.len() < 10_000);
     }
 
     /// Elements of an array of sixty-four thousand, with or without identity.

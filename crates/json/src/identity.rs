@@ -44,8 +44,11 @@ impl<'a> Identity<'a> {
 }
 
 /// The identities of all elements in order; `None` unless every element has one.
-pub(crate) fn identities<'a>(items: &'a [Json], identity_keys: &[Arc<str>]) -> Option<Vec<Identity<'a>>> {
-    items.iter().map(|item| Identity::of(item, identity_keys)).collect()
+pub(crate) fn identities<'a>(
+    items: impl IntoIterator<Item = &'a Json>,
+    identity_keys: &[Arc<str>],
+) -> Option<Vec<Identity<'a>>> {
+    items.into_iter().map(|item| Identity::of(item, identity_keys)).collect()
 }
 
 /// Identities with the positions of their elements, sorted; `None` unless no two are the same.
@@ -66,7 +69,7 @@ mod tests {
 
     fn identified(text: &str) -> bool {
         let array = Json::parse(text, &Limits::default()).unwrap();
-        identities(array.as_array().unwrap().as_slice(), &default_identity_keys()).and_then(unique).is_some()
+        identities(array.as_array().unwrap(), &default_identity_keys()).and_then(unique).is_some()
     }
 
     #[test]
