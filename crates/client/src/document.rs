@@ -154,11 +154,14 @@ impl Document {
             .await?)
     }
 
-    /// Waits until the content is as wanted, and returns it.
+    /// Waits until the document exists with content as wanted, and returns it.
     pub async fn until(&self, wanted: impl Fn(&Json) -> bool + Clone + Send + 'static) -> Result<Json> {
         let id = self.id.clone();
         let look = move |replica: &mut rejoin_core::Replica| {
-            replica.view(&id).map(|view| view.content).filter(|content| wanted(content))
+            replica
+                .view(&id)
+                .filter(|view| view.life == Life::Alive && wanted(&view.content))
+                .map(|view| view.content)
         };
         Ok(self.client.until(look).await?)
     }

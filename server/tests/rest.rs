@@ -1,0 +1,198 @@
+//! REST, and the command itself, over real sockets and processes.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod support;
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use support::{Process, Text, http};
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const PATCH: (&str, &str) = ("content-type", "application/json-patch+json");
+
+#[tokio::test]
+async fn documents_are_created_read_changed_deleted_and_brought_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let at = process.address;
+    let body = json!({"id": "a b", "content": {"text": "x", "n": 1}, "title": "T"}).to_string();
+    let (status, head, created) = http(at, "POST /api/documents", &[JSON], &body).await;
+    assert_eq!((status, created["revision"].clone()), (201, json!(1)), "{created}");
+    assert!(head.contains("etag: \"1\""), "{head}");
+    let edit = r#"[{"op": "replace", "path": "/n", "value": 2}]"#;
+    assert_eq!(http(at, "PATCH /api/documents/a%20b", &[PATCH], edit).await.0, 200);
+    let merge = [("content-type", "application/merge-patch+json")];
+    let (_, _, merged) =
+        http(at, "PATCH /api/documents/a%20b", &merge, r#"{"text": null, "more": true}"#).await;
+    assert_eq!(merged["content"], json!({"n": 2, "more": true}));
+    let (_, _, replaced) = http(at, "PUT /api/documents/a%20b", &[JSON], r#"{"all": "new"}"#).await;
+    assert_eq!(replaced["content"], json!({"all": "new"}));
+    assert_eq!(http(at, "DELETE /api/documents/a%20b", &[], "").await.0, 200);
+    let (status, _, gone) = http(at, "GET /api/documents/a%20b", &[], "").await;
+    assert_eq!((status, gone["error"]["code"].clone()), (410, json!("document_deleted")));
+    assert_eq!(http(at, "POST /api/documents/a%20b/undelete", &[], "").await.0, 200);
+    let (_, _, back) = http(at, "GET /api/documents/a%20b", &[], "").await;
+    assert_eq!((back["content"].clone(), back["title"].clone()), (json!({"all": "new"}), json!("T")));
+    let (_, _, changes) = http(at, "GET /api/documents/a%20b/changes?limit=2", &[], "").await;
+    assert_eq!(
+        (changes["items"].as_array().unwrap().len(), changes["next"].clone()),
+        (2, json!(5)),
+        "{changes}"
+    );
+}
+
+#[tokio::test]
+async fn a_precondition_refuses_and_a_base_merges() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let at = process.address;
+    http(at, "POST /api/documents", &[JSON], r#"{"id": "d", "content": {"a": 1, "b": 1}}"#).await;
+    http(at, "PATCH /api/documents/d", &[PATCH], r#"[{"op": "replace", "path": "/a", "value": 2}]"#).await;
+    let edit = r#"[{"op": "replace", "path": "/b", "value": 3}]"#;
+    let (status, _, refused) =
+        http(at, "PATCH /api/documents/d", &[PATCH, ("if-match", "\"1\"")], edit).await;
+    assert_eq!((status, refused["error"]["code"].clone()), (412, json!("precondition_failed")));
+    let (status, _, merged) = http(at, "PATCH /api/documents/d?base=1", &[PATCH], edit).await;
+    assert_eq!((status, merged["content"].clone()), (200, json!({"a": 2, "b": 3})));
+    assert_eq!(http(at, "GET /api/documents/d", &[("if-none-match", "\"3\"")], "").await.0, 304);
+    let conflict = r#"[{"op": "replace", "path": "/a", "value": 9}]"#;
+    let (_, _, made) = http(at, "PATCH /api/documents/d?base=1", &[PATCH], conflict).await;
+    assert_eq!(made["conflicts"][0]["current"], 2, "{made}");
+    let (_, _, open) = http(at, "GET /api/documents/d/conflicts", &[], "").await;
+    assert_eq!(open["items"].as_array().unwrap().len(), 1);
+    let (status, _, settled) =
+        http(at, "POST /api/documents/d/conflicts/4-0/settle", &[JSON], r#"{"choice": "current"}"#).await;
+    assert_eq!((status, settled["content"]["a"].clone()), (200, json!(2)), "{settled}");
+}
+
+#[tokio::test]
+async fn a_repeated_write_with_a_key_takes_effect_once_and_another_body_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let at = process.address;
+    http(at, "POST /api/documents", &[JSON], r#"{"id": "d", "content": {"l": []}}"#).await;
+    let key = ("idempotency-key", "k1");
+    let add = r#"[{"op": "add", "path": "/l/-", "value": 1}]"#;
+    let (_, _, first) = http(at, "PATCH /api/documents/d", &[PATCH, key], add).await;
+    let (status, _, second) = http(at, "PATCH /api/documents/d", &[PATCH, key], add).await;
+    assert_eq!((status, &second["accepted_revision"]), (200, &first["accepted_revision"]), "{second}");
+    assert_eq!(second["content"], json!({"l": [1]}));
+    let other = r#"[{"op": "add", "path": "/l/-", "value": 2}]"#;
+    let (status, _, refused) = http(at, "PATCH /api/documents/d", &[PATCH, key], other).await;
+    assert_eq!((status, refused["error"]["code"].clone()), (409, json!("idempotency_mismatch")));
+}
+
+#[tokio::test]
+async fn refusals_say_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let at = process.address;
+    http(at, "POST /api/documents", &[JSON], r#"{"id": "d", "content": {}}"#).await;
+    for (request, headers, body, status, code) in [
+        ("GET /api/documents/none", &[][..], "", 404, "document_not_found"),
+        ("PATCH /api/documents/d", &[PATCH][..], r#"[{"op": "remove", "path": "/x"}]"#, 422, "invalid_patch"),
+        (
+            "PATCH /api/documents/d",
+            &[PATCH][..],
+            r#"[{"op": "test", "path": "", "value": 1}]"#,
+            409,
+            "test_failed",
+        ),
+        ("PATCH /api/documents/d", &[PATCH][..], "{", 400, "bad_message"),
+        ("PATCH /api/documents/d", &[][..], "[]", 400, "bad_message"),
+        ("PATCH /api/documents/d?base=99", &[PATCH][..], "[]", 409, "unknown_base"),
+        (
+            "POST /api/documents",
+            &[JSON][..],
+            r#"{"id": "e", "content": 90071992547409930}"#,
+            400,
+            "bad_message",
+        ),
+        ("GET /api/documents?filter=%5B%5D", &[][..], "", 400, "bad_message"),
+        ("GET /api/documents", &[("origin", "http://evil.example")][..], "", 403, "forbidden"),
+    ] {
+        let (found, _, answer) = http(at, request, headers, body).await;
+        assert_eq!((found, answer["error"]["code"].clone()), (status, json!(code)), "{request}: {answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().len() > 10);
+    }
+}
+
+#[tokio::test]
+async fn every_route_of_the_description_exists() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let (status, _, description) = http(process.address, "GET /api/openapi.json", &[], "").await;
+    assert_eq!(status, 200);
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        let path = path.replace("{id}", "none").replace("{conflict}", "1-0");
+        for method in methods.as_object().unwrap().keys().filter(|method| *method != "parameters") {
+            let (status, _, answer) =
+                http(process.address, &format!("{} {path}", method.to_uppercase()), &[], "").await;
+            assert!(
+                status != 405 && (status != 404 || answer["error"].is_object()),
+                "{method} {path}: {status}"
+            );
+        }
+    }
+    for path in ["/health", "/ready", "/metrics"] {
+        assert_eq!(http(process.address, &format!("GET {path}"), &[], "").await.0, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_filter_finds_documents_by_their_members() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let at = process.address;
+    for n in 0..5 {
+        let body = json!({"id": format!("d{n}"), "content": {"n": n % 2, "in": {"k": n}}}).to_string();
+        http(at, "POST /api/documents", &[JSON], &body).await;
+    }
+    let found = |answer: &Value| {
+        answer["items"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect::<Vec<_>>()
+    };
+    let (_, _, odd) = http(at, "GET /api/documents?filter=%7B%22n%22%3A1%7D", &[], "").await;
+    assert_eq!(found(&odd), ["d1", "d3"]);
+    let (_, _, deep) = http(at, "GET /api/documents?filter=%7B%22%2Fin%2Fk%22%3A4%7D", &[], "").await;
+    assert_eq!(found(&deep), ["d4"]);
+    let (_, _, page) = http(at, "GET /api/documents?limit=2", &[], "").await;
+    assert_eq!(found(&page), ["d0", "d1"]);
+    let (_, _, rest) = http(at, &format!("GET /api/documents?after={}", page["next"]), &[], "").await;
+    assert_eq!(found(&rest), ["d2", "d3", "d4"]);
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_tells_its_clients_to_move_and_ends_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let mut text = Text::connect(&process).await;
+    text.create("d", &json!({})).await;
+    let stopping = tokio::task::spawn_blocking(move || process.terminate());
+    assert_eq!(text.closed().await, Some(1012));
+    assert!(stopping.await.unwrap().success());
+}
+
+#[test]
+fn a_server_that_others_can_reach_refuses_to_start_without_a_secret() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_rejoin")).args(["serve", "--bind", "0.0.0.0:0"]).output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("REJOIN_SECRET"), "{said}");
+}
+
+#[test]
+fn the_doctor_names_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let good = format!("sqlite:{}", folder.path().join("x.db").display());
+    let output = Command::new(env!("CARGO_BIN_EXE_rejoin"))
+        .args(["doctor", "--bind", &address, "--database-url", &good])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success());
+    assert!(said.contains("FAIL address") && said.contains("ok   database"), "{said}");
+}

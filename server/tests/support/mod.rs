@@ -1,0 +1,202 @@
+//! Real servers, as processes and in this one, and plain text clients.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "each test file uses its part"
+)]
+
+use std::future::Future;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use rejoin_client::{Client, ClientOptions};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// Nothing that is waited for takes so long; a test that waits longer has failed.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
+}
+
+/// The `rejoin` command as a process of its own.
+pub struct Process {
+    child: Child,
+    pub address: SocketAddr,
+    database: PathBuf,
+}
+
+impl Process {
+    pub fn start(folder: &Path) -> Self {
+        Self::start_on(&folder.join("server.db"), "127.0.0.1:0")
+    }
+
+    fn start_on(database: &Path, bind: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rejoin"))
+            .args(["serve", "--bind", bind, "--database-url", &format!("sqlite:{}", database.display())])
+            .env("RUST_LOG", "error")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.next().expect("the server says where it listens").unwrap();
+        let address = first.rsplit("http://").next().unwrap().parse().expect("an address");
+        // The rest of the output is read, or the server would wait for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address, database: database.to_owned() }
+    }
+
+    /// Kills the process as a power failure would, and starts it again on the same file and port.
+    pub fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let restarted = Self::start_on(&self.database, &self.address.to_string());
+        *self = restarted;
+    }
+
+    /// Asks the process to stop and returns its exit status.
+    pub fn terminate(mut self) -> std::process::ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap()
+    }
+
+    pub fn socket_url(&self) -> String {
+        format!("ws://{}/ws", self.address)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A native client that keeps everything in memory.
+pub fn client(process: &Process) -> Client {
+    Client::start(ClientOptions::new(process.socket_url())).unwrap()
+}
+
+/// A plain WebSocket client of the text door.
+pub struct Text {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// What came and was not asked for yet.
+    pub news: Vec<Value>,
+}
+
+impl Text {
+    pub async fn connect(process: &Process) -> Self {
+        let (socket, _) = within("a connection", connect_async(process.socket_url())).await.unwrap();
+        Self { socket, news: Vec::new() }
+    }
+
+    pub async fn send(&mut self, message: &Value) {
+        self.send_text(&message.to_string()).await;
+    }
+
+    pub async fn send_text(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).await.unwrap();
+    }
+
+    pub async fn send_binary(&mut self, bytes: Vec<u8>) {
+        self.socket.send(Message::binary(bytes)).await.unwrap();
+    }
+
+    /// The next message, whatever it is; `None` when the server has closed.
+    pub async fn next(&mut self) -> Option<Value> {
+        loop {
+            match within("a message", self.socket.next()).await? {
+                Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).unwrap()),
+                Ok(Message::Close(_)) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// The close code with which the server ends the connection.
+    pub async fn closed(&mut self) -> Option<u16> {
+        loop {
+            match within("the end", self.socket.next()).await? {
+                Ok(Message::Close(frame)) => return frame.map(|frame| frame.code.into()),
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// The next message of a type; others are kept as news.
+    pub async fn expect(&mut self, kind: &str) -> Value {
+        if let Some(at) = self.news.iter().position(|message| message["type"] == kind) {
+            return self.news.remove(at);
+        }
+        loop {
+            let message =
+                self.next().await.unwrap_or_else(|| panic!("the connection closed before `{kind}` came"));
+            if message["type"] == kind {
+                return message;
+            }
+            self.news.push(message);
+        }
+    }
+
+    pub async fn ask(&mut self, message: &Value, answer: &str) -> Value {
+        self.send(message).await;
+        self.expect(answer).await
+    }
+
+    pub async fn create(&mut self, id: &str, content: &Value) -> Value {
+        let request = json!({"type": "create_document", "document": {"id": id, "content": content}});
+        self.ask(&request, "document_created_response").await
+    }
+
+    pub async fn update(&mut self, id: &str, patch: &Value) -> Value {
+        let request = json!({"type": "update_document", "patch": {"document_id": id, "patch": patch}});
+        self.ask(&request, "document_updated_response").await
+    }
+
+    /// The document as the server has it.
+    pub async fn read(&mut self, id: &str) -> Value {
+        self.send(&json!({"type": "request_sync", "document_ids": [id]})).await;
+        let document = self.expect("sync_document").await;
+        self.expect("sync_complete").await;
+        document
+    }
+}
+
+/// A request over a connection of its own: status, headers and body.
+pub async fn http(
+    address: SocketAddr,
+    request: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String, Value) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut text = format!(
+        "{request} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("\r\n");
+    text.push_str(body);
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    within("an answer", stream.read_to_string(&mut answer)).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let value = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
+    (status, head.to_ascii_lowercase(), value)
+}
