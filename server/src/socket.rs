@@ -250,6 +250,7 @@ impl Task {
                     if let Some(door) = &mut self.door {
                         door.take_request(request);
                     }
+                    self.take_door();
                 }
                 SessionOutput::Disconnect(end) => {
                     let _ = timeout(CLOSE_PATIENCE, self.socket.flush()).await;

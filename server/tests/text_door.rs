@@ -145,7 +145,7 @@ async fn what_cannot_be_read_is_answered_with_the_field_and_the_connection_stays
         (r#"{"type": "update_document", "patch": {"document_id": 5, "patch": []}}"#, "bad_message"),
         (
             r#"{"type": "update_document", "patch": {"document_id": "d", "patch": [{"op": "jump", "path": ""}]}}"#,
-            "bad_message",
+            "invalid_patch",
         ),
     ] {
         text.send_text(message).await;
