@@ -20,8 +20,8 @@ pub use merging::Refusal;
 pub use records::Origin;
 pub use replica::*;
 pub use room::{
-    Flush, MAX_ROOM_BYTES, MAX_ROOM_MEMBERS, OwnPresence, PRESENCE_INTERVAL, Presence, PresenceError,
-    Present, PresentChange, Room,
+    Flush, MAX_ROOM_BYTES, MAX_ROOM_MEMBERS, OwnPresence, PRESENCE_INTERVAL, PRESENCE_RETRY, Presence,
+    PresenceError, Present, PresentChange, Room,
 };
 pub use session::{
     ABNORMAL_CLOSE, Credentials, Disconnect, MAX_CLOSE_REASON_BYTES, MAX_HELD_FRAMES, Opened,

@@ -28,6 +28,9 @@ pub use present::{Presence, Present, PresentChange};
 /// more.
 pub const PRESENCE_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How long a member whose state was refused waits before it tries again: the room may be full for long.
+pub const PRESENCE_RETRY: Duration = Duration::from_secs(5);
+
 /// Members that one room names.
 pub const MAX_ROOM_MEMBERS: usize = 1_024;
 

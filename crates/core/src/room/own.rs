@@ -3,7 +3,7 @@
 use rejoin_json::Json;
 use rejoin_wire::PresenceChange;
 
-use super::{PRESENCE_INTERVAL, PresenceError, check, difference, patched};
+use super::{PRESENCE_INTERVAL, PRESENCE_RETRY, PresenceError, check, difference, patched};
 use crate::time::Instant;
 
 /// The own presence on a document, sent to the authority at most once in [`PRESENCE_INTERVAL`].
@@ -13,15 +13,24 @@ use crate::time::Instant;
 #[derive(Clone, Debug, Default)]
 pub struct OwnPresence {
     state: Option<Json>,
-    /// What the authority has been sent on this link.
-    sent: Option<Json>,
+    sent: Sent,
     next_send: Instant,
+}
+
+/// What the authority holds, by what it was sent on this link.
+#[derive(Clone, Debug, Default)]
+enum Sent {
+    #[default]
+    Nothing,
+    State(Json),
+    /// It refused something, and holds what it took before.
+    Unknown,
 }
 
 impl OwnPresence {
     /// Shows nothing.
     pub const fn new() -> Self {
-        Self { state: None, sent: None, next_send: Instant(0) }
+        Self { state: None, sent: Sent::Nothing, next_send: Instant(0) }
     }
 
     /// Shows this state from now on.
@@ -48,14 +57,25 @@ impl OwnPresence {
         self.state.as_ref()
     }
 
-    /// Forgets what the authority was sent, because a link opened or a state was refused: the whole state is due.
+    /// Forgets what the authority was sent, because a link opened: the whole state is due.
     pub fn forget_sent(&mut self) {
-        self.sent = None;
+        self.sent = Sent::Nothing;
+    }
+
+    /// The authority refused what it was sent: the whole state is due again after [`PRESENCE_RETRY`].
+    pub fn refused(&mut self, now: Instant) {
+        self.sent = Sent::Unknown;
+        self.next_send = now + PRESENCE_RETRY;
     }
 
     /// When something is due to be sent; `None` when the authority has it all.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        (self.state != self.sent).then_some(self.next_send)
+        let has_all = match (&self.state, &self.sent) {
+            (None, Sent::Nothing) => true,
+            (Some(state), Sent::State(sent)) => state == sent,
+            _ => false,
+        };
+        (!has_all).then_some(self.next_send)
     }
 
     /// What is due to be sent, if something is.
@@ -63,13 +83,11 @@ impl OwnPresence {
         if self.poll_timeout().is_none_or(|due| now < due) {
             return None;
         }
-        let change = match &self.state {
-            Some(state) => difference(self.sent.as_ref(), state)?,
-            None => PresenceChange::Leave,
-        };
-        self.sent.clone_from(&self.state);
         self.next_send = now + PRESENCE_INTERVAL;
-        Some(change)
+        let sent = std::mem::take(&mut self.sent);
+        let Some(state) = &self.state else { return Some(PresenceChange::Leave) };
+        self.sent = Sent::State(state.clone());
+        difference(if let Sent::State(known) = &sent { Some(known) } else { None }, state)
     }
 }
 
@@ -128,6 +146,24 @@ mod tests {
         own.forget_sent();
         let sent = own.poll_send(START + PRESENCE_INTERVAL);
         assert_eq!(sent, Some(PresenceChange::Set(json(r#"{"a":1,"b":2}"#))));
+    }
+
+    #[test]
+    fn what_the_authority_refused_is_sent_again_whole_and_not_at_once() {
+        let mut own = OwnPresence::new();
+        own.set(json(r#"{"name":"Ada","x":1}"#)).unwrap();
+        let _ = own.poll_send(START);
+        own.refused(START);
+        own.patch(&json(r#"{"x":2}"#)).unwrap();
+        assert_eq!(own.poll_timeout(), Some(START + PRESENCE_RETRY));
+        assert_eq!(own.poll_send(START + PRESENCE_RETRY - Duration::from_micros(1)), None);
+        let whole = PresenceChange::Set(json(r#"{"name":"Ada","x":2}"#));
+        assert_eq!(own.poll_send(START + PRESENCE_RETRY), Some(whole));
+        // It may still hold what it took before.
+        own.refused(START);
+        own.leave();
+        assert_eq!(own.poll_send(START + PRESENCE_RETRY), Some(PresenceChange::Leave));
+        assert_eq!(own.poll_timeout(), None);
     }
 
     #[test]
