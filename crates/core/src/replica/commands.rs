@@ -1,5 +1,7 @@
 //! What a program wants of a replica.
 
+mod requests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ use crate::room::{Presence, PresenceError};
 use crate::state::{Life, Point, Reverse, State};
 use crate::storage::{Answer, Answered, Head, Operation, RecordKey, RecordKind, Write};
 use crate::window::Rung;
+pub(super) use requests::Read;
 
 /// Entries of one page of history.
 pub const MAX_HISTORY_PAGE: u32 = 1_000;
@@ -622,215 +625,6 @@ impl Replica {
             }),
         }
     }
-
-    /// Submits a change for somebody without a replica, at the authority. Answered by [`Reply::Accepted`] or [`Reply::Refused`] once it is durable.
-    ///
-    /// `key` is what the submitter would repeat: the same key and body get the first outcome again, for as long as the log is kept.
-    pub fn submit(
-        &mut self,
-        token: Token,
-        grant: Grant,
-        id: &DocumentId,
-        body: Body,
-        base: Base,
-        key: Option<&str>,
-    ) {
-        if self.config.role != Role::Root {
-            let message = "this replica decides nothing; ask the authority".into();
-            self.outputs.push_back(Output::Reply {
-                token,
-                reply: Reply::Refused { code: ErrorCode::UnexpectedMessage, message },
-            });
-            return;
-        }
-        let (replica, counter) = match key {
-            None => (self.identity, Counter(0)),
-            Some(key) => (keyed_replica(&grant.principal, key), Counter(1)),
-        };
-        // A repeat is known by its hash, in which nothing may stand that differs between repeats.
-        let time = if key.is_some() { UnixMillis(0) } else { self.unix_now() };
-        let change = Change { replica, counter, base: Revision(0), over: Counter(0), time, body };
-        self.enqueue_submission(token, id, grant, change, base);
-    }
-
-    /// Reads a document, as it is durable. Answered by [`Reply::Document`].
-    pub fn read(&mut self, token: Token, id: &DocumentId) {
-        self.document(id);
-        self.reads.entry(id.clone()).or_default().push(Read::Document(token));
-    }
-
-    /// Reads a page of a document's history, newest page first, entries ascending. Answered by [`Reply::History`].
-    pub fn history(&mut self, token: Token, id: &DocumentId, before: Option<Revision>, limit: u32) {
-        self.document(id);
-        let limit = limit.clamp(1, MAX_HISTORY_PAGE);
-        self.reads.entry(id.clone()).or_default().push(Read::History {
-            from: Asker::Driver(token),
-            before,
-            limit,
-        });
-    }
-
-    /// Reads heads of documents in the order of their feed numbers. Answered by [`Reply::Heads`].
-    pub fn heads(&mut self, token: Token, after: Sequence, limit: u32) {
-        self.request(
-            Operation::ScanHeads { after, limit: limit.min(MAX_HISTORY_PAGE) },
-            Purpose::Heads(token),
-        );
-    }
-
-    pub(super) fn handle_heads(&mut self, token: Token, answer: Answer) {
-        let reply = match answer {
-            Ok(Answered::Heads(heads)) => {
-                let durable = self.durable_sequence();
-                Reply::Heads(heads.into_iter().filter(|head: &Head| head.sequence <= durable).collect())
-            }
-            Ok(_) => unavailable("the store gave an answer of another kind"),
-            Err(error) => unavailable(&error.to_string()),
-        };
-        self.outputs.push_back(Output::Reply { token, reply });
-    }
-
-    pub(super) fn handle_history_request(
-        &mut self,
-        link: LinkId,
-        request: u64,
-        id: &DocumentId,
-        before: Option<Revision>,
-        limit: u32,
-    ) {
-        self.document(id);
-        let limit = limit.clamp(1, MAX_HISTORY_PAGE);
-        let reads = self.reads.entry(id.clone()).or_default();
-        if reads.len() < super::MAX_QUEUED_PUSHES {
-            reads.push(Read::History { from: Asker::Link(link, request), before, limit });
-        } else {
-            let reason = "too many pages of history are asked for; ask again later";
-            self.send_error(link, ErrorCode::RateLimited, reason, Some(id));
-        }
-    }
-
-    /// Answers what can be answered from memory, and asks the store for the rest.
-    pub(super) fn answer_reads(&mut self) {
-        for (id, reads) in std::mem::take(&mut self.reads) {
-            for read in reads {
-                if let Some(read) = self.answer_read(&id, read) {
-                    self.reads.entry(id.clone()).or_default().push(read);
-                }
-            }
-        }
-    }
-
-    fn answer_read(&mut self, id: &DocumentId, read: Read) -> Option<Read> {
-        let Some(document) = self.documents.get(id) else {
-            self.document(id);
-            return Some(read);
-        };
-        if !document.loaded {
-            return Some(read);
-        }
-        match read {
-            Read::Document(token) => {
-                let reply = if document.corrupted {
-                    let message =
-                        "the stored document cannot be read; it is read-only until it is repaired".into();
-                    Reply::Refused { code: ErrorCode::Corrupted, message }
-                } else {
-                    Reply::Document(Box::new(View::of(id, &document.durable)))
-                };
-                self.outputs.push_back(Output::Reply { token, reply });
-                None
-            }
-            Read::History { from, before, limit } => {
-                let last = before
-                    .map_or(document.durable.revision, Revision::previous)
-                    .min(document.durable.revision);
-                let first = Revision(last.0.saturating_sub(u64::from(limit)).saturating_add(1));
-                if first.previous() < document.log.floor() && document.more_below {
-                    self.load_older(id, first.previous());
-                    return Some(Read::History { from, before, limit });
-                }
-                self.tell_history(id, &from, first, last);
-                None
-            }
-        }
-    }
-
-    fn tell_history(&mut self, id: &DocumentId, from: &Asker, first: Revision, last: Revision) {
-        let Some(document) = self.documents.get(id) else { return };
-        let first = first.max(document.log.floor().next());
-        let limits = self.config.limits;
-        let entry = |(revision, revised): (Revision, &crate::log::Revised)| HistoryEntry {
-            entry: revised.entry.clone(),
-            reverse_patch: match &revised.reverse {
-                Reverse::Patch(patch) => Some(patch.clone()),
-                _ => None,
-            },
-            before: matches!(revised.entry.effect, Effect::Deleted)
-                .then(|| document.log.state_at(&document.durable, revision.previous(), &limits))
-                .flatten()
-                .map(|state| state.content),
-        };
-        let entries: Vec<HistoryEntry> = document
-            .log
-            .since(first.previous())
-            .take_while(|(revision, _)| *revision <= last)
-            .map(entry)
-            .collect();
-        let more = first > Revision(1);
-        match from {
-            Asker::Driver(token) => {
-                let page = HistoryPage { document: id.clone(), first, entries, more };
-                self.outputs
-                    .push_back(Output::Reply { token: *token, reply: Reply::History(Box::new(page)) });
-            }
-            Asker::Link(link, request) => {
-                let entries: Vec<Entry> = entries.into_iter().map(|entry| entry.entry).collect();
-                let message =
-                    Message::HistoryPage { request: *request, document: id.clone(), first, entries, more };
-                self.send(*link, &message);
-            }
-        }
-    }
-
-    /// Asks the authority for a page of history. Answered by [`Reply::History`], while a link is open.
-    pub fn remote_history(&mut self, token: Token, id: &DocumentId, before: Option<Revision>, limit: u32) {
-        let limit = limit.clamp(1, MAX_HISTORY_PAGE);
-        let message = Message::HistoryRequest { request: token.0, document: id.clone(), before, limit };
-        self.send_upstream(&message);
-    }
-
-    pub(super) fn handle_history_page(
-        &mut self,
-        request: u64,
-        id: DocumentId,
-        first: Revision,
-        entries: Vec<Entry>,
-        more: bool,
-    ) {
-        let entry = |entry| HistoryEntry { entry, reverse_patch: None, before: None };
-        let page =
-            HistoryPage { document: id, first, entries: entries.into_iter().map(entry).collect(), more };
-        self.outputs
-            .push_back(Output::Reply { token: Token(request), reply: Reply::History(Box::new(page)) });
-    }
-}
-
-/// Somebody who waits for a document.
-#[derive(Clone, Debug)]
-pub(super) enum Read {
-    Document(Token),
-    History { from: Asker, before: Option<Revision>, limit: u32 },
-}
-
-/// Who asked for history.
-#[derive(Clone, Debug)]
-pub(super) enum Asker {
-    Driver(Token),
-    Link(LinkId, u64),
-}
-
-fn unavailable(message: &str) -> Reply {
-    Reply::Refused { code: ErrorCode::Unavailable, message: message.into() }
 }
 
 fn check_header(header: &Header) -> Result<(), EditError> {
@@ -838,16 +632,6 @@ fn check_header(header: &Header) -> Result<(), EditError> {
         return Err(EditError::HeaderTooLarge);
     }
     Ok(())
-}
-
-/// The replica id under which a keyed request is made: a repeat has the same one, and so gets the first outcome.
-fn keyed_replica(principal: &str, key: &str) -> ReplicaId {
-    let mut hasher = Sha256::new();
-    for part in ["rejoin request", principal, key] {
-        hasher.update((part.len() as u64).to_be_bytes());
-        hasher.update(part);
-    }
-    id_from(&hasher.finalize().into())
 }
 
 /// The patch that gives a place a value, or removes it; `None` when the place it would stand in is gone.

@@ -1,0 +1,411 @@
+//! Taking in what the authority tells of documents.
+
+use super::*;
+
+impl Replica {
+    pub(super) fn take_in(&mut self, id: &DocumentId, message: Message) {
+        match message {
+            Message::Update(update) => self.take_update(id, update),
+            Message::Snapshot(snapshot) => self.take_snapshot(id, *snapshot),
+            Message::Outcomes { outcomes, .. } => self.take_outcomes(id, &outcomes),
+            _ => {}
+        }
+    }
+
+    /// What the authority told does not follow what is held: it is asked from there.
+    pub(super) fn open_again(&mut self, id: &DocumentId) {
+        self.upstream.holes.insert(id.clone());
+        self.open_upstream(id);
+    }
+
+    pub(super) fn take_update(&mut self, id: &DocumentId, update: Update) {
+        let position = update.position;
+        let Some(document) = self.documents.get(id) else { return };
+        let opening = document.outbox.sync == Sync::Opening;
+        let held = document.durable.revision;
+        let last = Revision(update.first.0 + update.entries.len() as u64).previous();
+        let known = document.log.chain_at(&document.durable, update.first.previous());
+        let follows = update.first.previous() <= held && known.is_none_or(|chain| chain == update.previous);
+        if !follows {
+            if !opening {
+                self.open_again(id);
+            }
+        } else if self.take_entries(id, update, held) {
+            self.finish_hole(id);
+            if opening || last >= held {
+                self.note_open(id);
+            }
+        }
+        if let Some(position) = position {
+            self.handle_position(position, false);
+        }
+    }
+
+    /// Takes in the entries after a revision; false when they can't be taken and were asked for again.
+    pub(super) fn take_entries(&mut self, id: &DocumentId, update: Update, held: Revision) -> bool {
+        let limits = self.config.limits;
+        let skip = usize::try_from(held.next().0.saturating_sub(update.first.0)).unwrap_or(usize::MAX);
+        let mut taken: Vec<StoredRevision> = Vec::new();
+        let mut records = Vec::new();
+        let mut complete = true;
+        let previous = self.documents.get(id).map(|document| document.durable.chain).unwrap_or_default();
+        for mut entry in update.entries.into_iter().skip(skip) {
+            let own = match self.own_part(id, &entry) {
+                OwnPart::Foreign => false,
+                OwnPart::Head(body) => {
+                    let exact = entry.effect == Effect::Own;
+                    if exact {
+                        entry.effect = effect_of(&body);
+                    }
+                    exact
+                }
+                OwnPart::Forked => {
+                    self.fork(id, entry.change);
+                    false
+                }
+                OwnPart::Unknown => {
+                    complete = false;
+                    break;
+                }
+            };
+            let Some(document) = self.documents.get_mut(id) else { return false };
+            let before = document.durable.chain;
+            let Ok(reverse) = document.durable.advance(&entry, &limits) else {
+                complete = false;
+                break;
+            };
+            let revised = Revised { entry, reverse, submitted: None, previous: before };
+            taken.push(StoredRevision::from(&revised));
+            records.extend(revised.entry.conflicts.iter().cloned());
+            let change = revised.entry.change;
+            let revision = document.durable.revision;
+            document.log.push(revised);
+            // The own oldest change came back as it was: the view already shows it.
+            if !own {
+                document.outbox.forget_view();
+            }
+            self.settle_own(id, change, &Fate::Accepted { revision });
+        }
+        self.store_taken(id, previous, taken);
+        for record in records {
+            let Some(document) = self.documents.get_mut(id) else { break };
+            if document.told.insert(record.id) {
+                self.event(Event::Conflicted { document: id.clone(), record: Box::new(record) });
+            }
+        }
+        if !complete {
+            self.open_again(id);
+        }
+        complete
+    }
+
+    /// What an entry is to this replica.
+    pub(super) fn own_part(&self, id: &DocumentId, entry: &Entry) -> OwnPart {
+        let Some(document) = self.documents.get(id) else { return OwnPart::Unknown };
+        let outbox = &document.outbox;
+        match outbox.own(entry.change) {
+            Some(own) if own.hash == entry.hash => {
+                // Everything before it has an outcome that was not told: only asking helps.
+                let first = outbox.pending().find(|first| first.change.replica == entry.change.replica);
+                if first.is_some_and(|first| first.change.id() == entry.change) {
+                    OwnPart::Head(own.change.body.clone())
+                } else {
+                    OwnPart::Unknown
+                }
+            }
+            Some(_) if entry.effect == Effect::Own => OwnPart::Unknown,
+            Some(_) => OwnPart::Forked,
+            None if entry.effect == Effect::Own => OwnPart::Unknown,
+            None => OwnPart::Foreign,
+        }
+    }
+
+    pub(super) fn store_taken(
+        &mut self,
+        id: &DocumentId,
+        previous: rejoin_wire::ChainHash,
+        taken: Vec<StoredRevision>,
+    ) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        if taken.is_empty() {
+            return;
+        }
+        let last_revision = document.durable.revision;
+        let first_revision = Revision(last_revision.0 + 1 - taken.len() as u64);
+        let row = Row { previous, revised: List(taken), rejected: List(Vec::new()) };
+        self.storing.write(Write::AppendChanges(ChangeRow {
+            document: id.clone(),
+            first_revision,
+            last_revision,
+            sequence: document.durable.sequence,
+            replica: ReplicaId(0),
+            first_counter: Counter(0),
+            last_counter: Counter(0),
+            body: seal(&row),
+        }));
+        self.storing.write(Write::PutHead(head_of(id, &document.durable)));
+        document.log.trim(Revision(u64::MAX), MAX_LOG_REVISIONS);
+        let unchecked = last_revision.0 - document.checkpoint.0;
+        let pending = document.outbox.has_pending();
+        if unchecked >= CHECKPOINT_INTERVAL && (!pending || unchecked >= MAX_UNCHECKED_REVISIONS) {
+            self.store_checkpoint(id);
+        }
+        self.event(Event::Changed { document: id.clone(), local: false });
+        self.tell_rung(id);
+    }
+
+    /// Writes the content whole and drops the rows that lead up to it.
+    pub(super) fn store_checkpoint(&mut self, id: &DocumentId) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let revision = document.durable.revision;
+        document.checkpoint = revision;
+        let body = checkpoint_body(&document.durable);
+        self.storing.write(Write::PutCheckpoint { document: id.clone(), revision, body });
+        self.storing.write(Write::DropCheckpoints { document: id.clone(), before: revision });
+        self.storing.write(Write::TrimChanges { document: id.clone(), through: revision });
+        self.storing.write(Write::PutHead(head_of(id, &document.durable)));
+        self.store_starts_whole(id);
+    }
+
+    pub(super) fn take_snapshot(&mut self, id: &DocumentId, snapshot: Snapshot) {
+        let Some(document) = self.documents.get(id) else { return };
+        let opening = document.outbox.sync == Sync::Opening;
+        let held = document.durable.revision;
+        if !snapshot.continues {
+            self.take_other_line(id, snapshot);
+            return;
+        }
+        let unasked = self.upstream.line_changed && !opening && held > Revision(0);
+        if unasked || !document.outbox.covered_by(&snapshot.covers) {
+            // It does not speak for what is pending here, or not for what is held: that must be asked.
+            if !opening {
+                self.open_again(id);
+            }
+            return;
+        }
+        if snapshot.revision < held || (snapshot.revision == held && held > Revision(0)) {
+            self.take_outcomes(id, &snapshot.outcomes);
+            self.note_open(id);
+            return;
+        }
+        let outcomes = snapshot.outcomes.clone();
+        self.adopt(id, snapshot);
+        self.take_outcomes(id, &outcomes);
+        self.store_starts_whole(id);
+        self.note_open(id);
+        self.tell_rung(id);
+    }
+
+    /// Makes a snapshot the confirmed content.
+    pub(super) fn adopt(&mut self, id: &DocumentId, snapshot: Snapshot) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let exists = snapshot.revision > Revision(0);
+        let life = match (exists, snapshot.deleted) {
+            (false, _) => Life::Absent,
+            (true, true) => Life::Deleted,
+            (true, false) => Life::Alive,
+        };
+        let mut clock = Arc::clone(&document.durable.clock);
+        for outcome in &snapshot.outcomes {
+            if matches!(outcome.fate, Fate::Accepted { .. }) {
+                Arc::make_mut(&mut clock).observe(outcome.change);
+            }
+        }
+        let records: Vec<_> =
+            snapshot.conflicts.iter().filter(|record| !document.told.contains(&record.id)).cloned().collect();
+        document.durable = Point {
+            state: State { life, header: Arc::new(snapshot.header), content: snapshot.content },
+            revision: snapshot.revision,
+            chain: snapshot.chain,
+            sequence: snapshot.sequence,
+            version: snapshot.version,
+            conflicts: Arc::new(snapshot.conflicts.into_iter().map(|record| (record.id, record)).collect()),
+            created_at: snapshot.created_at,
+            updated_at: snapshot.updated_at,
+            author: snapshot.author,
+            clock,
+        };
+        document.log = Log::after(document.durable.revision);
+        document.more_below = false;
+        document.outbox.forget_view();
+        document.told.extend(records.iter().map(|record| record.id));
+        self.store_checkpoint(id);
+        self.event(Event::Changed { document: id.clone(), local: false });
+        for record in records {
+            self.event(Event::Conflicted { document: id.clone(), record: Box::new(record) });
+        }
+    }
+
+    /// The authority's history does not contain what is held here: its content becomes a recovered version, and what it lacks is
+    /// sent again as changes.
+    pub(super) fn take_other_line(&mut self, id: &DocumentId, snapshot: Snapshot) {
+        let Some(document) = self.documents.get(id) else { return };
+        let lost = lost_changes(document, &snapshot.ancestors, &self.config.limits);
+        let content = document.durable.state.content.clone();
+        let had_content = document.durable.state.life != Life::Absent;
+        if had_content {
+            self.keep_recovered(id, content);
+        }
+        // Purge first: rows of the lost line must not meet those of the new one.
+        self.storing
+            .write(Write::TrimChanges { document: id.clone(), through: Revision(i64::MAX.unsigned_abs()) });
+        self.storing.write(Write::DropCheckpoints {
+            document: id.clone(),
+            before: Revision(i64::MAX.unsigned_abs()),
+        });
+        self.adopt(id, snapshot);
+        self.recover(id, lost);
+        self.note_open(id);
+        self.tell_rung(id);
+    }
+
+    pub(super) fn take_outcomes(&mut self, id: &DocumentId, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            let Some(document) = self.documents.get(id) else { return };
+            let Some(own) = document.outbox.own(outcome.change) else { continue };
+            if own.hash != outcome.hash && own.change.body != Body::Void {
+                self.fork(id, outcome.change);
+                return;
+            }
+            let ready = match outcome.fate {
+                Fate::Accepted { revision } => revision <= document.durable.revision,
+                Fate::Rejected { .. } => true,
+            };
+            // An accepted change stays until the revision that it made is here, or its text would flicker.
+            if ready {
+                if let Some(document) = self.documents.get_mut(id) {
+                    document.outbox.forget_view();
+                }
+                self.settle_own(id, outcome.change, &outcome.fate);
+            }
+        }
+        self.tell_rung(id);
+    }
+
+    pub(super) fn handle_need_seen(&mut self, id: &DocumentId, change: ChangeId) {
+        let limits = self.config.limits;
+        let seen = self.documents.get(id).and_then(|document| document.outbox.seen(change, &limits));
+        let content = seen.filter(|seen| seen.life != Life::Absent).map(|seen| seen.content);
+        let ChangeId { replica, counter } = change;
+        self.send_upstream(&Message::SeenContent { document: id.clone(), replica, counter, content });
+    }
+
+    pub(super) fn note_open(&mut self, id: &DocumentId) {
+        self.finish_hole(id);
+        let Some(document) = self.documents.get_mut(id) else { return };
+        if document.outbox.sync == Sync::Opening {
+            document.outbox.sync = Sync::Open;
+            self.event(Event::Synced { document: id.clone() });
+        }
+        self.busy.insert(id.clone());
+    }
+
+    pub(super) fn finish_hole(&mut self, id: &DocumentId) {
+        if self.upstream.holes.remove(id) {
+            self.advance_cursor();
+        }
+    }
+}
+
+/// What an entry is to this replica.
+pub(super) enum OwnPart {
+    /// Somebody else's.
+    Foreign,
+    /// The oldest own change, as it was made.
+    Head(Body),
+    /// Under an own change's name, but another change.
+    Forked,
+    /// An own change that can't be placed, because outcomes before it are not known.
+    Unknown,
+}
+
+/// What a change does where it takes effect just as it was submitted.
+pub(in crate::replica) fn effect_of(body: &Body) -> Effect {
+    match body {
+        Body::Create { header, content } => {
+            Effect::Created { header: header.clone(), content: content.clone() }
+        }
+        Body::Edit { patch, .. } => Effect::Patched { patch: patch.clone() },
+        Body::Header { header } => Effect::Header { header: header.clone() },
+        Body::Delete => Effect::Deleted,
+        Body::Undelete => Effect::Undeleted,
+        Body::Void => Effect::Void,
+    }
+}
+
+/// The change that does again what a revision did.
+pub(super) fn body_of(effect: &Effect) -> Body {
+    match effect {
+        Effect::Created { header, content } => {
+            Body::Create { header: header.clone(), content: content.clone() }
+        }
+        Effect::Patched { patch } => Body::Edit { patch: patch.clone(), settles: Vec::new(), undoes: None },
+        Effect::Header { header } => Body::Header { header: header.clone() },
+        Effect::Deleted => Body::Delete,
+        Effect::Undeleted => Body::Undelete,
+        Effect::Own | Effect::Void => Body::Void,
+    }
+}
+
+/// The revisions that the authority lost, as changes on the last common revision, each with what it was made on.
+///
+/// Their replica id and counters come from the lost line itself, so that all who held it send the same changes, which are accepted once.
+pub(super) fn lost_changes(
+    document: &crate::replica::Document,
+    ancestors: &[Have],
+    limits: &rejoin_json::Limits,
+) -> Vec<(Change, State)> {
+    let durable = &document.durable;
+    if durable.revision == Revision(0) {
+        return Vec::new();
+    }
+    let common = document
+        .log
+        .ancestors(durable, MAX_LOG_REVISIONS + 1)
+        .into_iter()
+        .find(|have| ancestors.contains(have));
+    let common =
+        common.map(|have| have.revision).or((document.log.floor() == Revision(0)).then_some(Revision(0)));
+    match common {
+        Some(common) => {
+            let mut lost = Vec::new();
+            let mut replica = None;
+            for (revision, revised) in document.log.since(common) {
+                let line = chain_after(revised.previous, &revised.entry);
+                let replica = *replica.get_or_insert_with(|| id_from(&line.0));
+                let Some(seen) = document.log.state_at(durable, revision.previous(), limits) else { break };
+                let counter = Counter(revision.0 - common.0);
+                let body = body_of(&revised.entry.effect);
+                lost.push((
+                    Change {
+                        replica,
+                        counter,
+                        base: common,
+                        over: Counter(1),
+                        time: revised.entry.time,
+                        body,
+                    },
+                    seen,
+                ));
+            }
+            lost
+        }
+        None if durable.state.is_alive() => {
+            // No common revision is known: both contents meet as two creations of one document.
+            let body = Body::Create {
+                header: (*durable.state.header).clone(),
+                content: durable.state.content.clone(),
+            };
+            let change = Change {
+                replica: id_from(&durable.chain.0),
+                counter: Counter(1),
+                base: Revision(0),
+                over: Counter(1),
+                time: durable.updated_at,
+                body,
+            };
+            vec![(change, State::absent())]
+        }
+        None => Vec::new(),
+    }
+}

@@ -1,0 +1,351 @@
+//! Own changes on their way: made, stored, sent, settled, made again under another id.
+
+use super::*;
+
+impl Replica {
+    /// Makes an own change on a document's view and stores it. The body must apply to the view.
+    pub(in crate::replica) fn make_change(
+        &mut self,
+        id: &DocumentId,
+        body: Body,
+        origin: Origin,
+    ) -> Option<ChangeId> {
+        let limits = self.config.limits;
+        let (identity, now, time) = (self.identity, self.now, self.unix_now());
+        let document = self.documents.get_mut(id)?;
+        let sized = Change {
+            replica: identity,
+            counter: Counter(1),
+            base: document.durable.revision,
+            over: Counter(1),
+            time,
+            body,
+        };
+        let bytes = change_bytes(&sized);
+        let progress = Progress { rung: Rung::Local, since: now, bytes, origin };
+        let name =
+            document.outbox.append(id, identity, &document.durable, sized.body, time, progress, &limits);
+        self.store_own(id, name);
+        self.busy.insert(id.clone());
+        self.event(Event::Changed { document: id.clone(), local: true });
+        self.tell_rung(id);
+        Some(name)
+    }
+
+    /// Stores a pending change with what it was made on.
+    pub(super) fn store_own(&mut self, id: &DocumentId, name: ChangeId) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let Some(own) = document.outbox.own_mut(name) else { return };
+        let at_base = own.change.base == document.durable.revision;
+        let start = own.start.as_ref().map(|seen| {
+            if at_base { delta(&document.durable.state, seen) } else { Delta::Whole(Box::new(seen.clone())) }
+        });
+        let record = PendingRecord {
+            change: (*own.change).clone(),
+            hash: own.hash,
+            start,
+            origin: own.progress.origin,
+        };
+        let write = Write::PutRecord { key: pending_key(id, name), body: seal(&record) };
+        let runs = document.outbox.runs_write(id);
+        self.storing.write(write);
+        self.storing.write(runs);
+        self.storing.save(id, name);
+    }
+
+    /// The store said that these changes are durable.
+    pub(in crate::replica) fn mark_saved(&mut self, saved: &[(DocumentId, ChangeId)]) {
+        let now = self.now;
+        let mut documents: Vec<DocumentId> = Vec::new();
+        for (id, name) in saved {
+            let Some(document) = self.documents.get_mut(id) else { continue };
+            if let Some(own) = document.outbox.own_mut(*name).filter(|own| own.progress.rung == Rung::Local) {
+                own.progress.rung = Rung::Saved;
+                own.progress.since = now;
+            }
+            if documents.last() != Some(id) {
+                documents.push(id.clone());
+            }
+        }
+        documents.sort_unstable();
+        documents.dedup();
+        for id in documents {
+            self.busy.insert(id.clone());
+            self.tell_rung(&id);
+        }
+    }
+
+    pub(in crate::replica) fn tell_rung(&mut self, id: &DocumentId) {
+        let Some(document) = self.documents.get(id) else { return };
+        let rung = document.outbox.lowest().map_or(Rung::Acknowledged, |(rung, _)| rung);
+        self.event(Event::Rung { document: id.clone(), rung });
+    }
+
+    /// Sends what can be sent.
+    pub(in crate::replica) fn push_pending(&mut self) {
+        if !self.upstream.is_online() {
+            return;
+        }
+        let (memory_only, now) = (self.storing.is_memory_only(), self.now);
+        let busy = std::mem::take(&mut self.busy);
+        for id in busy {
+            let Some(document) = self.documents.get_mut(&id) else { continue };
+            if document.outbox.has_pending() && document.outbox.sync == Sync::Closed {
+                self.open_upstream(&id);
+                continue;
+            }
+            if let Some(changes) = document.outbox.next_push(memory_only, now) {
+                self.send_push(&id, changes);
+                self.tell_rung(&id);
+            } else if document.outbox.paused_until.is_some() {
+                self.busy.insert(id);
+            }
+        }
+    }
+
+    /// Notes what became of an own change, told with a revision or by itself.
+    pub(in crate::replica) fn settle_own(&mut self, id: &DocumentId, change: ChangeId, fate: &Fate) {
+        let limits = self.config.limits;
+        let now = self.unix_now();
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let Some(own) = document.outbox.own(change) else { return };
+        let submitted = Arc::clone(&own.change);
+        let (code, message) = match fate {
+            Fate::Accepted { .. } => (None, None),
+            Fate::Rejected { code, message } => (Some(*code), Some(Arc::clone(message))),
+        };
+        let fate = if code.is_some() { OwnFate::Rejected } else { OwnFate::Accepted };
+        let gone = document.outbox.settle(change, fate, &limits);
+        if fate == OwnFate::Rejected {
+            document.outbox.forget_view();
+        }
+        self.drop_pending(id, &gone);
+        if let (Some(code), Some(message)) = (code, message) {
+            self.keep_rejected(id, &submitted, code, message, now);
+        }
+        self.busy.insert(id.clone());
+    }
+
+    pub(super) fn keep_rejected(
+        &mut self,
+        id: &DocumentId,
+        change: &Change,
+        code: ErrorCode,
+        message: Arc<str>,
+        _now: UnixMillis,
+    ) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let record = RejectedRecord { change: change.clone(), code, message: ShortText(message) };
+        let mut writes = vec![Write::PutRecord { key: rejected_key(id, change.id()), body: seal(&record) }];
+        document.outbox.rejected.insert(change.id(), record);
+        if document.outbox.rejected.len() > MAX_KEPT {
+            if let Some((oldest, _)) = document.outbox.rejected.pop_first() {
+                writes.push(Write::DropRecord { key: rejected_key(id, oldest) });
+            }
+        }
+        for write in writes {
+            self.storing.write(write);
+        }
+        self.event(Event::Rejected { document: id.clone(), change: change.id(), code });
+        self.event(Event::Changed { document: id.clone(), local: false });
+        self.tell_rung(id);
+    }
+
+    /// Removes settled changes from the store; the next one is stored with what it was made on.
+    pub(super) fn drop_pending(&mut self, id: &DocumentId, gone: &[ChangeId]) {
+        if gone.is_empty() {
+            return;
+        }
+        for name in gone {
+            self.storing.write(Write::DropRecord { key: pending_key(id, *name) });
+        }
+        let Some(document) = self.documents.get_mut(id) else { return };
+        document.outbox.forget_empty_runs();
+        let next = document.outbox.head().map(|own| (own.change.id(), own.progress.rung));
+        if let Some((next, _)) = next {
+            self.restore_start(id, next);
+        }
+    }
+
+    /// Stores a pending change again because what it was made on is now told by itself. Its rung stays.
+    pub(super) fn restore_start(&mut self, id: &DocumentId, name: ChangeId) {
+        self.store_own(id, name);
+    }
+
+    /// Stores what every group of pending changes was made on whole: the base that it was told against goes.
+    pub(in crate::replica) fn store_starts_whole(&mut self, id: &DocumentId) {
+        let Some(document) = self.documents.get(id) else { return };
+        let starts: Vec<ChangeId> =
+            document.outbox.pending().filter(|own| own.start.is_some()).map(|own| own.change.id()).collect();
+        for name in starts {
+            self.store_own(id, name);
+        }
+    }
+
+    /// Another change stands under an own name: everything from there on is made again under a fresh id.
+    pub(in crate::replica) fn fork(&mut self, id: &DocumentId, from: ChangeId) {
+        let limits = self.config.limits;
+        if self.documents.get(id).is_none_or(|document| document.outbox.own(from).is_none()) {
+            return;
+        }
+        if self.identity == from.replica {
+            self.take_fresh_identity();
+        }
+        let to = self.identity;
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let gone = document.outbox.renumber(id, from, to, &limits);
+        document.outbox.forget_view();
+        let fresh: Vec<ChangeId> = document
+            .outbox
+            .pending()
+            .filter(|own| own.change.replica == to)
+            .map(|own| own.change.id())
+            .collect();
+        for name in &gone {
+            self.storing.write(Write::DropRecord { key: pending_key(id, *name) });
+        }
+        for name in fresh {
+            self.store_own(id, name);
+        }
+        self.busy.insert(id.clone());
+        self.event(Event::Forked { replica: to });
+    }
+
+    pub(in crate::replica) fn take_fresh_identity(&mut self) {
+        self.identity = ReplicaId(self.random.next_u128());
+        let write = self.identity_write();
+        self.storing.write(write);
+    }
+
+    /// From now on changes are made under an id that no restart knows, and so are those that the store did not take.
+    pub(in crate::replica) fn take_ephemeral_identity(&mut self) {
+        let limits = self.config.limits;
+        self.identity = ReplicaId(self.random.next_u128());
+        let to = self.identity;
+        let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
+        for id in ids {
+            let Some(document) = self.documents.get_mut(&id) else { continue };
+            let unsaved = document
+                .outbox
+                .pending()
+                .find(|own| own.progress.rung == Rung::Local)
+                .map(|own| own.change.id());
+            if let Some(from) = unsaved {
+                document.outbox.renumber(&id, from, to, &limits);
+                document.outbox.forget_view();
+                self.busy.insert(id);
+            }
+        }
+    }
+
+    /// Keeps content that the authority no longer has.
+    pub(in crate::replica) fn keep_recovered(&mut self, id: &DocumentId, content: Json) {
+        let at = self.unix_now();
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let number = document.outbox.recovered.last_key_value().map_or(1, |(number, _)| number + 1);
+        let record = RecoveredRecord {
+            revision: document.durable.revision,
+            chain: document.durable.chain,
+            at,
+            content,
+        };
+        let key = |number| RecordKey {
+            kind: RecordKind::Recovered,
+            document: id.clone(),
+            replica: ReplicaId(0),
+            number,
+        };
+        let mut writes = vec![Write::PutRecord { key: key(number), body: seal(&record) }];
+        document.outbox.recovered.insert(number, record);
+        if document.outbox.recovered.len() > MAX_KEPT {
+            if let Some((oldest, _)) = document.outbox.recovered.pop_first() {
+                writes.push(Write::DropRecord { key: key(oldest) });
+            }
+        }
+        for write in writes {
+            self.storing.write(write);
+        }
+        self.event(Event::Recovered { document: id.clone() });
+    }
+
+    /// Puts changes that recover a lost line of history before everything pending, which goes on under a fresh id behind them.
+    pub(in crate::replica) fn recover(&mut self, id: &DocumentId, lost: Vec<(Change, State)>) {
+        let limits = self.config.limits;
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let common = lost.first().map_or(document.durable.revision, |(change, _)| change.base);
+        let runs: Vec<Run> = document.outbox.runs.drain(..).collect();
+        let mut owns: Vec<Own> = Vec::new();
+        let mut gone: Vec<ChangeId> = Vec::new();
+        for mut run in runs {
+            // What was seen is told with each change: the line that it was made on is not the authority's.
+            let mut walk = Walk::default();
+            for own in run.window.split_off(Counter(0), &limits) {
+                let seen = walk.seen(&own);
+                walk.step(&own, &limits);
+                if own.fate == OwnFate::Pending {
+                    gone.push(own.change.id());
+                    owns.push(Own { start: seen, ..own });
+                }
+            }
+        }
+        document.outbox.in_flight = None;
+        document.outbox.forget_view();
+        let mut names = Vec::new();
+        if let Some(replica) = lost.first().map(|(change, _)| change.replica) {
+            let mut run = Run { replica: Some(replica), next: Counter(1), window: Window::default() };
+            for (change, seen) in lost {
+                run.next = change.counter.next();
+                let bytes = change_bytes(&change);
+                let progress =
+                    Progress { rung: Rung::Local, since: self.now, bytes, origin: Origin::default() };
+                let hash = change.hash(id);
+                names.push(change.id());
+                document.outbox.bytes += bytes;
+                run.window.push(Arc::new(change), hash, &seen, OwnFate::Pending, progress, &limits);
+            }
+            document.outbox.runs.push_back(run);
+        }
+        if !owns.is_empty() {
+            self.identity = ReplicaId(self.random.next_u128());
+            let identity = self.identity_write();
+            self.storing.write(identity);
+        }
+        let to = self.identity;
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let mut run = Run {
+            replica: Some(to),
+            next: document.durable.clock.counter(to).next(),
+            window: Window::default(),
+        };
+        for mut own in owns {
+            let counter = run.next;
+            run.next = counter.next();
+            let change =
+                Change { replica: to, counter, over: counter, base: common, ..(*own.change).clone() };
+            own.hash = change.hash(id);
+            names.push(change.id());
+            own.change = Arc::new(change);
+            own.progress.rung = Rung::Local;
+            run.window.append(own, &limits);
+        }
+        document.outbox.runs.push_back(run);
+        for name in gone {
+            self.storing.write(Write::DropRecord { key: pending_key(id, name) });
+        }
+        for name in names {
+            self.store_own(id, name);
+        }
+        self.busy.insert(id.clone());
+    }
+}
+
+/// How what was seen differs from the confirmed state at its base.
+pub(super) fn delta(base: &State, seen: &State) -> Delta {
+    if base.life != seen.life || base.header != seen.header {
+        return Delta::Whole(Box::new(seen.clone()));
+    }
+    if base.content == seen.content {
+        return Delta::Same;
+    }
+    Delta::Patch(diff(&base.content, &seen.content, &DiffOptions::default()))
+}

@@ -1,0 +1,259 @@
+//! One document's part of a turn: each change gets its one outcome.
+
+use super::*;
+
+/// How a document's turn ended.
+pub(super) enum Turn {
+    /// Nothing more to do until something arrives.
+    Idle,
+    /// It has changes for the commit.
+    Changed { more: bool },
+    /// Nothing for the commit, but it can go on at once.
+    Later,
+}
+
+/// What a push cannot go on without.
+pub(super) enum Need {
+    Seen(ChangeId, From),
+    Log(Revision, ChangeId),
+    Outcomes(ChangeId, Counter),
+    Snapshot(From),
+    Close(From),
+    Refuse(From, Refusal),
+}
+
+/// One document's part of a turn.
+pub(super) struct Acceptance<'a> {
+    pub(super) id: &'a DocumentId,
+    pub(super) document: &'a mut Document,
+    pub(super) limits: &'a Limits,
+    pub(super) received: rejoin_wire::UnixMillis,
+    pub(super) sequence: Sequence,
+    pub(super) budget: usize,
+    pub(super) needs: Vec<Need>,
+    /// True once there is something to commit.
+    pub(super) moved: bool,
+}
+
+impl Acceptance<'_> {
+    pub(super) fn run(&mut self) {
+        while self.budget > 0 {
+            let Some(queued) = self.document.queue.waiting.pop_front() else { return };
+            let Some(rest) = self.accept(queued) else { continue };
+            // The push stopped in the middle: what is left goes on later, from the front.
+            self.document.queue.waiting.push_front(rest);
+            return;
+        }
+    }
+
+    /// Accepts a push; gives back what could not be decided yet.
+    fn accept(&mut self, mut queued: Queued) -> Option<Queued> {
+        if let Err(refusal) = self.resolve(&mut queued) {
+            self.needs.push(Need::Refuse(queued.from, refusal));
+            return None;
+        }
+        let mut done = 0;
+        let first_revision = self.document.tip().revision.next();
+        let previous = self.document.tip().chain;
+        let mut rejected = Vec::new();
+        let mut stop = Stop::Done;
+        for pushed in &queued.changes {
+            if self.budget == 0 {
+                stop = Stop::Wait;
+                break;
+            }
+            let hash = match queued.base {
+                None => pushed.change.hash(self.id),
+                // The base of a driver's change is found when it is accepted, and must not tell a repeat from the first time.
+                Some(_) => Change { base: Revision(0), ..pushed.change.clone() }.hash(self.id),
+            };
+            match self.step(&queued, pushed, hash) {
+                Step::Accepted => {
+                    self.sequence = self.sequence.next();
+                    let revision = self.document.tip().revision;
+                    self.document.queue.tellings.push(Telling::Revision(revision, queued.from));
+                }
+                Step::Rejected(rejection) => {
+                    self.document.queue.tellings.push(Telling::Rejected(rejection.clone(), queued.from));
+                    rejected.push(rejection);
+                }
+                Step::Known(outcome) => {
+                    self.document.queue.tellings.push(Telling::Known(outcome, queued.from))
+                }
+                Step::Forked => {
+                    self.document.queue.tellings.push(Telling::Forked(pushed.change.id(), queued.from));
+                    stop = Stop::Drop;
+                    break;
+                }
+                other => {
+                    stop = self.stop_for(other, pushed.change.id(), &queued);
+                    break;
+                }
+            }
+            self.budget -= 1;
+            done += 1;
+        }
+        let rest = queued.changes.split_off(done);
+        self.note_row(&queued, first_revision, previous, rejected);
+        let rest = Queued { changes: rest, ..queued.clone() };
+        if self.moved && !queued.changes.is_empty() {
+            self.document.queue.retained.push(queued);
+        }
+        match stop {
+            Stop::Done | Stop::Drop => None,
+            Stop::Wait => Some(rest),
+            Stop::Park => {
+                // Whoever is asked does not hold up the others.
+                self.document.queue.parked.retain(|parked| parked.from != rest.from);
+                self.document.queue.parked.push(rest);
+                None
+            }
+        }
+    }
+
+    /// Fills in what a driver's change was made on, and its counter.
+    fn resolve(&mut self, queued: &mut Queued) -> Result<(), Refusal> {
+        let (Some(base), Some(pushed)) = (&queued.base, queued.changes.first_mut()) else { return Ok(()) };
+        let change = &mut pushed.change;
+        let tip = self.document.tip();
+        if change.counter > Counter(0) && tip.clock.counter(change.replica) >= change.counter {
+            // A repeat: its first outcome counts, whatever the document has become.
+            change.over = change.counter;
+            return Ok(());
+        }
+        change.base = match base {
+            Base::Current => tip.revision,
+            Base::Exactly(revision) if *revision == tip.revision => *revision,
+            Base::Exactly(_) => {
+                let message = format!(
+                    "the document is at revision {}; read it again and repeat the change on that",
+                    tip.revision
+                );
+                return Err(Refusal::new(ErrorCode::PreconditionFailed, message));
+            }
+            Base::Revision(revision) if *revision <= tip.revision => *revision,
+            Base::Revision(_) => return Err(unknown_base()),
+            Base::Hash(hash) => self.revision_with(hash).ok_or_else(unknown_base)?,
+            Base::Seen(revision, state) => {
+                queued.seen = Some((**state).clone());
+                *revision
+            }
+        };
+        if change.counter == Counter(0) {
+            change.counter = tip.clock.counter(change.replica).next();
+        }
+        change.over = change.counter;
+        Ok(())
+    }
+
+    /// The newest of the recent revisions whose content has a hash.
+    fn revision_with(&self, hash: &ContentHash) -> Option<Revision> {
+        let tip = self.document.tip();
+        let mut state = tip.state.clone();
+        if state.content.content_hash() == *hash {
+            return Some(tip.revision);
+        }
+        for (revision, revised) in
+            self.document.log.since(self.document.log.floor()).rev().take(MAX_HASHED_REVISIONS)
+        {
+            apply_reverse(&mut state, &revised.reverse, self.limits).ok()?;
+            if state.content.content_hash() == *hash {
+                return Some(revision.previous());
+            }
+        }
+        None
+    }
+
+    fn stop_for(&mut self, step: Step, change: ChangeId, queued: &Queued) -> Stop {
+        let last = queued.changes.last().map_or(change.counter, |pushed| pushed.change.counter);
+        let (need, stop) = match step {
+            Step::NeedSeen => (Need::Seen(change, queued.from), Stop::Park),
+            Step::NeedLog { floor } => (Need::Log(floor, change), Stop::Wait),
+            Step::NeedOutcomes => (Need::Outcomes(change, last), Stop::Wait),
+            Step::UnknownBase => (Need::Snapshot(queued.from), Stop::Drop),
+            _ => (Need::Close(queued.from), Stop::Drop),
+        };
+        self.needs.push(need);
+        stop
+    }
+
+    fn step(&mut self, queued: &Queued, pushed: &PushedChange, hash: ChangeHash) -> Step {
+        let refused = (!queued.grant.may_edit).then(|| {
+            Refusal::new(
+                ErrorCode::Forbidden,
+                "you may read this workspace but not edit it; ask for the role editor",
+            )
+        });
+        let mut tip = self.document.tentative.take().unwrap_or_else(|| self.document.durable.clone());
+        let submission = Submission {
+            pushed,
+            hash,
+            author: &queued.grant.principal,
+            refused,
+            seen: queued.seen.as_ref(),
+            received: self.received,
+            sequence: self.sequence.next(),
+        };
+        let step = self.document.authority.accept(&mut tip, &mut self.document.log, &submission, self.limits);
+        self.moved |= matches!(step, Step::Accepted | Step::Rejected(_));
+        if self.moved {
+            self.document.tentative = Some(tip);
+        }
+        step
+    }
+
+    /// Notes what this push adds to the log as one row.
+    fn note_row(
+        &mut self,
+        queued: &Queued,
+        first_revision: Revision,
+        previous: rejoin_wire::ChainHash,
+        rejected: Vec<Rejection>,
+    ) {
+        let last_revision = self.document.tip().revision;
+        let revised: Vec<_> =
+            self.document.log.since(first_revision.previous()).map(|(_, revised)| revised).collect();
+        let changes = revised.iter().map(|revised| revised.entry.change);
+        let changes = changes.chain(rejected.iter().map(|rejection| rejection.change));
+        let counters: Vec<Counter> = changes.map(|change| change.counter).collect();
+        let (Some(first), Some(last)) = (counters.iter().min(), counters.iter().max()) else { return };
+        let replica = queued.changes.first().map_or(ReplicaId(0), |pushed| pushed.change.replica);
+        let sequence = revised.last().map_or(Sequence(0), |revised| revised.entry.sequence);
+        let row = Row {
+            previous,
+            revised: List(revised.into_iter().map(StoredRevision::from).collect()),
+            rejected: List(rejected),
+        };
+        self.document.queue.rows.push(ChangeRow {
+            document: self.id.clone(),
+            first_revision,
+            last_revision,
+            sequence,
+            replica,
+            first_counter: *first,
+            last_counter: *last,
+            body: seal(&row),
+        });
+    }
+}
+
+fn unknown_base() -> Refusal {
+    Refusal::new(
+        ErrorCode::UnknownBase,
+        "the base that the change names is not known here; read the document again and repeat the change on that",
+    )
+}
+
+/// Why a push stopped.
+pub(super) enum Stop {
+    Done,
+    /// The rest can never be taken.
+    Drop,
+    /// The rest goes on when the store has answered, or in the next turn.
+    Wait,
+    /// The rest goes on when its author has answered.
+    Park,
+}
+
+/// Recent revisions that are looked through for a content hash: each costs hashing the document.
+const MAX_HASHED_REVISIONS: usize = 64;

@@ -1,0 +1,193 @@
+//! What a link lacks of a document.
+
+use super::*;
+
+/// The entries after one revision up to another, as far as one message goes; `None` when the log does not reach back.
+pub(super) fn update_between(
+    id: &DocumentId,
+    document: &Document,
+    after: Revision,
+    last: Revision,
+) -> Option<Update> {
+    let previous = document.log.chain_at(&document.durable, after)?;
+    let mut bytes = 0;
+    let mut entries = Vec::new();
+    for (revision, revised) in document.log.since(after) {
+        if revision > last || entries.len() >= MAX_ENTRIES_PER_MESSAGE || bytes >= UPDATE_BYTES {
+            break;
+        }
+        bytes += estimated_bytes(&revised.entry);
+        entries.push(revised.entry.clone());
+    }
+    Some(Update { document: id.clone(), first: after.next(), previous, entries, position: None })
+}
+
+/// About as many bytes as an entry takes on the wire.
+pub(super) fn estimated_bytes(entry: &Entry) -> usize {
+    let effect = match &entry.effect {
+        Effect::Patched { patch } => patch.iter().map(operation_bytes).sum(),
+        Effect::Created { content, .. } => content.encoded_len(),
+        _ => 0,
+    };
+    let conflicts: usize = entry
+        .conflicts
+        .iter()
+        .map(|record| {
+            let values = [&record.base, &record.current, &record.incoming];
+            64 + values.into_iter().flatten().map(rejoin_json::Json::encoded_len).sum::<usize>()
+        })
+        .sum();
+    96 + effect + conflicts
+}
+
+pub(super) fn operation_bytes(operation: &Operation) -> usize {
+    let inserted = match operation {
+        Operation::Splice { insert, .. } => insert.len(),
+        _ => 0,
+    };
+    16 + operation.path().as_str().len()
+        + inserted
+        + operation.value().map_or(0, rejoin_json::Json::encoded_len)
+}
+
+/// What a link lacks of a document.
+pub(super) fn answer(
+    id: &DocumentId,
+    document: &Document,
+    link: LinkId,
+    since: Option<Sequence>,
+) -> Result<Vec<Message>, Missing> {
+    let durable = &document.durable;
+    let Some(subscriber) = document.subscribers.get(&link) else {
+        return answer_follower(id, document, since.unwrap_or_default()).map(|message| vec![message]);
+    };
+    let have = subscriber.have;
+    let mut messages = Vec::new();
+    let (continues, reachable) = continues(document, have)?;
+    let by_entries = continues && reachable && have.revision > Revision(0);
+    let update =
+        if by_entries { update_between(id, document, have.revision, durable.revision) } else { None };
+    let update = update.filter(|update| !snapshot_is_smaller(document, update));
+    let outcomes = outcomes(document, &subscriber.runs)?;
+    match update {
+        Some(update) => {
+            // What the entries tell is not told twice; rejections come first, since no entry tells them.
+            let told = |outcome: &Outcome| matches!(&outcome.fate, Fate::Accepted { revision } if *revision > have.revision);
+            let outcomes: Vec<Outcome> = outcomes.into_iter().filter(|outcome| !told(outcome)).collect();
+            let chunks = outcomes.chunks(MAX_ENTRIES_PER_MESSAGE);
+            messages.extend(
+                chunks.map(|chunk| Message::Outcomes { document: id.clone(), outcomes: chunk.to_vec() }),
+            );
+            if !update.entries.is_empty() || subscriber.unanswered {
+                messages.push(Message::Update(update));
+            }
+        }
+        None => messages.push(snapshot(id, document, continues, subscriber.runs.clone(), outcomes)),
+    }
+    Ok(messages)
+}
+
+/// What a follower without a subscription lacks of a document that changed after a position.
+pub(super) fn answer_follower(
+    id: &DocumentId,
+    document: &Document,
+    since: Sequence,
+) -> Result<Message, Missing> {
+    let durable = &document.durable;
+    if since > Sequence(0) {
+        let floor = document.log.floor();
+        let oldest = document.log.revised(floor.next());
+        let reaches = oldest.is_some_and(|oldest| oldest.entry.sequence <= since) || floor == Revision(0);
+        if !reaches && document.more_below && durable.revision.0 - floor.0 < MAX_CATCH_UP_REVISIONS {
+            let floor = Revision(durable.revision.0.saturating_sub(MAX_CATCH_UP_REVISIONS));
+            return Err(Missing::Log(floor));
+        }
+        let held =
+            document.log.since(floor).take_while(|(_, revised)| revised.entry.sequence <= since).last();
+        let after = held.map(|(revision, _)| revision).or((floor == Revision(0)).then_some(floor));
+        let update =
+            after.filter(|_| reaches).and_then(|after| update_between(id, document, after, durable.revision));
+        // An update that is cut short needs a subscription to go on from.
+        let whole = |update: &Update| update.first.0 + update.entries.len() as u64 > durable.revision.0;
+        if let Some(update) = update.filter(|update| whole(update) && !snapshot_is_smaller(document, update))
+        {
+            return Ok(Message::Update(update));
+        }
+    }
+    Ok(snapshot(id, document, true, Vec::new(), Vec::new()))
+}
+
+/// Whether a revision that somebody holds is part of this history, and whether entries can lead on from it.
+pub(super) fn continues(document: &Document, have: Have) -> Result<(bool, bool), Missing> {
+    let durable = &document.durable;
+    if have.revision == Revision(0) {
+        return Ok((true, false));
+    }
+    if have.revision > durable.revision {
+        return Ok((false, false));
+    }
+    if let Some(chain) = document.log.chain_at(durable, have.revision) {
+        return Ok((chain == have.chain, true));
+    }
+    match document.chains.get(&have.revision) {
+        // Where the chain hash is no longer known, nothing speaks against it.
+        Some(chain) => Ok((chain.is_none_or(|chain| chain == have.chain), false)),
+        None if document.more_below && durable.revision.0 - have.revision.0 <= MAX_CATCH_UP_REVISIONS => {
+            Err(Missing::Log(have.revision))
+        }
+        None => Err(Missing::Chain(have.revision)),
+    }
+}
+
+pub(super) fn snapshot_is_smaller(document: &Document, update: &Update) -> bool {
+    let entries: usize = update.entries.iter().map(estimated_bytes).sum();
+    entries > 1_024 && entries > 512 + document.durable.state.content.encoded_len()
+}
+
+/// The fates of changes that a replica asks for.
+pub(super) fn outcomes(document: &Document, runs: &[PendingRun]) -> Result<Vec<Outcome>, Missing> {
+    let mut outcomes = Vec::new();
+    for run in runs {
+        let last = run.last.min(document.durable.clock.counter(run.replica));
+        let counters = (run.first.0..=last.0).take(MAX_ENTRIES_PER_MESSAGE).map(Counter);
+        for counter in counters {
+            let change = ChangeId { replica: run.replica, counter };
+            match document.authority.outcome(change) {
+                Some((hash, fate)) => outcomes.push(Outcome { change, hash: *hash, fate: fate.clone() }),
+                None if document.authority.is_lost(change) => {}
+                None => return Err(Missing::Outcomes(change, last)),
+            }
+        }
+    }
+    Ok(outcomes)
+}
+
+pub(super) fn snapshot(
+    id: &DocumentId,
+    document: &Document,
+    continues: bool,
+    covers: Vec<PendingRun>,
+    outcomes: Vec<Outcome>,
+) -> Message {
+    let Point {
+        state, revision, chain, sequence, version, conflicts, created_at, updated_at, author, ..
+    } = &document.durable;
+    Message::Snapshot(Box::new(Snapshot {
+        document: id.clone(),
+        revision: *revision,
+        chain: *chain,
+        sequence: *sequence,
+        version: *version,
+        header: (*state.header).clone(),
+        deleted: state.life == Life::Deleted,
+        content: state.content.clone(),
+        conflicts: conflicts.values().cloned().collect(),
+        created_at: *created_at,
+        updated_at: *updated_at,
+        author: Arc::clone(author),
+        ancestors: document.log.ancestors(&document.durable, MAX_ANCESTORS),
+        continues,
+        covers,
+        outcomes,
+    }))
+}

@@ -1,0 +1,69 @@
+//! Presence on the serving side: one frame a room, encoded once.
+
+use super::*;
+
+impl Replica {
+    pub(super) fn handle_presence(&mut self, link: LinkId, id: &DocumentId, change: PresenceChange) {
+        let Some(downstream) = self.links.get(&link) else { return };
+        let (member, principal) = (downstream.member, Arc::clone(&downstream.peer.grant.principal));
+        if !downstream.subscribed.contains(id) {
+            let reason = "open the document before you show your presence on it";
+            self.send_error(link, ErrorCode::UnexpectedMessage, reason, Some(id));
+            return;
+        }
+        self.lively.insert(id.clone());
+        let document = self.document(id);
+        if let Err(error) = document.room.apply(member, &principal, change) {
+            self.send_error(link, error.code(), &error.to_string(), Some(id));
+        }
+    }
+
+    pub(in crate::replica) fn next_presence_flush(&self) -> Option<Instant> {
+        let lively = || self.lively.iter().filter_map(|id| self.documents.get(id));
+        let rooms = lively().filter_map(|document| document.room.poll_timeout());
+        let own = lively().filter_map(|document| document.own_presence.poll_timeout());
+        rooms.chain(own.filter(|_| self.upstream.is_online())).min()
+    }
+
+    pub(in crate::replica) fn flush_presence(&mut self) {
+        let now = self.now;
+        let mut flushes = Vec::new();
+        let documents = &mut self.documents;
+        self.lively.retain(|id| {
+            let Some(document) = documents.get_mut(id) else { return false };
+            if let Some(flush) = document.room.poll_flush(now) {
+                flushes.push((id.clone(), flush));
+            }
+            document.room.poll_timeout().or(document.own_presence.poll_timeout()).is_some()
+        });
+        for (id, flush) in flushes {
+            let mut encoded = EncodedOnce::default();
+            let subscribers: Vec<LinkId> = self
+                .documents
+                .get(&id)
+                .map(|document| document.subscribers.keys().copied().collect())
+                .unwrap_or_default();
+            let mut groups: BTreeMap<bool, (Encoding, Vec<LinkId>)> = BTreeMap::new();
+            for link in subscribers {
+                // Presence is what a slow reader loses first; its next keyframe comes when it opens the document again.
+                let Some(downstream) = self.links.get(&link).filter(|downstream| !downstream.is_full())
+                else {
+                    continue;
+                };
+                if flush.sole != Some(downstream.member) {
+                    let encoding = downstream.peer.encoding;
+                    groups
+                        .entry(encoding == Encoding::Json)
+                        .or_insert_with(|| (encoding, Vec::new()))
+                        .1
+                        .push(link);
+                }
+            }
+            for (encoding, links) in groups.into_values() {
+                let payload = encoded.get(encoding, || flush.message.clone());
+                self.transmit_payload(links.into(), payload);
+            }
+        }
+        self.send_own_presence();
+    }
+}

@@ -1,0 +1,191 @@
+//! Telling submitters and subscribers what has become durable.
+
+use super::*;
+
+impl Replica {
+    /// Tells submitters and subscribers what has become durable of a document.
+    pub(in crate::replica) fn broadcast(&mut self, id: &DocumentId, tellings: &[Telling]) {
+        let first = tellings.iter().find_map(|telling| match telling {
+            Telling::Revision(revision, _) => Some(*revision),
+            _ => None,
+        });
+        let authors: BTreeSet<LinkId> = tellings.iter().filter_map(Telling::link).collect();
+        for link in &authors {
+            self.tell_author(*link, id, tellings);
+        }
+        if let Some(first) = first {
+            self.tell_others(id, first, &authors);
+            self.tell_lists(id);
+        }
+    }
+
+    /// Tells a submitter what became of its changes, in their order.
+    pub(super) fn tell_author(&mut self, link: LinkId, id: &DocumentId, tellings: &[Telling]) {
+        if !self.links.contains_key(&link) {
+            return;
+        }
+        let mut run: Option<(Revision, Vec<Entry>)> = None;
+        let mut outcomes = Vec::new();
+        let first = tellings.iter().find_map(|telling| match telling {
+            Telling::Revision(revision, _) => Some(*revision),
+            _ => None,
+        });
+        let takes_updates = first.is_some_and(|first| self.takes(link, id, first));
+        for telling in tellings {
+            let Some(document) = self.documents.get(id) else { return };
+            match telling {
+                Telling::Revision(revision, from) => {
+                    let Some(revised) = document.log.revised(*revision) else { continue };
+                    let own = *from == From::Link(link);
+                    let mut entry = revised.entry.clone();
+                    if own && revised.submitted.is_none() {
+                        entry.effect = Effect::Own;
+                    }
+                    if takes_updates {
+                        self.send_outcomes(link, id, &mut outcomes);
+                        run.get_or_insert_with(|| (*revision, Vec::new())).1.push(entry);
+                    } else if own && !self.subscribes(link, id) {
+                        let fate = Fate::Accepted { revision: *revision };
+                        outcomes.push(Outcome { change: entry.change, hash: entry.hash, fate });
+                    }
+                }
+                Telling::Rejected(rejection, from) if *from == From::Link(link) => {
+                    self.send_run(link, id, run.take());
+                    let fate =
+                        Fate::Rejected { code: rejection.code, message: Arc::clone(&rejection.message) };
+                    outcomes.push(Outcome { change: rejection.change, hash: rejection.hash, fate });
+                }
+                Telling::Known(outcome, from) if *from == From::Link(link) => {
+                    self.send_run(link, id, run.take());
+                    outcomes.push(outcome.clone());
+                }
+                Telling::Forked(change, from) if *from == From::Link(link) => {
+                    self.send_run(link, id, run.take());
+                    self.send_outcomes(link, id, &mut outcomes);
+                    let (replica, counter) = (change.replica, change.counter);
+                    self.send(link, &Message::Forked { document: id.clone(), replica, counter });
+                }
+                _ => {}
+            }
+        }
+        self.send_outcomes(link, id, &mut outcomes);
+        self.send_run(link, id, run.take());
+    }
+
+    pub(super) fn send_outcomes(&mut self, link: LinkId, id: &DocumentId, outcomes: &mut Vec<Outcome>) {
+        let outcomes = std::mem::take(outcomes);
+        for chunk in outcomes.chunks(MAX_ENTRIES_PER_MESSAGE) {
+            self.send(link, &Message::Outcomes { document: id.clone(), outcomes: chunk.to_vec() });
+        }
+    }
+
+    pub(super) fn send_run(&mut self, link: LinkId, id: &DocumentId, run: Option<(Revision, Vec<Entry>)>) {
+        let Some((first, entries)) = run else { return };
+        let Some(document) = self.documents.get(id) else { return };
+        let Some(previous) = document.log.chain_at(&document.durable, first.previous()) else { return };
+        let last = Revision(first.0 + entries.len() as u64 - 1);
+        let position = self.position_for(link, entries.last().map_or(Sequence(0), |entry| entry.sequence));
+        let update = Update { document: id.clone(), first, previous, entries, position };
+        self.send(link, &Message::Update(update));
+        self.note_told(link, id, last);
+    }
+
+    /// Whether a link takes the update that begins with a revision now.
+    pub(super) fn takes(&self, link: LinkId, id: &DocumentId, first: Revision) -> bool {
+        let (Some(downstream), Some(document)) = (self.links.get(&link), self.documents.get(id)) else {
+            return false;
+        };
+        match document.subscribers.get(&link) {
+            Some(subscriber) => !subscriber.unanswered && subscriber.have.revision == first.previous(),
+            None => downstream.is_live(),
+        }
+    }
+
+    pub(super) fn subscribes(&self, link: LinkId, id: &DocumentId) -> bool {
+        let follows = |downstream: &Downstream| {
+            matches!(&downstream.following, Some(Following { scope: Scope::Documents, .. }))
+        };
+        self.documents.get(id).is_some_and(|document| document.subscribers.contains_key(&link))
+            || self.links.get(&link).is_some_and(follows)
+    }
+
+    pub(super) fn position_for(&self, link: LinkId, sequence: Sequence) -> Option<Sequence> {
+        self.links.get(&link).is_some_and(Downstream::is_live).then_some(sequence)
+    }
+
+    pub(super) fn note_told(&mut self, link: LinkId, id: &DocumentId, last: Revision) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let chain = document.log.chain_at(&document.durable, last).unwrap_or_default();
+        let sequence = document.log.revised(last).map(|revised| revised.entry.sequence);
+        if let Some(subscriber) = document.subscribers.get_mut(&link) {
+            subscriber.have = Have { revision: last, chain };
+        }
+        let following = self.links.get_mut(&link).and_then(|downstream| downstream.following.as_mut());
+        if let (Some(Following { page: Page::Live, sent, .. }), Some(sequence)) = (following, sequence) {
+            *sent = (*sent).max(sequence);
+        }
+    }
+
+    /// Sends the new revisions to everybody who holds the one before, encoded once; who reads too slowly is caught up later.
+    pub(super) fn tell_others(&mut self, id: &DocumentId, first: Revision, authors: &BTreeSet<LinkId>) {
+        let Some(document) = self.documents.get(id) else { return };
+        let subscribers: Vec<LinkId> = document.subscribers.keys().copied().collect();
+        let live = self.links.iter().filter(|(_, link)| link.is_live()).map(|(id, _)| *id);
+        let links: BTreeSet<LinkId> =
+            subscribers.into_iter().chain(live).filter(|link| !authors.contains(link)).collect();
+        let mut groups: BTreeMap<(bool, bool), (Encoding, Vec<LinkId>)> = BTreeMap::new();
+        for link in links {
+            let Some(downstream) = self.links.get_mut(&link) else { continue };
+            let live = downstream.is_live();
+            if downstream.is_full() {
+                downstream.fall_behind(id);
+                continue;
+            }
+            let encoding = downstream.peer.encoding;
+            if self.takes(link, id, first) {
+                let key = (live, encoding == Encoding::Json);
+                groups.entry(key).or_insert_with(|| (encoding, Vec::new())).1.push(link);
+            } else if let Some(downstream) = self.links.get_mut(&link) {
+                downstream.owe(id);
+            }
+        }
+        let Some(document) = self.documents.get(id) else { return };
+        let last = document.durable.revision;
+        let Some(update) = update_between(id, document, first.previous(), last) else { return };
+        let mut followed = EncodedOnce::default();
+        let mut opened = EncodedOnce::default();
+        for ((live, _), (encoding, links)) in groups {
+            let position = live.then_some(update.entries.last().map_or(Sequence(0), |entry| entry.sequence));
+            let message = || Message::Update(Update { position, ..update.clone() });
+            let payload = if live { followed.get(encoding, message) } else { opened.get(encoding, message) };
+            for link in &links {
+                self.note_told(*link, id, last);
+            }
+            self.transmit_payload(links.into(), payload);
+        }
+    }
+
+    pub(super) fn tell_lists(&mut self, id: &DocumentId) {
+        let Some(document) = self.documents.get(id) else { return };
+        let item = list_item(crate::replica::root::head_of(id, &document.durable));
+        let position = item.sequence;
+        let lists = |link: &Downstream| {
+            matches!(&link.following, Some(Following { scope: Scope::List, page: Page::Live, .. }))
+        };
+        let links: Vec<LinkId> =
+            self.links.iter().filter(|(_, link)| lists(link)).map(|(id, _)| *id).collect();
+        let message = Message::Listing { items: vec![item], position };
+        for link in links {
+            let Some(downstream) = self.links.get_mut(&link) else { continue };
+            let full = downstream.is_full();
+            if let Some(following) = &mut downstream.following {
+                if full {
+                    following.page = Page::Wanted;
+                    continue;
+                }
+                following.sent = position;
+            }
+            self.send(link, &message);
+        }
+    }
+}
