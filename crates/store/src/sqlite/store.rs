@@ -498,6 +498,16 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_nobody_performs_is_answered_when_it_is_dropped() {
+        let (sender, answer) = mpsc::channel();
+        let reply: Reply = Box::new(move |answer| sender.send(answer).unwrap());
+        let operation = Operation::LoadMeta;
+        drop(Request { workspace: sample::workspace("w"), operation, reply: Some(reply) });
+        assert!(matches!(answer.recv().unwrap(), Err(StoreError::Unavailable(_))));
+        assert!(answer.recv().is_err(), "once");
+    }
+
+    #[test]
     fn a_reply_that_panics_takes_nothing_along() {
         let Threaded { store, .. } = Threaded::new();
         let workspace = sample::workspace("w");

@@ -33,8 +33,8 @@ pub(crate) fn open(path: &Path) -> SqliteConnection {
     SqliteConnection::open(&url(path), &SqliteOptions::default()).unwrap()
 }
 
-/// A batch that takes both documents of the pair from one revision to the next, and writes a record and a meta record along.
-pub(crate) fn step(revision: u64, body: &Bytes) -> Batch {
+/// A push of a replica that takes both documents of the pair from one revision to the next, with a record and a meta record.
+pub(crate) fn step(replica: u128, revision: u64, body: &Bytes) -> Batch {
     let mut batch = Batch::default();
     for id in PAIR {
         batch.expect.push((document(id), Revision(revision - 1)));
@@ -43,7 +43,7 @@ pub(crate) fn step(revision: u64, body: &Bytes) -> Batch {
             first_revision: Revision(revision),
             last_revision: Revision(revision),
             sequence: Sequence(revision),
-            replica: ReplicaId(7),
+            replica: ReplicaId(replica),
             first_counter: Counter(revision),
             last_counter: Counter(revision),
             body: body.clone(),

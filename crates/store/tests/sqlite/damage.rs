@@ -21,7 +21,8 @@ fn a_damaged_file_is_answered_by_errors() {
     let mut connection = open(&whole);
     for revision in 1..=40 {
         let length = if revision % 10 == 0 { 3 * PAGE } else { 300 };
-        let commit = Operation::Commit(step(revision, &Bytes::from(vec![revision.to_le_bytes()[0]; length])));
+        let commit =
+            Operation::Commit(step(7, revision, &Bytes::from(vec![revision.to_le_bytes()[0]; length])));
         connection.execute(&workspace("w"), &commit).unwrap();
     }
     connection.close().unwrap();
@@ -54,10 +55,10 @@ fn use_it(mut connection: SqliteConnection) -> Vec<Answer> {
         Operation::LoadOutcomes { document: left.clone(), replica, first: Counter(1), last: Counter(99) },
         Operation::ScanHeads { after: Sequence(0), limit: 99 },
         Operation::ScanRecords { kind: RecordKind::Pending, after: None, limit: 99 },
-        Operation::Commit(step(41, &Bytes::from(vec![41; 2 * PAGE]))),
-        Operation::Commit(step(1, &Bytes::from_static(b"expected elsewhere"))),
+        Operation::Commit(step(7, 41, &Bytes::from(vec![41; 2 * PAGE]))),
+        Operation::Commit(step(7, 1, &Bytes::from_static(b"expected elsewhere"))),
     ];
-    let mut purge = step(42, &Bytes::from_static(b"purged"));
+    let mut purge = step(7, 42, &Bytes::from_static(b"purged"));
     purge.writes.push(Write::TrimChanges { document: document("right"), through: Revision(20) });
     purge.writes.push(Write::Purge { document: left });
     operations.push(Operation::Commit(purge));

@@ -35,7 +35,7 @@ fn commit_past_the_limit() {
     let workspace = workspace("w");
     let mut failures = 0;
     for revision in 1..=STEPS {
-        let commit = Operation::Commit(step(revision, &Bytes::from(vec![7; 1_000])));
+        let commit = Operation::Commit(step(7, revision, &Bytes::from(vec![7; 1_000])));
         loop {
             match connection.execute(&workspace, &commit) {
                 Ok(Answered::Committed) => break,

@@ -82,7 +82,7 @@ fn submit(store: &SqliteStore, number: usize, taken: u64) {
     for revision in taken + 1.. {
         // From some bytes to several pages, so that commits are cut at all places of the log.
         let length = usize::try_from(revision * 977 % 12_000).unwrap();
-        let batch = step(revision, &Bytes::from(vec![revision.to_le_bytes()[0]; length]));
+        let batch = step(7, revision, &Bytes::from(vec![revision.to_le_bytes()[0]; length]));
         let sender = sender.clone();
         let reply = Box::new(move |answer| sender.send(answer).unwrap());
         store.submit(&workspace, Operation::Commit(batch), reply).unwrap();
