@@ -41,7 +41,7 @@ fn arguments() -> Result<Arguments, String> {
             "--seed" => arguments.seed = number()?,
             "--seeds" => arguments.seeds = number()?,
             "--steps" => {
-                arguments.steps = u32::try_from(number()?).map_err(|_| "--steps is too large".to_owned())?
+                arguments.steps = u32::try_from(number()?).map_err(|_| "--steps is too large".to_owned())?;
             }
             "--threads" => arguments.threads = number()?.max(1),
             "--trace" => arguments.trace = true,

@@ -71,10 +71,10 @@ fn count_patch(patch: &rejoin_json::Patch, counts: &mut Counts) {
                     count(value, counts);
                 }
                 // The key of a new member is typed too.
-                if let rejoin_json::Operation::Add { path, .. } = other {
-                    if let Some(key) = path.tokens().last() {
-                        count_text(&key.decoded(), counts);
-                    }
+                if let rejoin_json::Operation::Add { path, .. } = other
+                    && let Some(key) = path.tokens().last()
+                {
+                    count_text(&key.decoded(), counts);
                 }
             }
         }

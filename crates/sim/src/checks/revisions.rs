@@ -190,12 +190,10 @@ impl CountersAdd {
         }
         if let (Some(seen), Some(own), Some(before), Some(after)) =
             (of(seen), of(&own), of(&before.content), of(&after.content))
+            && after - before != own - seen
         {
-            if after - before != own - seen {
-                let what =
-                    format!("the counter went from {before} to {after}, its author from {seen} to {own}");
-                return Err(breach(Claim::AtMostOnce, appended, &what));
-            }
+            let what = format!("the counter went from {before} to {after}, its author from {seen} to {own}");
+            return Err(breach(Claim::AtMostOnce, appended, &what));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The end of a world: everything is mended, everything arrives, and then nothing is said any more.
 
-use rejoin_core::Replica;
+use rejoin_core::{Life, Replica};
 use rejoin_wire::Scope;
 
 use super::{ROOT, Report, World};
@@ -168,7 +168,10 @@ impl World {
         for (document, line, kept) in &self.model.lost_lines {
             let Some(now) = self.model.line(document) else { continue };
             let held = self.held_when_lost.get(document).copied().unwrap_or_default();
-            let Some(lost) = line.at(held.min(line.revision())).filter(|_| held > *kept) else { continue };
+            let lost =
+                line.at(held.min(line.revision())).filter(|lost| held > *kept && lost.life == Life::Alive);
+            // A tombstone whose line has nothing in common with the authority's is kept as a recovered version only.
+            let Some(lost) = lost else { continue };
             for token in lost.counts.keys() {
                 let again = now.0.iter().any(|at| {
                     let entry = at.entry.as_ref();

@@ -20,12 +20,12 @@ impl World {
     pub(super) fn fault(&mut self) -> Checked {
         let faults = self.plan.faults.clone();
         let lasts = self.dice.between(1_000, LONGEST_US / 4);
-        if self.dice.chance(faults.cut) {
-            if let Some(wire) = self.any_wire() {
-                let (one, other) = (self.dice.between(0, lasts), self.dice.between(0, lasts));
-                self.trace.note(self.now, 9, ROOT, &wire.to_le_bytes(), || format!("wire {wire} is cut"));
-                self.cut(wire, one, other);
-            }
+        if self.dice.chance(faults.cut)
+            && let Some(wire) = self.any_wire()
+        {
+            let (one, other) = (self.dice.between(0, lasts), self.dice.between(0, lasts));
+            self.trace.note(self.now, 9, ROOT, &wire.to_le_bytes(), || format!("wire {wire} is cut"));
+            self.cut(wire, one, other);
         }
         if self.dice.chance(faults.stall) {
             let until = self.now + lasts;
