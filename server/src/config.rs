@@ -124,7 +124,7 @@ impl Settings {
                 }
                 "REJOIN_POLICY" => settings.policy = Some(value),
                 "REJOIN_SHARDS" => {
-                    settings.shards = Some(value.parse().map_err(|_| ConfigError::Shards(value))?)
+                    settings.shards = Some(value.parse().map_err(|_| ConfigError::Shards(value))?);
                 }
                 "PORT" => {
                     let port: u16 = value.parse().map_err(|_| ConfigError::Port(value))?;

@@ -82,7 +82,7 @@ pub struct Stopped;
 impl Hub {
     /// Starts so many shards over a store. Must be called inside a tokio runtime.
     pub fn start(
-        store: Arc<dyn Store>,
+        store: &Arc<dyn Store>,
         shards: usize,
         configure: impl Fn(WorkspaceId) -> Config + Send + Sync + 'static,
     ) -> Self {
@@ -91,7 +91,7 @@ impl Hub {
         for _ in 0..shards.max(1) {
             let (sender, receiver) = mpsc::channel(SHARD_QUEUE);
             senders.push(sender);
-            tokio::spawn(Shard::new(Arc::clone(&store), Arc::clone(&configure)).run(receiver));
+            tokio::spawn(Shard::new(Arc::clone(store), Arc::clone(&configure)).run(receiver));
         }
         let shared = Shared {
             shards: senders,

@@ -97,7 +97,7 @@ impl Server {
         let store = Arc::new(SqliteStore::open(&options.database_url, &SqliteOptions::default())?);
         let shared_store: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         let policy = options.policy;
-        let hub = Hub::start(shared_store, options.shards, move |workspace| {
+        let hub = Hub::start(&shared_store, options.shards, move |workspace| {
             let mut config = Config::new(workspace, Role::Root);
             config.policy = policy;
             config

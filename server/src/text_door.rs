@@ -129,10 +129,10 @@ impl TextDoor {
         let mut assembler =
             rejoin_wire::Assembler::new(Encoding::Binary, rejoin_wire::limits::MAX_MESSAGE_BYTES);
         for frame in payload.frames() {
-            if let Ok(Some(message)) = assembler.push(frame.clone()) {
-                if let Ok(message) = decode_message(&message, Encoding::Binary) {
-                    self.take_message(message);
-                }
+            if let Ok(Some(message)) = assembler.push(frame.clone())
+                && let Ok(message) = decode_message(&message, Encoding::Binary)
+            {
+                self.take_message(message);
             }
         }
     }
@@ -367,7 +367,7 @@ impl Client {
         let reply = self
             .hub
             .command(&self.workspace, move |replica, token| {
-                replica.submit(token, grant, &id, body, base, key.as_deref())
+                replica.submit(token, grant, &id, body, base, key.as_deref());
             })
             .await;
         let mut done = Done { responses: Vec::new(), known: Vec::new(), own: None };
@@ -488,7 +488,7 @@ impl Client {
             let page = self
                 .hub
                 .command(&self.workspace, move |replica, token| {
-                    replica.history(token, &id, before, MAX_EVENTS)
+                    replica.history(token, &id, before, MAX_EVENTS);
                 })
                 .await;
             let Ok(Reply::History(page)) = page else { break };

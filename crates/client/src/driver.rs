@@ -70,6 +70,7 @@ pub(crate) struct Driver {
 }
 
 /// What the task wakes up for.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, on the stack")]
 enum Wake {
     Command(Option<Command>),
     Answer,
@@ -367,10 +368,10 @@ async fn connect(url: String, token: Option<Arc<str>>) -> Result<Socket, SocketE
     let mut request = url.into_client_request()?;
     let headers = request.headers_mut();
     headers.insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL_BINARY));
-    if let Some(token) = token {
-        if let Ok(value) = HeaderValue::from_str(&format!("Bearer {token}")) {
-            headers.insert("authorization", value);
-        }
+    if let Some(token) = token
+        && let Ok(value) = HeaderValue::from_str(&format!("Bearer {token}"))
+    {
+        headers.insert("authorization", value);
     }
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_MESSAGE_BYTES))

@@ -235,10 +235,11 @@ fn merged_outcome(meeting: &Meeting<'_>, merged: Merged, exact: bool) -> Result<
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` gives errors away")]
 fn refused_merge(error: MergeError) -> Refusal {
     let code = match &error {
         MergeError::Patch(patch) => match patch.kind {
-            PatchErrorKind::TestFailed { .. } => ErrorCode::TestFailed,
+            PatchErrorKind::TestFailed => ErrorCode::TestFailed,
             _ => ErrorCode::InvalidPatch,
         },
         MergeError::TooDeep { .. } => ErrorCode::TooDeep,

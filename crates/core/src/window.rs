@@ -150,11 +150,11 @@ impl Window {
 
     fn pop_front(&mut self, limits: &Limits) {
         let Some(gone) = self.owns.pop_front() else { return };
-        if let (Some(next), Some(mut seen)) = (self.owns.front_mut(), gone.start) {
-            if next.start.is_none() {
-                apply_to_seen(&mut seen, &gone.change.body, limits);
-                next.start = Some(seen);
-            }
+        if let (Some(next), Some(mut seen)) = (self.owns.front_mut(), gone.start)
+            && next.start.is_none()
+        {
+            apply_to_seen(&mut seen, &gone.change.body, limits);
+            next.start = Some(seen);
         }
     }
 

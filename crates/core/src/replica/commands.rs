@@ -522,25 +522,25 @@ impl Replica {
 
     /// Forgets a rejected change.
     pub fn dismiss_rejected(&mut self, id: &DocumentId, change: ChangeId) {
-        if let Some(document) = self.documents.get_mut(id) {
-            if document.outbox.rejected.remove(&change).is_some() {
-                self.storing.write(Write::DropRecord { key: rejected_key(id, change) });
-            }
+        if let Some(document) = self.documents.get_mut(id)
+            && document.outbox.rejected.remove(&change).is_some()
+        {
+            self.storing.write(Write::DropRecord { key: rejected_key(id, change) });
         }
     }
 
     /// Forgets a recovered version.
     pub fn dismiss_recovered(&mut self, id: &DocumentId, number: u64) {
-        if let Some(document) = self.documents.get_mut(id) {
-            if document.outbox.recovered.remove(&number).is_some() {
-                let key = RecordKey {
-                    kind: RecordKind::Recovered,
-                    document: id.clone(),
-                    replica: ReplicaId(0),
-                    number,
-                };
-                self.storing.write(Write::DropRecord { key });
-            }
+        if let Some(document) = self.documents.get_mut(id)
+            && document.outbox.recovered.remove(&number).is_some()
+        {
+            let key = RecordKey {
+                kind: RecordKind::Recovered,
+                document: id.clone(),
+                replica: ReplicaId(0),
+                number,
+            };
+            self.storing.write(Write::DropRecord { key });
         }
     }
 

@@ -120,7 +120,7 @@ impl Replica {
         self.documents.get(id).filter(|document| document.loaded)
     }
 
-    pub(super) fn handle_document_loaded(&mut self, id: &DocumentId, loaded: Loaded) {
+    pub(super) fn handle_document_loaded(&mut self, id: &DocumentId, loaded: &Loaded) {
         let mut quarantined = false;
         let follower = self.config.role != Role::Root;
         let limits = self.config.limits;

@@ -222,12 +222,12 @@ impl Replica {
     pub(super) fn handle_from_upstream(&mut self, link: LinkId, message: Message) {
         match message {
             Message::Welcome(welcome) if self.upstream.phase == Phase::Greeting => {
-                self.handle_welcome(welcome)
+                self.handle_welcome(welcome);
             }
             _ if self.upstream.phase != Phase::Online => self.refuse_upstream(link),
             Message::Update(update) => self.handle_about(update.document.clone(), Message::Update(update)),
             Message::Snapshot(snapshot) => {
-                self.handle_about(snapshot.document.clone(), Message::Snapshot(snapshot))
+                self.handle_about(snapshot.document.clone(), Message::Snapshot(snapshot));
             }
             Message::Outcomes { document, outcomes } => {
                 self.handle_about(document.clone(), Message::Outcomes { document, outcomes });
@@ -236,7 +236,7 @@ impl Replica {
                 self.handle_need_seen(&document, ChangeId { replica, counter });
             }
             Message::Forked { document, replica, counter } => {
-                self.fork(&document, ChangeId { replica, counter })
+                self.fork(&document, ChangeId { replica, counter });
             }
             Message::Position { sequence } => self.handle_position(sequence, true),
             Message::Listing { items, position } => self.handle_listing(items, position),
@@ -410,11 +410,11 @@ impl Replica {
     fn handle_upstream_error(&mut self, error: &ErrorMessage) {
         let pause = if error.code.retry() { PUSH_RETRY } else { PUSH_REFUSED };
         let until = self.now + pause;
-        if let Some(id) = &error.document {
-            if let Some(document) = self.documents.get_mut(id) {
-                document.outbox.pause(until);
-                self.busy.insert(id.clone());
-            }
+        if let Some(id) = &error.document
+            && let Some(document) = self.documents.get_mut(id)
+        {
+            document.outbox.pause(until);
+            self.busy.insert(id.clone());
         }
     }
 
@@ -427,10 +427,10 @@ impl Replica {
         let mut sends = Vec::new();
         for id in &self.lively {
             let Some(document) = self.documents.get_mut(id) else { continue };
-            if document.outbox.sync == Sync::Open {
-                if let Some(change) = document.own_presence.poll_send(now) {
-                    sends.push((id.clone(), change));
-                }
+            if document.outbox.sync == Sync::Open
+                && let Some(change) = document.own_presence.poll_send(now)
+            {
+                sends.push((id.clone(), change));
             }
         }
         for (document, change) in sends {

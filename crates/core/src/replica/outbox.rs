@@ -117,10 +117,10 @@ impl Outbox {
         for run in &self.runs {
             let mut walk = Walk::default();
             for own in run.window.iter() {
-                if own.fate == OwnFate::Pending {
-                    if let Some(seen) = walk.seen(own) {
-                        current = merged_in(&seen, own, current, limits);
-                    }
+                if own.fate == OwnFate::Pending
+                    && let Some(seen) = walk.seen(own)
+                {
+                    current = merged_in(&seen, own, current, limits);
                 }
                 walk.step(own, limits);
             }
@@ -207,7 +207,7 @@ impl Outbox {
             let mut pending =
                 run.window.iter().filter(|own| own.fate == OwnFate::Pending).map(|own| own.change.counter);
             let first = pending.next()?;
-            Some(PendingRun { replica: run.replica?, first, last: pending.last().unwrap_or(first) })
+            Some(PendingRun { replica: run.replica?, first, last: pending.next_back().unwrap_or(first) })
         };
         self.runs.iter().filter_map(run).collect()
     }

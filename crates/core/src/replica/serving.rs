@@ -313,7 +313,7 @@ impl Replica {
                     match following.scope {
                         Scope::Documents => self.send(link, &Message::Position { sequence }),
                         Scope::List => {
-                            self.send(link, &Message::Listing { items: Vec::new(), position: sequence })
+                            self.send(link, &Message::Listing { items: Vec::new(), position: sequence });
                         }
                     }
                     return;
@@ -402,7 +402,7 @@ impl Replica {
             }
             Some(_) => match answer(id, document, link, since) {
                 Ok(messages) => {
-                    self.deliver(link, id, messages);
+                    self.deliver(link, id, &messages);
                     return true;
                 }
                 Err(missing) => missing,
@@ -422,8 +422,8 @@ impl Replica {
         false
     }
 
-    fn deliver(&mut self, link: LinkId, id: &DocumentId, messages: Vec<Message>) {
-        for message in &messages {
+    fn deliver(&mut self, link: LinkId, id: &DocumentId, messages: &[Message]) {
+        for message in messages {
             self.send(link, message);
         }
         let Some(document) = self.documents.get_mut(id) else { return };
@@ -442,10 +442,8 @@ impl Replica {
             subscriber.have = Have { revision: held, chain };
             subscriber.unanswered = false;
             subscriber.runs.clear();
-            if !complete {
-                if let Some(downstream) = self.links.get_mut(&link) {
-                    downstream.owe(id);
-                }
+            if !complete && let Some(downstream) = self.links.get_mut(&link) {
+                downstream.owe(id);
             }
         }
     }
@@ -454,7 +452,7 @@ impl Replica {
     pub(super) fn send_diverged(&mut self, link: LinkId, id: &DocumentId) {
         let Some(document) = self.documents.get_mut(id) else { return };
         let snapshot = snapshot(id, document, false, Vec::new(), Vec::new());
-        self.deliver(link, id, vec![snapshot]);
+        self.deliver(link, id, &[snapshot]);
     }
 
     /// Sends a message to a link from below.
@@ -493,10 +491,10 @@ impl Downstream {
         if self.subscribed.contains(id) {
             self.owe(id);
         }
-        if let Some(following) = &mut self.following {
-            if matches!(following.page, Page::Live) {
-                following.page = Page::Wanted;
-            }
+        if let Some(following) = &mut self.following
+            && matches!(following.page, Page::Live)
+        {
+            following.page = Page::Wanted;
         }
     }
 }

@@ -77,11 +77,11 @@ impl Replica {
             (Purpose::Identity, Ok(_)) => self.become_ready(),
             (Purpose::Identity, Err(error)) => self.handle_identity_failed(error),
             (Purpose::Document(id), Ok(Answered::Document(loaded))) => {
-                self.handle_document_loaded(&id, *loaded)
+                self.handle_document_loaded(&id, &loaded);
             }
             (Purpose::OlderLog(id), Ok(Answered::Changes(rows))) => self.handle_older_log(&id, &rows),
             (Purpose::Chain(id, revision), Ok(Answered::Changes(rows))) => {
-                self.handle_chain(&id, revision, &rows)
+                self.handle_chain(&id, revision, &rows);
             }
             (Purpose::Outcomes { document, replica, first, last }, Ok(Answered::Changes(rows))) => {
                 self.handle_outcomes(&document, ChangeId { replica, counter: first }, last, &rows);
@@ -99,7 +99,7 @@ impl Replica {
             (Purpose::Page(link), Ok(Answered::Heads(heads))) => self.handle_page(link, heads),
             (Purpose::Page(link), Err(_)) => self.handle_page_failed(link),
             (Purpose::PendingDocuments, Ok(Answered::Records(records))) => {
-                self.handle_pending_documents(&records)
+                self.handle_pending_documents(&records);
             }
             (Purpose::HeldDocuments, Ok(Answered::Heads(heads))) => self.handle_held_documents(&heads),
             (Purpose::PendingDocuments, Err(error)) => {

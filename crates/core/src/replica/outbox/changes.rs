@@ -138,10 +138,10 @@ impl Replica {
         let record = RejectedRecord { change: change.clone(), code, message: ShortText(message) };
         let mut writes = vec![Write::PutRecord { key: rejected_key(id, change.id()), body: seal(&record) }];
         document.outbox.rejected.insert(change.id(), record);
-        if document.outbox.rejected.len() > MAX_KEPT {
-            if let Some((oldest, _)) = document.outbox.rejected.pop_first() {
-                writes.push(Write::DropRecord { key: rejected_key(id, oldest) });
-            }
+        if document.outbox.rejected.len() > MAX_KEPT
+            && let Some((oldest, _)) = document.outbox.rejected.pop_first()
+        {
+            writes.push(Write::DropRecord { key: rejected_key(id, oldest) });
         }
         for write in writes {
             self.storing.write(write);
@@ -257,10 +257,10 @@ impl Replica {
         };
         let mut writes = vec![Write::PutRecord { key: key(number), body: seal(&record) }];
         document.outbox.recovered.insert(number, record);
-        if document.outbox.recovered.len() > MAX_KEPT {
-            if let Some((oldest, _)) = document.outbox.recovered.pop_first() {
-                writes.push(Write::DropRecord { key: key(oldest) });
-            }
+        if document.outbox.recovered.len() > MAX_KEPT
+            && let Some((oldest, _)) = document.outbox.recovered.pop_first()
+        {
+            writes.push(Write::DropRecord { key: key(oldest) });
         }
         for write in writes {
             self.storing.write(write);

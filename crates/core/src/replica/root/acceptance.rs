@@ -78,7 +78,7 @@ impl Acceptance<'_> {
                     rejected.push(rejection);
                 }
                 Step::Known(outcome) => {
-                    self.document.queue.tellings.push(Telling::Known(outcome, queued.from))
+                    self.document.queue.tellings.push(Telling::Known(outcome, queued.from));
                 }
                 Step::Forked => {
                     self.document.queue.tellings.push(Telling::Forked(pushed.change.id(), queued.from));
@@ -86,7 +86,7 @@ impl Acceptance<'_> {
                     break;
                 }
                 other => {
-                    stop = self.stop_for(other, pushed.change.id(), &queued);
+                    stop = self.stop_for(&other, pushed.change.id(), &queued);
                     break;
                 }
             }
@@ -164,11 +164,11 @@ impl Acceptance<'_> {
         None
     }
 
-    fn stop_for(&mut self, step: Step, change: ChangeId, queued: &Queued) -> Stop {
+    fn stop_for(&mut self, step: &Step, change: ChangeId, queued: &Queued) -> Stop {
         let last = queued.changes.last().map_or(change.counter, |pushed| pushed.change.counter);
         let (need, stop) = match step {
             Step::NeedSeen => (Need::Seen(change, queued.from), Stop::Park),
-            Step::NeedLog { floor } => (Need::Log(floor, change), Stop::Wait),
+            Step::NeedLog { floor } => (Need::Log(*floor, change), Stop::Wait),
             Step::NeedOutcomes => (Need::Outcomes(change, last), Stop::Wait),
             Step::UnknownBase => (Need::Snapshot(queued.from), Stop::Drop),
             _ => (Need::Close(queued.from), Stop::Drop),
