@@ -60,6 +60,8 @@ pub(crate) struct Logged {
     pub(crate) made: Option<MadeId>,
     /// The base of that change.
     pub(crate) made_on: Option<Revision>,
+    /// The first own counter that was pending when that change was made.
+    pub(crate) made_over: u64,
 }
 
 impl Logged {
@@ -74,6 +76,7 @@ impl Logged {
             conflicts: Arc::default(),
             made: None,
             made_on: None,
+            made_over: 0,
         }
     }
 }
@@ -295,6 +298,7 @@ impl Model {
         next.chain = before.chain.then(ChangeHash(Sha256::digest(rejoin_wire::to_bytes(entry)).into()));
         next.made = self.find(document, revision, entry);
         next.made_on = next.made.map(|made| self.made[made].base);
+        next.made_over = next.made.map_or(0, |made| self.made[made].over);
         next.entry = Some(entry.clone());
         Ok(next)
     }

@@ -6,7 +6,7 @@ use rejoin_core::Life;
 use rejoin_json::{Json, Policy};
 use rejoin_wire::{Body, ConflictRecord, Counter, DocumentId, Effect, Entry, ReplicaId, Revision};
 
-use crate::model::Appended;
+use crate::model::{Appended, Logged};
 use crate::tokens::{Counts, Issuer, Token, in_body, in_effect, in_records, tokens};
 use crate::violation::{Checked, Claim, Violation};
 
@@ -72,7 +72,8 @@ impl NoPhantom {
     fn check(appended: &Appended<'_>, issuer: &Issuer) -> Checked {
         let Appended { before, after, made, .. } = appended;
         let submitted = made.map(|made| in_body(&made.body)).unwrap_or_default();
-        let seen = made.and_then(|made| made.seen.as_ref()).map(tokens).unwrap_or_default();
+        let mut seen = made.and_then(|made| made.seen.as_ref()).map(tokens).unwrap_or_default();
+        seen.append(&mut appended.below_rejected());
         let accepted_before =
             |token: &Token| appended.line.0.iter().any(|logged| logged.counts.contains_key(token));
         for token in after.counts.keys().filter(|token| !before.counts.contains_key(token)) {
@@ -246,6 +247,17 @@ impl Appended<'_> {
     /// The base of the change that made the first revision after one.
     fn first_base_of_run(&self, base: usize) -> Option<Revision> {
         self.line.0.get(base + 1).and_then(|first| first.made_on)
+    }
+
+    /// Whether a logged change was made over one of the same replica that is not in the log.
+    fn is_over_rejected(&self, logged: &Logged) -> bool {
+        let Some(change) = logged.entry.as_ref().map(|entry| entry.change) else { return false };
+        let over = logged.made_over..change.counter.0;
+        let own =
+            |entry: &&Entry| entry.change.replica == change.replica && over.contains(&entry.change.counter.0);
+        let accepted =
+            self.line.0.iter().filter_map(|logged| logged.entry.as_ref()).filter(own).count() as u64;
+        accepted < change.counter.0.saturating_sub(logged.made_over)
     }
 
     /// What the author had seen or written below a change of its own that was rejected, if there is one in what it saw.
