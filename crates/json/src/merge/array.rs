@@ -48,7 +48,7 @@ impl Merger<'_> {
         }
         let arrays = Versions { base, current, incoming };
         let naming = Naming::new(arrays, &self.options.identity_keys);
-        let ends = Ends::of(arrays, &self.options.identity_keys);
+        let ends = Ends::of(arrays, &naming, &self.options.identity_keys);
         Json::Array(self.between(&ends, arrays, &naming, counters))
     }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::Versions;
+use super::{Versions, naming::Naming};
 use crate::{Array, Json, identity::Identity};
 
 /// What three arrays begin and end with: elements that are equal in all of them, or the same by identity.
 ///
-/// Nothing else about the arrays counts, so that the ends depend on values alone and cost no more than a walk from
-/// either end to the first element that was inserted, deleted or moved.
+/// An identity that an array has twice tells nothing, once an element was inserted, deleted or moved: if elements at the ends
+/// were the same by such a one, there are no ends. So the ends depend on values alone, and in arrays that were only
+/// edited inside their elements, which are the most, they cost a walk and no look at other identities.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     /// Number of elements at the start.
@@ -30,7 +31,7 @@ enum Alike {
 }
 
 impl Ends {
-    pub(super) fn of(arrays: Versions<&Array>, identity_keys: &[Arc<str>]) -> Self {
+    pub(super) fn of(arrays: Versions<&Array>, naming: &Naming<'_>, identity_keys: &[Arc<str>]) -> Self {
         let mut ends = Self::default();
         let shortest = arrays.into_array().into_iter().map(Array::len).min().unwrap_or(0);
         for elements in side_by_side(arrays.map(Array::iter)).take(shortest) {
@@ -51,7 +52,19 @@ impl Ends {
             ends.suffix += 1;
         }
         ends.edited_suffix.reverse();
-        ends
+        let in_step = arrays.into_array().into_iter().all(|array| array.len() == ends.prefix);
+        if in_step || ends.edited(arrays.base).all(|element| !naming.is_repeated(element)) {
+            ends
+        } else {
+            Self::default()
+        }
+    }
+
+    /// Elements that are the same but not equal, as the base has them.
+    fn edited<'a>(&self, base: &'a Array) -> impl Iterator<Item = &'a Json> {
+        let from_end = self.edited_suffix.iter().map(|from_end| base.len() - 1 - from_end);
+        let indexes = self.edited_prefix.iter().copied().chain(from_end);
+        indexes.filter_map(|index| base.get(index))
     }
 
     /// What an array has between its ends.

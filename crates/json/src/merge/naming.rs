@@ -12,9 +12,9 @@ use crate::{Array, Json, Step, identity::Identity};
 pub(super) struct Naming<'a> {
     arrays: Versions<&'a Array>,
     identity_keys: &'a [Arc<str>],
-    /// Elements that have been named.
+    /// Elements that have been asked about.
     named: Cell<usize>,
-    /// Identities that some version has twice, sorted; made when many elements have to be named.
+    /// Identities that some version has twice, sorted; made when many elements are asked about.
     repeated: OnceCell<Vec<Identity<'a>>>,
 }
 
@@ -31,13 +31,13 @@ impl<'a> Naming<'a> {
         let Some(element) = place.current.or(place.incoming).or(place.base) else {
             return Step::Index(index);
         };
-        let named = Identity::of(element, self.identity_keys)
-            .filter(|identity| !self.is_repeated(*identity))
-            .and_then(|_| Step::identifying(element, self.identity_keys));
-        named.unwrap_or(Step::Index(index))
+        let named = (!self.is_repeated(element)).then(|| Step::identifying(element, self.identity_keys));
+        named.flatten().unwrap_or(Step::Index(index))
     }
 
-    fn is_repeated(&self, identity: Identity<'_>) -> bool {
+    /// Whether the element has an identity that a version of the array has twice.
+    pub(super) fn is_repeated(&self, element: &Json) -> bool {
+        let Some(identity) = Identity::of(element, self.identity_keys) else { return false };
         self.named.set(self.named.get() + 1);
         if self.named.get() > FEW {
             let repeated = self.repeated.get_or_init(|| self.all_repeated());

@@ -209,24 +209,16 @@ impl Replay<'_> {
         }
     }
 
-    /// Where the element at `index`, which has this identity, stands now: where it is alike up to there from either end,
-    /// else where the only element with the identity is in what lies between. So the full merge finds it.
+    /// Where the element at `index`, which has this identity, stands now: there, if elements were only edited, else where
+    /// the only element with the identity is. So the full merge finds it.
     fn position(&self, before: &Array, now: &Array, index: usize, identity: Identity<'_>) -> Option<usize> {
-        let in_step = |(before, now): &(&Json, &Json)| in_step(before, now, self.identity_keys);
-        let prefix = before.iter().zip(now).take_while(in_step).count();
-        if index < prefix {
+        let mut pairs = before.iter().zip(now);
+        if before.len() == now.len() && pairs.all(|(before, now)| in_step(before, now, self.identity_keys)) {
             return Some(index);
         }
-        let rest = before.len().min(now.len()) - prefix;
-        let suffix = before.iter().rev().zip(now.iter().rev()).take(rest).take_while(in_step).count();
-        let from_end = before.len() - index;
-        if from_end <= suffix {
-            return Some(now.len() - from_end);
-        }
         let only = |array: &Array| {
-            let middle = array.iter().enumerate().skip(prefix).take(array.len() - prefix - suffix);
             let has = |element: &Json| Identity::of(element, self.identity_keys) == Some(identity);
-            let mut found = middle.filter(|(_, element)| has(element)).map(|(index, _)| index);
+            let mut found = (0..).zip(array).filter(|(_, element)| has(element)).map(|(index, _)| index);
             match (found.next(), found.next()) {
                 (Some(index), None) => Some(index),
                 _ => None,

@@ -107,6 +107,24 @@ pub(crate) fn check_patch_merge(
     check_patches(current, &outcome);
 }
 
+/// Panics unless there is a record for each value without parts that one side wrote where the other side wrote something else
+/// or deleted. Says nothing about arrays that have an identity twice.
+pub(crate) fn check_meetings(triple: &Triple, outcome: &Merged) {
+    if !repeated(&[&triple.base, &triple.current, &triple.incoming]).is_empty() {
+        return;
+    }
+    let [base, current, incoming] = [&triple.base, &triple.current, &triple.incoming].map(leaves);
+    for path in current.keys().chain(incoming.keys()) {
+        let [base, current, incoming] = [&base, &current, &incoming].map(|leaves| leaves.get(path));
+        let scalar = |leaf: Option<&String>| leaf.is_some_and(|leaf| !leaf.starts_with("an "));
+        let met = base != current && base != incoming && current != incoming;
+        if met && (scalar(current) || scalar(incoming)) {
+            let recorded = outcome.conflicts.iter().any(|conflict| conflict.path.overlaps(path));
+            assert!(recorded, "{path} of {triple:?} is not recorded in {outcome:?}");
+        }
+    }
+}
+
 /// Panics unless what either side wrote, and the base has nowhere, is in the content or in a record.
 pub(crate) fn check_nothing_lost(triple: &Triple, flavour: Flavour, outcome: &Merged) {
     let before = scalars_of([&triple.base]);

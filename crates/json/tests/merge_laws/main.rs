@@ -6,8 +6,8 @@ mod laws;
 mod random;
 
 use laws::{
-    POLICIES, Triple, check_identities, check_nothing_lost, check_patch_merge, check_patches, check_records,
-    leaves, merged, options, scalars_of, triple,
+    POLICIES, Triple, check_identities, check_meetings, check_nothing_lost, check_patch_merge, check_patches,
+    check_records, leaves, merged, options, scalars_of, triple,
 };
 use proptest::prelude::*;
 use random::{Dice, Flavour, document, edited, unshared, value};
@@ -83,6 +83,16 @@ proptest! {
             let outcome = merged(&triple.base, &triple.current, &triple.incoming, policy);
             check_nothing_lost(&triple, flavour, &outcome);
             check_records(&triple, &outcome, policy);
+        }
+    }
+
+    #[test]
+    fn where_both_sides_met_there_is_a_record(
+        seed in seed(), flavour in prop::sample::select(vec![Flavour::Keyed, Flavour::InPlace]),
+    ) {
+        let triple = triple(&seed, flavour);
+        for policy in POLICIES {
+            check_meetings(&triple, &merged(&triple.base, &triple.current, &triple.incoming, policy));
         }
     }
 
