@@ -231,7 +231,10 @@ impl OfflineView {
             .take(until + 1)
             .any(|logged| logged.header.policy == Policy::Latest);
         let decided_alike = !latest || appended.first_base_of_run(base) == Some(made.base);
+        // A change that was made over a rejected one is decided without that one, which its author cannot know.
+        let over_rejected = alone.iter().take(until).any(|logged| appended.is_over_rejected(logged));
         if over_all
+            && !over_rejected
             && decided_alike
             && run.len() == until
             && made.after_own_run(&run)
