@@ -53,7 +53,8 @@ pub(crate) const SUITES: &[Suite] = &[
         budget_s: 120,
         needs: &[Tool::WasmTarget],
         run: |run| {
-            let mut command = run.cargo(&["clippy", "--lib", "--tests", "--target", WASM_TARGET]);
+            let mut command =
+                run.cargo(&["clippy", "--lib", "--tests", "--keep-going", "--target", WASM_TARGET]);
             command.args(PURE_CRATES.map(|name| format!("--package={name}")));
             run.command(command.args(["--", "--deny", "warnings"]))
         },
@@ -95,7 +96,7 @@ pub(crate) const SUITES: &[Suite] = &[
         budget_s: 180,
         needs: &[],
         run: |run| {
-            let mut command = run.cargo(&["doc", "--workspace", "--no-deps"]);
+            let mut command = run.cargo(&["doc", "--workspace", "--no-deps", "--keep-going"]);
             run.command(command.env("RUSTDOCFLAGS", "--deny warnings"))
         },
     },
