@@ -117,7 +117,7 @@ pub enum CloseCode {
     /// Something failed on this side.
     Internal = 4500,
     /// Too much was asked in too short a time.
-    RateLimited = 4429 + 100,
+    RateLimited = 4529,
     /// The store or the server is unavailable.
     Unavailable = 4503,
     /// Nothing was heard for too long.
@@ -129,6 +129,23 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
+    /// Every code.
+    pub const ALL: &'static [Self] = &[
+        Self::Normal,
+        Self::Restart,
+        Self::BadMessage,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::UnsupportedVersion,
+        Self::TooLarge,
+        Self::Internal,
+        Self::Unavailable,
+        Self::HeartbeatTimeout,
+        Self::HelloTimeout,
+        Self::SlowReader,
+        Self::RateLimited,
+    ];
+
     /// The code's number.
     pub const fn number(self) -> u16 {
         self as u16

@@ -7,6 +7,8 @@ mod binary;
 mod catalogue;
 mod change;
 mod code;
+#[cfg(test)]
+mod documentation;
 mod encoding;
 mod error;
 mod fragment;

@@ -138,6 +138,32 @@ pub enum TextResponse {
     Pong,
 }
 
+impl TextResponse {
+    /// The types of answers and news.
+    pub const TYPES: &'static [&'static str] = &[
+        "auth_success",
+        "auth_error",
+        "document_created_response",
+        "document_updated_response",
+        "document_deleted_response",
+        "document_undeleted_response",
+        "conflict_settled_response",
+        "subscribed",
+        "unsubscribed",
+        "document_created",
+        "document_updated",
+        "document_deleted",
+        "sync_document",
+        "sync_complete",
+        "changes",
+        "changes_acknowledged",
+        "conflict_detected",
+        "presence",
+        "error",
+        "pong",
+    ];
+}
+
 /// What became of a write.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextOutcome {
