@@ -1,8 +1,9 @@
 //! The suite that every store is held to.
 //!
-//! Each case is an async function over a fresh, empty [`TestStore`], and panics where the store is wrong. The cases are
-//! async because some stores are; those that are not run them with [`block_on`]. [`conformance_cases!`](crate::conformance_cases)
-//! names all of them, so that each becomes a test of its own and a new case reaches every adapter:
+//! Each case is an async function over a fresh, empty [`TestStore`], and panics where the store is wrong. The
+//! cases are async because some stores are; those that are not run them with [`block_on`].
+//! [`conformance_cases!`](crate::conformance_cases) names all of them, so that each becomes a test of its own
+//! and a new case reaches every adapter:
 //!
 //! ```ignore
 //! macro_rules! cases {

@@ -1,8 +1,8 @@
 //! Storage adapters for Rejoin: memory and SQLite.
 //!
 //! A replica asks its store for things with [`Operation`](rejoin_core::storage::Operation)s and is given
-//! [`Answer`](rejoin_core::storage::Answer)s; it never performs IO itself. This crate performs it. A driver holds a
-//! [`Store`], submits what a replica asks, and feeds each answer back:
+//! [`Answer`](rejoin_core::storage::Answer)s; it never performs IO itself. This crate performs it. A driver
+//! holds a [`Store`], submits what a replica asks, and feeds each answer back:
 //!
 //! ```
 //! use rejoin_core::storage::{Answered, Operation};
@@ -19,10 +19,10 @@
 //! assert_eq!(answer, Ok(Answered::Meta { records: vec![], sequence: Sequence(0) }));
 //! ```
 //!
-//! [`SqliteStore`] is the durable one: a commit is answered when it would survive a loss of power, and the commits of many
-//! replicas share one transaction. [`MemoryStore`] is the model that the others are held to by the suite in `conformance`,
-//! and the disk of a simulation: it has a live and a durable image, crashes and faults. What operations mean, what is
-//! guaranteed and how tables look stands in `docs/storage.md`.
+//! [`SqliteStore`] is the durable one: a commit is answered when it would survive a loss of power, and the
+//! commits of many replicas share one transaction. [`MemoryStore`] is the model that the others are held to
+//! by the suite in `conformance`, and the disk of a simulation: it has a live and a durable image, crashes
+//! and faults. What operations mean, what is guaranteed and how tables look stands in `docs/storage.md`.
 //!
 //! A store never reads a body: encoding, checksums and meaning of what is stored belong to the replica.
 

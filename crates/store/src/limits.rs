@@ -2,28 +2,32 @@
 
 use rejoin_core::storage::{Batch, ChangeRow, RecordKey, StoreError, Write};
 
-/// The largest revision, feed number, counter or record number that can be stored: databases order signed 64-bit integers.
-/// A history with a change every nanosecond reaches it after 292 years. Reads take larger bounds and find nothing there.
+/// The largest revision, feed number, counter or record number that can be stored: databases order signed
+/// 64-bit integers. A history with a change every nanosecond reaches it after 292 years. Reads take larger
+/// bounds and find nothing there.
 pub const MAX_POSITION: u64 = i64::MAX as u64;
 
-/// The largest body: 256 MiB. A body is held in memory as a whole, more than once, and SQLite ends rows at 1,000,000,000 bytes.
+/// The largest body: 256 MiB. A body is held in memory as a whole, more than once, and SQLite ends rows at
+/// 1,000,000,000 bytes.
 pub const MAX_BODY_BYTES: usize = 256 << 20;
 
 /// The longest title or author, 64 KiB: both stand in the rows that listings read.
 pub const MAX_TEXT_BYTES: usize = 64 << 10;
 
-/// Requests that may wait for a store at once. Each replica has one commit and a few loads under way, so this is
-/// reached only by thousands of busy replicas on a disk that stands still.
+/// Requests that may wait for a store at once. Each replica has one commit and a few loads under way, so this
+/// is reached only by thousands of busy replicas on a disk that stands still.
 pub const MAX_QUEUED_REQUESTS: usize = 16_384;
 
-/// Bytes of writes that may wait at once, 64 MiB: what a disk takes in about a second, and what a server can spare.
+/// Bytes of writes that may wait at once, 64 MiB: what a disk takes in about a second, and what a server can
+/// spare.
 pub const MAX_QUEUED_BYTES: usize = 64 << 20;
 
-/// Writes in one transaction. Past a thousand rows the cost of a flush is shared by so many that more of them only make
-/// the first one wait longer.
+/// Writes in one transaction. Past a thousand rows the cost of a flush is shared by so many that more of them
+/// only make the first one wait longer.
 pub const MAX_GROUP_WRITES: usize = 4_096;
 
-/// Bytes of writes in one transaction, 8 MiB, unless a single batch is larger: about a tenth of a second on a slow disk.
+/// Bytes of writes in one transaction, 8 MiB, unless a single batch is larger: about a tenth of a second on a
+/// slow disk.
 pub const MAX_GROUP_BYTES: usize = 8 << 20;
 
 /// Refuses a batch with a number or body that no store takes, before anything of it is written.

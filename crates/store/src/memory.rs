@@ -16,9 +16,9 @@ use crate::limits;
 
 /// A store in memory, deterministic and without threads.
 ///
-/// It has two images. A commit changes the *live* image, which all reads see; [`sync`](Self::sync) brings the *durable* image up
-/// to it, and [`crash`](Self::crash) goes back to the durable one. Whoever drives it decides when a disk would have flushed, and
-/// passes `Committed` on to a replica only then.
+/// It has two images. A commit changes the *live* image, which all reads see; [`sync`](Self::sync) brings the
+/// *durable* image up to it, and [`crash`](Self::crash) goes back to the durable one. Whoever drives it
+/// decides when a disk would have flushed, and passes `Committed` on to a replica only then.
 ///
 /// A clone is a copy of the disk: a copied profile, or an image to go back to later.
 #[derive(Clone, Debug, Default)]
@@ -107,7 +107,8 @@ impl MemoryStore {
         self.unsynced.len()
     }
 
-    /// Fails the next operations, whatever they are, with this error; they do nothing. Faults are used up in the order in which they were planned.
+    /// Fails the next operations, whatever they are, with this error; they do nothing. Faults are used up in
+    /// the order in which they were planned.
     pub fn fail_next(&mut self, operations: u32, error: StoreError) {
         self.faults.push_back(Fault { remaining: operations, commits_only: false, error });
     }
@@ -117,8 +118,8 @@ impl MemoryStore {
         self.faults.push_back(Fault { remaining: commits, commits_only: true, error });
     }
 
-    /// Limits the bytes of all bodies together. A batch that would leave more, and more than there was, fails with
-    /// [`StoreError::QuotaExceeded`]; one that frees space passes.
+    /// Limits the bytes of all bodies together. A batch that would leave more, and more than there was, fails
+    /// with [`StoreError::QuotaExceeded`]; one that frees space passes.
     pub fn limit(&mut self, max_bytes: Option<u64>) {
         self.max_bytes = max_bytes;
     }
@@ -129,7 +130,8 @@ impl MemoryStore {
         self.live.workspace(workspace).bodies()
     }
 
-    /// Changes the bytes of a stored body in both images, as a failing disk does. Returns false when there is no such body.
+    /// Changes the bytes of a stored body in both images, as a failing disk does. Returns false when there is
+    /// no such body.
     pub fn corrupt(&mut self, workspace: &WorkspaceId, place: &Place, damage: impl Fn(&mut Vec<u8>)) -> bool {
         let durable = self.durable.damage(workspace, place, &damage);
         self.live.damage(workspace, place, &damage) || durable

@@ -1,8 +1,9 @@
 //! SQLite, compiled in: one file for all workspaces.
 //!
-//! [`SqliteConnection`] does the work, on the caller's thread; [`SqliteStore`] puts threads and queues around it. The file
-//! is in WAL mode with `synchronous=FULL`: a commit is one flush of the log, readers never wait for the writer, and the writer not
-//! for them. `docs/storage.md` has the tables and what each setting is for.
+//! [`SqliteConnection`] does the work, on the caller's thread; [`SqliteStore`] puts threads and queues around
+//! it. The file is in WAL mode with `synchronous=FULL`: a commit is one flush of the log, readers never wait
+//! for the writer, and the writer not for them. `docs/storage.md` has the tables and what each setting is
+//! for.
 
 mod connection;
 mod error;
@@ -27,10 +28,11 @@ pub use self::store::{SqliteStats, SqliteStore};
 pub struct SqliteOptions {
     /// How long a write waits for another process to finish one before it is answered by `Unavailable`. 5 s.
     pub busy_timeout: Duration,
-    /// Threads that read, each with a connection of its own. 2. A database in memory has none: its one connection does all.
+    /// Threads that read, each with a connection of its own. 2. A database in memory has none: its one
+    /// connection does all.
     pub readers: usize,
-    /// The largest size of the database file in bytes, rounded down to pages; beyond it commits are answered by `QuotaExceeded`.
-    /// The log beside the file is not counted. No limit by default.
+    /// The largest size of the database file in bytes, rounded down to pages; beyond it commits are answered
+    /// by `QuotaExceeded`. The log beside the file is not counted. No limit by default.
     pub max_bytes: Option<u64>,
     /// Pages that each connection keeps in memory, in bytes. 16 MiB.
     pub cache_bytes: u64,

@@ -52,7 +52,8 @@ pub async fn a_failed_batch_is_not_there_after_a_kill(mut store: impl TestStore)
     assert_eq!(store.document(&workspace, &document("plan")).await.rows, [row("plan", 1, 1, 7, 1)]);
 }
 
-/// The batch that does not fit fails alone and whole; what fits is still taken, and freed space is used again.
+/// The batch that does not fit fails alone and whole; what fits is still taken, and freed space is used
+/// again.
 pub async fn a_full_store_refuses_the_batch_and_goes_on(mut store: impl TestStore) {
     const PIECE: usize = 256 << 10;
     let (workspace, last) = (workspace("w"), document("small"));

@@ -18,8 +18,8 @@ const STEPS: u32 = 120;
 const DOCUMENTS: [&str; 3] = ["a", "b", "b%"];
 const WORKSPACES: [&str; 2] = ["one", "two"];
 
-/// Many short histories in workspaces of their own: batches that succeed and fail, removals, reads of every range, closings and
-/// kills. Answers are equal to those of [`MemoryStore`]; of errors, the kind is.
+/// Many short histories in workspaces of their own: batches that succeed and fail, removals, reads of every
+/// range, closings and kills. Answers are equal to those of [`MemoryStore`]; of errors, the kind is.
 pub async fn random_operations_are_answered_as_by_the_model(mut store: impl TestStore) {
     for seed in 0..SEEDS {
         let mut history = History::new(seed);
@@ -50,7 +50,8 @@ fn agree(expected: &Answer, answer: &Answer) -> bool {
     }
 }
 
-/// Draws operations that a replica might ask for: rows of a document follow each other, and so do the counters of a replica.
+/// Draws operations that a replica might ask for: rows of a document follow each other, and so do the
+/// counters of a replica.
 struct History {
     seed: u64,
     random: Random,

@@ -90,7 +90,8 @@ pub async fn heads_are_listed_in_feed_order_page_by_page(mut store: impl TestSto
     assert_eq!(store.heads(&workspace, 70_000, 10).await, [tombstone]);
 }
 
-/// A range of revisions finds the rows that hold any of them, also where it begins or ends within a row, and never rejections.
+/// A range of revisions finds the rows that hold any of them, also where it begins or ends within a row, and
+/// never rejections.
 pub async fn rows_are_found_by_their_revisions(mut store: impl TestStore) {
     let (workspace, plan) = (workspace("w"), document("plan"));
     let rows = [

@@ -84,7 +84,8 @@ pub async fn dropping_what_is_not_there_is_no_error(mut store: impl TestStore) {
     assert_eq!(store.document(&workspace, &plan).await, Loaded::default());
 }
 
-/// Nothing of a purged document is found by any read, other documents and meta records stay, and its id can be used again.
+/// Nothing of a purged document is found by any read, other documents and meta records stay, and its id can
+/// be used again.
 pub async fn purging_removes_everything_of_one_document(mut store: impl TestStore) {
     let (workspace, plan) = (workspace("w"), document("plan"));
     for id in ["plan", "plan2"] {

@@ -67,7 +67,8 @@ pub fn key(kind: RecordKind, id: &str, replica: u128, number: u64) -> RecordKey 
     RecordKey { kind, document: document(id), replica: ReplicaId(replica), number }
 }
 
-/// A batch that takes a new document to revision 3: a head with feed number 3, a checkpoint, a row, a record, and a meta record.
+/// A batch that takes a new document to revision 3: a head with feed number 3, a checkpoint, a row, a record,
+/// and a meta record.
 #[must_use]
 pub fn one_of_each(id: &str) -> Batch {
     Batch {

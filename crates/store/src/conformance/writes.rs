@@ -135,7 +135,8 @@ pub async fn a_row_of_changes_is_written_once(mut store: impl TestStore) {
     store.commit(&workspace, append(row("another", 1, 2, 7, 1))).await;
 }
 
-/// A change of a replica has one outcome: two rows can't begin with the same counter, even at different revisions.
+/// A change of a replica has one outcome: two rows can't begin with the same counter, even at different
+/// revisions.
 pub async fn a_counter_of_a_replica_begins_one_row(mut store: impl TestStore) {
     let (workspace, plan) = (workspace("w"), document("plan"));
     store.commit(&workspace, vec![Write::AppendChanges(row("plan", 1, 1, 7, 5))]).await;

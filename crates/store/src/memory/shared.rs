@@ -8,7 +8,8 @@ use rejoin_wire::WorkspaceId;
 use super::MemoryStore;
 use crate::{Refused, Reply, Store};
 
-/// A [`MemoryStore`] that many replicas share, for clients and servers that keep nothing. Clones share one store.
+/// A [`MemoryStore`] that many replicas share, for clients and servers that keep nothing. Clones share one
+/// store.
 ///
 /// Every request is answered before `submit` returns; a commit is as durable as memory is.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +24,8 @@ impl SharedMemoryStore {
 
     /// Does something with the store itself: plans a fault, takes a copy.
     pub fn with<T>(&self, action: impl FnOnce(&mut MemoryStore) -> T) -> T {
-        // A panic inside an operation is a fault of the model itself; its images stay as they were between two cells.
+        // A panic inside an operation is a fault of the model itself; its images stay as they were between
+        // two cells.
         action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

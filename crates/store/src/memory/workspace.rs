@@ -20,7 +20,8 @@ pub(super) struct Workspace {
     feed: BTreeMap<Sequence, BTreeSet<DocumentId>>,
     checkpoints: BTreeMap<(DocumentId, Revision), Bytes>,
     changes: BTreeMap<ChangeKey, ChangeRow>,
-    /// The keys of the rows that hold a replica's counters; no two rows of a replica begin with the same counter.
+    /// The keys of the rows that hold a replica's counters; no two rows of a replica begin with the same
+    /// counter.
     counters: BTreeMap<(DocumentId, ReplicaId, Counter), ChangeKey>,
     records: BTreeMap<RecordKey, Bytes>,
     meta: BTreeMap<MetaKey, Bytes>,
@@ -42,8 +43,8 @@ pub(super) static NOTHING: Workspace = Workspace {
 
 type ChangeKey = (DocumentId, Revision, ReplicaId, Counter);
 
-/// A place and what it holds; `None` is nothing. A workspace changes only by cells being put, so that putting back
-/// what they replaced, last first, undoes it.
+/// A place and what it holds; `None` is nothing. A workspace changes only by cells being put, so that putting
+/// back what they replaced, last first, undoes it.
 #[derive(Debug)]
 pub(super) enum Cell {
     Head(DocumentId, Option<Head>),

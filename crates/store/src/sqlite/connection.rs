@@ -13,8 +13,8 @@ use super::schema::{self, Role};
 use super::write::{self, Failure};
 use super::{Location, SqliteOptions, read};
 
-/// Pages in the log from which on it is copied into the database, 4 MiB: few enough to be read quickly after a crash, and
-/// enough that a page which is written often is copied once.
+/// Pages in the log from which on it is copied into the database, 4 MiB: few enough to be read quickly after
+/// a crash, and enough that a page which is written often is copied once.
 const CHECKPOINT_PAGES: u64 = 1_000;
 
 /// A connection to a database, without threads or queues of its own.
@@ -40,23 +40,27 @@ struct Log {
 impl SqliteConnection {
     /// Opens the database at a `sqlite:` URL, and creates or migrates it where needed.
     pub fn open(url: &str, options: &SqliteOptions) -> Result<Self, OpenError> {
-        Self::open_as(Role::Writer, &url.parse()?, options)
+        Self::open_as(Role::Writer, url.parse()?, options.clone())
     }
 
-    pub(super) fn open_as(
-        role: Role,
-        location: &Location,
-        options: &SqliteOptions,
-    ) -> Result<Self, OpenError> {
+    /// Opens another connection to the same database, which only reads; none where that would be another
+    /// database.
+    pub(super) fn reader(&self) -> Option<Result<Self, OpenError>> {
+        let is_shared = self.location != Location::Memory;
+        is_shared.then(|| Self::open_as(Role::Reader, self.location.clone(), self.options.clone()))
+    }
+
+    fn open_as(role: Role, location: Location, options: SqliteOptions) -> Result<Self, OpenError> {
         let mut opened = Self {
-            location: location.clone(),
-            options: options.clone(),
+            location,
+            options,
             role,
             connection: None,
             log: Log { pages: Arc::default(), due: CHECKPOINT_PAGES },
         };
         opened.connect()?;
-        // From now on a missing file is a failure: an empty store in its place would deny all that was ever acknowledged.
+        // From now on a missing file is a failure: an empty store in its place would deny all that was ever
+        // acknowledged.
         if let Location::File { create, .. } = &mut opened.location {
             *create = false;
         }
@@ -91,12 +95,13 @@ impl SqliteConnection {
         }
     }
 
-    /// Commits many batches with one flush, in order, and answers each by itself: one that conflicts, does not fit or meets damage fails
-    /// alone. When the commit itself fails, all of it do.
+    /// Commits many batches with one flush, in order, and answers each by itself: one that conflicts, does
+    /// not fit or meets damage fails alone. When the commit itself fails, all of it do.
     ///
-    /// Expectations are read before anything of a batch is written, so that the usual conflict costs nothing. A batch that fails
-    /// after it has written ends the transaction: the batches before it are written again and committed, it gets its error,
-    /// and those behind it follow in another transaction. (Savepoints would not do: SQLite ends the whole transaction when the disk is full.)
+    /// Expectations are read before anything of a batch is written, so that the usual conflict costs nothing.
+    /// A batch that fails after it has written ends the transaction: the batches before it are written again
+    /// and committed, it gets its error, and those behind it follow in another transaction. (Savepoints would
+    /// not do: SQLite ends the whole transaction when the disk is full.)
     pub fn commit_group(&mut self, batches: &[(&WorkspaceId, &Batch)]) -> Vec<Answer> {
         let mut answers = Vec::with_capacity(batches.len());
         let mut rest = batches;
@@ -122,14 +127,16 @@ impl SqliteConnection {
         answers
     }
 
-    /// Copies the log into the database when it has grown long. [`execute`](Self::execute) calls this by itself; a caller
-    /// of [`commit_group`](Self::commit_group) does it after it has passed on the answers, which need not wait.
+    /// Copies the log into the database when it has grown long. [`execute`](Self::execute) calls this by
+    /// itself; a caller of [`commit_group`](Self::commit_group) does it after it has passed on the answers,
+    /// which need not wait.
     pub fn checkpoint_when_due(&mut self) -> Result<(), StoreError> {
         if self.log.pages.load(Ordering::Relaxed) < self.log.due {
             return Ok(());
         }
         let (total, copied) = self.checkpoint("PASSIVE")?;
-        // A reader that is still in the log keeps its rest from being copied: try again when there is as much again.
+        // A reader that is still in the log keeps its rest from being copied: try again when there is as much
+        // again.
         self.log.due = if copied < total { total + CHECKPOINT_PAGES } else { CHECKPOINT_PAGES };
         Ok(())
     }
@@ -279,7 +286,8 @@ mod tests {
             ready(())
         }
 
-        /// A killed process leaves the file and its log; the index of the log lies in memory that nobody flushes.
+        /// A killed process leaves the file and its log; the index of the log lies in memory that nobody
+        /// flushes.
         fn kill(&mut self) -> impl Future<Output = ()> {
             let left = TempDir::new().unwrap();
             for name in ["x.db", "x.db-wal"] {

@@ -90,8 +90,9 @@ pub(super) fn meaning(error: &Error) -> StoreError {
 
 /// True when the file can't be trusted through this connection any more.
 ///
-/// After a failed flush the kernel may drop the pages that it could not write and report the next flush as a success, so
-/// nothing is tried again on the same descriptors: the connection is closed, and a new one reads what the disk really has.
+/// After a failed flush the kernel may drop the pages that it could not write and report the next flush as a
+/// success, so nothing is tried again on the same descriptors: the connection is closed, and a new one reads
+/// what the disk really has.
 pub(super) fn needs_reopening(error: &Error) -> bool {
     let code = error.sqlite_error_code();
     matches!(

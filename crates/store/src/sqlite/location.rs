@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 /// Where a database is.
 ///
-/// Parsed from `sqlite:x.db`, `sqlite://x.db`, `sqlite:///srv/x.db` or `sqlite::memory:`. What stands behind the scheme, and two
-/// slashes if there are any, is the path; `%20` and the like are decoded. The one parameter is `mode`: `rwc` (the default) creates a
-/// missing file, `rw` does not, `memory` is `:memory:`.
+/// Parsed from `sqlite:x.db`, `sqlite://x.db`, `sqlite:///srv/x.db` or `sqlite::memory:`. What stands behind
+/// the scheme, and two slashes if there are any, is the path; `%20` and the like are decoded. The one
+/// parameter is `mode`: `rwc` (the default) creates a missing file, `rw` does not, `memory` is `:memory:`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// In memory, gone when closed.
@@ -16,8 +16,8 @@ pub enum Location {
     File {
         /// Its path; relative ones start in the working directory.
         path: PathBuf,
-        /// Makes an empty database where there is no file. The folder is never made: a misspelt one, or a volume that
-        /// is not mounted, would otherwise look like an empty store.
+        /// Makes an empty database where there is no file. The folder is never made: a misspelt one, or a
+        /// volume that is not mounted, would otherwise look like an empty store.
         create: bool,
     },
 }

@@ -51,7 +51,8 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits for an item, then takes it and those behind it up to a limit. Takes nothing when the queue is closed and empty.
+    /// Waits for an item, then takes it and those behind it up to a limit. Takes nothing when the queue is
+    /// closed and empty.
     pub(super) fn take(&self, limit: Weight) -> Vec<T> {
         let state = self.state();
         let is_idle = |state: &mut State<T>| state.items.is_empty() && !state.closed;

@@ -9,7 +9,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use super::error::OpenError;
 use super::{Location, SqliteOptions};
 
-/// Marks a file as ours: "Rjoi". Stored in the file's header, where `file` and `PRAGMA application_id` find it.
+/// Marks a file as ours: "Rjoi". Stored in the file's header, where `file` and `PRAGMA application_id` find
+/// it.
 const APPLICATION_ID: i32 = 0x526a_6f69;
 
 /// Each leads to the schema version beside it from the one before. Released ones never change.
@@ -64,7 +65,8 @@ pub(super) fn open(
     Ok(connection)
 }
 
-/// Brings the schema to the current version; all steps or none. Of two processes that begin at once the second finds it done.
+/// Brings the schema to the current version; all steps or none. Of two processes that begin at once the
+/// second finds it done.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     if version(connection)? == VERSION {
         return Ok(());
@@ -88,7 +90,8 @@ fn check_path(path: &Path, create: bool) -> Result<(), OpenError> {
     }
 }
 
-/// SQLite reads names that begin with `file:` as URLs of its own, and `:memory:` and the empty name as no file at all.
+/// SQLite reads names that begin with `file:` as URLs of its own, and `:memory:` and the empty name as no
+/// file at all.
 fn file_name(path: &Path) -> PathBuf {
     if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) }
 }
@@ -99,8 +102,8 @@ fn flags(create: bool) -> OpenFlags {
     if create { flags | OpenFlags::SQLITE_OPEN_CREATE } else { flags }
 }
 
-/// The schema version of a file that is ours or empty; none of another application's. Read at one moment, since
-/// another process may be about to fill the file.
+/// The schema version of a file that is ours or empty; none of another application's. Read at one moment,
+/// since another process may be about to fill the file.
 fn check_owner(connection: &mut Connection) -> rusqlite::Result<Option<i32>> {
     let transaction = connection.transaction()?;
     let owner: i32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -117,15 +120,16 @@ fn version(connection: &Connection) -> rusqlite::Result<i32> {
 
 fn configure(connection: &Connection, options: &SqliteOptions, role: Role) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
-    // Each commit waits for the log to be flushed; on macOS down to the medium, which a plain flush there is not.
+    // Each commit waits for the log to be flushed; on macOS down to the medium, which a plain flush there is
+    // not.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "journal_size_limit", MAX_IDLE_LOG_BYTES)?;
     let kibibytes = i64::try_from(options.cache_bytes / 1024).unwrap_or(i64::MAX).max(1);
     connection.pragma_update(None, "cache_size", -kibibytes)?;
-    // Sorts and the like in memory; damage found when a page is read and not when it has done harm; no functions
-    // run that a damaged or forged schema names.
+    // Sorts and the like in memory; damage found when a page is read and not when it has done harm; no
+    // functions run that a damaged or forged schema names.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
@@ -145,8 +149,8 @@ pub(super) fn limit(connection: &Connection, max_bytes: Option<u64>) -> rusqlite
     connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
 }
 
-/// Switches the file to a write-ahead log, which it stays in. The switch needs the file for itself and does not wait for
-/// others by itself.
+/// Switches the file to a write-ahead log, which it stays in. The switch needs the file for itself and does
+/// not wait for others by itself.
 fn use_log(connection: &Connection, timeout: Duration) -> rusqlite::Result<()> {
     const PAUSE: Duration = Duration::from_millis(5);
     let until = Instant::now() + timeout;

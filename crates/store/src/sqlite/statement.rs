@@ -1,4 +1,5 @@
-//! All statements. What they find is bound by the workspace, and each is answered by an index: tests read them and their plans.
+//! All statements. What they find is bound by the workspace, and each is answered by an index: tests read
+//! them and their plans.
 
 pub(super) const META: &str = "SELECT key, body FROM meta WHERE workspace = ?1 ORDER BY key";
 
@@ -24,8 +25,8 @@ pub(super) const CHANGES_AFTER_CHECKPOINT: &str =
     WHERE document = (SELECT number FROM document WHERE workspace = ?1 AND id = ?2) AND first_revision > ?3
     ORDER BY first_revision, replica, first_counter";
 
-/// Rows of a document don't overlap, so the last one to begin at `?3 + 1` or before is the first that can hold a revision
-/// of the range. Rows of rejections only, `last_revision = first_revision - 1`, hold none.
+/// Rows of a document don't overlap, so the last one to begin at `?3 + 1` or before is the first that can
+/// hold a revision of the range. Rows of rejections only, `last_revision = first_revision - 1`, hold none.
 pub(super) const CHANGES_BY_REVISION: &str =
     "SELECT first_revision, last_revision, sequence, replica, first_counter, last_counter, body FROM change
     WHERE document = (SELECT number FROM document WHERE workspace = ?1 AND id = ?2)

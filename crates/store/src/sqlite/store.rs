@@ -9,17 +9,18 @@ use rejoin_core::storage::{Answer, Batch, Operation, StoreError, Write};
 use rejoin_wire::WorkspaceId;
 
 use super::queue::{Queue, Weight};
-use super::schema::Role;
-use super::{Location, OpenError, SqliteConnection, SqliteOptions};
+use super::{OpenError, SqliteConnection, SqliteOptions};
 use crate::limits::{MAX_GROUP_BYTES, MAX_GROUP_WRITES, MAX_QUEUED_BYTES, MAX_QUEUED_REQUESTS};
 use crate::{Refused, Reply, Store};
 
 /// A SQLite database that many replicas share.
 ///
-/// One thread writes: whatever commits wait when the last ones are durable go into one transaction, so that many replicas
-/// share a flush and none waits for a timer. Other threads read, and see each commit from its answer on. Answers come on these threads.
+/// One thread writes: whatever commits wait when the last ones are durable go into one transaction, so that
+/// many replicas share a flush and none waits for a timer. Other threads read, and see each commit from its
+/// answer on. Answers come on these threads.
 ///
-/// [`close`](Self::close) finishes what is queued; dropping the store does the same, without saying how it went.
+/// [`close`](Self::close) finishes what is queued; dropping the store does the same, without saying how it
+/// went.
 #[derive(Debug)]
 pub struct SqliteStore {
     writes: Arc<Queue<Request>>,
@@ -60,17 +61,17 @@ struct Threads {
 impl SqliteStore {
     /// Opens the database at a `sqlite:` URL, creates or migrates it where needed, and starts the threads.
     pub fn open(url: &str, options: &SqliteOptions) -> Result<Self, OpenError> {
-        let location: Location = url.parse()?;
-        let writer = SqliteConnection::open_as(Role::Writer, &location, options)?;
-        let readers = if location == Location::Memory { 0 } else { options.readers };
-        let readers = (0..readers).map(|_| SqliteConnection::open_as(Role::Reader, &location, options));
-        Self::start(writer, readers.collect::<Result<_, _>>()?)
+        let writer = SqliteConnection::open(url, options)?;
+        let readers = (0..options.readers).filter_map(|_| writer.reader()).collect::<Result<_, _>>()?;
+        Self::start(writer, readers)
     }
 
-    /// Waits until everything queued is answered, copies the log into the database and closes it. Later requests are refused.
+    /// Waits until everything queued is answered, copies the log into the database and closes it. Later
+    /// requests are refused.
     ///
-    /// An error concerns only the copy: all that was answered as committed is durable in the log. A second call finds
-    /// nothing left to do. Called from a [`Reply`], it closes the store without waiting for the thread that it is on.
+    /// An error concerns only the copy: all that was answered as committed is durable in the log. A second
+    /// call finds nothing left to do. Called from a [`Reply`], it closes the store without waiting for the
+    /// thread that it is on.
     pub fn close(&self) -> Result<(), StoreError> {
         let Threads { readers, writer } =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
@@ -202,7 +203,19 @@ fn bytes_of(write: &Write) -> usize {
     ROW_BYTES + body
 }
 
+/// Closes a queue when its thread ends, whatever ended it, so that no request waits for a thread that is
+/// gone.
+struct Attending<'a>(&'a Queue<Request>);
+
+impl Drop for Attending<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+        while !self.0.take(Weight { writes: usize::MAX, bytes: usize::MAX }).is_empty() {}
+    }
+}
+
 fn read_all(mut connection: SqliteConnection, queue: &Queue<Request>) {
+    let _attending = Attending(queue);
     loop {
         // One at a time, so that a long load holds up no other that a second reader could do.
         let taken = queue.take(Weight { writes: 0, bytes: 0 });
@@ -221,6 +234,7 @@ fn write_all(
     queue: &Queue<Request>,
     counts: &Counts,
 ) -> Result<(), StoreError> {
+    let _attending = Attending(queue);
     loop {
         let mut waiting = queue.take(Weight { writes: MAX_GROUP_WRITES, bytes: MAX_GROUP_BYTES });
         if waiting.is_empty() {
@@ -293,7 +307,9 @@ mod tests {
 
     impl Threaded {
         fn new() -> Self {
-            Self::open(TempDir::new().unwrap(), SqliteOptions::default())
+            // As long as a busy machine may keep a test from ending what it began.
+            let busy_timeout = Duration::from_secs(60);
+            Self::open(TempDir::new().unwrap(), SqliteOptions { busy_timeout, ..SqliteOptions::default() })
         }
 
         fn open(folder: TempDir, options: SqliteOptions) -> Self {
@@ -505,6 +521,30 @@ mod tests {
         drop(Request { workspace: sample::workspace("w"), operation, reply: Some(reply) });
         assert!(matches!(answer.recv().unwrap(), Err(StoreError::Unavailable(_))));
         assert!(answer.recv().is_err(), "once");
+    }
+
+    #[test]
+    fn a_thread_that_ends_leaves_no_request_waiting() {
+        let (sender, answers) = mpsc::channel();
+        let queue = Queue::new(9, 9);
+        let request = || {
+            let sender = sender.clone();
+            let reply: Reply = Box::new(move |answer| sender.send(answer).unwrap());
+            Request { workspace: sample::workspace("w"), operation: Operation::LoadMeta, reply: Some(reply) }
+        };
+        queue.push(Weight::default(), request()).unwrap();
+        queue.push(Weight::default(), request()).unwrap();
+        let attend = || {
+            let _attending = Attending(&queue);
+            panic!("a fault of the store");
+        };
+        assert!(catch_unwind(AssertUnwindSafe(attend)).is_err());
+        for _ in 0..2 {
+            assert!(matches!(answers.recv().unwrap(), Err(StoreError::Unavailable(_))));
+        }
+        let (refused, request) = queue.push(Weight::default(), request()).unwrap_err();
+        assert_eq!(refused, Refused::Closed);
+        request.forget();
     }
 
     #[test]

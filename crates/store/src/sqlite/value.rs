@@ -4,8 +4,8 @@ use bytes::Bytes;
 use rejoin_wire::{DocumentId, ReplicaId, UnixMillis};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
-/// A revision, feed number, counter or record number: an integer that orders as it does. Numbers beyond the largest, which
-/// only bounds of a search can be, stand for the largest.
+/// A revision, feed number, counter or record number: an integer that orders as it does. Numbers beyond the
+/// largest, which only bounds of a search can be, stand for the largest.
 pub(super) struct Position(pub(super) u64);
 
 impl ToSql for Position {

@@ -1,4 +1,5 @@
-//! What the tests have in common: a batch that touches every table, and processes that run a test of this binary.
+//! What the tests have in common: a batch that touches every table, and processes that run a test of this
+//! binary.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,8 @@ pub(crate) fn open(path: &Path) -> SqliteConnection {
     SqliteConnection::open(&url(path), &SqliteOptions::default()).unwrap()
 }
 
-/// A push of a replica that takes both documents of the pair from one revision to the next, with a record and a meta record.
+/// A push of a replica that takes both documents of the pair from one revision to the next, with a record and
+/// a meta record.
 pub(crate) fn step(replica: u128, revision: u64, body: &Bytes) -> Batch {
     let mut batch = Batch::default();
     for id in PAIR {
@@ -99,7 +101,8 @@ pub(crate) fn steps(connection: &mut SqliteConnection, workspace: &WorkspaceId) 
     revision
 }
 
-/// A process that runs one test of this binary on a database; the test is ignored unless it is asked for like this.
+/// A process that runs one test of this binary on a database; the test is ignored unless it is asked for like
+/// this.
 pub(crate) fn process(test: &str, database: &Path) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([test, "--exact", "--ignored", "--nocapture", "--test-threads=1"]);

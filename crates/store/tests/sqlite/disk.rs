@@ -8,7 +8,8 @@ use tempfile::TempDir;
 
 use crate::common::{given_database, open, process, step, steps, workspace};
 
-/// The largest file, in the 512-byte blocks of `ulimit`: 1 MiB, well below the length at which the log is copied.
+/// The largest file, in the 512-byte blocks of `ulimit`: 1 MiB, well below the length at which the log is
+/// copied.
 const LIMIT_BLOCKS: u32 = 2_048;
 
 const STEPS: u64 = 120;

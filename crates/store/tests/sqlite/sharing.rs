@@ -42,7 +42,8 @@ fn take_steps() {
     let replica = std::process::id().into();
     let mut taken = 0;
     while taken < STEPS {
-        // What the other process does in between is a conflict, and the step is tried again from what is there then.
+        // What the other process does in between is a conflict, and the step is tried again from what is
+        // there then.
         let revision = steps_now(&mut connection) + 1;
         match connection
             .execute(&workspace, &Operation::Commit(step(replica, revision, &Bytes::from_static(b"x"))))
