@@ -1,5 +1,5 @@
 //! The merge vectors in `tests/conformance/merge`, and those of Kubernetes' three-way merge patches that follow the same rules.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

@@ -124,7 +124,7 @@ fn places(document: &Json) -> Vec<PointerBuf> {
     while let Some(place) = places.get(next).cloned() {
         match document.pointer(&place).unwrap() {
             Json::Array(array) => {
-                places.extend((0..array.len()).map(|index| place.with_trailing_token(index)))
+                places.extend((0..array.len()).map(|index| place.with_trailing_token(index)));
             }
             Json::Object(object) => {
                 places.extend(object.iter().map(|(key, _)| place.with_trailing_token(&**key)));
