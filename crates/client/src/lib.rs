@@ -6,12 +6,12 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use rejoin_client::{Client, ClientOptions};
+//! use rejoin_client::{Client, ClientOptions, Json, Limits};
 //!
 //! let client = Client::start(ClientOptions::new("ws://127.0.0.1:8080/ws").sqlite("notes.db"))?;
 //! let note = client.open("note").await?;
 //! if !note.exists().await? {
-//!     note.create(r#"{"text": "Hello"}"#.parse()?).await?;
+//!     note.create(Json::parse(r#"{"text": "Hello"}"#, &Limits::default())?).await?;
 //! }
 //! note.replace("/text", "Hello, world").await?;
 //! note.acknowledged().await?;
@@ -27,5 +27,5 @@ pub use client::{Client, Closed};
 pub use document::{Document, DocumentError};
 pub use options::{ClientOptions, StartError};
 pub use rejoin_core::{ConflictChoice, DocumentStatus, Event, Life, LinkStatus, Rung, SyncStatus, View};
-pub use rejoin_json::{Json, Operation, Patch, PointerBuf};
+pub use rejoin_json::{Json, Limits, Operation, Patch, PointerBuf};
 pub use rejoin_wire::{ChangeId, ConflictId, ConflictRecord, DocumentId, Header, Scope, WorkspaceId};
