@@ -18,15 +18,15 @@ pub struct RequestId(pub u64);
 /// A request to the store.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
-    /// Reads all meta records, and the highest feed number. Answered by [`Answer::Meta`].
+    /// Reads all meta records, and the highest feed number. Answered by [`Answered::Meta`].
     LoadMeta,
     /// Reads a document: its head, its newest checkpoint, the change rows after that checkpoint, and its kept records.
-    /// Answered by [`Answer::Document`].
+    /// Answered by [`Answered::Document`].
     LoadDocument {
         /// The document.
         document: DocumentId,
     },
-    /// Reads change rows that hold any revision in `after+1 ..= until`, ascending, at most `limit` rows. Answered by [`Answer::Changes`].
+    /// Reads change rows that hold any revision in `after+1 ..= until`, ascending, at most `limit` rows. Answered by [`Answered::Changes`].
     LoadChanges {
         /// The document.
         document: DocumentId,
@@ -37,7 +37,7 @@ pub enum Operation {
         /// At most so many rows.
         limit: u32,
     },
-    /// Reads the change rows of one replica that hold any counter in `first ..= last`. Answered by [`Answer::Changes`].
+    /// Reads the change rows of one replica that hold any counter in `first ..= last`. Answered by [`Answered::Changes`].
     LoadOutcomes {
         /// The document.
         document: DocumentId,
@@ -48,14 +48,14 @@ pub enum Operation {
         /// The last counter.
         last: Counter,
     },
-    /// Reads heads in the order of their feed number. Answered by [`Answer::Heads`].
+    /// Reads heads in the order of their feed number. Answered by [`Answered::Heads`].
     ScanHeads {
         /// Only documents whose newest revision has a higher number.
         after: Sequence,
         /// At most so many.
         limit: u32,
     },
-    /// Reads kept records of one kind over all documents, ordered by document, replica and number. Answered by [`Answer::Records`].
+    /// Reads kept records of one kind over all documents, ordered by document, replica and number. Answered by [`Answered::Records`].
     ScanRecords {
         /// The kind.
         kind: RecordKind,
@@ -64,7 +64,7 @@ pub enum Operation {
         /// At most so many.
         limit: u32,
     },
-    /// Writes a batch: all of it or nothing. Answered by [`Answer::Committed`].
+    /// Writes a batch: all of it or nothing. Answered by [`Answered::Committed`].
     Commit(Batch),
 }
 

@@ -1,7 +1,7 @@
 //! Rejoin: documents that people edit apart and rejoin.
 //!
 //! What a Rust program depends on. With the feature `client` (the default) it has [`Client`]; with the feature `server` the axum
-//! router in [`server`].
+//! router in the module `server`.
 
 #[cfg(feature = "client")]
 pub use rejoin_client as client;

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "a command line tool talks on standard output")]
 
 mod checks;
+mod fuzz;
 mod launch;
 mod process;
 mod step;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::tools::{self, Tool, WASM_TARGET};
 use crate::workspace::Workspace;
-use crate::{checks, process, wasm_size};
+use crate::{checks, fuzz, process, wasm_size};
 
 /// The crates that run in browsers as they are: no clock, no operating system, no thread.
 pub(crate) const PURE_CRATES: [&str; 3] = ["rejoin-json", "rejoin-wire", "rejoin-core"];
@@ -29,7 +29,7 @@ pub(crate) const SUITES: &[Suite] = &[
         what: "dependencies, bans, the list of crates, files",
         budget_s: 30,
         needs: &[],
-        run: |run| checks::run(run.workspace),
+        run: |run| checks::run(run.workspace).map(Done::Passed),
     },
     Suite {
         name: "lint",
@@ -62,7 +62,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "native",
         what: "unit and integration tests",
-        budget_s: 600,
+        budget_s: 800,
         needs: &[],
         run: |run| {
             run.tests(&mut run.cargo(&[
@@ -112,9 +112,16 @@ pub(crate) const SUITES: &[Suite] = &[
         what: "the engine for browsers has not grown",
         budget_s: 120,
         needs: &[Tool::WasmTarget],
-        run: |run| wasm_size::run(run.workspace),
+        run: |run| wasm_size::run(run.workspace).map(Done::Passed),
     },
     Suite { name: "package", what: "every published crate packs", budget_s: 60, needs: &[], run: package },
+    Suite {
+        name: "fuzz",
+        what: "the decoders take hostile bytes, some seconds each",
+        budget_s: 240,
+        needs: &[],
+        run: fuzz::run,
+    },
 ];
 
 /// What all suites together may take on two cores that have built nothing yet, in seconds.
@@ -124,7 +131,7 @@ const WHOLE_BUDGET_S: u64 = 45 * 60;
 const INSTALLATION_S: u64 = 300;
 
 /// Worlds that the simulation suite runs.
-const SEEDS: u32 = 2_000;
+const SEEDS: u32 = 1_000;
 
 /// Worlds among which the simulation finds a planted fault, if its checks are any good.
 const PLANTED_SEEDS: u32 = 50;
@@ -139,8 +146,16 @@ pub(crate) struct Suite {
     /// Seconds.
     pub(crate) budget_s: u64,
     pub(crate) needs: &'static [Tool],
-    /// Runs the suite; what it returns is said beside its result.
-    pub(crate) run: fn(&Run<'_>) -> Result<String>,
+    pub(crate) run: fn(&Run<'_>) -> Result<Done>,
+}
+
+/// What a suite that did not fail says of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Done {
+    /// It passed, with a remark.
+    Passed(String),
+    /// It could not run here, and why. It counts neither as passed nor as failed.
+    Skipped(String),
 }
 
 /// One suite under way.
@@ -166,19 +181,20 @@ impl<'a> Run<'a> {
     }
 
     /// Runs a command that passes or fails.
-    fn command(&self, command: &mut Command) -> Result<String> {
-        self.output(command).map(|_| String::new())
+    fn command(&self, command: &mut Command) -> Result<Done> {
+        self.output(command).map(|_| Done::Passed(String::new()))
     }
 
     /// Runs tests and says how many; none at all is a failure.
-    fn tests(&self, command: &mut Command) -> Result<String> {
+    fn tests(&self, command: &mut Command) -> Result<Done> {
         match passed_tests(&self.output(command)?) {
             0 => bail!("no test ran"),
-            count => Ok(format!("{count} tests")),
+            count => Ok(Done::Passed(format!("{count} tests"))),
         }
     }
 
-    fn output(&self, command: &mut Command) -> Result<String> {
+    /// Runs a command and returns what it printed.
+    pub(crate) fn output(&self, command: &mut Command) -> Result<String> {
         process::run(command, self.hangs_at.saturating_duration_since(Instant::now()))
     }
 }
@@ -203,7 +219,7 @@ fn budgets() -> u64 {
 ///
 /// The runner sees only tests that the `wasm_bindgen_test` attribute marks, and is content with none: a crate that
 /// has tests and runs none of them fails here.
-fn wasm_tests(run: &Run<'_>) -> Result<String> {
+fn wasm_tests(run: &Run<'_>) -> Result<Done> {
     let runner = tools::wasm_test_runner(run.workspace)?.context("wasm-bindgen-test-runner is gone")?;
     let mut counts = Vec::new();
     for name in PURE_CRATES {
@@ -218,11 +234,11 @@ fn wasm_tests(run: &Run<'_>) -> Result<String> {
         }
         counts.push(format!("{} {count}", name.trim_start_matches("rejoin-")));
     }
-    Ok(format!("tests: {}", counts.join(", ")))
+    Ok(Done::Passed(format!("tests: {}", counts.join(", "))))
 }
 
 /// Runs the simulation, then once more with a known fault in the engine: checks that miss it would miss others too.
-fn simulation(run: &Run<'_>) -> Result<String> {
+fn simulation(run: &Run<'_>) -> Result<Done> {
     run.output(&mut run.cargo(&["build", "--release", "--package", "rejoin-sim"]))?;
     let program =
         run.workspace.target.join("release").join(format!("rejoin-sim{}", std::env::consts::EXE_SUFFIX));
@@ -237,7 +253,7 @@ fn simulation(run: &Run<'_>) -> Result<String> {
     if !found_fault(planted.status.code(), &String::from_utf8_lossy(&planted.stdout)) {
         bail!("the simulation did not find the planted fault ({})", planted.status);
     }
-    Ok(format!("{SEEDS} worlds"))
+    Ok(Done::Passed(format!("{SEEDS} worlds")))
 }
 
 /// Whether the simulation ended because a check failed: its last line then names the seed.
@@ -245,12 +261,12 @@ fn found_fault(code: Option<i32>, output: &str) -> bool {
     code == Some(1) && output.lines().next_back().is_some_and(|line| line.starts_with("seed "))
 }
 
-fn package(run: &Run<'_>) -> Result<String> {
+fn package(run: &Run<'_>) -> Result<Done> {
     let published: Vec<_> = run.workspace.members.iter().filter(|member| member.published).collect();
     // Building each crate again from its archive would double the time of everything before.
     let mut command = run.cargo(&["package", "--no-verify", "--allow-dirty", "--quiet"]);
     run.command(command.args(published.iter().map(|member| format!("--package={}", member.name))))?;
-    Ok(format!("{} crates", published.len()))
+    Ok(Done::Passed(format!("{} crates", published.len())))
 }
 
 /// How many tests passed, by the closing lines of Rust's and wasm-bindgen's test runners.
