@@ -7,7 +7,6 @@
 #![allow(clippy::print_stdout, reason = "a command line tool talks on standard output")]
 
 mod checks;
-mod fuzz;
 mod launch;
 mod process;
 mod step;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::tools::{self, Tool, WASM_TARGET};
 use crate::workspace::Workspace;
-use crate::{checks, fuzz, process, wasm_size};
+use crate::{checks, process, wasm_size};
 
 /// The crates that run in browsers as they are: no clock, no operating system, no thread.
 pub(crate) const PURE_CRATES: [&str; 3] = ["rejoin-json", "rejoin-wire", "rejoin-core"];
@@ -29,7 +29,7 @@ pub(crate) const SUITES: &[Suite] = &[
         what: "dependencies, bans, the list of crates, files",
         budget_s: 30,
         needs: &[],
-        run: |run| checks::run(run.workspace).map(Done::Passed),
+        run: |run| checks::run(run.workspace),
     },
     Suite {
         name: "lint",
@@ -112,16 +112,9 @@ pub(crate) const SUITES: &[Suite] = &[
         what: "the engine for browsers has not grown",
         budget_s: 120,
         needs: &[Tool::WasmTarget],
-        run: |run| wasm_size::run(run.workspace).map(Done::Passed),
+        run: |run| wasm_size::run(run.workspace),
     },
     Suite { name: "package", what: "every published crate packs", budget_s: 60, needs: &[], run: package },
-    Suite {
-        name: "fuzz",
-        what: "the decoders take hostile bytes, some seconds each",
-        budget_s: 240,
-        needs: &[],
-        run: fuzz::run,
-    },
 ];
 
 /// What all suites together may take on two cores that have built nothing yet, in seconds.
@@ -146,16 +139,8 @@ pub(crate) struct Suite {
     /// Seconds.
     pub(crate) budget_s: u64,
     pub(crate) needs: &'static [Tool],
-    pub(crate) run: fn(&Run<'_>) -> Result<Done>,
-}
-
-/// What a suite that did not fail says of itself.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Done {
-    /// It passed, with a remark.
-    Passed(String),
-    /// It could not run here, and why. It counts neither as passed nor as failed.
-    Skipped(String),
+    /// Runs the suite; what it returns is said beside its result.
+    pub(crate) run: fn(&Run<'_>) -> Result<String>,
 }
 
 /// One suite under way.
@@ -181,20 +166,19 @@ impl<'a> Run<'a> {
     }
 
     /// Runs a command that passes or fails.
-    fn command(&self, command: &mut Command) -> Result<Done> {
-        self.output(command).map(|_| Done::Passed(String::new()))
+    fn command(&self, command: &mut Command) -> Result<String> {
+        self.output(command).map(|_| String::new())
     }
 
     /// Runs tests and says how many; none at all is a failure.
-    fn tests(&self, command: &mut Command) -> Result<Done> {
+    fn tests(&self, command: &mut Command) -> Result<String> {
         match passed_tests(&self.output(command)?) {
             0 => bail!("no test ran"),
-            count => Ok(Done::Passed(format!("{count} tests"))),
+            count => Ok(format!("{count} tests")),
         }
     }
 
-    /// Runs a command and returns what it printed.
-    pub(crate) fn output(&self, command: &mut Command) -> Result<String> {
+    fn output(&self, command: &mut Command) -> Result<String> {
         process::run(command, self.hangs_at.saturating_duration_since(Instant::now()))
     }
 }
@@ -219,7 +203,7 @@ fn budgets() -> u64 {
 ///
 /// The runner sees only tests that the `wasm_bindgen_test` attribute marks, and is content with none: a crate that
 /// has tests and runs none of them fails here.
-fn wasm_tests(run: &Run<'_>) -> Result<Done> {
+fn wasm_tests(run: &Run<'_>) -> Result<String> {
     let runner = tools::wasm_test_runner(run.workspace)?.context("wasm-bindgen-test-runner is gone")?;
     let mut counts = Vec::new();
     for name in PURE_CRATES {
@@ -234,11 +218,11 @@ fn wasm_tests(run: &Run<'_>) -> Result<Done> {
         }
         counts.push(format!("{} {count}", name.trim_start_matches("rejoin-")));
     }
-    Ok(Done::Passed(format!("tests: {}", counts.join(", "))))
+    Ok(format!("tests: {}", counts.join(", ")))
 }
 
 /// Runs the simulation, then once more with a known fault in the engine: checks that miss it would miss others too.
-fn simulation(run: &Run<'_>) -> Result<Done> {
+fn simulation(run: &Run<'_>) -> Result<String> {
     run.output(&mut run.cargo(&["build", "--release", "--package", "rejoin-sim"]))?;
     let program =
         run.workspace.target.join("release").join(format!("rejoin-sim{}", std::env::consts::EXE_SUFFIX));
@@ -253,7 +237,7 @@ fn simulation(run: &Run<'_>) -> Result<Done> {
     if !found_fault(planted.status.code(), &String::from_utf8_lossy(&planted.stdout)) {
         bail!("the simulation did not find the planted fault ({})", planted.status);
     }
-    Ok(Done::Passed(format!("{SEEDS} worlds")))
+    Ok(format!("{SEEDS} worlds"))
 }
 
 /// Whether the simulation ended because a check failed: its last line then names the seed.
@@ -261,12 +245,12 @@ fn found_fault(code: Option<i32>, output: &str) -> bool {
     code == Some(1) && output.lines().next_back().is_some_and(|line| line.starts_with("seed "))
 }
 
-fn package(run: &Run<'_>) -> Result<Done> {
+fn package(run: &Run<'_>) -> Result<String> {
     let published: Vec<_> = run.workspace.members.iter().filter(|member| member.published).collect();
     // Building each crate again from its archive would double the time of everything before.
     let mut command = run.cargo(&["package", "--no-verify", "--allow-dirty", "--quiet"]);
     run.command(command.args(published.iter().map(|member| format!("--package={}", member.name))))?;
-    Ok(Done::Passed(format!("{} crates", published.len())))
+    Ok(format!("{} crates", published.len()))
 }
 
 /// How many tests passed, by the closing lines of Rust's and wasm-bindgen's test runners.

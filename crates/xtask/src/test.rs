@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::process;
-use crate::suites::{Done, Run, SUITES, Suite};
+use crate::suites::{Run, SUITES, Suite};
 use crate::tools::Tool;
 use crate::workspace::Workspace;
 
@@ -31,8 +31,8 @@ struct Finished {
     name: &'static str,
     budget: Duration,
     took: Duration,
-    /// What the suite says of itself, or why it failed.
-    outcome: Result<Done, String>,
+    /// What the suite says of its success, or why it failed.
+    outcome: Result<String, String>,
 }
 
 fn select<'a>(suites: &'a [Suite], names: &[String]) -> Result<Vec<&'a Suite>> {
@@ -67,28 +67,26 @@ fn run_one(workspace: &Workspace, suite: &Suite, missing: &BTreeMap<Tool, String
     let took = started.elapsed();
     let outcome = judge(result, took, budget);
     match &outcome {
-        Ok(Done::Passed(note)) => println!("✓ {} passed in {:.1} s {note}", suite.name, took.as_secs_f64()),
-        Ok(Done::Skipped(why)) => println!("– {} skipped: {why}", suite.name),
+        Ok(note) => println!("✓ {} passed in {:.1} s {note}", suite.name, took.as_secs_f64()),
         Err(why) => println!("✗ {} failed in {:.1} s: {why}", suite.name, took.as_secs_f64()),
     }
     Finished { name: suite.name, budget, took, outcome }
 }
 
 /// A suite that passes too late has failed: budgets that only warn are not kept.
-fn judge(result: Result<Done, String>, took: Duration, budget: Duration) -> Result<Done, String> {
-    let done = result?;
+fn judge(result: Result<String, String>, took: Duration, budget: Duration) -> Result<String, String> {
+    let note = result?;
     if took > budget {
         return Err(format!("over its budget of {} s", budget.as_secs()));
     }
-    Ok(done)
+    Ok(note)
 }
 
 fn summary(finished: &[Finished], preparation: Duration, whole: Duration) -> String {
     let mut text = format!("\n{:<12}{:<8}{:>9}{:>9}\n", "suite", "result", "time", "budget");
     for Finished { name, budget, took, outcome } in finished {
         let (word, remark) = match outcome {
-            Ok(Done::Passed(note)) => ("passed", note.as_str()),
-            Ok(Done::Skipped(why)) => ("skipped", why.as_str()),
+            Ok(note) => ("passed", note.as_str()),
             // The first line says what; the rest stands with the suite's output above.
             Err(why) => ("failed", why.lines().next().unwrap_or_default()),
         };
@@ -108,13 +106,8 @@ fn summary(finished: &[Finished], preparation: Duration, whole: Duration) -> Str
 
 /// The last line of a run, which continuous integration reads.
 fn closing_line(finished: &[Finished]) -> String {
-    let failed = finished.iter().filter(|finished| finished.outcome.is_err()).count();
-    let skipped = finished.iter().filter(|finished| matches!(finished.outcome, Ok(Done::Skipped(_)))).count();
-    let passed = finished.len() - failed - skipped;
-    match skipped {
-        0 => format!("{passed} passed, {failed} failed"),
-        _ => format!("{passed} passed, {failed} failed, {skipped} skipped"),
-    }
+    let passed = finished.iter().filter(|finished| finished.outcome.is_ok()).count();
+    format!("{passed} passed, {} failed", finished.len() - passed)
 }
 
 #[cfg(test)]
@@ -125,22 +118,18 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn finished(name: &'static str, outcome: Result<Done, String>) -> Finished {
+    fn finished(name: &'static str, outcome: Result<String, String>) -> Finished {
         Finished { name, budget: SECOND * 2, took: SECOND, outcome }
-    }
-
-    fn passed(note: &str) -> Result<Done, String> {
-        Ok(Done::Passed(note.to_owned()))
     }
 
     #[test]
     fn a_suite_that_passes_within_its_budget_passes() {
-        assert_eq!(judge(passed("7 tests"), SECOND, SECOND * 2), passed("7 tests"));
+        assert_eq!(judge(Ok("7 tests".into()), SECOND, SECOND * 2), Ok("7 tests".into()));
     }
 
     #[test]
     fn a_suite_that_passes_over_its_budget_has_failed() {
-        assert!(judge(passed(""), SECOND * 3, SECOND * 2).unwrap_err().contains("budget of 2 s"));
+        assert!(judge(Ok(String::new()), SECOND * 3, SECOND * 2).unwrap_err().contains("budget of 2 s"));
     }
 
     #[test]
@@ -150,18 +139,10 @@ mod tests {
 
     #[test]
     fn the_last_line_of_the_summary_counts_passed_and_failed_suites() {
-        let all = [finished("one", passed("3 tests")), finished("two", Err("it broke\nhere".into()))];
+        let all = [finished("one", Ok("3 tests".into())), finished("two", Err("it broke\nhere".into()))];
         let text = summary(&all, SECOND, SECOND * 2);
         assert!(text.ends_with("\n1 passed, 1 failed\n"), "{text}");
         assert!(text.contains("it broke") && !text.contains("here"), "{text}");
-    }
-
-    #[test]
-    fn a_skipped_suite_counts_neither_as_passed_nor_as_failed() {
-        let all = [finished("one", passed("")), finished("two", Ok(Done::Skipped("no fuzzer".into())))];
-        let text = summary(&all, SECOND, SECOND * 2);
-        assert!(text.ends_with("\n1 passed, 0 failed, 1 skipped\n"), "{text}");
-        assert!(text.contains("no fuzzer"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! What the suites need besides cargo, and how it is installed.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -66,43 +65,21 @@ fn ensure_wasm_test_runner(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     let version = workspace.locked_version("wasm-bindgen")?;
-    // Without its TLS, which only remote browsers need.
-    install(workspace, "wasm-bindgen-cli", &["--version", &version, "--no-default-features"])?;
+    let root = installed(workspace);
+    let build = root.join("build");
+    let mut command = workspace.cargo(&["install", "wasm-bindgen-cli", "--version", &version, "--force"]);
+    // Without its TLS, which only remote browsers need, and optimised a little, it builds a minute sooner.
+    command.arg("--no-default-features").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    run_visibly(
+        &format!("installing wasm-bindgen-cli {version} (once; some minutes)"),
+        command.arg("--root").arg(&root).arg("--target-dir").arg(&build),
+    )?;
+    // Half a gigabyte that only a second installation of the same version would read.
+    std::fs::remove_dir_all(&build).context("the build folder of wasm-bindgen-cli could not be removed")?;
     match wasm_test_runner(workspace)? {
         Some(_) => Ok(()),
         None => bail!("wasm-bindgen-cli {version} was installed and does not run"),
     }
-}
-
-/// Installs `cargo fuzz` unless it is there.
-pub(crate) fn ensure_cargo_fuzz(workspace: &Workspace) -> Result<()> {
-    let path = path_with_tools(workspace)?;
-    if first_line(Command::new("cargo-fuzz").arg("--version").env("PATH", path)).is_some() {
-        return Ok(());
-    }
-    install(workspace, "cargo-fuzz", &[])
-}
-
-/// The path on which programs are found, with ours first.
-pub(crate) fn path_with_tools(workspace: &Workspace) -> Result<OsString> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::iter::once(installed(workspace).join("bin")).chain(std::env::split_paths(&path));
-    Ok(std::env::join_paths(folders)?)
-}
-
-fn install(workspace: &Workspace, package: &str, options: &[&str]) -> Result<()> {
-    let root = installed(workspace);
-    let build = root.join("build");
-    let mut command = workspace.cargo(&["install", package, "--force"]);
-    // Optimised a little, such a tool is fast enough, and builds in two thirds of the time.
-    command.args(options).env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
-    run_visibly(
-        &format!("installing {package} (once; some minutes)"),
-        command.arg("--root").arg(&root).arg("--target-dir").arg(&build),
-    )?;
-    // Half a gigabyte that only a second installation of the same version would read.
-    std::fs::remove_dir_all(&build)
-        .with_context(|| format!("the build folder of {package} could not be removed"))
 }
 
 /// The folder of the programs that the tests install: it belongs to the build and goes with it.
