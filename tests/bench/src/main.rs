@@ -1,0 +1,86 @@
+//! The benchmarks of Rejoin: `cargo xtask bench [GROUP…] [--write]`.
+//!
+//! A group measures one thing beside its peers, in one run, and answers with tables. Nothing here fails because of a
+//! time: what a test has to hold is counted in operations and bytes, beside the code that it is about.
+
+#![allow(clippy::print_stdout, reason = "this program reports to people")]
+
+mod json;
+mod machine;
+mod measure;
+mod page;
+mod table;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+
+use table::Table;
+
+/// One set of benchmarks: its name, what it measures, and what runs it.
+struct Group {
+    name: &'static str,
+    what: &'static str,
+    run: fn() -> Result<Vec<Table>>,
+}
+
+/// Every group, in the order in which they run.
+const GROUPS: &[Group] =
+    &[Group { name: "json", what: "patches applied and found, beside other libraries", run: json::run }];
+
+/// Measures Rejoin.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Arguments {
+    /// Names of groups; all when none is given.
+    groups: Vec<String>,
+    /// Puts the tables into docs/benchmarks.md.
+    #[arg(long)]
+    write: bool,
+    /// Prints the groups and stops.
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if arguments.list {
+        for group in GROUPS {
+            println!("{:<8} {}", group.name, group.what);
+        }
+        return Ok(());
+    }
+    for group in chosen(&arguments.groups)? {
+        let tables = (group.run)()?;
+        let section = page::section(group.name, &machine::describe(), &tables);
+        println!("{section}");
+        if arguments.write {
+            page::write(group.name, &section)?;
+        }
+    }
+    Ok(())
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Group>> {
+    if names.is_empty() {
+        return Ok(GROUPS.iter().collect());
+    }
+    let find = |name: &String| GROUPS.iter().find(|group| group.name == *name);
+    if let Some(unknown) = names.iter().find(|name| find(name).is_none()) {
+        bail!("there is no group {unknown}; --list names those that there are");
+    }
+    Ok(names.iter().filter_map(find).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn groups_are_chosen_by_name_and_an_unknown_one_is_refused() {
+        assert_eq!(chosen(&[]).unwrap().len(), GROUPS.len());
+        assert_eq!(chosen(&["json".to_owned()]).unwrap()[0].name, "json");
+        assert!(chosen(&["jsno".to_owned()]).is_err());
+    }
+}
