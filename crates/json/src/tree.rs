@@ -9,10 +9,12 @@ use crate::number;
 mod array;
 mod convert;
 mod object;
+mod sequence;
 mod text;
 
-pub use array::Array;
-pub use object::{Entry, Object};
+pub(crate) use array::Run;
+pub use array::{Array, Elements};
+pub use object::{Entry, Members, Object};
 pub use text::Text;
 pub(crate) use text::{escape_length, escapes_of};
 

@@ -95,7 +95,7 @@ impl Dice {
                 Json::from(items)
             }
             Json::Object(object) if self.below(8) > 0 => {
-                let mut entries = object.as_slice().to_vec();
+                let mut entries = object.clone().into_entries();
                 let at = self.below(entries.len());
                 match self.below(6) {
                     0 => entries.push((self.key(), self.value(1))),

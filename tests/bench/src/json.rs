@@ -1,31 +1,83 @@
 //! Patches: applying and finding them.
 
-use std::time::Duration;
+mod cases;
+mod documents;
+mod figures;
+mod native;
+mod node;
+
+use std::collections::BTreeMap;
 
 use anyhow::Result;
-use rejoin_json::{Json, Limits, Patch, apply};
 
-use crate::measure::{duration, per_call};
 use crate::table::Table;
+use cases::Case;
+use figures::{Figure, Measure};
+use node::{LIBRARIES, Peers};
 
-/// How often a loop is timed, and how long it lasts.
-const REPETITIONS: usize = 15;
-const SLICE: Duration = Duration::from_millis(20);
+/// Figures of one case: by measure, then by library in the order of the columns.
+type Row = BTreeMap<Measure, Vec<Figure>>;
 
+/// Measures every case with every library.
 pub(crate) fn run() -> Result<Vec<Table>> {
-    let limits = Limits::default();
-    let document = Json::parse(r#"{"title": "Draft", "tags": []}"#, &limits)?;
-    let patch = Patch::parse(r#"[{"op": "replace", "path": "/title", "value": "Final"}]"#, &limits)?;
-    let kept = per_call(
-        REPETITIONS,
-        SLICE,
-        || document.clone(),
-        |mut document| {
-            let outcome = apply(&mut document, &patch, &limits);
-            (document, outcome)
-        },
-    );
-    let mut table = Table::new("Applying", ["case", "median", "slowest of ten"]);
-    table.row(["one field".to_owned(), duration(kept.median()), duration(kept.percentile(90))]);
-    Ok(vec![table])
+    let peers = Peers::install()?;
+    let mut rows = Vec::new();
+    for case in cases::all()? {
+        eprintln!("{}: {}", case.size, case.edit);
+        let row = measure(&case, &peers)?;
+        rows.push((case, row));
+    }
+    let mut tables: Vec<Table> = Measure::ALL.map(|measure| times(measure, &rows)).into();
+    tables.push(bytes(&rows));
+    Ok(tables)
+}
+
+fn measure(case: &Case, peers: &Peers) -> Result<Row> {
+    let mut row = Row::new();
+    for measure in Measure::ALL {
+        row.insert(measure, vec![native::rejoin(case, measure)?, native::json_patch(case, measure)?]);
+    }
+    let path = peers.hand_over(case)?;
+    for library in LIBRARIES {
+        for (measure, figure) in peers.run(library, &path)? {
+            row.entry(measure).or_default().push(figure);
+        }
+    }
+    Ok(row)
+}
+
+fn table(title: &str) -> Table {
+    let [first, second, third] = LIBRARIES;
+    Table::new(title, ["case", "rejoin-json", "json-patch", first, second, third])
+}
+
+fn times(measure: Measure, rows: &[(Case, Row)]) -> Table {
+    let mut table = table(measure.title());
+    for (case, row) in rows {
+        let figures = &row[&measure];
+        if figures.iter().all(|figure| matches!(figure, Figure::Absent)) {
+            continue;
+        }
+        let fastest = figures.iter().filter_map(Figure::time).min();
+        let cells = figures.iter().map(|figure| match figure.time() {
+            time if time.is_some() && time == fastest => format!("**{}**", figure.time_cell()),
+            _ => figure.time_cell(),
+        });
+        table.row([name(case)].into_iter().chain(cells));
+    }
+    table
+}
+
+/// Lengths of the patches between documents parsed apart.
+fn bytes(rows: &[(Case, Row)]) -> Table {
+    let mut table = table("Bytes of the patch that was found");
+    for (case, row) in rows {
+        let cells = row[&Measure::Apart].iter().map(Figure::bytes_cell);
+        table.row([name(case)].into_iter().chain(cells));
+    }
+    table
+}
+
+fn name(case: &Case) -> String {
+    format!("{}: {}", case.size, case.edit)
 }

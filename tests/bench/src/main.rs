@@ -9,6 +9,7 @@ mod json;
 mod machine;
 mod measure;
 mod page;
+mod random;
 mod table;
 
 use anyhow::{Result, bail};

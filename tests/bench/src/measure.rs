@@ -28,37 +28,23 @@ impl Samples {
     }
 }
 
-/// What one call takes: the median over repetitions of a loop that lasts about `slice` each, after one that is not
-/// counted.
+/// What one call takes: the median over `repetitions` of a loop that lasts `slice` or one call.
 ///
-/// `prepare` makes what a call consumes, and is not counted; it makes all that one loop consumes beforehand.
-pub(crate) fn per_call<T, R>(
-    repetitions: usize,
-    slice: Duration,
-    mut prepare: impl FnMut() -> T,
-    mut call: impl FnMut(T) -> R,
-) -> Samples {
+/// What the call returns is dropped within the time, as a garbage collector's work is within that of its program.
+pub(crate) fn per_call<R>(repetitions: usize, slice: Duration, mut call: impl FnMut() -> R) -> Samples {
     let mut time = |calls: u32| {
-        let prepared: Vec<T> = (0..calls).map(|_| prepare()).collect();
-        let mut results = Vec::with_capacity(prepared.len());
         let started = Instant::now();
-        for input in prepared {
-            results.push(std::hint::black_box(call(std::hint::black_box(input))));
+        for _ in 0..calls {
+            std::hint::black_box(call());
         }
-        let elapsed = started.elapsed();
-        // What a call returns is dropped outside of the time, as the caller goes on to use it.
-        drop(results);
-        elapsed / calls
+        started.elapsed()
     };
     let mut calls = 1;
-    while calls < MAX_CALLS && time(calls) * calls < slice {
+    while time(calls) < slice {
         calls *= 2;
     }
-    Samples::new((0..repetitions.max(1)).map(|_| time(calls)).collect())
+    Samples::new((0..repetitions.max(1)).map(|_| time(calls) / calls).collect())
 }
-
-/// Most calls in one loop, so that what is prepared for it fits into the caches that it would have in use.
-const MAX_CALLS: u32 = 1 << 16;
 
 /// A time to three digits with the unit that suits it.
 pub(crate) fn duration(duration: Duration) -> String {

@@ -56,10 +56,12 @@ fn what_is_beside_the_path_stays_shared_and_what_is_unique_stays_in_place() {
     assert_eq!(before.canonical(), r#"{"a":{"b":[1,2]},"c":{"d":[3]}}"#);
     assert!(after.get("c").unwrap().ptr_eq(before.get("c").unwrap()));
     drop(before);
-    let witness =
-        std::ptr::from_ref(after.get("a").unwrap().get("b").unwrap().as_array().unwrap().as_slice());
+    let first = |json: &Json| {
+        std::ptr::from_ref(json.get("a").unwrap().get("b").unwrap().as_array().unwrap().get(0).unwrap())
+    };
+    let witness = first(&after);
     apply(&mut after, &patch(r#"[{"op":"replace","path":"/a/b/1","value":1}]"#), &LIMITS).unwrap();
-    assert!(std::ptr::eq(after.get("a").unwrap().get("b").unwrap().as_array().unwrap().as_slice(), witness));
+    assert!(std::ptr::eq(first(&after), witness));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::{
     align::{Likeness, Match, align_by, common_prefix, equal_pairs},
     fingerprint,
     identity::{Identity, identities, unique},
+    tree::Run as Beside,
 };
 
 /// Bytes of a value that are hashed or compared in the time of about one step of an alignment.
@@ -67,17 +68,7 @@ enum Twins {
 impl<'a> Differ<'a> {
     /// Makes the array at the path into `to`.
     pub(super) fn array(&mut self, from: &'a Array, to: &'a Array, ceiling: usize) -> Result<(), Exceeded> {
-        let mut start = 0;
-        for (a, b) in from.iter().zip(to.iter()) {
-            match self.twins(a, b) {
-                Some(Twins::Equal) => {}
-                Some(Twins::Identified) => {
-                    self.at(Step::Index(start), |differ| differ.value(a, b, ceiling))?;
-                }
-                None => break,
-            }
-            start += 1;
-        }
+        let start = self.in_step(from, to, ceiling)?;
         let mut end = 0;
         let mut edited_at_end = Vec::new();
         let rest = from.len().min(to.len()) - start;
@@ -105,6 +96,31 @@ impl<'a> Differ<'a> {
             self.at(Step::Index(index), |differ| differ.value(a, b, ceiling))?;
         }
         Ok(())
+    }
+
+    /// Edits elements from the beginning on, as long as they are equal or the same; returns how many are.
+    fn in_step(&mut self, from: &'a Array, to: &'a Array, ceiling: usize) -> Result<usize, Exceeded> {
+        let mut start = 0;
+        for run in from.runs_beside(to) {
+            let (old, new) = match run {
+                Beside::Shared(len) => {
+                    start += len;
+                    continue;
+                }
+                Beside::Apart(old, new) => (old, new),
+            };
+            for (a, b) in old.iter().zip(new) {
+                match self.twins(a, b) {
+                    Some(Twins::Equal) => {}
+                    Some(Twins::Identified) => {
+                        self.at(Step::Index(start), |differ| differ.value(a, b, ceiling))?;
+                    }
+                    None => return Ok(start),
+                }
+                start += 1;
+            }
+        }
+        Ok(start)
     }
 
     fn identity(&self, element: &'a Json) -> Option<Identity<'a>> {

@@ -76,7 +76,7 @@ fn place(document: &Json, pointer: &Pointer, identity_keys: &[Arc<str>]) -> Plac
 /// The element that a token names; for `-`, once it is there, the last.
 fn element<'a>(array: &'a Array, token: &Token<'_>) -> Option<&'a Json> {
     match token.encoded() {
-        "-" => array.as_slice().last(),
+        "-" => array.get(array.len().checked_sub(1)?),
         index => array.get(array_index(index)?),
     }
 }

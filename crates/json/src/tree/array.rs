@@ -1,22 +1,18 @@
-use std::{ops::Range, sync::Arc};
-
-use super::Json;
+use super::{
+    Json,
+    sequence::{Part, Parts, Sequence, shared_runs},
+};
 
 /// A shared array.
 ///
-/// A clone costs O(1). The mutating methods work in place when this is the only holder of the node, else on a copy of
-/// its list of elements; either way the elements themselves stay shared.
-#[derive(Clone)]
-pub struct Array(Arc<Node>);
+/// A clone costs O(1). The mutating methods cost O(log n): they work in place where nobody else holds the pieces on the way
+/// to an element, else on copies of these; either way all other elements stay shared.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Array(Sequence<Json>);
 
+/// Iterates over the elements of an array; see [`Array::iter`].
 #[derive(Clone)]
-struct Node {
-    items: Vec<Json>,
-    /// Length of the canonical text: brackets, commas and elements. Every method that touches `items` keeps it.
-    encoded_len: usize,
-    /// One more than the deepest element. Every method that touches `items` keeps it.
-    depth: usize,
-}
+pub struct Elements<'a>(Parts<'a, Json>);
 
 impl Array {
     /// Makes an empty array.
@@ -26,60 +22,61 @@ impl Array {
 
     /// Makes an array of which the caller knows the length of the text.
     pub(crate) fn from_measured(items: Vec<Json>, encoded_len: usize) -> Self {
-        debug_assert_eq!(encoded_len, measure(&items));
-        let depth = 1 + items.iter().map(Json::depth).max().unwrap_or(0);
-        Self(Arc::new(Node { items, encoded_len, depth }))
+        let array = Self(Sequence::from_measured(items, encoded_len - BRACKETS));
+        debug_assert_eq!(array.encoded_len(), encoded_len);
+        array
     }
 
     /// Number of elements.
     pub fn len(&self) -> usize {
-        self.0.items.len()
+        self.0.len()
     }
 
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
-        self.0.items.is_empty()
+        self.0.len() == 0
     }
 
     /// The element at an index.
     pub fn get(&self, index: usize) -> Option<&Json> {
-        self.0.items.get(index)
-    }
-
-    /// All elements in order.
-    pub fn as_slice(&self) -> &[Json] {
-        &self.0.items
+        self.0.get(index)
     }
 
     /// Iterates over the elements in order.
-    pub fn iter(&self) -> std::slice::Iter<'_, Json> {
-        self.0.items.iter()
+    pub fn iter(&self) -> Elements<'_> {
+        Elements(self.0.iter())
+    }
+
+    /// Pairs the elements of both arrays place by place up to the end of the shorter one, in runs; a run is `None` with
+    /// its length where both share the piece that it lies in, so that it is equal.
+    pub(crate) fn runs_beside<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = Run<'a>> {
+        shared_runs(&self.0, &other.0)
+            .map(|(a, b)| if std::ptr::eq(a, b) { Run::Shared(a.len()) } else { Run::Apart(a, b) })
     }
 
     /// Whether both are the same node.
     pub fn ptr_eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        self.0.ptr_eq(&other.0)
     }
 
     /// Whether somebody else holds this node too, so that changing it copies it.
     pub fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
+        self.0.is_shared()
     }
 
     /// Length of the canonical text in bytes. Costs O(1).
     pub fn encoded_len(&self) -> usize {
-        self.0.encoded_len
+        BRACKETS + self.0.encoded_len()
     }
 
     /// One more than the depth of the deepest element; 1 when empty. Costs O(1).
     pub fn depth(&self) -> usize {
-        self.0.depth
+        1 + self.0.depth()
     }
 
     /// Appends an element.
     pub fn push(&mut self, value: Json) {
-        let length = self.len();
-        self.splice(length..length, [value]);
+        self.0.insert(self.len(), value);
     }
 
     /// Inserts an element before `index`. Refuses, giving the value back, an index beyond the end.
@@ -87,23 +84,13 @@ impl Array {
         if index > self.len() {
             return Err(value);
         }
-        let node = Arc::make_mut(&mut self.0);
-        node.encoded_len += value.encoded_len() + usize::from(!node.items.is_empty());
-        node.depth = node.depth.max(value.depth() + 1);
-        node.items.insert(index, value);
+        self.0.insert(index, value);
         Ok(())
     }
 
     /// Removes the element at `index` and returns it; `None` beyond the end.
     pub fn remove(&mut self, index: usize) -> Option<Json> {
-        if index >= self.len() {
-            return None;
-        }
-        let node = Arc::make_mut(&mut self.0);
-        let removed = node.items.remove(index);
-        node.encoded_len -= removed.encoded_len() + usize::from(!node.items.is_empty());
-        node.forget_depth(removed.depth());
-        Some(removed)
+        self.0.remove(index)
     }
 
     /// Puts `value` in the place of the element at `index` and returns that; `None`, and nothing changes, beyond the end.
@@ -117,100 +104,54 @@ impl Array {
         if from >= self.len() || to >= self.len() {
             return false;
         }
-        if from != to {
-            let items = &mut Arc::make_mut(&mut self.0).items;
-            if from < to { items[from..=to].rotate_left(1) } else { items[to..=from].rotate_right(1) }
+        if from != to
+            && let Some(value) = self.0.remove(from)
+        {
+            self.0.insert(to, value);
         }
         true
     }
 
-    /// Replaces the elements in `range` with others and returns what was there. Indexes beyond the end count as the end.
-    pub fn splice(&mut self, range: Range<usize>, insert: impl IntoIterator<Item = Json>) -> Vec<Json> {
-        let node = Arc::make_mut(&mut self.0);
-        let end = range.end.min(node.items.len());
-        let start = range.start.min(end);
-        let commas = node.commas();
-        let (mut added, mut deepest) = (0, 0);
-        let removed: Vec<Json> = node
-            .items
-            .splice(
-                start..end,
-                insert.into_iter().inspect(|value| {
-                    added += value.encoded_len();
-                    deepest = deepest.max(value.depth());
-                }),
-            )
-            .collect();
-        let taken: usize = removed.iter().map(Json::encoded_len).sum();
-        node.encoded_len = node.encoded_len + added + node.commas() - taken - commas;
-        node.depth = node.depth.max(deepest + 1);
-        if let Some(depth) = removed.iter().map(Json::depth).max() {
-            node.forget_depth(depth);
-        }
-        removed
-    }
-
     /// Changes the element at `index` in place and returns what `change` returns; `None` beyond the end.
     pub fn update<R>(&mut self, index: usize, change: impl FnOnce(&mut Json) -> R) -> Option<R> {
-        if index >= self.len() {
-            return None;
-        }
-        let node = Arc::make_mut(&mut self.0);
-        let item = node.items.get_mut(index)?;
-        let (encoded_len, depth) = (item.encoded_len(), item.depth());
-        let result = change(item);
-        node.encoded_len = node.encoded_len + item.encoded_len() - encoded_len;
-        let changed_depth = item.depth();
-        node.depth = node.depth.max(changed_depth + 1);
-        if changed_depth < depth {
-            node.forget_depth(depth);
-        }
-        Some(result)
+        let (mut change, mut result) = (Some(change), None);
+        self.0.change(index, &mut |value| result = change.take().map(|change| change(value)));
+        result
     }
 
     /// The elements as a list of their own; copies it (not the elements) when the node is shared.
     pub fn into_vec(self) -> Vec<Json> {
-        Arc::unwrap_or_clone(self.0).items
+        self.0.into_vec()
     }
 }
 
-impl Node {
-    fn commas(&self) -> usize {
-        self.items.len().saturating_sub(1)
+/// Elements at the same places of two arrays.
+pub(crate) enum Run<'a> {
+    /// So many that both arrays share.
+    Shared(usize),
+    /// As many of the one as of the other.
+    Apart(&'a [Json], &'a [Json]),
+}
+
+const BRACKETS: usize = 2;
+
+impl Part for Json {
+    fn extra_len(&self) -> usize {
+        0
     }
 
-    /// Restores `depth` after an element of that depth has gone. Looks at the elements only if it was the deepest, and
-    /// only until another one as deep turns up.
-    fn forget_depth(&mut self, gone: usize) {
-        if gone + 1 < self.depth || gone == 0 {
-            return;
-        }
-        let mut deepest = 0;
-        for item in &self.items {
-            deepest = deepest.max(item.depth());
-            if deepest + 1 == self.depth {
-                return;
-            }
-        }
-        self.depth = deepest + 1;
+    fn value(&self) -> &Json {
+        self
+    }
+
+    fn value_mut(&mut self) -> &mut Json {
+        self
     }
 }
 
 impl From<Vec<Json>> for Array {
     fn from(items: Vec<Json>) -> Self {
-        let encoded_len = measure(&items);
-        Self::from_measured(items, encoded_len)
-    }
-}
-
-/// Length of the canonical text of these elements as an array.
-fn measure(items: &[Json]) -> usize {
-    2 + items.len().saturating_sub(1) + items.iter().map(Json::encoded_len).sum::<usize>()
-}
-
-impl Default for Array {
-    fn default() -> Self {
-        Self::from(Vec::new())
+        Self(items.into())
     }
 }
 
@@ -222,21 +163,36 @@ impl FromIterator<Json> for Array {
 
 impl<'a> IntoIterator for &'a Array {
     type Item = &'a Json;
-    type IntoIter = std::slice::Iter<'a, Json>;
+    type IntoIter = Elements<'a>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
 }
 
-impl PartialEq for Array {
-    fn eq(&self, other: &Self) -> bool {
-        // Equal values have equal lengths of text, so that most unequal ones are told apart without a walk.
-        self.ptr_eq(other) || (self.0.encoded_len == other.0.encoded_len && self.0.items == other.0.items)
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a Json;
+
+    fn next(&mut self) -> Option<&'a Json> {
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+
+    fn nth(&mut self, n: usize) -> Option<&'a Json> {
+        self.0.nth(n)
     }
 }
 
-impl Eq for Array {}
+impl DoubleEndedIterator for Elements<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.0.next_back()
+    }
+}
+
+impl ExactSizeIterator for Elements<'_> {}
 
 impl std::fmt::Debug for Array {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -259,7 +215,7 @@ mod tests {
 
     fn assert_is(array: &Array, text: &str) {
         assert_eq!(Json::Array(array.clone()).canonical(), text);
-        let rebuilt = Array::from(array.as_slice().to_vec());
+        let rebuilt = array.iter().cloned().collect::<Array>();
         assert_eq!((array.encoded_len(), array.depth()), (rebuilt.encoded_len(), rebuilt.depth()), "{text}");
         assert_eq!(array.encoded_len(), text.len());
     }
@@ -301,18 +257,6 @@ mod tests {
         assert_is(&array, "[3,1,2,0]");
         assert!(!array.move_within(0, 4) && !array.move_within(4, 0));
         assert_is(&array, "[3,1,2,0]");
-    }
-
-    #[test]
-    fn a_splice_returns_what_was_there() {
-        let mut array = array("[0,[[1]],2,3]");
-        let removed = array.splice(1..3, [Json::from("a"), Json::from("b"), Json::Null]);
-        assert_eq!(Json::from(removed).canonical(), "[[[1]],2]");
-        assert_is(&array, r#"[0,"a","b",null,3]"#);
-        assert_eq!(array.splice(9..12, [Json::from(vec![])]), Vec::new());
-        assert_is(&array, r#"[0,"a","b",null,3,[]]"#);
-        array.splice(0..9, []);
-        assert_is(&array, "[]");
     }
 
     #[test]

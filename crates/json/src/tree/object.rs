@@ -1,6 +1,10 @@
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
-use super::{Json, text};
+use super::{
+    Json,
+    sequence::{Part, Parts, Sequence},
+    text,
+};
 
 /// A key with its value.
 pub type Entry = (Arc<str>, Json);
@@ -8,20 +12,14 @@ pub type Entry = (Arc<str>, Json);
 /// A shared object, its members sorted by key.
 ///
 /// Keys are unique and in the order of their bytes, which is that of Unicode code points. A clone costs O(1). The mutating
-/// methods work in place when this is the only holder of the node, else on a copy of its list of members; either way
-/// the members themselves stay shared.
-#[derive(Clone)]
-pub struct Object(Arc<Node>);
+/// methods cost O(log n): they work in place where nobody else holds the pieces on the way to a member, else on copies of
+/// these; either way all other members stay shared.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Object(Sequence<Entry>);
 
+/// Iterates over the members of an object; see [`Object::iter`].
 #[derive(Clone)]
-struct Node {
-    /// Sorted by key, each key once.
-    entries: Vec<Entry>,
-    /// Length of the canonical text: braces, commas, keys, colons and values. Every method that touches `entries` keeps it.
-    encoded_len: usize,
-    /// One more than the deepest value. Every method that touches `entries` keeps it.
-    depth: usize,
-}
+pub struct Members<'a>(Parts<'a, Entry>);
 
 impl Object {
     /// Makes an empty object.
@@ -31,12 +29,12 @@ impl Object {
 
     /// Makes an object of members that are sorted by key, each key once; returns them when they are not.
     pub fn from_sorted(entries: Vec<Entry>) -> Result<Self, Vec<Entry>> {
-        if is_sorted(&entries) { Ok(Self::from_unique(entries)) } else { Err(entries) }
+        if is_sorted(&entries) { Ok(Self(entries.into())) } else { Err(entries) }
     }
 
     /// Makes an object of members in any order. Of several with one key the last stays.
     pub fn from_entries(entries: Vec<Entry>) -> Self {
-        Self::from_unique(sort_and_deduplicate(entries))
+        Self(sort_and_deduplicate(entries).into())
     }
 
     /// Makes an object of members in any order, of which the caller knows the length of the text, repeated keys included.
@@ -44,31 +42,21 @@ impl Object {
         let count = entries.len();
         let entries = sort_and_deduplicate(entries);
         if entries.len() < count {
-            Self::from_unique(entries)
-        } else {
-            Self::from_parts(entries, encoded_len)
+            return Self(entries.into());
         }
-    }
-
-    fn from_unique(entries: Vec<Entry>) -> Self {
-        let encoded_len = measure(&entries);
-        Self::from_parts(entries, encoded_len)
-    }
-
-    fn from_parts(entries: Vec<Entry>, encoded_len: usize) -> Self {
-        debug_assert_eq!(encoded_len, measure(&entries));
-        let depth = 1 + entries.iter().map(|(_, value)| value.depth()).max().unwrap_or(0);
-        Self(Arc::new(Node { entries, encoded_len, depth }))
+        let object = Self(Sequence::from_measured(entries, encoded_len - BRACES));
+        debug_assert_eq!(object.encoded_len(), encoded_len);
+        object
     }
 
     /// Number of members.
     pub fn len(&self) -> usize {
-        self.0.entries.len()
+        self.0.len()
     }
 
     /// Whether there is no member.
     pub fn is_empty(&self) -> bool {
-        self.0.entries.is_empty()
+        self.len() == 0
     }
 
     /// The value of a key.
@@ -78,7 +66,7 @@ impl Object {
 
     /// The member with a key: the key as it is stored, so that it can be shared, and its value.
     pub fn get_entry(&self, key: &str) -> Option<&Entry> {
-        self.find(key).ok().and_then(|index| self.0.entries.get(index))
+        self.find(key).ok().and_then(|index| self.0.get(index))
     }
 
     /// Whether there is a member with this key.
@@ -87,33 +75,28 @@ impl Object {
     }
 
     /// Iterates over the members in the order of their keys.
-    pub fn iter(&self) -> std::slice::Iter<'_, Entry> {
-        self.0.entries.iter()
-    }
-
-    /// All members in the order of their keys.
-    pub fn as_slice(&self) -> &[Entry] {
-        &self.0.entries
+    pub fn iter(&self) -> Members<'_> {
+        Members(self.0.iter())
     }
 
     /// Whether both are the same node.
     pub fn ptr_eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        self.0.ptr_eq(&other.0)
     }
 
     /// Whether somebody else holds this node too, so that changing it copies it.
     pub fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
+        self.0.is_shared()
     }
 
     /// Length of the canonical text in bytes. Costs O(1).
     pub fn encoded_len(&self) -> usize {
-        self.0.encoded_len
+        BRACES + self.0.encoded_len()
     }
 
     /// One more than the depth of the deepest value; 1 when empty. Costs O(1).
     pub fn depth(&self) -> usize {
-        self.0.depth
+        1 + self.0.depth()
     }
 
     /// Sets the value of a key and returns the one it had.
@@ -121,10 +104,7 @@ impl Object {
         match self.find(key.as_ref()) {
             Ok(index) => self.update_at(index, |place| std::mem::replace(place, value)),
             Err(index) => {
-                let node = Arc::make_mut(&mut self.0);
-                node.encoded_len += member_len(key.as_ref(), &value) + usize::from(!node.entries.is_empty());
-                node.depth = node.depth.max(value.depth() + 1);
-                node.entries.insert(index, (key.into(), value));
+                self.0.insert(index, (key.into(), value));
                 None
             }
         }
@@ -138,11 +118,7 @@ impl Object {
     /// Removes a member and returns it; `None` when there is none.
     pub fn remove_entry(&mut self, key: &str) -> Option<Entry> {
         let index = self.find(key).ok()?;
-        let node = Arc::make_mut(&mut self.0);
-        let removed = node.entries.remove(index);
-        node.encoded_len -= member_len(&removed.0, &removed.1) + usize::from(!node.entries.is_empty());
-        node.forget_depth(removed.1.depth());
-        Some(removed)
+        self.0.remove(index)
     }
 
     /// Changes the value of a key in place and returns what `change` returns; `None` when there is no such key.
@@ -152,28 +128,22 @@ impl Object {
     }
 
     fn update_at<R>(&mut self, index: usize, change: impl FnOnce(&mut Json) -> R) -> Option<R> {
-        let node = Arc::make_mut(&mut self.0);
-        let (_, value) = node.entries.get_mut(index)?;
-        let (encoded_len, depth) = (value.encoded_len(), value.depth());
-        let result = change(value);
-        node.encoded_len = node.encoded_len + value.encoded_len() - encoded_len;
-        let changed_depth = value.depth();
-        node.depth = node.depth.max(changed_depth + 1);
-        if changed_depth < depth {
-            node.forget_depth(depth);
-        }
-        Some(result)
+        let (mut change, mut result) = (Some(change), None);
+        self.0.change(index, &mut |value| result = change.take().map(|change| change(value)));
+        result
     }
 
     fn find(&self, key: &str) -> Result<usize, usize> {
-        self.0.entries.binary_search_by(|(entry, _)| (**entry).cmp(key))
+        self.0.search(|(entry, _)| -> Ordering { (**entry).cmp(key) })
     }
 
     /// The members as a list of their own; copies it (not the members) when the node is shared.
     pub fn into_entries(self) -> Vec<Entry> {
-        Arc::unwrap_or_clone(self.0).entries
+        self.0.into_vec()
     }
 }
+
+const BRACES: usize = 2;
 
 fn is_sorted(entries: &[Entry]) -> bool {
     entries.is_sorted_by(|(a, _), (b, _)| a < b)
@@ -193,38 +163,18 @@ fn sort_and_deduplicate(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries
 }
 
-/// Length of the canonical text of these members as an object.
-fn measure(entries: &[Entry]) -> usize {
-    let members: usize = entries.iter().map(|(key, value)| member_len(key, value)).sum();
-    2 + entries.len().saturating_sub(1) + members
-}
-
-/// Length of the text of a member: key, colon and value.
-fn member_len(key: &str, value: &Json) -> usize {
-    text::encoded_len(key) + 1 + value.encoded_len()
-}
-
-impl Node {
-    /// Restores `depth` after a value of that depth has gone. Looks at the members only if it was the deepest, and only
-    /// until another one as deep turns up.
-    fn forget_depth(&mut self, gone: usize) {
-        if gone + 1 < self.depth || gone == 0 {
-            return;
-        }
-        let mut deepest = 0;
-        for (_, value) in &self.entries {
-            deepest = deepest.max(value.depth());
-            if deepest + 1 == self.depth {
-                return;
-            }
-        }
-        self.depth = deepest + 1;
+impl Part for Entry {
+    fn extra_len(&self) -> usize {
+        // The key and its colon.
+        text::encoded_len(&self.0) + 1
     }
-}
 
-impl Default for Object {
-    fn default() -> Self {
-        Self::from_unique(Vec::new())
+    fn value(&self) -> &Json {
+        &self.1
+    }
+
+    fn value_mut(&mut self) -> &mut Json {
+        &mut self.1
     }
 }
 
@@ -237,21 +187,36 @@ impl FromIterator<Entry> for Object {
 
 impl<'a> IntoIterator for &'a Object {
     type Item = &'a Entry;
-    type IntoIter = std::slice::Iter<'a, Entry>;
+    type IntoIter = Members<'a>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
 }
 
-impl PartialEq for Object {
-    fn eq(&self, other: &Self) -> bool {
-        // Equal values have equal lengths of text, so that most unequal ones are told apart without a walk.
-        self.ptr_eq(other) || (self.0.encoded_len == other.0.encoded_len && self.0.entries == other.0.entries)
+impl<'a> Iterator for Members<'a> {
+    type Item = &'a Entry;
+
+    fn next(&mut self) -> Option<&'a Entry> {
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+
+    fn nth(&mut self, n: usize) -> Option<&'a Entry> {
+        self.0.nth(n)
     }
 }
 
-impl Eq for Object {}
+impl DoubleEndedIterator for Members<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.0.next_back()
+    }
+}
+
+impl ExactSizeIterator for Members<'_> {}
 
 impl std::fmt::Debug for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -274,7 +239,7 @@ mod tests {
 
     fn assert_is(object: &Object, text: &str) {
         assert_eq!(Json::Object(object.clone()).canonical(), text);
-        let rebuilt = Object::from_sorted(object.as_slice().to_vec()).unwrap();
+        let rebuilt = Object::from_sorted(object.iter().cloned().collect()).unwrap();
         assert_eq!(
             (object.encoded_len(), object.depth()),
             (rebuilt.encoded_len(), rebuilt.depth()),

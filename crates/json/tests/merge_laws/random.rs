@@ -150,13 +150,13 @@ fn spot(document: &Json, dice: &mut Dice<'_>) -> Spot {
         spot.in_array = matches!(value, Json::Array(_));
         match value {
             Json::Object(object) => {
-                let (key, below) = &object.as_slice()[index];
+                let (key, below) = object.iter().nth(index).unwrap();
                 spot.path.push_back(&**key);
                 value = below;
             }
             Json::Array(array) => {
                 spot.path.push_back(index);
-                value = &array.as_slice()[index];
+                value = array.get(index).unwrap();
             }
             _ => return spot,
         }

@@ -102,7 +102,7 @@ mod tests {
         alike(
             first.len(),
             second.len(),
-            |i, j| (&first.as_slice()[i], &second.as_slice()[j]),
+            |i, j| (first.get(i).unwrap(), second.get(j).unwrap()),
             &mut Work::new(1 << 20),
         )
     }
