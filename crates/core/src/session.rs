@@ -39,7 +39,8 @@ pub use payload::Payload;
 /// [`poll_output`](Self::poll_output) to `None`, and feeds [`SessionInput::Timeout`] when
 /// [`poll_timeout`](Self::poll_timeout) has passed. Any number of inputs may come before a drain; what is not drained
 /// is bounded by [`SessionConfig::max_queued_bytes`]. A task that takes outputs only as fast as its socket takes
-/// frames lets pings overtake large messages.
+/// frames lets pings overtake large messages; while the socket takes none, [`poll_received`](Self::poll_received) still
+/// hands on what came in.
 ///
 /// Every session ends with one [`SessionOutput::Disconnect`], which is its last output, whoever began it: then the
 /// task closes the socket and forgets the session. What comes in after that is ignored. Before it closes a link by
@@ -206,10 +207,8 @@ impl Session {
         if let Some(ping) = self.poll_control() {
             return Some(ping);
         }
-        if let Some((output, cost)) = self.incoming.pop_front() {
-            self.incoming_bytes -= cost;
-            release_when_empty(&mut self.incoming);
-            return Some(output);
+        if let Some(received) = self.poll_received() {
+            return Some(received);
         }
         if let Some(frame) = self.outgoing.poll_payload() {
             return Some(SessionOutput::Frame(frame));
@@ -217,6 +216,15 @@ impl Session {
         let end = self.end.as_mut()?;
         let goodbye = end.goodbye.take().map(SessionOutput::Frame);
         goodbye.or_else(|| end.disconnect.take().map(SessionOutput::Disconnect))
+    }
+
+    /// What came in, if anything, and nothing that has to be written: for a task whose socket has no room now.
+    #[must_use]
+    pub fn poll_received(&mut self) -> Option<SessionOutput> {
+        let (output, cost) = self.incoming.pop_front()?;
+        self.incoming_bytes -= cost;
+        release_when_empty(&mut self.incoming);
+        Some(output)
     }
 
     /// When to feed [`SessionInput::Timeout`]; `None` after the end.

@@ -82,3 +82,17 @@ fn reasons_fit_into_a_close_frame_in_whole_characters() {
     let (_, disconnect) = link.ended();
     assert_eq!(&*disconnect.reason, "ü".repeat(MAX_CLOSE_REASON_BYTES / 2));
 }
+
+#[test]
+fn a_socket_without_room_still_takes_what_came_in_and_nothing_that_goes_out() {
+    let mut link = Link::open_server(SessionConfig::default(), Encoding::Binary);
+    link.input(SessionInput::Send(Payload::encode(&messages_down()[0], Encoding::Binary)));
+    link.receive(&Message::Ping { nonce: 1 });
+    link.receive(&messages_up()[0]);
+    link.input(SessionInput::Close { code: CloseCode::SlowReader, reason: "slow".into() });
+    assert_eq!(link.session.poll_received(), Some(SessionOutput::Message(messages_up()[0].clone())));
+    assert_eq!(link.session.poll_received(), None);
+    let kinds: Vec<bool> =
+        link.outputs().iter().map(|output| matches!(output, SessionOutput::Frame(_))).collect();
+    assert_eq!(kinds, [true, true, true, false], "pong, message, goodbye, the end");
+}
