@@ -283,8 +283,10 @@ pub struct HistoryEntry {
     pub entry: rejoin_wire::Entry,
     /// The patch back, for an entry that patched.
     pub reverse_patch: Option<rejoin_json::Patch>,
-    /// The whole content before, for an entry that deleted.
+    /// The whole content before, for an entry that deleted or undeleted: what the one took away and the other brought back.
     pub before: Option<Json>,
+    /// The header's title then.
+    pub title: Option<Arc<str>>,
 }
 
 /// Something that the program may want to know. Events carry no content: the view has it.

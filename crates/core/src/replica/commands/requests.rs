@@ -139,16 +139,19 @@ impl Replica {
         let Some(document) = self.documents.get(id) else { return };
         let first = first.max(document.log.floor().next());
         let limits = self.config.limits;
-        let entry = |(revision, revised): (Revision, &crate::log::Revised)| HistoryEntry {
-            entry: revised.entry.clone(),
-            reverse_patch: match &revised.reverse {
-                Reverse::Patch(patch) => Some(patch.clone()),
-                _ => None,
-            },
-            before: matches!(revised.entry.effect, Effect::Deleted)
+        let entry = |(revision, revised): (Revision, &crate::log::Revised)| {
+            let before = matches!(revised.entry.effect, Effect::Deleted | Effect::Undeleted)
                 .then(|| document.log.state_at(&document.durable, revision.previous(), &limits))
-                .flatten()
-                .map(|state| state.content),
+                .flatten();
+            HistoryEntry {
+                entry: revised.entry.clone(),
+                reverse_patch: match &revised.reverse {
+                    Reverse::Patch(patch) => Some(patch.clone()),
+                    _ => None,
+                },
+                title: before.as_ref().and_then(|state| state.header.title.clone()),
+                before: before.map(|state| state.content),
+            }
         };
         let entries: Vec<HistoryEntry> = document
             .log
@@ -187,7 +190,7 @@ impl Replica {
         entries: Vec<Entry>,
         more: bool,
     ) {
-        let entry = |entry| HistoryEntry { entry, reverse_patch: None, before: None };
+        let entry = |entry| HistoryEntry { entry, reverse_patch: None, before: None, title: None };
         let page =
             HistoryPage { document: id, first, entries: entries.into_iter().map(entry).collect(), more };
         self.outputs
