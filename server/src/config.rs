@@ -2,9 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use rejoin_json::Policy;
 use serde::Deserialize;
+
+use crate::rates::Rates;
 
 /// Where a server listens without being told.
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -13,13 +16,19 @@ pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 pub const DEFAULT_DATABASE: &str = "sqlite:rejoin.db";
 
 /// Every environment variable with the prefix that means something.
-pub const VARIABLES: [&str; 8] = [
+pub const VARIABLES: [&str; 14] = [
     "REJOIN_BIND_ADDRESS",
     "REJOIN_DATABASE_URL",
     "REJOIN_SECRET",
     "REJOIN_ALLOWED_ORIGINS",
     "REJOIN_POLICY",
     "REJOIN_SHARDS",
+    "REJOIN_CONNECTIONS_PER_SECOND",
+    "REJOIN_REQUESTS_PER_SECOND",
+    "REJOIN_MESSAGES_PER_SECOND",
+    "REJOIN_CREDENTIAL_REQUESTS_PER_SECOND",
+    "REJOIN_CREDENTIAL_MESSAGES_PER_SECOND",
+    "REJOIN_TRUSTED_PROXIES",
     "REJOIN_CONFIG",
     "REJOIN_LOG_FORMAT",
 ];
@@ -40,6 +49,19 @@ pub struct Settings {
     pub policy: Option<String>,
     /// Tasks that own replicas. Default: one a core.
     pub shards: Option<usize>,
+    /// WebSocket connections from one address a second; 0 is no limit, as in all that follow. Without a secret none is the default, else
+    /// [`Rates::GENEROUS`].
+    pub connections_per_second: Option<u32>,
+    /// REST requests from one address a second.
+    pub requests_per_second: Option<u32>,
+    /// Messages over WebSockets from one address a second.
+    pub messages_per_second: Option<u32>,
+    /// REST requests and new links of one credential a second.
+    pub credential_requests_per_second: Option<u32>,
+    /// Messages over WebSockets of one credential a second.
+    pub credential_messages_per_second: Option<u32>,
+    /// Proxies in front of the server that append to `X-Forwarded-For`. Default 0: the header is not believed.
+    pub trusted_proxies: Option<usize>,
 }
 
 /// A configuration that a server can start with.
@@ -57,6 +79,10 @@ pub struct Resolved {
     pub policy: Policy,
     /// Tasks that own replicas.
     pub shards: usize,
+    /// How much one address and one credential may ask for.
+    pub rates: Rates,
+    /// Proxies in front.
+    pub trusted_proxies: usize,
 }
 
 /// Why a configuration is of no use.
@@ -88,8 +114,15 @@ pub enum ConfigError {
     #[error("{0}")]
     Policy(String),
     /// A number is none.
-    #[error("`{0}` is no number of shards")]
-    Shards(String),
+    #[error("{name} is `{value}`, which is no number: write a whole one, as {example}")]
+    Number {
+        /// The variable.
+        name: String,
+        /// What it says.
+        value: String,
+        /// What it may say.
+        example: u32,
+    },
     /// An open server would be reachable from other machines.
     #[error(
         "{0} can be reached from other machines, and this server has no secret: set REJOIN_SECRET (32 random characters, say), or listen on 127.0.0.1"
@@ -123,9 +156,23 @@ impl Settings {
                         Some(value.split(',').map(|origin| origin.trim().to_owned()).collect());
                 }
                 "REJOIN_POLICY" => settings.policy = Some(value),
-                "REJOIN_SHARDS" => {
-                    settings.shards = Some(value.parse().map_err(|_| ConfigError::Shards(value))?);
+                "REJOIN_SHARDS" => settings.shards = Some(number(&name, &value, 4)?),
+                "REJOIN_CONNECTIONS_PER_SECOND" => {
+                    settings.connections_per_second = Some(number(&name, &value, 100)?);
                 }
+                "REJOIN_REQUESTS_PER_SECOND" => {
+                    settings.requests_per_second = Some(number(&name, &value, 100)?);
+                }
+                "REJOIN_MESSAGES_PER_SECOND" => {
+                    settings.messages_per_second = Some(number(&name, &value, 100)?);
+                }
+                "REJOIN_CREDENTIAL_REQUESTS_PER_SECOND" => {
+                    settings.credential_requests_per_second = Some(number(&name, &value, 100)?);
+                }
+                "REJOIN_CREDENTIAL_MESSAGES_PER_SECOND" => {
+                    settings.credential_messages_per_second = Some(number(&name, &value, 100)?);
+                }
+                "REJOIN_TRUSTED_PROXIES" => settings.trusted_proxies = Some(number(&name, &value, 1)?),
                 "PORT" => {
                     let port: u16 = value.parse().map_err(|_| ConfigError::Port(value))?;
                     fallback.bind_address = Some(SocketAddr::from(([0, 0, 0, 0], port)).to_string());
@@ -153,6 +200,16 @@ impl Settings {
             allowed_origins: self.allowed_origins.or(other.allowed_origins),
             policy: self.policy.or(other.policy),
             shards: self.shards.or(other.shards),
+            connections_per_second: self.connections_per_second.or(other.connections_per_second),
+            requests_per_second: self.requests_per_second.or(other.requests_per_second),
+            messages_per_second: self.messages_per_second.or(other.messages_per_second),
+            credential_requests_per_second: self
+                .credential_requests_per_second
+                .or(other.credential_requests_per_second),
+            credential_messages_per_second: self
+                .credential_messages_per_second
+                .or(other.credential_messages_per_second),
+            trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
         }
     }
 
@@ -175,6 +232,15 @@ impl Settings {
                 .parse()
                 .map_err(|error: rejoin_json::UnknownPolicy| ConfigError::Policy(error.to_string()))?,
         };
+        // Without a secret only this machine can connect, and whoever runs programs on it may let them run.
+        let default = if secret.is_some() { Rates::GENEROUS } else { Rates::NONE };
+        let rates = Rates {
+            connections: self.connections_per_second.unwrap_or(default.connections),
+            requests: self.requests_per_second.unwrap_or(default.requests),
+            messages: self.messages_per_second.unwrap_or(default.messages),
+            credential_requests: self.credential_requests_per_second.unwrap_or(default.credential_requests),
+            credential_messages: self.credential_messages_per_second.unwrap_or(default.credential_messages),
+        };
         Ok(Resolved {
             address,
             database_url: self.database_url.unwrap_or_else(|| DEFAULT_DATABASE.to_owned()),
@@ -185,8 +251,14 @@ impl Settings {
                 .shards
                 .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
                 .max(1),
+            rates,
+            trusted_proxies: self.trusted_proxies.unwrap_or(0),
         })
     }
+}
+
+fn number<T: FromStr>(name: &str, value: &str, example: u32) -> Result<T, ConfigError> {
+    value.parse().map_err(|_| ConfigError::Number { name: name.into(), value: value.into(), example })
 }
 
 #[cfg(test)]
@@ -238,5 +310,19 @@ mod tests {
         std::fs::write(&file, "bind_adress = \"127.0.0.1:1\"\n").unwrap();
         let error = Settings::read(&file).unwrap_err().to_string();
         assert!(error.contains("bind_adress"), "{error}");
+    }
+
+    #[test]
+    fn limits_hold_where_others_can_connect_and_each_can_be_set_or_taken_away() {
+        assert_eq!(environment(&[]).resolve().unwrap().rates, Rates::NONE);
+        let secret = ("REJOIN_SECRET", "0123456789abcdef");
+        assert_eq!(environment(&[secret]).resolve().unwrap().rates, Rates::GENEROUS);
+        let set = [secret, ("REJOIN_MESSAGES_PER_SECOND", "7"), ("REJOIN_REQUESTS_PER_SECOND", "0")];
+        let resolved = environment(&set).resolve().unwrap();
+        assert_eq!(resolved.rates, Rates { messages: 7, requests: 0, ..Rates::GENEROUS });
+        assert_eq!(resolved.trusted_proxies, 0);
+        let wrong = [("REJOIN_TRUSTED_PROXIES".to_owned(), "yes".to_owned())];
+        let error = Settings::from_environment(wrong.into_iter()).unwrap_err().to_string();
+        assert_eq!(error, "REJOIN_TRUSTED_PROXIES is `yes`, which is no number: write a whole one, as 1");
     }
 }

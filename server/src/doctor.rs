@@ -1,8 +1,9 @@
 //! Says what is wrong with a set-up, before or while it hurts.
 
 use std::net::TcpListener;
+use std::path::Path;
 
-use rejoin_store::{SqliteOptions, SqliteStore};
+use rejoin_store::{Location, SqliteOptions, SqliteStore};
 
 use crate::config::{Resolved, Settings};
 
@@ -56,12 +57,37 @@ fn secret(resolved: &Resolved) -> Finding {
     }
 }
 
+/// Opens the database if there is one. Looking must not create it.
 fn database(resolved: &Resolved) -> Finding {
-    match SqliteStore::open(&resolved.database_url, &SqliteOptions::default()) {
+    let url = &resolved.database_url;
+    let path = match url.parse() {
+        Err(error) => return bad(format!("database: `{url}`: {error}")),
+        Ok(Location::Memory) => return good("database: in memory; all is gone when the server stops"),
+        Ok(Location::File { path, create }) if !path.exists() => return missing(&path, create),
+        Ok(Location::File { path, .. }) => path,
+    };
+    let path = path.display();
+    match SqliteStore::open(url, &SqliteOptions::default()) {
         Ok(store) => match store.close() {
-            Ok(()) => good(format!("database: {} opens and closes", resolved.database_url)),
-            Err(error) => bad(format!("database: {} does not close: {error}", resolved.database_url)),
+            Ok(()) => good(format!("database: {path} opens and closes")),
+            Err(error) => bad(format!("database: {path} does not close: {error}")),
         },
         Err(error) => bad(format!("database: {error}")),
+    }
+}
+
+fn missing(path: &Path, create: bool) -> Finding {
+    let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let shown = shown.display();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => bad(format!(
+            "database: there is no {shown}, and no folder {}; create it, mount it, or name another file",
+            folder.display()
+        )),
+        _ if create => good(format!(
+            "database: there is no {shown} yet; `rejoin serve` creates it. If there should be one, this is the wrong path"
+        )),
+        _ => bad(format!("database: there is no {shown}, and mode=rw does not create it")),
     }
 }

@@ -1,6 +1,7 @@
 //! REST errors: the engine's codes as HTTP statuses.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -10,14 +11,15 @@ use serde::Serialize;
 
 use crate::hub::Stopped;
 
-/// Seconds after which a request that may be repeated should be.
-const RETRY_AFTER_SECONDS: &str = "1";
+/// Time after which a request that may be repeated should be, unless a longer one is known.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A refused request.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
     pub(crate) code: ErrorCode,
     pub(crate) message: Arc<str>,
+    retry_after: Duration,
 }
 
 #[derive(Serialize)]
@@ -34,7 +36,15 @@ struct Inner<'a> {
 
 impl ApiError {
     pub(crate) fn new(code: ErrorCode, message: impl Into<Arc<str>>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), retry_after: RETRY_AFTER }
+    }
+
+    /// Too much was asked for; the next is answered after so long.
+    pub(crate) fn rate_limited(wait: Duration) -> Self {
+        let retry_after = wait.max(RETRY_AFTER);
+        let message =
+            format!("too many requests; send the next in {} s or later", whole_seconds(retry_after));
+        Self { code: ErrorCode::RateLimited, message: message.into(), retry_after }
     }
 
     fn status(&self) -> StatusCode {
@@ -73,11 +83,16 @@ impl IntoResponse for ApiError {
         let body = Body { error: Inner { code: self.code, message: &self.message, retry } };
         let mut response = (self.status(), Json(body)).into_response();
         if retry {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(self.retry_after).into());
         }
         if self.code == ErrorCode::Unauthorized {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
+}
+
+/// `Retry-After` has no fractions: the next whole second.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }

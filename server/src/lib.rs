@@ -9,6 +9,7 @@ mod doctor;
 mod error;
 mod hub;
 mod openapi;
+mod rates;
 mod rest;
 mod router;
 mod socket;
@@ -16,4 +17,5 @@ mod text_door;
 
 pub use doctor::{Finding, examine};
 pub use hub::{Hub, Stopped};
+pub use rates::{BURST_SECONDS, Rates};
 pub use router::{Server, ServerOptions, StartError, router};

@@ -55,6 +55,24 @@ struct Flags {
     /// Tasks that own replicas; one a core without it
     #[arg(long)]
     shards: Option<usize>,
+    /// WebSocket connections from one address a second; 0 is no limit, as in all that follow
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    connections_per_second: Option<u32>,
+    /// REST requests from one address a second
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    requests_per_second: Option<u32>,
+    /// Messages over WebSockets from one address a second
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    messages_per_second: Option<u32>,
+    /// REST requests and new links of one credential a second
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    credential_requests_per_second: Option<u32>,
+    /// Messages over WebSockets of one credential a second
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    credential_messages_per_second: Option<u32>,
+    /// Proxies in front that append to X-Forwarded-For; without it the header is not believed
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    trusted_proxies: Option<usize>,
     /// File of the same settings in TOML
     #[arg(long, env = "REJOIN_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -95,6 +113,12 @@ fn settings(flags: Flags) -> Result<Settings, Failure> {
         allowed_origins: (!flags.allowed_origins.is_empty()).then_some(flags.allowed_origins),
         policy: flags.policy,
         shards: flags.shards,
+        connections_per_second: flags.connections_per_second,
+        requests_per_second: flags.requests_per_second,
+        messages_per_second: flags.messages_per_second,
+        credential_requests_per_second: flags.credential_requests_per_second,
+        credential_messages_per_second: flags.credential_messages_per_second,
+        trusted_proxies: flags.trusted_proxies,
     };
     Ok(flags.or(environment).or(file))
 }
@@ -109,22 +133,26 @@ fn serve(settings: Settings, dev: bool) -> Result<ExitCode, Failure> {
 
 async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
     let metrics = PrometheusBuilder::new().install_recorder()?;
-    let listener = TcpListener::bind(resolved.address)
-        .await
-        .map_err(|error| format!("{} cannot be listened on: {error}", resolved.address))?;
+    let listener = TcpListener::bind(resolved.address).await.map_err(|error| {
+        let address = resolved.address;
+        format!("{address} cannot be listened on ({error}); stop what uses it, or choose another with --bind")
+    })?;
     let address = listener.local_addr()?;
     let options = ServerOptions {
         secret: resolved.secret.clone().map(Arc::from),
         allowed_origins: resolved.allowed_origins.clone(),
         shards: resolved.shards,
         policy: resolved.policy,
+        rates: resolved.rates,
+        trusted_proxies: resolved.trusted_proxies,
         metrics: Some(metrics),
         ..ServerOptions::new(resolved.database_url.clone())
     };
     let server = Server::start(options)?;
     announce(address, &resolved, dev);
     let stopping = server.clone();
-    axum::serve(listener, router(&server))
+    let service = router(&server).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service)
         .with_graceful_shutdown(async move {
             asked_to_stop().await;
             tracing::info!("stopping: clients are told to move");

@@ -165,7 +165,12 @@ struct NewDocument {
 
 async fn create(State(server): State<Server>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let document: NewDocument = from_json(&body)?;
-    let mut header = Header { title: document.title, counters: document.counters, ..Header::default() };
+    let mut header = Header {
+        title: document.title,
+        policy: server.policy(),
+        counters: document.counters,
+        ..Header::default()
+    };
     if let Some(policy) = document.policy {
         let unknown =
             |error: rejoin_json::UnknownPolicy| ApiError::new(ErrorCode::BadMessage, error.to_string());
@@ -435,7 +440,7 @@ async fn read_view(server: &Server, id: &DocumentId) -> Result<View, ApiError> {
 
 fn refused(reply: Reply) -> ApiError {
     match reply {
-        Reply::Refused { code, message } => ApiError { code, message },
+        Reply::Refused { code, message } => ApiError::new(code, message),
         _ => ApiError::new(ErrorCode::Unavailable, "the server gave no answer; send it again"),
     }
 }

@@ -1,11 +1,15 @@
 //! The server as an axum router.
 
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -20,7 +24,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::admission::{LOCAL, Open, Secret};
 use crate::error::ApiError;
 use crate::hub::{Hub, Stopped};
-use crate::socket::{Admission, Conversation, serve};
+use crate::rates::{Limiters, Rates, counted_address, take};
+use crate::socket::{Admission, Conversation, WRITE_PATIENCE, serve};
 use crate::{openapi, rest};
 
 /// Read and write buffer of a socket in bytes. axum's own default is 128 KiB, which is what an idle link would cost.
@@ -48,6 +53,11 @@ pub struct ServerOptions {
     pub shards: usize,
     /// The policy of documents that are created without one.
     pub policy: Policy,
+    /// How much one address and one credential may ask for.
+    pub rates: Rates,
+    /// Proxies in front of the server that append to `X-Forwarded-For`; 0 where clients connect by themselves, and the header is not
+    /// believed.
+    pub trusted_proxies: usize,
     /// Where metrics are read from; without it `/metrics` says that there are none.
     pub metrics: Option<PrometheusHandle>,
 }
@@ -61,6 +71,8 @@ impl ServerOptions {
             allowed_origins: Vec::new(),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
             policy: Policy::Theirs,
+            rates: Rates::NONE,
+            trusted_proxies: 0,
             metrics: None,
         }
     }
@@ -88,6 +100,9 @@ struct Shared {
     admission: Arc<dyn Admission>,
     session: Arc<SessionConfig>,
     workspace: WorkspaceId,
+    policy: Policy,
+    limiters: Arc<Limiters>,
+    trusted_proxies: usize,
     metrics: Option<PrometheusHandle>,
 }
 
@@ -116,6 +131,9 @@ impl Server {
             session: Arc::new(SessionConfig { local, ..SessionConfig::default() }),
             workspace: WorkspaceId::new(DEFAULT_WORKSPACE)
                 .unwrap_or_else(|_| unreachable!("a constant id is well formed")),
+            policy,
+            limiters: Arc::new(Limiters::new(options.rates)),
+            trusted_proxies: options.trusted_proxies,
             metrics: options.metrics,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -134,6 +152,11 @@ impl Server {
         &self.shared.hub
     }
 
+    /// The policy of documents that are created without one.
+    pub(crate) fn policy(&self) -> Policy {
+        self.shared.policy
+    }
+
     pub(crate) async fn command(
         &self,
         run: impl FnOnce(&mut rejoin_core::Replica, Token) + Send + 'static,
@@ -144,6 +167,13 @@ impl Server {
     /// Who sends a REST request, and what it may do.
     pub(crate) fn grant(&self, headers: &HeaderMap) -> Result<Grant, ApiError> {
         self.check_origin(headers)?;
+        let grant = self.identify(headers)?;
+        let limit = self.shared.limiters.credential_requests.as_ref();
+        take(limit, Some(Arc::clone(&grant.principal))).map_err(ApiError::rate_limited)?;
+        Ok(grant)
+    }
+
+    fn identify(&self, headers: &HeaderMap) -> Result<Grant, ApiError> {
         let grant = |principal: &str| Ok(Grant { principal: principal.into(), may_edit: true });
         let Some(secret) = &self.shared.secret else { return grant(LOCAL) };
         match bearer(headers) {
@@ -176,6 +206,10 @@ impl Server {
 }
 
 /// The whole server as a router: `/ws`, `/api`, `/health`, `/ready`, `/metrics`. Mounts into any axum application.
+///
+/// Limits by address need the address: serve the application with
+/// [`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info) for [`SocketAddr`]. Where that is left out only
+/// limits by credential hold.
 pub fn router(server: &Server) -> Router {
     let origins =
         server.shared.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
@@ -184,8 +218,9 @@ pub fn router(server: &Server) -> Router {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH])
         .expose_headers([header::ETAG]);
+    let limited = rest::router().route_layer(from_fn_with_state(server.clone(), limit_requests));
     Router::new()
-        .merge(rest::router())
+        .merge(limited)
         .route("/ws", get(upgrade))
         .route("/health", get(|| async { "ok" }))
         .route("/ready", get(ready))
@@ -217,12 +252,40 @@ async fn metrics(State(server): State<Server>, headers: HeaderMap) -> Result<Res
     }
 }
 
+/// From where a request came; unknown where the application does not say.
+struct Caller(Option<IpAddr>);
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self(peer.map(|ConnectInfo(address)| address.ip())))
+    }
+}
+
+/// Lets a REST request through while its address has not asked for too much.
+async fn limit_requests(
+    State(server): State<Server>,
+    Caller(peer): Caller,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let shared = &server.shared;
+    let address = counted_address(request.headers(), peer, shared.trusted_proxies);
+    take(shared.limiters.requests.as_ref(), address).map_err(ApiError::rate_limited)?;
+    Ok(next.run(request).await)
+}
+
 async fn upgrade(
     State(server): State<Server>,
+    Caller(peer): Caller,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, ApiError> {
     server.check_origin(&headers)?;
+    let address = counted_address(&headers, peer, server.shared.trusted_proxies);
+    take(server.shared.limiters.connections.as_ref(), address).map_err(ApiError::rate_limited)?;
     if server.shared.hub.is_stopping() {
         return Err(Stopped.into());
     }
@@ -250,7 +313,7 @@ async fn upgrade(
         let (session, encoding) = match door.as_deref() {
             Some(SUBPROTOCOL_BINARY) => (Session::server(config, Encoding::Binary, start), Encoding::Binary),
             Some(SUBPROTOCOL_JSON) => (Session::server(config, Encoding::Json, start), Encoding::Json),
-            _ => (Session::text(config, "text".into(), start), Encoding::Binary),
+            _ => (Session::text(config, connection_name(), start), Encoding::Binary),
         };
         let conversation = Conversation {
             hub: shared.hub.clone(),
@@ -258,10 +321,21 @@ async fn upgrade(
             session,
             encoding,
             default_workspace: shared.workspace.clone(),
+            policy: shared.policy,
             token,
+            limiters: Arc::clone(&shared.limiters),
+            address,
+            write_patience: WRITE_PATIENCE,
         };
         serve(socket, conversation).await;
     }))
+}
+
+/// A name that no other connection has, of this server or another one.
+fn connection_name() -> Arc<str> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    format!("link-{:016x}", u64::from_le_bytes(bytes)).into()
 }
 
 /// The bearer token of a request.

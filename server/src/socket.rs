@@ -1,22 +1,38 @@
 //! One WebSocket: a thin task around the session machine.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket};
+use futures_util::future::poll_fn;
 use futures_util::{SinkExt, StreamExt};
 use rejoin_core::{
     Credentials, Disconnect, Grant, Instant, LINK_LOW_WATER_BYTES, Payload, Peer, Sender, Session,
     SessionInput, SessionOutput,
 };
-use rejoin_wire::{CloseCode, Encoding, Frame as WireFrame, ReplicaId, WorkspaceId};
+use rejoin_json::Policy;
+use rejoin_wire::limits::MAX_MESSAGE_BYTES;
+use rejoin_wire::{
+    CloseCode, Encoding, Frame as WireFrame, Message, ReplicaId, TextMessage, TextRequest, WorkspaceId,
+};
 use tokio::time::timeout;
 
 use crate::hub::{Hub, Link, Outgoing};
+use crate::rates::Limiters;
 use crate::text_door::TextDoor;
+use quota::Quota;
 
-/// Time for the last frames of a link to be written.
+mod quota;
+#[cfg(test)]
+mod tests;
+
+/// Time for the last frames of a link to be written, and for its peer to close too.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A peer that takes nothing of what waits for it for so long has stopped reading.
+pub(crate) const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Messages taken from the link's queue before they are written together.
 const WRITE_BATCH: usize = 256;
@@ -38,22 +54,36 @@ pub(crate) struct Conversation {
     pub(crate) session: Session,
     pub(crate) encoding: Encoding,
     pub(crate) default_workspace: WorkspaceId,
+    /// The policy of documents that are created without one.
+    pub(crate) policy: Policy,
     /// The token that came with the upgrade request.
     pub(crate) token: Option<String>,
+    pub(crate) limiters: Arc<Limiters>,
+    /// Under which address its messages are counted.
+    pub(crate) address: Option<IpAddr>,
+    /// [`WRITE_PATIENCE`].
+    pub(crate) write_patience: Duration,
 }
 
 /// Serves a socket until it ends.
 pub(crate) async fn serve(socket: WebSocket, conversation: Conversation) {
-    let mut task =
-        Task { socket, started: std::time::Instant::now(), link: None, door: None, unread: 0, conversation };
+    let mut task = Task {
+        socket,
+        started: std::time::Instant::now(),
+        link: None,
+        door: None,
+        unread: 0,
+        received: 0,
+        blocked: None,
+        ending: None,
+        is_broken: false,
+        is_deaf: false,
+        quota: Quota::new(&conversation.limiters, conversation.address),
+        conversation,
+    };
     let end = task.run().await;
     tracing::debug!(code = end.code, reason = %end.reason, "a link ended");
-    let Task { mut socket, .. } = task;
-    let frame = CloseFrame { code: close_code(end.code), reason: Utf8Bytes::from(end.reason.as_ref()) };
-    if !end.by_peer {
-        let _ = timeout(CLOSE_PATIENCE, socket.send(Frame::Close(Some(frame)))).await;
-    }
-    let _ = timeout(CLOSE_PATIENCE, socket.close()).await;
+    let _ = timeout(CLOSE_PATIENCE, task.leave(&end)).await;
 }
 
 struct Task {
@@ -63,12 +93,25 @@ struct Task {
     door: Option<TextDoor>,
     /// Bytes given to the socket since the replica was last told that there is room.
     unread: usize,
+    /// Bytes received since the last request of a text client.
+    received: usize,
+    /// Since when the socket has taken nothing, while something waits for it.
+    blocked: Option<Instant>,
+    /// Since when the session is over, while its last frames wait for a blocked socket.
+    ending: Option<Instant>,
+    /// True when nothing can be written any more: frames are dropped.
+    is_broken: bool,
+    /// True when nothing can be read any more.
+    is_deaf: bool,
+    quota: Quota,
     conversation: Conversation,
 }
 
 /// What a socket's task wakes up for.
 enum Wake {
     Frame(Option<Result<Frame, axum::Error>>),
+    /// A blocked socket has taken what waited for it, or broke.
+    Flushed(Result<(), axum::Error>),
     Outgoing(Option<Outgoing>),
     Overflow,
     Timeout,
@@ -96,13 +139,16 @@ impl Task {
         }
     }
 
+    /// Waits for whatever comes first. Of a blocked socket nothing is asked but that it takes what it was given, and what it still
+    /// reads: what else there is to say stays with the replica, which counts it, and a text client's requests wait.
     async fn wait(&mut self) -> Wake {
-        let deadline = self.conversation.session.poll_timeout();
         let now = self.now();
-        let sleep = deadline.map_or(Duration::from_secs(3_600), |at| at.since(now));
+        let sleep = self.deadline().map_or(Duration::from_secs(3_600), |at| at.since(now));
         let hub = self.conversation.hub.clone();
+        let is_open = !self.is_over();
+        let is_blocked = self.blocked.is_some();
         // A text client that has asked for more than it was answered is not read until it was.
-        let reads = self.door.as_ref().is_none_or(TextDoor::takes_requests);
+        let reads = !self.is_deaf && self.door.as_ref().is_none_or(TextDoor::takes_requests);
         let door = async {
             match &mut self.door {
                 Some(door) => door.progress().await,
@@ -125,28 +171,58 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
+        let socket = &mut self.socket;
+        let socket = poll_fn(|context| {
+            if is_blocked && let Poll::Ready(flushed) = socket.poll_flush_unpin(context) {
+                return Poll::Ready(Wake::Flushed(flushed));
+            }
+            if !reads {
+                return Poll::Pending;
+            }
+            socket.poll_next_unpin(context).map(Wake::Frame)
+        });
         tokio::select! {
             biased;
-            () = hub.stopped() => Wake::Stop,
-            () = overflow => Wake::Overflow,
-            outgoing = outgoing => Wake::Outgoing(outgoing),
-            () = door => Wake::Door,
-            frame = self.socket.next(), if reads => Wake::Frame(frame),
+            () = hub.stopped(), if is_open => Wake::Stop,
+            () = overflow, if is_open => Wake::Overflow,
+            outgoing = outgoing, if is_open && !is_blocked => Wake::Outgoing(outgoing),
+            () = door, if is_open && !is_blocked => Wake::Door,
+            wake = socket => wake,
             () = tokio::time::sleep(sleep) => Wake::Timeout,
         }
+    }
+
+    /// When something is due, should nothing happen before.
+    fn deadline(&self) -> Option<Instant> {
+        let session = self.conversation.session.poll_timeout();
+        let blocked = self.blocked.map(|since| match self.ending {
+            None => since + self.conversation.write_patience,
+            Some(ending) => ending + CLOSE_PATIENCE,
+        });
+        session.into_iter().chain(blocked).min()
+    }
+
+    fn is_over(&self) -> bool {
+        self.conversation.session.poll_timeout().is_none()
     }
 
     async fn take(&mut self, wake: Wake) {
         match wake {
             Wake::Timeout => self.input(SessionInput::Timeout),
+            Wake::Flushed(flushed) => {
+                self.note_room(Poll::Ready(flushed));
+            }
             Wake::Stop => self.input(SessionInput::Close {
                 code: CloseCode::Restart,
                 reason: "the server is stopping; connect again".into(),
             }),
-            Wake::Overflow => self.input(SessionInput::Close {
-                code: CloseCode::SlowReader,
-                reason: "this link reads too slowly; connect again to catch up".into(),
-            }),
+            Wake::Overflow => {
+                metrics::counter!("rejoin_slow_readers_total").increment(1);
+                self.input(SessionInput::Close {
+                    code: CloseCode::SlowReader,
+                    reason: "this link reads too slowly; connect again to catch up".into(),
+                });
+            }
             Wake::Door => self.take_door(),
             Wake::Outgoing(None) => self.input(SessionInput::Close {
                 code: CloseCode::Restart,
@@ -165,9 +241,15 @@ impl Task {
             Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => SessionInput::Alive,
             Some(Ok(Frame::Close(Some(frame)))) => closed(Some(frame.code), frame.reason.as_str()),
             Some(Ok(Frame::Close(None))) | None => closed(None, ""),
-            Some(Err(error)) => closed(None, &error.to_string()),
+            Some(Err(error)) => {
+                self.is_deaf = true;
+                unreadable(&error)
+            }
         };
         metrics::counter!("rejoin_frames_received_total").increment(1);
+        if let SessionInput::Frame(frame) = &input {
+            self.received += frame.payload().len();
+        }
         self.input(input);
     }
 
@@ -219,56 +301,153 @@ impl Task {
 
     /// Does what the session asks for, and writes everything in one go.
     async fn drain(&mut self) -> Option<Disconnect> {
-        let mut fed = false;
-        while let Some(output) = self.conversation.session.poll_output() {
+        self.check_patience();
+        loop {
+            let output = if self.has_room().await {
+                self.conversation.session.poll_output()
+            } else {
+                self.conversation.session.poll_received()
+            };
+            let Some(output) = output else { break };
             match output {
-                SessionOutput::Frame(frame) => {
-                    fed = true;
-                    if self.socket.feed(frame_of(frame)).await.is_err() {
-                        self.input(SessionInput::Closed {
-                            code: None,
-                            reason: "the connection broke".into(),
-                        });
-                    }
-                }
-                SessionOutput::Ping => {
-                    fed = true;
-                    let _ = self.socket.feed(Frame::Ping(bytes::Bytes::new())).await;
-                }
+                SessionOutput::Frame(frame) => self.write(frame_of(frame)),
+                SessionOutput::Ping => self.write(Frame::Ping(bytes::Bytes::new())),
                 SessionOutput::Authenticate(credentials) => self.authenticate(&credentials),
                 SessionOutput::Opened(opened) => self.open(opened.grant, opened.sender).await,
-                SessionOutput::Message(message) => {
-                    let gone = match &self.link {
-                        Some(link) => link.received(message).await.is_err(),
-                        None => false,
-                    };
-                    if gone {
-                        self.take(Wake::Stop).await;
-                    }
-                }
+                SessionOutput::Message(message) => self.hand_on(message).await,
                 SessionOutput::Text(request) => {
-                    if let Some(door) = &mut self.door {
-                        door.take_request(request);
-                    }
+                    self.take_request(request);
                     self.take_door();
                 }
-                SessionOutput::Disconnect(end) => {
-                    let _ = timeout(CLOSE_PATIENCE, self.socket.flush()).await;
-                    return Some(end);
-                }
+                SessionOutput::Disconnect(end) => return Some(end),
             }
         }
-        if fed && self.socket.flush().await.is_err() {
-            self.input(SessionInput::Closed { code: None, reason: "the connection broke".into() });
+        if !self.is_broken {
+            let flushed = poll_fn(|context| Poll::Ready(self.socket.poll_flush_unpin(context))).await;
+            self.note_room(flushed);
         }
         self.tell_replica().await;
         self.tell_writable().await;
         None
     }
 
+    /// Hands a message to the replica, unless too many came.
+    async fn hand_on(&mut self, message: Message) {
+        if let Err(wait) = self.quota.take() {
+            return match quota::refusals(&message, &wait) {
+                Some(refusals) if !self.quota.is_ignored() => {
+                    for refusal in refusals {
+                        let payload = Payload::encode(&Message::Error(refusal), self.conversation.encoding);
+                        self.input(SessionInput::Send(payload));
+                    }
+                }
+                _ => self.input(SessionInput::Close {
+                    code: CloseCode::RateLimited,
+                    reason: wait.to_string().into(),
+                }),
+            };
+        }
+        let gone = match &self.link {
+            Some(link) => link.received(message).await.is_err(),
+            None => false,
+        };
+        if gone {
+            self.take_stop();
+        }
+    }
+
+    /// Hands a request to the text door, unless too many came.
+    fn take_request(&mut self, request: TextMessage<TextRequest>) {
+        let bytes = std::mem::take(&mut self.received);
+        let Some(door) = &mut self.door else { return };
+        match self.quota.take() {
+            Ok(()) => door.take_request(request, bytes),
+            Err(wait) if self.quota.is_ignored() => self
+                .input(SessionInput::Close { code: CloseCode::RateLimited, reason: wait.to_string().into() }),
+            Err(wait) => door.refuse(request.request_id, &wait.to_string()),
+        }
+    }
+
+    /// Gives up on a socket that has taken nothing for too long.
+    fn check_patience(&mut self) {
+        let Some(since) = self.blocked else { return };
+        let now = self.now();
+        if now.since(since) >= self.conversation.write_patience && !self.is_over() {
+            metrics::counter!("rejoin_slow_readers_total").increment(1);
+            self.input(SessionInput::Close {
+                code: CloseCode::SlowReader,
+                reason: "this link does not read what waits for it; connect again to catch up".into(),
+            });
+        }
+        if self.is_over() && now.since(*self.ending.get_or_insert(now)) >= CLOSE_PATIENCE {
+            self.is_broken = true;
+        }
+    }
+
+    /// Whether the socket takes another frame now: always true of one that is broken, which drops it.
+    async fn has_room(&mut self) -> bool {
+        if self.is_broken {
+            return true;
+        }
+        let is_blocked = self.blocked.is_some();
+        let polled = poll_fn(|context| {
+            // What was given to a blocked socket must all be gone, so that a reader that takes a little is not taken for a fast one.
+            let polled = if is_blocked {
+                self.socket.poll_flush_unpin(context)
+            } else {
+                self.socket.poll_ready_unpin(context)
+            };
+            Poll::Ready(polled)
+        });
+        let polled = polled.await;
+        self.note_room(polled)
+    }
+
+    /// Notes whether the socket has room.
+    fn note_room(&mut self, polled: Poll<Result<(), axum::Error>>) -> bool {
+        match polled {
+            Poll::Ready(Ok(())) => self.blocked = None,
+            Poll::Ready(Err(error)) => self.break_off(&error),
+            Poll::Pending => {
+                let now = self.now();
+                self.blocked.get_or_insert(now);
+            }
+        }
+        self.blocked.is_none()
+    }
+
+    /// Gives the socket a frame that it has room for.
+    fn write(&mut self, frame: Frame) {
+        if !self.is_broken
+            && let Err(error) = self.socket.start_send_unpin(frame)
+        {
+            self.break_off(&error);
+        }
+    }
+
+    fn break_off(&mut self, error: &axum::Error) {
+        (self.blocked, self.is_broken) = (None, true);
+        self.input(SessionInput::Closed { code: None, reason: error.to_string().into() });
+    }
+
+    /// Closes the WebSocket, and reads on until the peer has closed it too: a connection that ends with something unread is reset, and
+    /// a reset takes the close code with it.
+    async fn leave(&mut self, end: &Disconnect) {
+        if self.is_broken {
+            return;
+        }
+        if !end.by_peer {
+            let reason = Utf8Bytes::from(end.reason.as_ref());
+            let frame = CloseFrame { code: close_code(end.code), reason };
+            let _ = self.socket.send(Frame::Close(Some(frame))).await;
+        }
+        let _ = self.socket.close().await;
+        while let Some(Ok(_)) = self.socket.next().await {}
+    }
+
     /// What was handed over is with the kernel: the replica may send more.
     async fn tell_writable(&mut self) {
-        if self.unread < LINK_LOW_WATER_BYTES {
+        if self.unread < LINK_LOW_WATER_BYTES || self.blocked.is_some() {
             return;
         }
         self.unread = 0;
@@ -280,7 +459,12 @@ impl Task {
     fn authenticate(&mut self, credentials: &Credentials) {
         let token = self.conversation.token.as_deref();
         let input = match self.conversation.admission.admit(credentials, token) {
-            Ok(grant) => SessionInput::Authenticated(grant),
+            Ok(grant) => match self.quota.open(&self.conversation.limiters, &grant.principal) {
+                Ok(()) => SessionInput::Authenticated(grant),
+                Err(wait) => {
+                    SessionInput::Refused { code: CloseCode::RateLimited, reason: wait.to_string().into() }
+                }
+            },
             Err((code, reason)) => SessionInput::Refused { code, reason },
         };
         self.input(input);
@@ -294,11 +478,17 @@ impl Task {
             Sender::Plain => (ReplicaId(0), None, Encoding::Binary),
         };
         let workspace = workspace.unwrap_or_else(|| self.conversation.default_workspace.clone());
+        self.quota.count(&self.conversation.limiters, &grant.principal);
         let peer = Peer { replica, encoding, grant: grant.clone(), token: None };
         match self.conversation.hub.open(&workspace, peer).await {
             Ok(link) => {
                 if sender == Sender::Plain {
-                    self.door = Some(TextDoor::new(self.conversation.hub.clone(), workspace, grant));
+                    self.door = Some(TextDoor::new(
+                        self.conversation.hub.clone(),
+                        workspace,
+                        grant,
+                        self.conversation.policy,
+                    ));
                 }
                 self.link = Some(link);
             }
@@ -309,6 +499,23 @@ impl Task {
     fn take_stop(&mut self) {
         let reason = "the server is stopping; connect again".into();
         self.input(SessionInput::Close { code: CloseCode::Restart, reason });
+    }
+}
+
+/// What an error of reading says of the peer: that it broke WebSocket's rules, or that it is gone.
+///
+/// axum hides the type of the error; its text tells them apart.
+fn unreadable(error: &axum::Error) -> SessionInput {
+    let text = error.to_string();
+    if text.starts_with("Space limit exceeded") {
+        let reason = format!("a WebSocket message has more than {MAX_MESSAGE_BYTES} bytes");
+        SessionInput::Close { code: CloseCode::TooLarge, reason: reason.into() }
+    } else if text.starts_with("UTF-8 encoding error")
+        || (text.starts_with("WebSocket protocol error") && !text.ends_with("without closing handshake"))
+    {
+        SessionInput::Close { code: CloseCode::BadMessage, reason: text.into() }
+    } else {
+        SessionInput::Closed { code: None, reason: text.into() }
     }
 }
 

@@ -3,8 +3,8 @@
 
 mod support;
 
-use serde_json::json;
-use support::{Process, Text};
+use serde_json::{Value, json};
+use support::{Process, Text, http};
 
 const ID: &str = "550e8400-e29b-41d4-a716-446655440001";
 
@@ -154,4 +154,183 @@ async fn what_cannot_be_read_is_answered_with_the_field_and_the_connection_stays
         assert!(!error["message"].as_str().unwrap().is_empty());
     }
     assert_eq!(text.create("d", &json!({})).await["success"], true);
+}
+
+#[tokio::test]
+async fn the_first_messages_of_a_readme_work_as_they_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let mut text = Text::connect(&process).await;
+    text.send_text(
+        r#"{
+  "type": "authenticate",
+  "email": "[email protected]",
+  "client_id": "550e8400-e29b-41d4-a716-446655440000",
+  "api_key": "rpa_your_api_key_here",
+  "signature": "calculated_hmac_signature",
+  "timestamp": 1736525432
+}"#,
+    )
+    .await;
+    text.expect("auth_success").await;
+    text.send_text(
+        r#"{
+  "type": "create_document",
+  "document": {
+    "id": "550e8400-e29b-41d4-a716-446655440001",
+    "title": "My Document",
+    "content": {"text": "Hello, World!"}
+  }
+}"#,
+    )
+    .await;
+    assert_eq!(text.expect("document_created_response").await["success"], true);
+    text.send_text(
+        r#"{
+  "type": "update_document",
+  "patch": {
+    "document_id": "550e8400-e29b-41d4-a716-446655440001",
+    "patch": [
+      {"op": "replace", "path": "/text", "value": "Updated text"}
+    ]
+  }
+}"#,
+    )
+    .await;
+    assert_eq!(text.expect("document_updated_response").await["success"], true);
+    let document = text.read(ID).await["document"].clone();
+    assert_eq!(
+        (document["author"].clone(), document["content"].clone()),
+        (json!("[email protected]"), json!({"text": "Updated text"}))
+    );
+}
+
+#[tokio::test]
+async fn every_connection_has_a_name_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let authenticate = json!({"type": "authenticate", "email": "user@example.com", "client_id": "one",
+        "api_key": "rpa_key", "signature": "signature", "timestamp": 1_736_525_432});
+    let mut names = Vec::new();
+    for _ in 0..2 {
+        let answer = Text::connect(&process).await.ask(&authenticate, "auth_success").await;
+        names.push(answer["session_id"].as_str().unwrap().to_owned());
+    }
+    assert!(names[0] != names[1] && names.iter().all(|name| name.starts_with("link-")), "{names:?}");
+}
+
+#[tokio::test]
+async fn the_hash_of_what_was_seen_names_the_base() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let mut text = Text::connect(&process).await;
+    text.create("d", &json!({})).await;
+    text.update("d", &json!([{"op": "add", "path": "/a", "value": "one"}])).await;
+    // SHA-256 of `{}`.
+    let hash = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    let stale = json!({"type": "update_document", "patch": {"document_id": "d", "content_hash": hash,
+        "patch": [{"op": "add", "path": "/a", "value": "two"}]}});
+    assert_eq!(text.ask(&stale, "document_updated_response").await["success"], true);
+    let conflict = text.expect("conflict_detected").await;
+    assert_eq!(conflict["conflicts"][0]["current"], "one", "{conflict}");
+    let unknown = stale.to_string().replace("44136f", "000000");
+    text.send_text(&unknown).await;
+    assert_eq!(text.expect("document_updated_response").await["code"], "unknown_base");
+}
+
+#[tokio::test]
+async fn documents_take_the_servers_policy_unless_they_name_one_and_conflicts_tell_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start_with(folder.path(), &["--policy", "manual"]);
+    let mut one = Text::connect(&process).await;
+    let mut other = Text::connect(&process).await;
+    other.ask(&json!({"type": "subscribe"}), "subscribed").await;
+    one.create("plain", &json!({"a": "base"})).await;
+    let named = json!({"type": "create_document", "document": {"id": "named", "content": {"a": "base"}, "policy": "latest"}});
+    one.ask(&named, "document_created_response").await;
+    let body = r#"{"id": "rest", "content": {"a": "base"}}"#;
+    let (status, ..) =
+        http(process.address, "POST /api/documents", &[("content-type", "application/json")], body).await;
+    assert_eq!(status, 201);
+    for (id, policy) in [("plain", "manual"), ("named", "latest"), ("rest", "manual")] {
+        one.update(id, &json!([{"op": "replace", "path": "/a", "value": "one"}])).await;
+        let stale = json!({"type": "update_document", "patch": {"document_id": id, "revision": 1,
+            "patch": [{"op": "replace", "path": "/a", "value": "two"}]}});
+        assert_eq!(one.ask(&stale, "document_updated_response").await["success"], true);
+        for client in [&mut one, &mut other] {
+            let told = client.expect("conflict_detected").await;
+            assert_eq!(
+                (told["document_id"].clone(), told["resolution_strategy"].clone()),
+                (json!(id), json!(policy)),
+                "{told}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_brought_back_is_told_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let (mut one, mut other) = (Text::connect(&process).await, Text::connect(&process).await);
+    other.ask(&json!({"type": "subscribe"}), "subscribed").await;
+    let create =
+        json!({"type": "create_document", "document": {"id": "d", "title": "Mine", "content": {"n": 1}}});
+    one.ask(&create, "document_created_response").await;
+    assert_eq!(other.expect("document_created").await["document"]["title"], "Mine");
+    one.ask(&json!({"type": "delete_document", "document_id": "d"}), "document_deleted_response").await;
+    other.expect("document_deleted").await;
+    one.ask(&json!({"type": "undelete_document", "document_id": "d"}), "document_undeleted_response").await;
+    let back = other.expect("document_created").await["document"].clone();
+    assert_eq!((back["revision"].clone(), back["content"].clone()), (json!(3), json!({"n": 1})));
+    let changes = one.ask(&json!({"type": "get_changes_since", "last_sequence": 0}), "changes").await;
+    let whole = json!({"id": "d", "title": "Mine", "content": {"n": 1}});
+    let patches = |at: usize| {
+        let event = &changes["events"][at];
+        (event["forward_patch"].clone(), event["reverse_patch"].clone())
+    };
+    assert_eq!(patches(0), (whole.clone(), Value::Null));
+    assert_eq!(patches(1), (Value::Null, whole.clone()));
+    assert_eq!(patches(2), (whole, Value::Null));
+}
+
+#[tokio::test]
+async fn presence_is_told_to_those_who_subscribed_to_the_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let (mut one, mut other) = (Text::connect(&process).await, Text::connect(&process).await);
+    one.create("d", &json!({"text": "Hello"})).await;
+    other.ask(&json!({"type": "subscribe", "document_id": "d"}), "subscribed").await;
+    other.expect("sync_complete").await;
+    one.send(&json!({"type": "presence", "document_id": "d", "state": {"cursor": 5}})).await;
+    let told = other.expect("presence").await;
+    assert_eq!(told["members"][0]["state"], json!({"cursor": 5}), "{told}");
+    one.send(&json!({"type": "presence", "document_id": "d", "state": null})).await;
+    let left = loop {
+        let told = other.expect("presence").await;
+        if told["left"].as_array().is_some_and(|left| !left.is_empty()) {
+            break told;
+        }
+    };
+    assert_eq!(left["left"][0], told["members"][0]["member"]);
+    // What was synced is not told again.
+    assert!(other.news.iter().all(|news| news["type"] != "document_created"), "{:?}", other.news);
+}
+
+#[tokio::test]
+async fn a_workspace_larger_than_any_queue_is_told_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let mut text = Text::connect(&process).await;
+    let large = "x".repeat(6 * 1024 * 1024);
+    for at in 0..8 {
+        text.create(&format!("d{at}"), &json!({"text": large})).await;
+    }
+    text.send(&json!({"type": "request_full_sync", "request_id": "all"})).await;
+    for _ in 0..8 {
+        let document = text.expect("sync_document").await;
+        assert_eq!(document["document"]["content"]["text"].as_str().unwrap().len(), large.len());
+        assert_eq!(document["request_id"], "all");
+    }
+    assert_eq!(text.expect("sync_complete").await["synced_count"], 8);
 }

@@ -13,13 +13,20 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use rejoin_client::{Client, ClientOptions};
+use rejoin_wire::limits::MAX_FRAME_BYTES;
+use rejoin_wire::{
+    Assembler, Encoding, Frame, Hello, Message as Wire, ReplicaId, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON,
+    decode_message, encode_message, frames,
+};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// Nothing that is waited for takes so long; a test that waits longer has failed.
@@ -34,33 +41,51 @@ pub struct Process {
     child: Child,
     pub address: SocketAddr,
     database: PathBuf,
+    arguments: Vec<String>,
+    log: Arc<Mutex<String>>,
 }
 
 impl Process {
     pub fn start(folder: &Path) -> Self {
-        Self::start_on(&folder.join("server.db"), "127.0.0.1:0")
+        Self::start_with(folder, &[])
     }
 
-    fn start_on(database: &Path, bind: &str) -> Self {
+    /// Starts the server with further flags.
+    pub fn start_with(folder: &Path, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        Self::start_on(&folder.join("server.db"), "127.0.0.1:0", arguments)
+    }
+
+    fn start_on(database: &Path, bind: &str, arguments: Vec<String>) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rejoin"))
             .args(["serve", "--bind", bind, "--database-url", &format!("sqlite:{}", database.display())])
+            .args(&arguments)
             .env("RUST_LOG", "error")
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the server starts");
+        let log: Arc<Mutex<String>> = Arc::default();
+        let (errors, lines) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                lines.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = lines.next().expect("the server says where it listens").unwrap();
         let address = first.rsplit("http://").next().unwrap().parse().expect("an address");
         // The rest of the output is read, or the server would wait for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address, database: database.to_owned() }
+        Self { child, address, database: database.to_owned(), arguments, log }
     }
 
     /// Kills the process as a power failure would, and starts it again on the same file and port.
     pub fn kill_and_restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let restarted = Self::start_on(&self.database, &self.address.to_string());
+        let arguments = std::mem::take(&mut self.arguments);
+        let restarted = Self::start_on(&self.database, &self.address.to_string(), arguments);
         *self = restarted;
     }
 
@@ -69,6 +94,20 @@ impl Process {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         self.child.wait().unwrap()
+    }
+
+    /// Fails when the server panicked or logged an error, or does not answer.
+    pub async fn is_healthy(&self) {
+        assert_eq!(http(self.address, "GET /health", &[], "").await.0, 200);
+        let log = self.log.lock().unwrap();
+        assert!(log.is_empty(), "the server logged: {log}");
+    }
+
+    /// Memory that the process holds, in bytes.
+    pub fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1_024
     }
 
     pub fn socket_url(&self) -> String {
@@ -172,6 +211,81 @@ impl Text {
         self.expect("sync_complete").await;
         document
     }
+}
+
+/// A connection of the native door, message by message.
+pub struct Native {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    encoding: Encoding,
+    assembler: Assembler,
+}
+
+impl Native {
+    pub async fn connect(process: &Process, encoding: Encoding) -> Self {
+        let mut request = process.socket_url().into_client_request().unwrap();
+        let protocol = match encoding {
+            Encoding::Binary => SUBPROTOCOL_BINARY,
+            Encoding::Json => SUBPROTOCOL_JSON,
+        };
+        request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
+        let (socket, _) = within("a connection", connect_async(request)).await.unwrap();
+        let assembler = Assembler::new(encoding, rejoin_wire::limits::MAX_MESSAGE_BYTES);
+        Self { socket, encoding, assembler }
+    }
+
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// A connection that was welcomed.
+    pub async fn open(process: &Process, encoding: Encoding) -> Self {
+        let mut native = Self::connect(process, encoding).await;
+        native.send(&hello()).await;
+        assert!(matches!(native.next().await, Ok(Wire::Welcome(_))));
+        native
+    }
+
+    pub async fn send(&mut self, message: &Wire) {
+        for frame in frames(encode_message(message, self.encoding), self.encoding, MAX_FRAME_BYTES) {
+            self.send_frame(match frame {
+                Frame::Binary(bytes) => Message::Binary(bytes),
+                Frame::Text(bytes) => Message::text(String::from_utf8(bytes.to_vec()).unwrap()),
+            })
+            .await
+            .unwrap();
+        }
+    }
+
+    pub async fn send_frame(&mut self, frame: Message) -> Result<(), tokio_tungstenite::tungstenite::Error> {
+        within("room for a frame", self.socket.send(frame)).await
+    }
+
+    /// The next message, or the close code with which the server ended the connection.
+    pub async fn next(&mut self) -> Result<Wire, Option<u16>> {
+        loop {
+            let frame = match within("a message", self.socket.next()).await {
+                Some(Ok(Message::Text(text))) => Frame::Text(text.into()),
+                Some(Ok(Message::Binary(bytes))) => Frame::Binary(bytes),
+                Some(Ok(Message::Close(frame))) => return Err(frame.map(|frame| frame.code.into())),
+                Some(Ok(_)) => continue,
+                None | Some(Err(_)) => return Err(None),
+            };
+            if let Some(message) = self.assembler.push(frame).unwrap() {
+                return Ok(decode_message(&message, self.encoding).unwrap());
+            }
+        }
+    }
+}
+
+/// What a replica says first.
+pub fn hello() -> Wire {
+    Wire::Hello(Hello {
+        versions: vec![rejoin_wire::PROTOCOL_VERSION],
+        replica: ReplicaId(7),
+        workspace: None,
+        token: None,
+        agent: None,
+    })
 }
 
 /// A request over a connection of its own: status, headers and body.

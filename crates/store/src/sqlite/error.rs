@@ -38,7 +38,9 @@ pub enum OpenError {
         known: i32,
     },
     /// SQLite could not open or prepare the file.
-    #[error("{path} could not be opened: {error}")]
+    #[error(
+        "{path} could not be opened ({error}); see that this user may read and write the file and its folder"
+    )]
     Failed {
         /// The file.
         path: PathBuf,

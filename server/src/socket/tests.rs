@@ -1,0 +1,192 @@
+//! Sockets whose peer does not read, with times short enough to wait for.
+#![allow(clippy::unwrap_used)]
+
+use std::future::Future;
+
+use axum::extract::WebSocketUpgrade;
+use axum::routing::get;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use rejoin_core::{Config, Role, SessionConfig};
+use rejoin_store::{SharedMemoryStore, Store};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message as Sent;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use super::*;
+use crate::admission::Open;
+use crate::rates::Rates;
+
+/// Longer than anything here takes.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Bytes of a document that does not fit into the buffers between two sockets.
+const LARGE: usize = 7 * 1024 * 1024;
+
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
+}
+
+/// Waits until something is so.
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(what, waiting).await;
+}
+
+struct TestServer {
+    hub: Hub,
+    url: String,
+    metrics: PrometheusHandle,
+    _recorder: metrics::LocalRecorderGuard<'static>,
+}
+
+/// A text door that anybody may use, whose peers must be heard and must read within these times.
+async fn serve_text(heartbeat_timeout: Duration, write_patience: Duration) -> TestServer {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    // Of this thread only, on which all tasks of the test run.
+    let _recorder = metrics::set_default_local_recorder(Box::leak(Box::new(recorder)));
+    let store: Arc<dyn Store> = Arc::new(SharedMemoryStore::default());
+    let hub = Hub::start(&store, 1, |workspace| Config::new(workspace, Role::Root));
+    let local = Some(Grant { principal: "local".into(), may_edit: true });
+    let heartbeat_interval = heartbeat_timeout / 2;
+    let config =
+        Arc::new(SessionConfig { local, heartbeat_interval, heartbeat_timeout, ..SessionConfig::default() });
+    let of_socket = hub.clone();
+    let upgrade = move |upgrade: WebSocketUpgrade| async move {
+        let session = Session::text(config, "link".into(), Instant(0));
+        let conversation = Conversation {
+            hub: of_socket,
+            admission: Arc::new(Open),
+            session,
+            encoding: Encoding::Binary,
+            default_workspace: WorkspaceId::new("default").unwrap(),
+            policy: Policy::Theirs,
+            token: None,
+            limiters: Arc::new(Limiters::new(Rates::NONE)),
+            address: None,
+            write_patience,
+        };
+        upgrade.write_buffer_size(4_096).on_upgrade(|socket| serve(socket, conversation))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async {
+        let router = axum::Router::new().route("/", get(upgrade));
+        axum::serve(listener, router).await.unwrap();
+    });
+    TestServer { hub, url, metrics, _recorder }
+}
+
+struct Peer(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Peer {
+    async fn connect(server: &TestServer) -> Self {
+        Self(connect_async(&server.url).await.unwrap().0)
+    }
+
+    async fn send(&mut self, request: &Value) {
+        self.0.send(Sent::text(request.to_string())).await.unwrap();
+    }
+
+    /// The next message of a type.
+    async fn expect(&mut self, kind: &str) -> Value {
+        let next = async {
+            loop {
+                if let Sent::Text(text) = self.0.next().await.unwrap().unwrap() {
+                    let message: Value = serde_json::from_str(&text).unwrap();
+                    assert_ne!(message["type"], "error", "{message}");
+                    if message["type"] == kind {
+                        return message;
+                    }
+                }
+            }
+        };
+        within(kind, next).await
+    }
+
+    /// Creates a document that no socket takes at once.
+    async fn create_large(&mut self) {
+        let content = json!({"text": "x".repeat(LARGE)});
+        self.send(&json!({"type": "create_document", "document": {"id": "large", "content": content}})).await;
+        assert_eq!(self.expect("document_created_response").await["success"], true);
+    }
+
+    /// Asks for the large document without reading the answers.
+    async fn ask_without_reading(&mut self, times: usize) {
+        for _ in 0..times {
+            self.send(&json!({"type": "request_sync", "document_ids": ["large"]})).await;
+        }
+    }
+
+    async fn is_served(&mut self) {
+        self.send(&json!({"type": "request_sync", "document_ids": ["nothing"]})).await;
+        assert_eq!(self.expect("sync_complete").await["synced_count"], 0);
+    }
+
+    /// Reads on to the close code.
+    async fn close_code(&mut self) -> u16 {
+        let end = async {
+            loop {
+                if let Sent::Close(frame) = self.0.next().await.unwrap().unwrap() {
+                    return frame.unwrap().code.into();
+                }
+            }
+        };
+        within("the end", end).await
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_sends_but_does_not_read_is_closed_as_a_slow_reader() {
+    let server = serve_text(DEADLINE, Duration::from_millis(300)).await;
+    let (mut other, mut slow) = (Peer::connect(&server).await, Peer::connect(&server).await);
+    other.create_large().await;
+    slow.ask_without_reading(4).await;
+    let closed = || server.metrics.render().contains("rejoin_slow_readers_total 1");
+    until("the server to give up", closed).await;
+    other.is_served().await;
+    assert_eq!(slow.close_code().await, 4513);
+    until("the link to be forgotten", || server.hub.links() == 1).await;
+}
+
+#[tokio::test]
+async fn a_silent_link_that_does_not_read_dies_while_it_is_written_to() {
+    let server = serve_text(Duration::from_millis(400), DEADLINE).await;
+    let mut other = Peer::connect(&server).await;
+    other.create_large().await;
+    let mut silent = Peer::connect(&server).await;
+    silent.ask_without_reading(4).await;
+    until("the link to be open", || server.hub.links() == 2).await;
+    let dead = async {
+        while server.hub.links() == 2 {
+            other.is_served().await;
+        }
+    };
+    within("the link to die", dead).await;
+    assert!(!server.metrics.render().contains("rejoin_slow_readers_total"));
+}
+
+#[tokio::test]
+async fn a_reader_that_pauses_for_less_gets_all_that_it_asked_for() {
+    let server = serve_text(DEADLINE, DEADLINE).await;
+    let (mut other, mut late) = (Peer::connect(&server).await, Peer::connect(&server).await);
+    other.create_large().await;
+    // More than wait for their turn.
+    late.ask_without_reading(3).await;
+    for _ in 0..10 {
+        other.is_served().await;
+    }
+    for _ in 0..3 {
+        assert_eq!(
+            late.expect("sync_document").await["document"]["content"]["text"].as_str().unwrap().len(),
+            LARGE
+        );
+        late.expect("sync_complete").await;
+    }
+    late.is_served().await;
+}

@@ -1,0 +1,256 @@
+//! What the text door asks of a workspace's replica, one request at a time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rejoin_core::{Base, Grant, Life, Reply, View};
+use rejoin_wire::{
+    Body, DocumentId, ErrorCode, Have, Message, OpenDocument, PresenceChange, RequestId, Revision, Sequence,
+    TextEvent, TextOutcome, TextResponse, WorkspaceId,
+};
+
+use super::words::{answer, conflicts_of, event_of, synced, text_document};
+use super::{Done, Looked, Work};
+use crate::hub::Hub;
+
+/// Events that are read of one document at a time.
+const MAX_EVENTS: u32 = 1_000;
+
+/// Documents of one page of a full answer.
+const PAGE: u32 = 256;
+
+/// What a request needs of the server, apart from the door that it came through.
+pub(super) struct Client {
+    pub(super) hub: Hub,
+    pub(super) workspace: WorkspaceId,
+    pub(super) grant: Grant,
+}
+
+/// A write of a text client.
+pub(super) struct Write {
+    pub(super) kind: Kind,
+    pub(super) document: DocumentId,
+    pub(super) body: Body,
+    pub(super) base: Base,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Create,
+    Update,
+    Delete,
+    Undelete,
+    Settle,
+}
+
+impl Kind {
+    fn response(self, outcome: TextOutcome) -> TextResponse {
+        match self {
+            Self::Create => TextResponse::DocumentCreatedResponse(outcome),
+            Self::Update => TextResponse::DocumentUpdatedResponse(outcome),
+            Self::Delete => TextResponse::DocumentDeletedResponse(outcome),
+            Self::Undelete => TextResponse::DocumentUndeletedResponse(outcome),
+            Self::Settle => TextResponse::ConflictSettledResponse(outcome),
+        }
+    }
+}
+
+impl Client {
+    pub(super) async fn write(self, request_id: Option<RequestId>, write: Write) -> Done {
+        let Write { kind, document, body, base } = write;
+        // Numbers tie answers to requests on one connection; only a text is unique enough to be kept as a key.
+        let key = match &request_id {
+            Some(RequestId::Text(text)) => Some(Arc::clone(text)),
+            _ => None,
+        };
+        let (grant, id) = (self.grant, document.clone());
+        let reply = self
+            .hub
+            .command(&self.workspace, move |replica, token| {
+                replica.submit(token, grant, &id, body, base, key.as_deref());
+            })
+            .await;
+        let mut done = Done::default();
+        let outcome = match reply {
+            Ok(Reply::Accepted(accepted)) => {
+                done.known.push((document.clone(), accepted.revision));
+                done.own = Some((document.clone(), accepted.revision));
+                let merged = !accepted.exact;
+                let outcome = TextOutcome::accepted(document.clone(), accepted.revision);
+                done.responses.push(answer(request_id, kind.response(outcome)));
+                if !accepted.conflicts.is_empty() {
+                    let policy = accepted.view.header.policy;
+                    done.responses
+                        .push(conflicts_of(&document, accepted.revision, policy, &accepted.conflicts).into());
+                }
+                // What was merged differs from what its author sees: the author gets it whole.
+                if merged {
+                    done.known.push((document, accepted.view.revision));
+                    done.responses.push(synced(&accepted.view).into());
+                }
+                return done;
+            }
+            Ok(Reply::Refused { code, message }) => TextOutcome::refused(document, code, message),
+            Ok(_) => TextOutcome::refused(
+                document,
+                ErrorCode::Unavailable,
+                "the server gave no answer; send it again".into(),
+            ),
+            Err(stopped) => {
+                TextOutcome::refused(document, ErrorCode::Unavailable, stopped.to_string().into())
+            }
+        };
+        done.responses.push(answer(request_id, kind.response(outcome)));
+        done
+    }
+
+    pub(super) async fn read(&self, document: DocumentId) -> Option<View> {
+        let read =
+            self.hub.command(&self.workspace, move |replica, token| replica.read(token, &document)).await;
+        match read {
+            Ok(Reply::Document(view)) if view.life != Life::Absent => Some(*view),
+            _ => None,
+        }
+    }
+
+    /// Tells the first of these documents that exists, and then the others.
+    pub(super) async fn sync(
+        self,
+        request_id: Option<RequestId>,
+        mut documents: VecDeque<DocumentId>,
+        mut synced_count: u64,
+    ) -> Done {
+        let mut done = Done::default();
+        while let Some(document) = documents.pop_front() {
+            if let Some(view) = self.read(document).await {
+                synced_count += 1;
+                done.known.push((view.document.clone(), view.revision));
+                done.responses.push(answer(request_id.clone(), synced(&view)));
+                break;
+            }
+        }
+        if documents.is_empty() {
+            done.responses.push(answer(request_id, TextResponse::SyncComplete { synced_count }));
+        } else {
+            done.next = Some(Work::Sync { request_id, documents, synced_count });
+        }
+        done
+    }
+
+    /// Tells what a revision did, by the document as it is now.
+    pub(super) async fn look(self, document: DocumentId, revision: Revision, news: Looked) -> Done {
+        let mut done = Done::default();
+        if let Some(view) = self.read(document.clone()).await {
+            let response = match news {
+                Looked::Back => {
+                    done.known.push((document.clone(), view.revision));
+                    done.own = Some((document, view.revision));
+                    TextResponse::DocumentCreated { document: text_document(&view) }
+                }
+                Looked::Conflicts(records) => conflicts_of(&document, revision, view.header.policy, &records),
+            };
+            done.responses.push(response.into());
+        }
+        done
+    }
+
+    /// Opens a document where it is now, so that nothing of it is told again.
+    pub(super) async fn open(self, document: DocumentId, show: Option<PresenceChange>) -> Done {
+        let have = self
+            .read(document.clone())
+            .await
+            .map_or_else(Have::default, |view| Have { revision: view.revision, chain: view.chain });
+        let open = OpenDocument { document: document.clone(), have, pending: Vec::new() };
+        let mut messages = vec![Message::Open { documents: vec![open] }];
+        messages.extend(show.map(|change| Message::Presence { document, change }));
+        Done { messages, ..Done::default() }
+    }
+
+    pub(super) async fn heads(&self, after: Sequence) -> Vec<rejoin_core::storage::Head> {
+        match self.hub.command(&self.workspace, move |replica, token| replica.heads(token, after, PAGE)).await
+        {
+            Ok(Reply::Heads(heads)) => heads,
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) async fn sync_all(self, request_id: Option<RequestId>) -> Done {
+        let mut after = Sequence(0);
+        let mut documents = VecDeque::new();
+        loop {
+            let heads = self.heads(after).await;
+            documents.extend(heads.iter().filter(|head| !head.deleted).map(|head| head.document.clone()));
+            match heads.last() {
+                Some(last) if heads.len() >= PAGE as usize => after = last.sequence,
+                _ => break,
+            }
+        }
+        self.sync(request_id, documents, 0).await
+    }
+
+    /// Events of the feed: those of each document that changed since, put in the feed's order.
+    pub(super) async fn changes(self, request_id: Option<RequestId>, since: Sequence, limit: u32) -> Done {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut events: Vec<TextEvent> = Vec::new();
+        let (mut after, mut latest, mut cut) = (since, since, false);
+        loop {
+            let heads = self.heads(after).await;
+            for head in &heads {
+                latest = latest.max(head.sequence);
+                cut |= self.events_of(&head.document, since, limit, &mut events).await;
+            }
+            match heads.last() {
+                Some(last) if heads.len() >= PAGE as usize => after = last.sequence,
+                _ => break,
+            }
+        }
+        events.sort_by_key(|event| event.sequence);
+        let has_more = cut || events.len() > limit;
+        events.truncate(limit);
+        let response = TextResponse::Changes { events, latest_sequence: latest, has_more };
+        Done { responses: vec![answer(request_id, response)], ..Done::default() }
+    }
+
+    /// Adds a document's events after a position, the oldest ones; true when some were left out.
+    pub(super) async fn events_of(
+        &self,
+        document: &DocumentId,
+        since: Sequence,
+        limit: usize,
+        events: &mut Vec<TextEvent>,
+    ) -> bool {
+        let mut found: Vec<TextEvent> = Vec::new();
+        let mut before = None;
+        loop {
+            let id = document.clone();
+            let page = self
+                .hub
+                .command(&self.workspace, move |replica, token| {
+                    replica.history(token, &id, before, MAX_EVENTS);
+                })
+                .await;
+            let Ok(Reply::History(page)) = page else { break };
+            let mut revision = page.first;
+            let mut reached = false;
+            let mut older = Vec::new();
+            for entry in &page.entries {
+                if entry.entry.sequence > since {
+                    older.extend(event_of(document, revision, entry));
+                } else {
+                    reached = true;
+                }
+                revision = revision.next();
+            }
+            older.append(&mut found);
+            found = older;
+            if reached || !page.more {
+                break;
+            }
+            before = Some(page.first);
+        }
+        let cut = found.len() > limit;
+        found.truncate(limit);
+        events.append(&mut found);
+        cut
+    }
+}

@@ -1,0 +1,150 @@
+//! Replies of the replica in the words of the text door.
+
+use std::sync::Arc;
+
+use rejoin_core::Base;
+use rejoin_core::{HistoryEntry, Life, View};
+use rejoin_json::{ContentHash, Json, Patch, Policy};
+use rejoin_wire::{
+    ConflictRecord, DocumentId, Effect, Entry, EventType, Member, PresenceChange, RequestId, Revision,
+    Rfc3339, TextConflict, TextDocument, TextEvent, TextMember, TextMessage, TextResponse, TextUpdate,
+    whole_document,
+};
+
+use super::Response;
+
+pub(super) fn answer(request_id: Option<RequestId>, message: TextResponse) -> Response {
+    TextMessage { request_id, message }
+}
+
+pub(super) fn named_base(revision: Option<Revision>, hash: Option<ContentHash>) -> Option<Base> {
+    revision.map(Base::Revision).or(hash.map(Base::Hash))
+}
+
+pub(super) fn synced(view: &View) -> TextResponse {
+    let conflicts = view.conflicts.values().map(TextConflict::from).collect();
+    TextResponse::SyncDocument { document: text_document(view), conflicts }
+}
+
+pub(crate) fn text_document(view: &View) -> TextDocument {
+    TextDocument {
+        id: view.document.clone(),
+        title: view.title(),
+        content: view.content.clone(),
+        version: view.version,
+        revision: view.revision,
+        vector_clock: view.clock.iter().map(|change| (change.replica, change.counter)).collect(),
+        created_at: Rfc3339(view.created_at),
+        updated_at: Rfc3339(view.updated_at),
+        deleted_at: (view.life == Life::Deleted).then_some(Rfc3339(view.updated_at)),
+        author: Arc::clone(&view.author),
+    }
+}
+
+pub(super) fn conflicts_of(
+    document: &DocumentId,
+    revision: Revision,
+    policy: Policy,
+    records: &[ConflictRecord],
+) -> TextResponse {
+    TextResponse::ConflictDetected {
+        document_id: document.clone(),
+        revision,
+        resolution_strategy: policy,
+        conflicts: records.iter().map(TextConflict::from).collect(),
+    }
+}
+
+pub(super) fn has_splice(effect: &Effect) -> bool {
+    let splices = |patch: &Patch| {
+        patch.iter().any(|operation| matches!(operation, rejoin_json::Operation::Splice { .. }))
+    };
+    matches!(effect, Effect::Patched { patch } if splices(patch))
+}
+
+/// What a revision is in the words of the text door, as far as its entry says it.
+pub(super) fn news_of(id: &DocumentId, revision: Revision, entry: &Entry) -> Vec<Response> {
+    let mut news: Vec<Response> = Vec::new();
+    let time = Rfc3339(entry.time);
+    let author = Arc::clone(&entry.author);
+    match &entry.effect {
+        Effect::Created { header, content } => {
+            let title =
+                header.title.clone().or_else(|| content.get("title").and_then(Json::as_str).map(Arc::from));
+            let document = TextDocument {
+                id: id.clone(),
+                title,
+                content: content.clone(),
+                version: 1,
+                revision,
+                vector_clock: [(entry.change.replica, entry.change.counter)].into(),
+                created_at: time,
+                updated_at: time,
+                deleted_at: None,
+                author,
+            };
+            news.push(TextResponse::DocumentCreated { document }.into());
+        }
+        Effect::Patched { patch } => {
+            let patch = TextUpdate {
+                document_id: id.clone(),
+                patch: patch.to_json(),
+                revision,
+                content_hash: None,
+                author,
+                time,
+            };
+            news.push(TextResponse::DocumentUpdated { patch }.into());
+        }
+        Effect::Deleted => {
+            news.push(
+                TextResponse::DocumentDeleted { document_id: id.clone(), revision, author, time }.into(),
+            );
+        }
+        Effect::Header { .. } | Effect::Undeleted | Effect::Void | Effect::Own => {}
+    }
+    news
+}
+
+/// What a revision is in the feed of events; `None` for one that changed nothing that a person sees.
+pub(crate) fn event_of(id: &DocumentId, revision: Revision, entry: &HistoryEntry) -> Option<TextEvent> {
+    let HistoryEntry { entry, reverse_patch, before, title } = entry;
+    let whole = |title: Option<&str>, content: &Json| {
+        whole_document(id, title.or_else(|| content.get("title").and_then(Json::as_str)), content)
+    };
+    let before = || before.as_ref().map(|content| whole(title.as_deref(), content));
+    let nothing = || Some(Patch::default().to_json());
+    let (event_type, forward_patch, reverse_patch) = match &entry.effect {
+        Effect::Created { header, content } => {
+            (EventType::Create, Some(whole(header.title.as_deref(), content)), None)
+        }
+        Effect::Patched { patch } => (
+            EventType::Update,
+            Some(patch.to_json()),
+            reverse_patch.as_ref().map(Patch::to_json).or_else(nothing),
+        ),
+        Effect::Header { .. } => (EventType::Update, nothing(), nothing()),
+        Effect::Deleted => (EventType::Delete, None, before()),
+        Effect::Undeleted => (EventType::Undelete, before(), None),
+        Effect::Void | Effect::Own => return None,
+    };
+    Some(TextEvent {
+        sequence: entry.sequence,
+        event_type,
+        document_id: id.clone(),
+        revision,
+        forward_patch,
+        reverse_patch,
+        author: Arc::clone(&entry.author),
+        time: Rfc3339(entry.time),
+    })
+}
+
+pub(super) fn member(member: Member) -> Option<TextMember> {
+    match member.change {
+        PresenceChange::Set(state) | PresenceChange::Patch(state) => {
+            Some(TextMember { member: member.member, author: member.principal, state })
+        }
+        PresenceChange::Leave => None,
+    }
+}

@@ -1,0 +1,132 @@
+//! Every message of the native door, spoiled in every field, byte and bit.
+
+use rejoin_wire::{Encoding, Message as Wire};
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::Native;
+use crate::{End, Witness, after, closed, samples, spoiled};
+
+/// A link that is opened anew whenever the one before was closed.
+struct Prober<'a> {
+    witness: &'a Witness,
+    encoding: Encoding,
+    native: Native,
+    nonce: u64,
+    /// How often each answer came, so that a prober that tried nothing is noticed.
+    refused: usize,
+    closed: usize,
+}
+
+impl<'a> Prober<'a> {
+    async fn new(witness: &'a Witness, encoding: Encoding) -> Self {
+        let native = Native::open(&witness.process, encoding).await;
+        Self { witness, encoding, native, nonce: 1 << 40, refused: 0, closed: 0 }
+    }
+
+    /// Sends a frame: the link stays, with or without a typed error, or it is closed as what cannot be read must be.
+    async fn probe(&mut self, frame: Message, is_goodbye: bool, what: &str) {
+        self.nonce += 1;
+        let _ = self.native.send_frame(frame).await;
+        match self.native.judge(self.nonce).await {
+            End::Open(errors) => self.refused += usize::from(!errors.is_empty()),
+            End::Closed { errors, goodbye, code } => {
+                // Of what was said before the last only `unexpected_message` and the like leave a link open.
+                let expected = match errors.last().map(String::as_str) {
+                    Some("bad_message" | "too_deep" | "invalid_value" | "invalid_patch") => Some(4400),
+                    Some("too_large") => Some(4413),
+                    _ => None,
+                };
+                // A goodbye that still can be read is taken at its word, and nothing is said of it.
+                let is_farewell = is_goodbye && errors.is_empty() && goodbye.is_none();
+                assert!(is_farewell || expected.is_some(), "{errors:?} after {what}");
+                assert!(
+                    is_farewell || (goodbye, code) == (expected, expected),
+                    "{errors:?} {goodbye:?} {code:?} after {what}"
+                );
+                self.closed += 1;
+                self.native = Native::open(&self.witness.process, self.encoding).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn json_messages_that_are_wrong_in_one_field_are_refused_and_change_nothing() {
+    let witness = Witness::start().await;
+    let mut prober = Prober::new(&witness, Encoding::Json).await;
+    for (sample, message) in samples::messages() {
+        if matches!(message, Wire::Goodbye { .. }) {
+            continue;
+        }
+        for wrong in spoiled(&sample) {
+            let text = wrong.to_string();
+            let what = text.chars().take(300).collect::<String>();
+            prober.probe(Message::text(text), false, &what).await;
+        }
+    }
+    assert!(prober.closed > 500 && prober.refused > 100, "{} {}", prober.closed, prober.refused);
+    drop(prober);
+    witness.assert_unharmed().await;
+}
+
+#[tokio::test]
+async fn compact_messages_that_end_early_or_have_a_changed_byte_are_refused_and_change_nothing() {
+    let witness = Witness::start().await;
+    let mut prober = Prober::new(&witness, Encoding::Binary).await;
+    for sample in samples::compact() {
+        let framed = [&[0][..], &sample].concat();
+        let is_goodbye = sample[0] == 6;
+        for end in 0..framed.len() {
+            prober
+                .probe(
+                    Message::binary(framed[..end].to_vec()),
+                    is_goodbye,
+                    &format!("{end} bytes of {framed:?}"),
+                )
+                .await;
+        }
+        for at in 0..framed.len() {
+            for mask in [0x01, 0x80, 0xff] {
+                let mut flipped = framed.clone();
+                flipped[at] ^= mask;
+                let what = format!("byte {at} ^ {mask} of {framed:?}");
+                prober.probe(Message::binary(flipped), is_goodbye || framed[at] ^ mask == 6, &what).await;
+            }
+        }
+        let longer = [&framed[..], &[0]].concat();
+        prober.probe(Message::binary(longer), is_goodbye, &format!("a byte more than {framed:?}")).await;
+    }
+    assert!(prober.closed > 500 && prober.refused > 20, "{} {}", prober.closed, prober.refused);
+    drop(prober);
+    witness.assert_unharmed().await;
+}
+
+#[tokio::test]
+async fn types_that_do_not_exist_are_refused_and_the_link_stays() {
+    let witness = Witness::start().await;
+    let known: Vec<u8> = samples::compact().iter().map(|sample| sample[0]).collect();
+    for number in (0..=127).filter(|number| !known.contains(number)) {
+        let end = after(&witness.process, Encoding::Binary, Message::binary(vec![0, number, 0])).await;
+        assert_eq!(end, End::Open(vec!["unknown_type".into()]), "{number}");
+    }
+    let end =
+        after(&witness.process, Encoding::Json, Message::text(json!({"type": "fly"}).to_string())).await;
+    assert_eq!(end, End::Open(vec!["unknown_type".into()]));
+    witness.assert_unharmed().await;
+}
+
+#[tokio::test]
+async fn json_that_is_none_or_nested_too_deeply_closes_the_link() {
+    let witness = Witness::start().await;
+    for text in
+        ["{", "[]", "7", "null", "{\"type\":7}", "{}", "{\"type\":\"ping\",\"nonce\":1}}", "\u{feff}{}"]
+    {
+        let end = after(&witness.process, Encoding::Json, Message::text(text)).await;
+        assert_eq!(end, closed("bad_message", 4400), "{text}");
+    }
+    let deep = format!("{{\"type\":\"ping\",\"more\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let end = after(&witness.process, Encoding::Json, Message::text(deep)).await;
+    assert_eq!(end, closed("too_deep", 4400));
+    witness.assert_unharmed().await;
+}
