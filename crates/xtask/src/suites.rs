@@ -84,9 +84,20 @@ pub(crate) const SUITES: &[Suite] = &[
         run: |run| run.command(&mut run.cargo(&["test", "--workspace", "--doc", "--no-fail-fast"])),
     },
     Suite {
+        name: "embed",
+        what: "somebody else's application mounts the server",
+        budget_s: 120,
+        needs: &[],
+        run: |run| {
+            let mut command = run.cargo(&["test", "--manifest-path", "tests/embed/Cargo.toml"]);
+            // What the workspace has built is not built again.
+            run.tests(command.env("CARGO_TARGET_DIR", &run.workspace.target))
+        },
+    },
+    Suite {
         name: "sim",
         what: "simulated worlds with faults, each twice; a planted fault is found",
-        budget_s: 300,
+        budget_s: 250,
         needs: &[],
         run: simulation,
     },
@@ -103,7 +114,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "wasm",
         what: "the tests of the pure crates on wasm32, in Node.js",
-        budget_s: 300,
+        budget_s: 270,
         needs: &[Tool::WasmTarget, Tool::WasmTestRunner, Tool::Node],
         run: wasm_tests,
     },
