@@ -9,6 +9,7 @@ mod records;
 mod replica;
 mod room;
 mod session;
+mod splicing;
 mod state;
 pub mod storage;
 mod time;

@@ -25,6 +25,7 @@ use crate::clock::VectorClock;
 use crate::merging::{Meeting, decide};
 use crate::records::Origin;
 use crate::room::{Presence, PresenceError};
+use crate::splicing::spliced;
 use crate::state::{Life, Point, Reverse, State};
 use crate::storage::{Answer, Answered, Head, Operation, RecordKey, RecordKind, Write};
 use crate::window::Rung;
@@ -392,7 +393,8 @@ impl Replica {
         self.submit_own(id, Body::Create { header, content }, Origin::default())
     }
 
-    /// Edits a document. The patch applies to what [`view`](Self::view) shows.
+    /// Edits a document. The patch applies to what [`view`](Self::view) shows; of a long string that it replaces by a similar one only
+    /// what changes in it travels.
     pub fn edit(&mut self, id: &DocumentId, patch: Patch) -> Result<ChangeId, EditError> {
         self.edit_from(id, patch, Origin::default())
     }
@@ -408,6 +410,8 @@ impl Replica {
         if let Some(made) = document.outbox.made_before(origin) {
             return Ok(made);
         }
+        let seen = self.view(id).ok_or(EditError::NotOpen)?;
+        let patch = spliced(patch, &seen.content, &self.config.limits);
         self.submit_own(id, Body::Edit { patch, settles: Vec::new(), undoes: None }, origin)
     }
 
