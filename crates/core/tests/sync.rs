@@ -288,3 +288,23 @@ fn consecutive_own_edits_after_somebody_elses_all_arrive() {
     }
     assert_eq!(world.converged("d"), r#"{"a":5,"b":7}"#);
 }
+
+#[test]
+fn a_follower_has_caught_up_once_what_came_for_documents_that_it_must_read_is_in() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    world.offline(1);
+    world.edit(0, "d", r#"[{"op":"replace","path":"/a","value":2}]"#);
+    world.restart(1, Some(Scope::Documents));
+    world.online(1);
+    let events = &world.followers[1].events;
+    let changed = events.iter().position(|event| matches!(event, Event::Changed { local: false, .. }));
+    let caught_up = events.iter().position(|event| matches!(event, Event::CaughtUp { .. }));
+    assert!(changed.unwrap() < caught_up.unwrap(), "{events:?}");
+    // What is taken in counts as held: a second start asks for nothing again.
+    world.restart(1, Some(Scope::Documents));
+    world.followers[1].received = 0;
+    world.online(1);
+    assert!(world.followers[1].received < 200, "{} bytes", world.followers[1].received);
+}

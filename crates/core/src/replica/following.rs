@@ -52,6 +52,8 @@ pub(super) struct Upstream {
     cursor: Option<Cursor>,
     /// A position that can be taken once no hole is left below it.
     reached: Option<Sequence>,
+    /// The head of the feed, once all up to there was told and not all of it is taken in.
+    caught_up: Option<Sequence>,
     /// Documents whose newest revisions were told and could not be taken.
     holes: BTreeSet<DocumentId>,
     /// The authority's line of history, and as whom this replica is known there.
@@ -94,6 +96,7 @@ impl Upstream {
             retry_at: None,
             cursor: None,
             reached: None,
+            caught_up: None,
             holes: BTreeSet::new(),
             welcome: None,
             line_changed: false,
@@ -174,6 +177,7 @@ impl Replica {
         self.upstream.link = None;
         self.upstream.welcome = None;
         self.upstream.waiting.clear();
+        self.upstream.caught_up = None;
         self.upstream.to_open.clear();
         self.upstream.phase = if refused.is_some() { Phase::Refused } else { Phase::Idle };
         self.upstream.retry_at = Some(self.upstream.backoff.failed(self.now, &mut self.random));
@@ -357,6 +361,7 @@ impl Replica {
         for message in self.upstream.waiting.remove(id).unwrap_or_default() {
             self.take_in(id, message);
         }
+        self.advance_cursor();
         let Some(document) = self.documents.get(id) else { return };
         if self.upstream.holes.contains(id) || document.opened > 0 || document.outbox.has_pending() {
             self.open_upstream(id);
@@ -365,21 +370,24 @@ impl Replica {
 
     fn handle_position(&mut self, sequence: Sequence, complete: bool) {
         self.upstream.reached = self.upstream.reached.max(Some(sequence));
-        self.advance_cursor();
         let head = self.upstream.welcome.as_ref().map_or(Sequence(0), |welcome| welcome.head);
         if complete && sequence >= head {
             self.upstream.line_changed = false;
-            self.event(Event::CaughtUp { position: sequence });
+            self.upstream.caught_up = Some(sequence);
         }
+        self.advance_cursor();
     }
 
     /// Takes the position that was reached as the cursor, once nothing below it is missing.
     fn advance_cursor(&mut self) {
+        if !self.upstream.holes.is_empty() || !self.upstream.waiting.is_empty() {
+            return;
+        }
+        if let Some(position) = self.upstream.caught_up.take() {
+            self.event(Event::CaughtUp { position });
+        }
         let (Some(sequence), Some(welcome)) = (self.upstream.reached, &self.upstream.welcome) else { return };
-        if !self.upstream.holes.is_empty()
-            || !self.upstream.waiting.is_empty()
-            || self.upstream.scope != Some(Scope::Documents)
-        {
+        if self.upstream.scope != Some(Scope::Documents) {
             return;
         }
         let cursor = Cursor { epoch: welcome.epoch, sequence };
