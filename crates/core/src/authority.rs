@@ -13,7 +13,7 @@ use crate::log::{Log, Revised};
 use crate::merging::{Meeting, Refusal, decide};
 use crate::records::Rejection;
 use crate::state::{Life, Point, State, apply_reverse};
-use crate::window::{MAX_REBUILD_MERGES, OwnFate, Progress, Window};
+use crate::window::{MAX_REBUILD_MERGES, Own, OwnFate, Progress, Window};
 
 /// Replicas whose windows are kept per document; beyond that the least recently used is dropped, and its author asked for what it saw when needed.
 pub(crate) const MAX_SHADOWS: usize = 256;
@@ -144,7 +144,8 @@ impl Authority {
 
     /// The commit that held all tentative outcomes is durable.
     pub(crate) fn settle(&mut self) {
-        self.outcomes.append(&mut self.tentative);
+        // A commit has few beside all that are held: inserting them costs less than merging both maps.
+        self.outcomes.extend(std::mem::take(&mut self.tentative));
         while self.outcomes.len() > MAX_OUTCOMES {
             self.outcomes.pop_first();
         }
@@ -190,7 +191,8 @@ impl Authority {
             Some(refusal) => Err(refusal),
             None => self.decided(tip, log, submission, &seen, limits),
         };
-        self.remember(submission, &seen, decided.is_ok(), limits);
+        let after = decided.as_ref().ok().and_then(|decided| shared_after(submission, &seen, tip, decided));
+        self.remember(submission, &seen, decided.is_ok(), after, limits);
         match decided {
             Ok(outcome) => {
                 append(tip, log, submission, outcome);
@@ -328,7 +330,14 @@ impl Authority {
         window.rebuild(&base, change.over, change.counter, false, limits)
     }
 
-    fn remember(&mut self, submission: &Submission<'_>, seen: &State, accepted: bool, limits: &Limits) {
+    fn remember(
+        &mut self,
+        submission: &Submission<'_>,
+        seen: &State,
+        accepted: bool,
+        after: Option<State>,
+        limits: &Limits,
+    ) {
         let change = &submission.pushed.change;
         self.provided.remove(&change.id());
         self.lost.remove(&change.id());
@@ -339,14 +348,14 @@ impl Authority {
         let shadow = self.shadows.entry(change.replica).or_default();
         shadow.used = self.uses;
         let fate = if accepted { OwnFate::Accepted } else { OwnFate::Rejected };
-        shadow.window.push(
-            Arc::new(change.clone()),
-            submission.hash,
-            seen,
+        let own = Own {
+            change: Arc::new(change.clone()),
+            hash: submission.hash,
+            start: None,
             fate,
-            Progress::default(),
-            limits,
-        );
+            progress: Progress::default(),
+        };
+        shadow.window.push(own, seen, after, limits);
         shadow.window.forget_before(change.over, limits);
         shadow.window.shrink(MAX_REBUILD_MERGES, limits);
         if self.shadows.len() > MAX_SHADOWS {
@@ -363,6 +372,13 @@ struct Decided {
     outcome: crate::merging::Outcome,
     against: Vec<Revision>,
     time: UnixMillis,
+}
+
+/// What an author has after an edit of just the state that stood, taken from the decision: a run of edits that meets nobody
+/// then shares every node with what stands, and is merged by looking at one pointer.
+fn shared_after(submission: &Submission<'_>, seen: &State, tip: &Point, decided: &Decided) -> Option<State> {
+    let plain = matches!(submission.pushed.change.body, Body::Edit { .. }) && decided.outcome.exact;
+    (plain && seen.same(&tip.state)).then(|| decided.outcome.state.clone())
 }
 
 /// The hash that an author announces for what it saw; nothing hashes like null.

@@ -102,23 +102,19 @@ impl Window {
     }
 
     /// Adds a change made on `seen`, which is left out where it follows from the change before.
-    pub(crate) fn push(
-        &mut self,
-        change: Arc<Change>,
-        hash: ChangeHash,
-        seen: &State,
-        fate: OwnFate,
-        progress: Progress,
-        limits: &Limits,
-    ) {
-        let follows =
-            self.continues(change.base, change.over, change.counter).is_some_and(|after| after.same(seen));
-        let mut after =
-            if follows { self.after.take().unwrap_or_else(|| seen.clone()) } else { seen.clone() };
+    ///
+    /// `after` is what the change made of `seen`, where that is known: nodes shared with other versions compare at once.
+    pub(crate) fn push(&mut self, own: Own, seen: &State, after: Option<State>, limits: &Limits) {
+        let Change { base, over, counter, .. } = *own.change;
+        let follows = self.continues(base, over, counter).is_some_and(|after| after.same(seen));
         let start = (!follows).then(|| seen.clone());
-        apply_to_seen(&mut after, &change.body, limits);
-        self.after = Some(after);
-        self.owns.push_back(Own { change, hash, start, fate, progress });
+        self.after = Some(after.unwrap_or_else(|| {
+            let kept = if follows { self.after.take() } else { None };
+            let mut after = kept.unwrap_or_else(|| seen.clone());
+            apply_to_seen(&mut after, &own.change.body, limits);
+            after
+        }));
+        self.owns.push_back(Own { start, ..own });
     }
 
     /// Adds a change that knows itself what was seen.

@@ -163,7 +163,8 @@ impl Outbox {
         let hash = change.hash(id);
         let name = change.id();
         self.bytes += progress.bytes;
-        run.window.push(Arc::new(change), hash, &seen, OwnFate::Pending, progress, limits);
+        let own = Own { change: Arc::new(change), hash, start: None, fate: OwnFate::Pending, progress };
+        run.window.push(own, &seen, None, limits);
         self.view = run.window.after().cloned();
         name
     }

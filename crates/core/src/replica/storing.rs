@@ -18,6 +18,8 @@ pub(super) struct Storing {
     writes: Vec<Write>,
     /// Own changes in `writes`.
     saving: Vec<(DocumentId, ChangeId)>,
+    /// Documents whose oldest pending change the next commit stores again; `writes` already drop what was before it.
+    heads: BTreeSet<DocumentId>,
     commit: Option<Committing>,
     retry_at: Option<Instant>,
     /// True after the store failed for good: everything stays in memory.
@@ -57,6 +59,18 @@ impl Storing {
         if !self.memory_only {
             self.writes.push(write);
         }
+    }
+
+    /// Takes note that the next commit stores a document's oldest pending change again.
+    pub(super) fn store_head(&mut self, document: &DocumentId) {
+        if !self.memory_only {
+            self.heads.insert(document.clone());
+        }
+    }
+
+    /// The documents of [`store_head`](Self::store_head) since it was asked last.
+    pub(super) fn take_heads(&mut self) -> BTreeSet<DocumentId> {
+        std::mem::take(&mut self.heads)
     }
 
     /// Takes note that an own change is durable once the writes so far are.
@@ -193,6 +207,7 @@ impl Replica {
         self.storing.memory_only = true;
         self.storing.writes.clear();
         self.storing.saving.clear();
+        self.storing.heads.clear();
         self.event(Event::StoreFailed { error, lasting: true });
         self.take_ephemeral_identity();
     }
@@ -208,6 +223,7 @@ impl Replica {
         if self.storing.commit.is_some() || self.storing.writes.is_empty() {
             return;
         }
+        self.store_heads();
         let writes = newest_only(std::mem::take(&mut self.storing.writes));
         let saving = std::mem::take(&mut self.storing.saving);
         self.storing.commit = Some(Committing { writes: writes.clone(), saving });

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use rejoin_core::storage::Answer;
+use rejoin_core::storage::{Answer, Operation};
 use rejoin_core::{
     Config, Event, Grant, Input, Instant, LinkId, Output, Peer, Replica, Reply, Role, Seed, Token,
 };
@@ -33,6 +33,8 @@ pub struct Node {
     pub sent: usize,
     pub received: usize,
     pub messages: Vec<Message>,
+    /// Everything that the store was asked.
+    pub asked: Vec<Operation>,
 }
 
 pub struct World {
@@ -76,6 +78,7 @@ impl Node {
             sent: 0,
             received: 0,
             messages: Vec::new(),
+            asked: Vec::new(),
         }
     }
 }
@@ -190,6 +193,7 @@ impl World {
             match output {
                 Output::Store { request, operation } => {
                     let answer: Answer = self.root.store.execute(&workspace(), &operation);
+                    self.root.asked.push(operation);
                     self.root.store.sync();
                     self.root.replica.handle_input(self.now, Input::Stored { request, answer });
                 }
@@ -237,6 +241,7 @@ impl World {
             match output {
                 Output::Store { request, operation } => {
                     let answer = node.store.execute(&workspace(), &operation);
+                    node.asked.push(operation);
                     node.store.sync();
                     node.replica.handle_input(now, Input::Stored { request, answer });
                 }

@@ -151,7 +151,7 @@ impl Replica {
         self.tell_rung(id);
     }
 
-    /// Removes settled changes from the store; the next one is stored with what it was made on.
+    /// Removes settled changes from the store; the next one is stored with what it was made on, in the same commit.
     pub(super) fn drop_pending(&mut self, id: &DocumentId, gone: &[ChangeId]) {
         if gone.is_empty() {
             return;
@@ -161,15 +161,18 @@ impl Replica {
         }
         let Some(document) = self.documents.get_mut(id) else { return };
         document.outbox.forget_empty_runs();
-        let next = document.outbox.head().map(|own| (own.change.id(), own.progress.rung));
-        if let Some((next, _)) = next {
-            self.restore_start(id, next);
-        }
+        // What it was made on may be the whole document: it is written once a commit, not once for each that goes before it.
+        self.storing.store_head(id);
     }
 
-    /// Stores a pending change again because what it was made on is now told by itself. Its rung stays.
-    pub(super) fn restore_start(&mut self, id: &DocumentId, name: ChangeId) {
-        self.store_own(id, name);
+    /// Stores the oldest pending changes of documents again, whose starts are now told by themselves. Their rungs stay.
+    pub(in crate::replica) fn store_heads(&mut self) {
+        for id in self.storing.take_heads() {
+            let head = self.documents.get(&id).and_then(|document| document.outbox.head());
+            if let Some(name) = head.map(|own| own.change.id()) {
+                self.store_own(&id, name);
+            }
+        }
     }
 
     /// Stores what every group of pending changes was made on whole: the base that it was told against goes.
@@ -301,7 +304,9 @@ impl Replica {
                 let hash = change.hash(id);
                 names.push(change.id());
                 document.outbox.bytes += bytes;
-                run.window.push(Arc::new(change), hash, &seen, OwnFate::Pending, progress, &limits);
+                let own =
+                    Own { change: Arc::new(change), hash, start: None, fate: OwnFate::Pending, progress };
+                run.window.push(own, &seen, None, &limits);
             }
             document.outbox.runs.push_back(run);
         }
