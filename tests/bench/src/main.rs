@@ -10,6 +10,7 @@ mod machine;
 mod measure;
 mod page;
 mod random;
+mod sync;
 mod table;
 
 use anyhow::{Result, bail};
@@ -25,8 +26,10 @@ struct Group {
 }
 
 /// Every group, in the order in which they run.
-const GROUPS: &[Group] =
-    &[Group { name: "json", what: "patches applied and found, beside other libraries", run: json::run }];
+const GROUPS: &[Group] = &[
+    Group { name: "json", what: "patches applied and found, beside other libraries", run: json::run },
+    Group { name: "sync", what: "edits, reconnects and links through a real server", run: sync::run },
+];
 
 /// Measures Rejoin.
 #[derive(Parser)]
