@@ -525,6 +525,7 @@ impl Replica {
             self.storing.retry_at(),
             self.root_paused_until(),
             self.upstream.retry_at(),
+            self.next_refused_push(),
             self.next_presence_flush(),
         ]
         .into_iter()

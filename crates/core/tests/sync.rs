@@ -214,6 +214,20 @@ fn a_failed_commit_loses_nothing() {
 }
 
 #[test]
+fn a_push_that_is_refused_for_now_is_sent_again_each_second() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    world.refused_pushes = 2;
+    world.edit(0, "d", r#"[{"op":"replace","path":"/a","value":2}]"#);
+    world.run_for(1_999);
+    assert_eq!((world.refused_pushes, world.content(1, "d")), (0, r#"{"a":1}"#.to_owned()));
+    world.run_for(2);
+    assert_eq!(world.converged("d"), r#"{"a":2}"#);
+    assert_eq!(world.followers[0].replica.poll_timeout(), None, "nothing is left to wait for");
+}
+
+#[test]
 fn presence_is_seen_by_the_others_and_ends_with_the_link() {
     let mut world = World::new(3);
     world.open("d");

@@ -16,7 +16,10 @@ use rejoin_core::{
 };
 use rejoin_json::{Json, Limits, Patch};
 use rejoin_store::MemoryStore;
-use rejoin_wire::{DocumentId, Encoding, Message, ReplicaId, Scope, UnixMillis, WorkspaceId, decode_message};
+use rejoin_wire::{
+    DocumentId, Encoding, ErrorCode, ErrorMessage, Message, ReplicaId, Scope, UnixMillis, WorkspaceId,
+    decode_message,
+};
 
 /// Wall clock at the start.
 const UNIX_START: u64 = 1_700_000_000_000;
@@ -42,6 +45,8 @@ pub struct World {
     pub root: Node,
     pub followers: Vec<Node>,
     pub grants: Vec<Grant>,
+    /// So many pushes are refused on their way, as by a server that limits rates.
+    pub refused_pushes: usize,
     seeds: u128,
 }
 
@@ -92,7 +97,8 @@ impl World {
     pub fn with_scope(followers: usize, scope: Option<Scope>) -> Self {
         let now = Instant(1_000_000);
         let root = Node::new(Role::Root, MemoryStore::new(), 1, now, "root");
-        let mut world = Self { now, root, followers: Vec::new(), grants: Vec::new(), seeds: 100 };
+        let mut world =
+            Self { now, root, followers: Vec::new(), grants: Vec::new(), refused_pushes: 0, seeds: 100 };
         for _ in 0..followers {
             world.add(scope, MemoryStore::new());
         }
@@ -260,6 +266,21 @@ impl World {
                     node.sent += payload.len();
                     let message = decode_message(&payload, Encoding::Binary).expect("own messages decode");
                     let link = root_link(at);
+                    if let (Message::Push { pushes }, Some(up), 1..) =
+                        (&message, node.up, self.refused_pushes)
+                    {
+                        self.refused_pushes -= 1;
+                        for push in pushes {
+                            let refusal = Message::Error(ErrorMessage {
+                                code: ErrorCode::RateLimited,
+                                message: "wait".into(),
+                                document: Some(push.document.clone()),
+                                request: None,
+                            });
+                            node.replica.handle_input(now, Input::Received { link: up, message: refusal });
+                        }
+                        continue;
+                    }
                     let input = match message {
                         Message::Hello(hello) => {
                             let grant = self.grants[at].clone();

@@ -97,10 +97,16 @@ impl Replica {
             if let Some(changes) = document.outbox.next_push(memory_only, now) {
                 self.send_push(&id, changes);
                 self.tell_rung(&id);
-            } else if document.outbox.paused_until.is_some() {
+            } else if document.outbox.paused_until.is_some_and(|until| until > now) {
                 self.busy.insert(id);
             }
         }
+    }
+
+    /// When the next push that the authority refused for now is sent again.
+    pub(in crate::replica) fn next_refused_push(&self) -> Option<Instant> {
+        let busy = self.upstream.is_online().then_some(&self.busy).into_iter().flatten();
+        busy.filter_map(|id| self.documents.get(id)?.outbox.paused_until).min()
     }
 
     /// Notes what became of an own change, told with a revision or by itself.
