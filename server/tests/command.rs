@@ -1,0 +1,89 @@
+//! What the `rejoin` command says to whoever sets it up, and how it ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod support;
+
+use std::process::{Command, Output};
+
+use serde_json::json;
+use support::{Process, Text};
+
+fn rejoin(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_rejoin")).args(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    [&output.stdout[..], &output.stderr[..]].concat().try_into().unwrap()
+}
+
+#[test]
+fn the_doctor_says_that_a_database_is_missing_and_creates_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing.db");
+    let url = |mode: &str| format!("sqlite:{}{mode}", path.display());
+    let doctor = |url: &str| rejoin(&["doctor", "--bind", "127.0.0.1:0", "--database-url", url]);
+    let looked = doctor(&url(""));
+    assert!(looked.status.success());
+    assert!(said(&looked).contains(&format!("there is no {} yet", path.display())), "{}", said(&looked));
+    let never = doctor(&url("?mode=rw"));
+    assert!(!never.status.success() && said(&never).contains("FAIL database"), "{}", said(&never));
+    let nowhere = doctor("sqlite:/no/such/folder/x.db");
+    assert!(
+        !nowhere.status.success() && said(&nowhere).contains("no folder /no/such/folder"),
+        "{}",
+        said(&nowhere)
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    drop(Process::start(folder.path()));
+    let there = doctor(&format!("sqlite:{}", folder.path().join("server.db").display()));
+    assert!(there.status.success() && said(&there).contains("opens and closes"), "{}", said(&there));
+}
+
+#[test]
+fn a_taken_port_and_a_useless_database_are_said_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let database = format!("sqlite:{}", folder.path().join("x.db").display());
+    let serve = |bind: &str, url: &str| rejoin(&["serve", "--bind", bind, "--database-url", url]);
+    let busy = serve(&taken.local_addr().unwrap().to_string(), &database);
+    assert!(!busy.status.success() && said(&busy).contains("choose another with --bind"), "{}", said(&busy));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is created in vain");
+    let text = folder.path().join("text.db");
+    std::fs::write(&text, "no database, but a text of some length").unwrap();
+    let wrong = serve("127.0.0.1:0", &format!("sqlite:{}", text.display()));
+    assert!(!wrong.status.success() && said(&wrong).contains("name another file"), "{}", said(&wrong));
+    let folder_as_file = serve("127.0.0.1:0", &format!("sqlite:{}", folder.path().display()));
+    assert!(
+        !folder_as_file.status.success() && said(&folder_as_file).contains("may read and write"),
+        "{}",
+        said(&folder_as_file)
+    );
+}
+
+#[tokio::test]
+async fn what_was_answered_before_a_server_was_told_to_stop_is_there_when_it_starts_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let mut text = Text::connect(&process).await;
+    text.create("d", &json!({"list": []})).await;
+    for edit in 0..200 {
+        text.send(&json!({"type": "update_document", "patch": {"document_id": "d",
+            "patch": [{"op": "add", "path": "/list/-", "value": edit}]}}))
+            .await;
+    }
+    for _ in 0..20 {
+        text.expect("document_updated_response").await;
+    }
+    let stopping = tokio::task::spawn_blocking(move || process.terminate());
+    let mut answered = 20;
+    while let Some(message) = text.next().await {
+        answered += u64::from(message["type"] == "document_updated_response" && message["success"] == true);
+    }
+    assert!(stopping.await.unwrap().success());
+    let again = Process::start(folder.path());
+    let document = Text::connect(&again).await.read("d").await;
+    let list = document["document"]["content"]["list"].as_array().unwrap().clone();
+    assert!(list.len() as u64 >= answered, "{answered} were answered, {} are there", list.len());
+    let expected: Vec<_> = (0..list.len()).map(|edit| json!(edit)).collect();
+    assert_eq!(list, expected, "each once, in order");
+}

@@ -1,0 +1,77 @@
+//! People who edit while they are away, whose programs are killed, who delete what others edit: no value that anybody typed is lost.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod support;
+
+#[path = "offline/killed.rs"]
+mod killed;
+#[path = "offline/random.rs"]
+mod random;
+
+use serde_json::{Value, json};
+use support::{Process, Text, http};
+
+/// Everything that the server knows of a document: its content, its open conflicts and all its revisions.
+async fn everything(process: &Process, id: &str) -> (Value, String) {
+    let (_, _, document) = http(process.address, &format!("GET /api/documents/{id}"), &[], "").await;
+    let mut known = document.to_string();
+    for what in ["conflicts", "changes?limit=1000"] {
+        let path = format!("GET /api/documents/{id}/{what}");
+        let (status, _, body) = http(process.address, &path, &[], "").await;
+        assert_eq!(status, 200, "{path}: {body}");
+        known.push_str(&body.to_string());
+    }
+    (document, known)
+}
+
+/// An update on what was seen at a revision, as from a client that was away since.
+fn update_since(revision: u64, patch: &Value) -> Value {
+    json!({"type": "update_document", "patch": {"document_id": "d", "revision": revision, "patch": patch}})
+}
+
+#[tokio::test]
+async fn a_text_client_that_edits_what_was_deleted_meanwhile_finds_its_edit_after_an_undelete() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let (mut here, mut away) = (Text::connect(&process).await, Text::connect(&process).await);
+    here.create("d", &json!({"a": "base"})).await;
+    let delete = json!({"type": "delete_document", "document_id": "d"});
+    assert_eq!(here.ask(&delete, "document_deleted_response").await["success"], true);
+    let edit = update_since(1, &json!([{"op": "add", "path": "/b", "value": "typed while away"}]));
+    let answer = away.ask(&edit, "document_updated_response").await;
+    assert_eq!(answer["success"], true, "{answer}");
+    let told = away.expect("conflict_detected").await;
+    assert_eq!(told["conflicts"][0]["kind"], "deleted_document", "{told}");
+    let back = json!({"type": "undelete_document", "document_id": "d"});
+    assert_eq!(away.ask(&back, "document_undeleted_response").await["success"], true);
+    let content = here.read("d").await["document"]["content"].clone();
+    assert_eq!(content, json!({"a": "base", "b": "typed while away"}));
+}
+
+#[tokio::test]
+async fn two_text_clients_that_set_one_field_while_apart_keep_both_values() {
+    for (policy, winner, loser) in
+        [("theirs", "second", "first"), ("ours", "first", "second"), ("manual", "first", "second")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start(folder.path());
+        let (mut one, mut two) = (Text::connect(&process).await, Text::connect(&process).await);
+        let create = json!({"type": "create_document",
+            "document": {"id": "d", "content": {"title": "base"}, "policy": policy}});
+        one.ask(&create, "document_created_response").await;
+        for (client, value) in [(&mut one, "first"), (&mut two, "second")] {
+            let edit = update_since(1, &json!([{"op": "replace", "path": "/title", "value": value}]));
+            assert_eq!(client.ask(&edit, "document_updated_response").await["success"], true);
+        }
+        let (document, known) = everything(&process, "d").await;
+        assert_eq!(document["content"]["title"], winner, "{policy}");
+        let conflict = two.expect("conflict_detected").await["conflicts"][0].clone();
+        assert_eq!(
+            (conflict["current"].clone(), conflict["incoming"].clone()),
+            (json!("first"), json!("second")),
+            "{policy}"
+        );
+        assert_eq!(conflict["unresolved"], policy == "manual", "{conflict}");
+        assert!(known.contains(loser), "{policy}: {known}");
+    }
+}
