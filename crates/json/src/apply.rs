@@ -1,8 +1,11 @@
 //! Applying patches: atomic, in place where nodes are not shared, and as costly as the paths are long.
 
-use jsonptr::{Pointer, Token, Tokens};
+use jsonptr::Pointer;
 
-use crate::{Json, Kind, Limits, Operation, Patch, Text, pointer::array_index};
+use crate::{
+    Json, Kind, Limits, Operation, Patch, Text,
+    pointer::{Token, Tokens, array_index},
+};
 
 mod error;
 mod inverse;
@@ -186,16 +189,17 @@ impl<'a> Run<'a> {
             Operation::Remove { path } => remove(document, path).map(Effect::Removed).map_err(Failure::Path),
             Operation::Replace { path, value } => {
                 self.check_depth(path, value)?;
-                let replaced = at(document, path, |place| std::mem::replace(place, value.clone()));
+                let replaced =
+                    at(document, Tokens::of(path), |place| std::mem::replace(place, value.clone()));
                 replaced.map(Effect::Replaced).map_err(Failure::Path)
             }
             Operation::Move { from, path } => self.move_value(document, from, path),
             Operation::Copy { from, path } => {
-                let value = find(document, from).map_err(Failure::From)?.clone();
+                let value = find(document, Tokens::of(from)).map_err(Failure::From)?.clone();
                 self.count_copied(value.encoded_len())?;
                 self.add(document, path, value).map(Effect::Added)
             }
-            Operation::Test { path, value } => match find(document, path) {
+            Operation::Test { path, value } => match find(document, Tokens::of(path)) {
                 Ok(found) if found == value => Ok(Effect::Nothing),
                 Ok(_) => Err(Failure::Other(PatchErrorKind::TestFailed)),
                 Err(blocked) => Err(Failure::Path(blocked)),
@@ -208,16 +212,16 @@ impl<'a> Run<'a> {
 
     fn add(&self, document: &mut Json, path: &Pointer, value: Json) -> Result<Added, Failure> {
         self.check_depth(path, &value)?;
-        let Some((parent, token)) = path.split_back() else {
+        let Some((parent, token)) = Tokens::of(path).split_back() else {
             return Ok(Added::Replaced(std::mem::replace(document, value)));
         };
-        at(document, parent, |node| add_child(node, &token, value))
-            .and_then(|added| added.map_err(|by| Blocked { level: parent.count(), by }))
+        at(document, parent, |node| add_child(node, token, value))
+            .and_then(|added| added.map_err(|by| Blocked { level: parent.len(), by }))
             .map_err(Failure::Path)
     }
 
     fn move_value(&self, document: &mut Json, from: &Pointer, path: &Pointer) -> Result<Effect, Failure> {
-        let value = find(document, from).map_err(Failure::From)?.clone();
+        let value = find(document, Tokens::of(from)).map_err(Failure::From)?.clone();
         if from == path {
             return Ok(Effect::Nothing);
         }
@@ -250,7 +254,7 @@ impl<'a> Run<'a> {
         remove: usize,
         insert: &str,
     ) -> Result<Text, Failure> {
-        let found = find(document, path).map_err(Failure::Path)?;
+        let found = find(document, Tokens::of(path)).map_err(Failure::Path)?;
         let Some(text) = found.as_text() else {
             return Err(Failure::Other(PatchErrorKind::NotAString { found: found.kind() }));
         };
@@ -261,12 +265,12 @@ impl<'a> Run<'a> {
         self.count_spliced(length + insert.len())?;
         let inside_character = Failure::Other(PatchErrorKind::SpliceInsideCharacter);
         let mut spliced = Json::String(text.spliced(start..end, insert).ok_or(inside_character)?);
-        at(document, path, |place| std::mem::swap(place, &mut spliced)).map_err(Failure::Path)?;
+        at(document, Tokens::of(path), |place| std::mem::swap(place, &mut spliced)).map_err(Failure::Path)?;
         spliced.as_text().cloned().ok_or(Failure::Other(PatchErrorKind::NotAString { found: spliced.kind() }))
     }
 
     fn check_depth(&self, path: &Pointer, value: &Json) -> Result<(), Failure> {
-        if path.count().saturating_add(value.depth()) > self.max_depth {
+        if Tokens::of(path).len().saturating_add(value.depth()) > self.max_depth {
             return Err(Failure::Other(PatchErrorKind::TooDeep { limit: self.max_depth }));
         }
         Ok(())
@@ -292,13 +296,13 @@ impl<'a> Run<'a> {
 }
 
 /// The value at a pointer, or what stands in the way.
-fn find<'d>(document: &'d Json, path: &Pointer) -> Result<&'d Json, Blocked> {
+fn find<'d>(document: &'d Json, path: Tokens<'_>) -> Result<&'d Json, Blocked> {
     let mut value = document;
-    for (level, token) in path.tokens().enumerate() {
+    for (level, token) in path.enumerate() {
         let child = match value {
-            Json::Object(object) => object.get(&token.decoded()).ok_or(Obstacle::Object),
+            Json::Object(object) => object.get(&token.key()).ok_or(Obstacle::Object),
             Json::Array(array) => {
-                let element = array_index(token.encoded()).and_then(|index| array.get(index));
+                let element = token.index().and_then(|index| array.get(index));
                 element.ok_or(Obstacle::Array { length: array.len() })
             }
             scalar => Err(Obstacle::Scalar(scalar.kind())),
@@ -309,8 +313,8 @@ fn find<'d>(document: &'d Json, path: &Pointer) -> Result<&'d Json, Blocked> {
 }
 
 /// Changes the value at a pointer in place, and what the nodes above it know about their size.
-fn at<R>(document: &mut Json, path: &Pointer, change: impl FnOnce(&mut Json) -> R) -> Result<R, Blocked> {
-    descend(document, path.tokens(), 0, change)
+fn at<R>(document: &mut Json, path: Tokens<'_>, change: impl FnOnce(&mut Json) -> R) -> Result<R, Blocked> {
+    descend(document, path, 0, change)
 }
 
 /// Recurses once per level of the document, not per token: it stops where the document does.
@@ -323,9 +327,9 @@ fn descend<R>(
     let Some(token) = tokens.next() else { return Ok(change(node)) };
     let deeper = |child: &mut Json| descend(child, tokens, level + 1, change);
     let changed = match node {
-        Json::Object(object) => object.update(&token.decoded(), deeper).ok_or(Obstacle::Object),
+        Json::Object(object) => object.update(&token.key(), deeper).ok_or(Obstacle::Object),
         Json::Array(array) => {
-            let index = array_index(token.encoded()).unwrap_or(usize::MAX);
+            let index = token.index().unwrap_or(usize::MAX);
             let length = array.len();
             array.update(index, deeper).ok_or(Obstacle::Array { length })
         }
@@ -334,17 +338,17 @@ fn descend<R>(
     changed.unwrap_or_else(|by| Err(Blocked { level, by }))
 }
 
-fn add_child(node: &mut Json, token: &Token<'_>, value: Json) -> Result<Added, Obstacle> {
+fn add_child(node: &mut Json, token: Token<'_>, value: Json) -> Result<Added, Obstacle> {
     match node {
         Json::Object(object) => {
-            Ok(object.insert(token.decoded(), value).map_or(Added::Inserted(None), Added::Replaced))
+            Ok(object.insert(token.key(), value).map_or(Added::Inserted(None), Added::Replaced))
         }
-        Json::Array(array) if token.encoded() == END_OF_ARRAY => {
+        Json::Array(array) if token.is_end_of_array() => {
             array.push(value);
             Ok(Added::Inserted(Some(array.len() - 1)))
         }
         Json::Array(array) => {
-            let index = array_index(token.encoded()).unwrap_or(usize::MAX);
+            let index = token.index().unwrap_or(usize::MAX);
             let inserted = array.insert(index, value).map(|()| Added::Inserted(None));
             inserted.map_err(|_| Obstacle::Array { length: array.len() })
         }
@@ -353,18 +357,17 @@ fn add_child(node: &mut Json, token: &Token<'_>, value: Json) -> Result<Added, O
 }
 
 fn remove(document: &mut Json, path: &Pointer) -> Result<Json, Blocked> {
-    let Some((parent, token)) = path.split_back() else {
+    let Some((parent, token)) = Tokens::of(path).split_back() else {
         return Err(Blocked { level: 0, by: Obstacle::Root });
     };
-    at(document, parent, |node| remove_child(node, &token))?
-        .map_err(|by| Blocked { level: parent.count(), by })
+    at(document, parent, |node| remove_child(node, token))?.map_err(|by| Blocked { level: parent.len(), by })
 }
 
-fn remove_child(node: &mut Json, token: &Token<'_>) -> Result<Json, Obstacle> {
+fn remove_child(node: &mut Json, token: Token<'_>) -> Result<Json, Obstacle> {
     match node {
-        Json::Object(object) => object.remove(&token.decoded()).ok_or(Obstacle::Object),
+        Json::Object(object) => object.remove(&token.key()).ok_or(Obstacle::Object),
         Json::Array(array) => {
-            let removed = array_index(token.encoded()).and_then(|index| array.remove(index));
+            let removed = token.index().and_then(|index| array.remove(index));
             removed.ok_or(Obstacle::Array { length: array.len() })
         }
         scalar => Err(Obstacle::Scalar(scalar.kind())),
@@ -374,17 +377,18 @@ fn remove_child(node: &mut Json, token: &Token<'_>) -> Result<Json, Obstacle> {
 /// Moves an element within its array, which costs the distance instead of the rest of the array twice. `None`, with
 /// nothing done, when it is no such move, or one that fails.
 fn move_within_array(document: &mut Json, from: &Pointer, path: &Pointer) -> Option<Added> {
-    let ((parent, from), (other_parent, to)) = (from.split_back()?, path.split_back()?);
-    if parent != other_parent {
+    let ((parent, from), (other_parent, to)) =
+        (Tokens::of(from).split_back()?, Tokens::of(path).split_back()?);
+    if !parent.are(other_parent) {
         return None;
     }
     let array = find(document, parent).ok()?.as_array()?;
-    let from = array_index(from.encoded())?;
-    let (to, added) = if to.encoded() == END_OF_ARRAY {
+    let from = from.index()?;
+    let (to, added) = if to.is_end_of_array() {
         let last = array.len().checked_sub(1)?;
         (last, Added::Inserted(Some(last)))
     } else {
-        (array_index(to.encoded())?, Added::Inserted(None))
+        (to.index()?, Added::Inserted(None))
     };
     let moved =
         at(document, parent, |node| node.as_array_mut().is_some_and(|array| array.move_within(from, to)));
@@ -402,9 +406,6 @@ fn is_value_needed_to_move_back(from: &Pointer, path: &Pointer, added: &Added) -
     };
     is_inside(from, path) || (matches!(added, Added::Replaced(_)) && shifts_path())
 }
-
-/// The token that names the place behind the last element of an array (RFC 6901, section 4).
-const END_OF_ARRAY: &str = "-";
 
 /// Whether `inner` names a part of what `outer` names.
 fn is_inside(inner: &Pointer, outer: &Pointer) -> bool {

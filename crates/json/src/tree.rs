@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use jsonptr::Pointer;
 
-use crate::number;
+use crate::{number, pointer::Tokens};
 
 mod array;
 mod convert;
@@ -137,9 +137,9 @@ impl Json {
     /// Array elements are named by decimal digits without leading zeros. `-`, the place behind the last element, has no
     /// value.
     pub fn pointer(&self, pointer: &Pointer) -> Option<&Self> {
-        pointer.tokens().try_fold(self, |value, token| match value {
-            Self::Object(object) => object.get(&token.decoded()),
-            Self::Array(array) => array.get(crate::pointer::array_index(token.encoded())?),
+        Tokens::of(pointer).try_fold(self, |value, token| match value {
+            Self::Object(object) => object.get(&token.key()),
+            Self::Array(array) => array.get(token.index()?),
             _ => None,
         })
     }

@@ -55,7 +55,7 @@ fn times(measure: Measure, rows: &[(Case, Row)]) -> Table {
     let mut table = table(measure.title());
     for (case, row) in rows {
         let figures = &row[&measure];
-        if figures.iter().all(|figure| matches!(figure, Figure::Absent)) {
+        if is_absent(figures) {
             continue;
         }
         let fastest = figures.iter().filter_map(Figure::time).min();
@@ -72,10 +72,18 @@ fn times(measure: Measure, rows: &[(Case, Row)]) -> Table {
 fn bytes(rows: &[(Case, Row)]) -> Table {
     let mut table = table("Bytes of the patch that was found");
     for (case, row) in rows {
-        let cells = row[&Measure::Apart].iter().map(Figure::bytes_cell);
+        let figures = &row[&Measure::Apart];
+        if is_absent(figures) {
+            continue;
+        }
+        let cells = figures.iter().map(Figure::bytes_cell);
         table.row([name(case)].into_iter().chain(cells));
     }
     table
+}
+
+fn is_absent(figures: &[Figure]) -> bool {
+    figures.iter().all(|figure| matches!(figure, Figure::Absent))
 }
 
 fn name(case: &Case) -> String {

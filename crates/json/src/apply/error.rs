@@ -2,7 +2,8 @@ use std::fmt;
 
 use jsonptr::{Pointer, PointerBuf};
 
-use super::{Blocked, END_OF_ARRAY, Failure, Obstacle};
+use super::{Blocked, Failure, Obstacle};
+use crate::pointer::END_OF_ARRAY;
 use crate::{Kind, Operation, excerpt::Excerpt, pointer::array_index};
 
 /// Why a patch was not applied. The document is as it was.

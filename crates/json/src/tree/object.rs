@@ -134,6 +134,12 @@ impl Object {
     }
 
     fn find(&self, key: &str) -> Result<usize, usize> {
+        // Most objects are small, and keys that differ mostly differ in length: no order has to be found out.
+        if self.len() <= SMALL
+            && let Some(index) = self.0.run_from(0).iter().position(|(entry, _)| **entry == *key)
+        {
+            return Ok(index);
+        }
         self.0.search(|(entry, _)| -> Ordering { (**entry).cmp(key) })
     }
 
@@ -144,6 +150,9 @@ impl Object {
 }
 
 const BRACES: usize = 2;
+
+/// Members up to which one key after the other is looked at.
+const SMALL: usize = 8;
 
 fn is_sorted(entries: &[Entry]) -> bool {
     entries.is_sorted_by(|(a, _), (b, _)| a < b)

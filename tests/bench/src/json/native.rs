@@ -48,6 +48,7 @@ pub(super) fn rejoin(case: &Case, measure: Measure) -> Result<Figure> {
             let is_right = edited()? == to && from == parse(&case.from)?;
             Ok(measured(is_right, median(edited), None))
         }
+        _ if is_in_parts(case) => Ok(Figure::Absent),
         Measure::Apart => difference(&from, &to, &limits),
         Measure::Sharing => {
             let patch = diff(&from, &to, &DiffOptions::default());
@@ -69,17 +70,16 @@ fn difference(from: &Json, to: &Json, limits: &Limits) -> Result<Figure> {
 
 fn rejoin_patches(case: &Case) -> Result<Option<(Patch, Patch)>> {
     let Some(patches) = &case.patches else { return Ok(None) };
-    let plain = (patches.forward.clone(), patches.back.clone());
-    let (forward, back) = patches.splices.clone().unwrap_or(plain);
     let parse = |value: &Value| Patch::parse(&value.to_string(), &Limits::default());
-    Ok(Some((parse(&forward)?, parse(&back)?)))
+    Ok(Some((parse(&patches.forward)?, parse(&patches.back)?)))
 }
 
 /// What the crate `json-patch` does with a case, in the mode that leaves a half-patched document behind on failure:
 /// it is the faster one.
 pub(super) fn json_patch(case: &Case, measure: Measure) -> Result<Figure> {
     let (from, to) = (&case.from, &case.to);
-    let patches = case.patches.as_ref().map(|patches| {
+    let standard = case.patches.as_ref().filter(|_| !is_in_parts(case));
+    let patches = standard.map(|patches| {
         let parse = |value: &Value| serde_json::from_value::<PeerPatch>(value.clone());
         Ok::<_, serde_json::Error>((parse(&patches.forward)?, parse(&patches.back)?))
     });
@@ -104,7 +104,7 @@ pub(super) fn json_patch(case: &Case, measure: Measure) -> Result<Figure> {
             };
             Ok(measured(edited()? == *to, median(edited), None))
         }
-        (Measure::Apart, _) => {
+        (Measure::Apart, _) if !is_in_parts(case) => {
             let find = || json_patch::diff(from, to);
             let patch = find();
             let mut patched = from.clone();
@@ -114,6 +114,10 @@ pub(super) fn json_patch(case: &Case, measure: Measure) -> Result<Figure> {
         }
         _ => Ok(Figure::Absent),
     }
+}
+
+fn is_in_parts(case: &Case) -> bool {
+    case.patches.as_ref().is_some_and(|patches| patches.in_parts)
 }
 
 fn measured(is_right: bool, time: Duration, bytes: Option<usize>) -> Figure {

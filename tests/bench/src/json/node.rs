@@ -48,6 +48,7 @@ impl Peers {
             "to": case.to,
             "forward": patches.map(|patches| &patches.forward),
             "back": patches.map(|patches| &patches.back),
+            "inParts": patches.is_some_and(|patches| patches.in_parts),
         });
         std::fs::write(&path, content.to_string())?;
         Ok(path)
