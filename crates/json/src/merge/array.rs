@@ -76,7 +76,10 @@ impl Merger<'_> {
         }
         let mut merged = arrays.current.clone();
         replace_run(&mut merged, ends.prefix, &middles.current, middle);
-        replace_some(merged, edits)
+        for (index, element) in edits {
+            merged.replace(index, element);
+        }
+        merged
     }
 
     /// Merges what is between the ends; its first element has the index `start`.
@@ -143,8 +146,10 @@ impl Merger<'_> {
     }
 }
 
-/// Elements up to which an array is changed one by one, sharing what it can, rather than put together again.
+/// Elements up to which an array is changed one by one, sharing what it can, rather than put together again; and the part
+/// of a long array up to which it is.
 const FEW: usize = 32;
+const SMALL_PART: usize = 8;
 
 /// Replaces the elements `before` of an array, from `start` on, with others.
 fn replace_run(array: &mut Array, start: usize, before: &[&Json], mut after: Vec<Json>) {
@@ -156,7 +161,7 @@ fn replace_run(array: &mut Array, start: usize, before: &[&Json], mut after: Vec
     after.truncate(after.len() - suffix);
     let start = start + prefix;
 
-    if before.len() + after.len() > FEW {
+    if before.len() + after.len() > FEW.max(array.len() / SMALL_PART) {
         let end = array.iter().skip(start + before.len());
         *array = array.iter().take(start).cloned().chain(after).chain(end.cloned()).collect();
         return;
@@ -173,23 +178,6 @@ fn replace_run(array: &mut Array, start: usize, before: &[&Json], mut after: Vec
         let inserted = array.insert(index, element);
         debug_assert!(inserted.is_ok(), "invariant: insertions continue a run inside the array");
     }
-}
-
-/// Replaces the elements at some indexes.
-fn replace_some(mut array: Array, edits: Vec<(usize, Json)>) -> Array {
-    if edits.len() <= FEW {
-        for (index, element) in edits {
-            array.replace(index, element);
-        }
-        return array;
-    }
-    let mut elements = array.into_vec();
-    for (index, element) in edits {
-        if let Some(place) = elements.get_mut(index) {
-            *place = element;
-        }
-    }
-    Array::from(elements)
 }
 
 /// Whether these are three versions of a tuple: as many numbers, booleans and nulls in each, not only put in another order,

@@ -12,7 +12,7 @@ use super::{
     counter::{Counters, Sum, Token, sum},
     written::wrote,
 };
-use crate::{Entry, Json, Object, PlacePath, Step, Text, text::merge_texts};
+use crate::{Json, Object, PlacePath, Step, Text, text::merge_texts};
 
 /// What becomes of a deletion by current that meets something written by incoming.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -292,30 +292,14 @@ fn compare_keys(a: &Arc<str>, b: &Arc<str>) -> Ordering {
     if Arc::ptr_eq(a, b) { Ordering::Equal } else { a.cmp(b) }
 }
 
-/// Changes up to which an object is changed member by member rather than put together again.
-const FEW: usize = 4;
-
-/// The object with some members set or removed; `changes` are sorted by key.
+/// The object with some members set or removed.
 fn with_changes(object: &Object, changes: Vec<(Arc<str>, Option<Json>)>) -> Object {
     let mut result = object.clone();
-    if changes.len() <= FEW {
-        for (key, value) in changes {
-            match value {
-                Some(value) => result.insert(key, value),
-                None => result.remove(&key),
-            };
-        }
-        return result;
-    }
-    let mut entries: Vec<Entry> = Vec::with_capacity(object.len() + changes.len());
-    let mut kept = object.iter().peekable();
     for (key, value) in changes {
-        while let Some(entry) = kept.next_if(|(before, _)| *before < key) {
-            entries.push(entry.clone());
-        }
-        kept.next_if(|(replaced, _)| *replaced == key);
-        entries.extend(value.map(|value| (key, value)));
+        match value {
+            Some(value) => result.insert(key, value),
+            None => result.remove(&key),
+        };
     }
-    entries.extend(kept.cloned());
-    Object::from_entries(entries)
+    result
 }
