@@ -30,6 +30,9 @@ const MAX_WAITING_REQUESTS: usize = 256;
 /// Bytes of requests that wait for their turn, likewise: one request of the largest size may wait behind another.
 const MAX_WAITING_BYTES: usize = MAX_MESSAGE_BYTES;
 
+/// Documents that a connection subscribes to or shows itself on.
+const MAX_DOCUMENTS: usize = 1_024;
+
 /// News that wait for a write's answer; beyond that they are told at once.
 const MAX_HELD_NEWS: usize = 1_024;
 
@@ -106,7 +109,7 @@ pub(crate) struct TextDoor {
     news: bool,
     /// News of these documents.
     documents: BTreeSet<DocumentId>,
-    /// Documents opened for presence.
+    /// Documents opened for presence: those subscribed to, and those that the client shows itself on.
     opened: BTreeSet<DocumentId>,
 }
 
@@ -145,7 +148,7 @@ impl TextDoor {
         self.start_next();
     }
 
-    /// Answers that too much was asked for.
+    /// Answers that too much was asked for, and how to go on.
     pub(crate) fn refuse(&mut self, request_id: Option<RequestId>, why: &str) {
         let code = ErrorCode::RateLimited;
         let refusal = TextResponse::Error { code, message: why.into(), field: None, retry: code.retry() };
@@ -300,6 +303,16 @@ impl TextDoor {
             Some(revision) => Base::Revision(*revision),
             None => Base::Current,
         };
+        if let TextRequest::Subscribe { document_id: Some(document) }
+        | TextRequest::Presence { document_id: document, .. } = &request
+            && self.opened.len() >= MAX_DOCUMENTS
+            && !self.opened.contains(document)
+        {
+            let why =
+                "this connection has too many documents open; unsubscribe from one, or subscribe to all";
+            self.refuse(request_id, why);
+            return None;
+        }
         let progress: Progress = match request {
             TextRequest::CreateDocument { document } => {
                 let mut header = Header { title: document.title, ..Header::default() };
@@ -379,6 +392,9 @@ impl TextDoor {
                     None => self.news = false,
                     Some(document) => {
                         self.documents.remove(document);
+                        if self.opened.remove(document) {
+                            self.messages.push(Message::Close { documents: vec![document.clone()] });
+                        }
                     }
                 }
                 self.responses.push(answer(request_id, TextResponse::Unsubscribed { document_id }));

@@ -334,3 +334,31 @@ async fn a_workspace_larger_than_any_queue_is_told_whole() {
     }
     assert_eq!(text.expect("sync_complete").await["synced_count"], 8);
 }
+
+#[tokio::test]
+async fn presence_ends_with_the_subscription_and_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let (mut one, mut other) = (Text::connect(&process).await, Text::connect(&process).await);
+    one.create("d", &json!({})).await;
+    for client in [&mut one, &mut other] {
+        client.ask(&json!({"type": "subscribe", "document_id": "d"}), "subscribed").await;
+        client.expect("sync_complete").await;
+    }
+    one.send(&json!({"type": "presence", "document_id": "d", "state": {"cursor": 1}})).await;
+    let told = other.expect("presence").await;
+    one.ask(&json!({"type": "unsubscribe", "document_id": "d"}), "unsubscribed").await;
+    let left = other.expect("presence").await;
+    assert_eq!(left["left"][0], told["members"][0]["member"], "{left}");
+    for at in 0..1_025 {
+        one.send(
+            &json!({"type": "presence", "document_id": format!("d{at}"), "state": {}, "request_id": at}),
+        )
+        .await;
+    }
+    let refusal = one.expect("error").await;
+    assert_eq!(
+        (refusal["code"].clone(), refusal["request_id"].clone()),
+        (json!("rate_limited"), json!(1_024))
+    );
+}

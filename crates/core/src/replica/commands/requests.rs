@@ -84,8 +84,13 @@ impl Replica {
         if reads.len() < crate::replica::MAX_QUEUED_PUSHES {
             reads.push(Read::History { from: Asker::Link(link, request), before, limit });
         } else {
-            let reason = "too many pages of history are asked for; ask again later";
-            self.send_error(link, ErrorCode::RateLimited, reason, Some(id));
+            let error = rejoin_wire::ErrorMessage {
+                code: ErrorCode::RateLimited,
+                message: "too many pages of history are asked for; ask again later".into(),
+                document: None,
+                request: Some(request),
+            };
+            self.send(link, &Message::Error(error));
         }
     }
 
