@@ -221,15 +221,15 @@ impl<'a> Run<'a> {
     }
 
     fn move_value(&self, document: &mut Json, from: &Pointer, path: &Pointer) -> Result<Effect, Failure> {
+        if let Some(added) = move_within_array(document, from, path) {
+            return Ok(Effect::Moved { added, value: None });
+        }
         let value = find(document, Tokens::of(from)).map_err(Failure::From)?.clone();
         if from == path {
             return Ok(Effect::Nothing);
         }
         if is_inside(path, from) {
             return Err(Failure::Other(PatchErrorKind::MoveIntoItself));
-        }
-        if let Some(added) = move_within_array(document, from, path) {
-            return Ok(Effect::Moved { added, value: None });
         }
         self.check_depth(path, &value)?;
         remove(document, from).map_err(Failure::From)?;
@@ -374,25 +374,26 @@ fn remove_child(node: &mut Json, token: Token<'_>) -> Result<Json, Obstacle> {
     }
 }
 
-/// Moves an element within its array, which costs the distance instead of the rest of the array twice. `None`, with
-/// nothing done, when it is no such move, or one that fails.
+/// Moves an element within its array, which is found only once. `None`, with nothing done, when it is no such move, one to
+/// the same place, or one that fails.
 fn move_within_array(document: &mut Json, from: &Pointer, path: &Pointer) -> Option<Added> {
     let ((parent, from), (other_parent, to)) =
         (Tokens::of(from).split_back()?, Tokens::of(path).split_back()?);
-    if !parent.are(other_parent) {
+    let from = from.index()?;
+    if !parent.are(other_parent) || to.index() == Some(from) {
         return None;
     }
-    let array = find(document, parent).ok()?.as_array()?;
-    let from = from.index()?;
-    let (to, added) = if to.is_end_of_array() {
-        let last = array.len().checked_sub(1)?;
-        (last, Added::Inserted(Some(last)))
-    } else {
-        (to.index()?, Added::Inserted(None))
-    };
-    let moved =
-        at(document, parent, |node| node.as_array_mut().is_some_and(|array| array.move_within(from, to)));
-    moved.ok()?.then_some(added)
+    let moved = at(document, parent, |node| {
+        let array = node.as_array_mut()?;
+        let (to, added) = if to.is_end_of_array() {
+            let last = array.len().checked_sub(1)?;
+            (last, Added::Inserted(Some(last)))
+        } else {
+            (to.index()?, Added::Inserted(None))
+        };
+        array.move_within(from, to).then_some(added)
+    });
+    moved.ok()?
 }
 
 /// Whether the value is needed to undo this move, because moving it back cannot.
