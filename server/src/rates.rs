@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -177,7 +177,9 @@ pub(crate) fn counted_address(
     let forwarded = || {
         let values = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
         let entries: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
-        entries.get(entries.len().checked_sub(trusted_proxies)?)?.parse::<IpAddr>().ok()
+        let entry = entries.get(entries.len().checked_sub(trusted_proxies)?)?;
+        // Some proxies write the port too.
+        entry.parse().ok().or_else(|| entry.parse::<SocketAddr>().ok().map(|address| address.ip()))
     };
     let believed = (trusted_proxies > 0).then(forwarded).flatten();
     believed.or(peer).map(network)
@@ -254,6 +256,8 @@ mod tests {
         assert_eq!(counted(1), "3.3.3.3");
         assert_eq!(counted(2), "2.2.2.2");
         assert_eq!(counted(4), "10.0.0.1", "there are fewer entries than proxies");
+        headers.insert("x-forwarded-for", HeaderValue::from_static("4.4.4.4:5678"));
+        assert_eq!(counted_address(&headers, Some(peer), 1).unwrap().to_string(), "4.4.4.4");
         headers.insert("x-forwarded-for", HeaderValue::from_static("somewhere"));
         assert_eq!(counted_address(&headers, Some(peer), 1), Some(peer));
         assert_eq!(counted_address(&headers, None, 0), None);

@@ -218,13 +218,15 @@ pub fn router(server: &Server) -> Router {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH])
         .expose_headers([header::ETAG]);
-    let limited = rest::router().route_layer(from_fn_with_state(server.clone(), limit_requests));
+    // Every route that looks at a token, or somebody could try one secret after the other.
+    let limited = rest::router()
+        .route("/metrics", get(metrics))
+        .route_layer(from_fn_with_state(server.clone(), limit_requests));
     Router::new()
         .merge(limited)
         .route("/ws", get(upgrade))
         .route("/health", get(|| async { "ok" }))
         .route("/ready", get(ready))
-        .route("/metrics", get(metrics))
         .route("/api/openapi.json", get(openapi::document))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(cors)

@@ -19,8 +19,16 @@ const SECRET: &str = "0123456789abcdef";
 
 /// Sends requests until one is refused; returns how many were served, and the refusal.
 async fn until_refused(process: &Process, headers: &[(&str, &str)]) -> (usize, String, Value) {
+    requests_until_refused(process, "GET /api/documents", headers).await
+}
+
+async fn requests_until_refused(
+    process: &Process,
+    request: &str,
+    headers: &[(&str, &str)],
+) -> (usize, String, Value) {
     for served in 0..MANY {
-        let (status, head, body) = http(process.address, "GET /api/documents", headers, "").await;
+        let (status, head, body) = http(process.address, request, headers, "").await;
         if status == 429 {
             return (served, head, body);
         }
@@ -42,7 +50,10 @@ async fn too_many_requests_of_an_address_are_refused_with_the_time_to_wait() {
         (json!("rate_limited"), json!(true))
     );
     let other = [("x-forwarded-for", "5.6.7.8")];
-    assert_eq!(http(process.address, "GET /api/documents", &other, "").await.0, 429);
+    // What a moment brought back is less than what another address would have.
+    for request in ["GET /api/documents", "GET /metrics"] {
+        assert!(requests_until_refused(&process, request, &other).await.0 < BURST, "{request}");
+    }
     process.is_healthy().await;
     // Sockets have limits of their own.
     assert_eq!(Text::connect(&process).await.create("d", &json!({})).await["success"], true);
@@ -78,7 +89,7 @@ async fn too_many_requests_of_a_credential_are_refused_wherever_they_come_from()
         until_refused(&process, &[("authorization", &token), ("x-forwarded-for", "1.2.3.4")]).await;
     assert!(served >= BURST && head.contains("retry-after: 1\r\n"), "{served} {head}");
     let elsewhere = [("authorization", token.as_str()), ("x-forwarded-for", "5.6.7.8")];
-    assert_eq!(http(process.address, "GET /api/documents", &elsewhere, "").await.0, 429);
+    assert!(until_refused(&process, &elsewhere).await.0 < BURST);
     let wrong = [("authorization", "Bearer guess"), ("x-forwarded-for", "5.6.7.8")];
     assert_eq!(http(process.address, "GET /api/documents", &wrong, "").await.0, 401);
 }
