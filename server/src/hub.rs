@@ -30,8 +30,12 @@ const LINK_QUEUE: usize = 4_096;
 /// Something for a link's socket.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
-    Payload(Payload),
-    Close { code: CloseCode, reason: Arc<str> },
+    /// Shared with the other links that it goes to: a queue takes room for its first items at once, so they are small.
+    Payload(Arc<Payload>),
+    Close {
+        code: CloseCode,
+        reason: Arc<str>,
+    },
 }
 
 /// The end of a link that its socket holds.
@@ -372,10 +376,10 @@ impl Shard {
     fn transmit(&mut self, to: &[LinkId], payload: bytes::Bytes) -> Vec<LinkId> {
         let encoding =
             to.iter().find_map(|link| self.links.get(link)).map_or(Encoding::Binary, |end| end.encoding);
-        let payload = Payload::of_encoded(payload, encoding);
+        let payload = Arc::new(Payload::of_encoded(payload, encoding));
         metrics::counter!("rejoin_messages_sent_total").increment(to.len() as u64);
         let refused = |link: &&LinkId| {
-            self.links.get(link).is_some_and(|end| !self.give(end, Outgoing::Payload(payload.clone())))
+            self.links.get(link).is_some_and(|end| !self.give(end, Outgoing::Payload(Arc::clone(&payload))))
         };
         let gone: Vec<LinkId> = to.iter().filter(refused).copied().collect();
         for link in &gone {

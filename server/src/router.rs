@@ -28,8 +28,11 @@ use crate::rates::{Limiters, Rates, counted_address, take};
 use crate::socket::{Admission, Conversation, WRITE_PATIENCE, serve};
 use crate::{openapi, rest};
 
-/// Read and write buffer of a socket in bytes. axum's own default is 128 KiB, which is what an idle link would cost.
-const SOCKET_BUFFER_BYTES: usize = 4 * 1024;
+/// Read buffer of a socket in bytes, which every idle link holds; longer messages are read in as many steps. axum's own default is 128 KiB.
+const READ_BUFFER_BYTES: usize = 2 * 1024;
+
+/// Bytes that wait until a socket is written to before it is flushed.
+const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Bytes that may wait in a socket's write buffer before writing waits for the network.
 const MAX_WRITE_BUFFER_BYTES: usize = 2 * MAX_MESSAGE_BYTES;
@@ -293,14 +296,15 @@ async fn upgrade(
     }
     let upgrade = upgrade
         .protocols([SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON])
-        .read_buffer_size(SOCKET_BUFFER_BYTES)
-        .write_buffer_size(SOCKET_BUFFER_BYTES)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES.max(MAX_FRAME_BYTES))
         .max_message_size(MAX_MESSAGE_BYTES);
     let door = upgrade.selected_protocol().and_then(|protocol| protocol.to_str().ok()).map(str::to_owned);
     let token = bearer(&headers);
-    Ok(upgrade.on_upgrade(move |socket| async move {
+    // No `async` block: what is only needed to begin would stay in the future of every idle link.
+    Ok(upgrade.on_upgrade(move |socket| {
         let shared = &server.shared;
         let mut config = Arc::clone(&shared.session);
         // A text client that showed the secret with its upgrade request need not authenticate again.
@@ -329,7 +333,7 @@ async fn upgrade(
             address,
             write_patience: WRITE_PATIENCE,
         };
-        serve(socket, conversation).await;
+        serve(socket, conversation)
     }))
 }
 

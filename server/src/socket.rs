@@ -1,5 +1,6 @@
 //! One WebSocket: a thin task around the session machine.
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::Poll;
@@ -66,7 +67,9 @@ pub(crate) struct Conversation {
 }
 
 /// Serves a socket until it ends.
-pub(crate) async fn serve(socket: WebSocket, conversation: Conversation) {
+///
+/// Every idle link holds this future: it is made of the task alone, as an `async fn` would keep room for its arguments beside it.
+pub(crate) fn serve(socket: WebSocket, conversation: Conversation) -> impl Future<Output = ()> + Send {
     let mut task = Task {
         socket,
         started: std::time::Instant::now(),
@@ -81,16 +84,19 @@ pub(crate) async fn serve(socket: WebSocket, conversation: Conversation) {
         quota: Quota::new(&conversation.limiters, conversation.address),
         conversation,
     };
-    let end = task.run().await;
-    tracing::debug!(code = end.code, reason = %end.reason, "a link ended");
-    let _ = timeout(CLOSE_PATIENCE, task.leave(&end)).await;
+    async move {
+        let end = task.run().await;
+        tracing::debug!(code = end.code, reason = %end.reason, "a link ended");
+        let _ = timeout(CLOSE_PATIENCE, task.leave(&end)).await;
+    }
 }
 
 struct Task {
     socket: WebSocket,
     started: std::time::Instant,
     link: Option<Link>,
-    door: Option<TextDoor>,
+    /// Boxed, since most links have none.
+    door: Option<Box<TextDoor>>,
     /// Bytes given to the socket since the replica was last told that there is room.
     unread: usize,
     /// Bytes received since the last request of a text client.
@@ -148,7 +154,7 @@ impl Task {
         let is_open = !self.is_over();
         let is_blocked = self.blocked.is_some();
         // A text client that has asked for more than it was answered is not read until it was.
-        let reads = !self.is_deaf && self.door.as_ref().is_none_or(TextDoor::takes_requests);
+        let reads = !self.is_deaf && self.door.as_deref().is_none_or(TextDoor::takes_requests);
         let door = async {
             match &mut self.door {
                 Some(door) => door.progress().await,
@@ -260,7 +266,7 @@ impl Task {
             match outgoing {
                 Outgoing::Payload(payload) => {
                     self.unread += payload.len();
-                    self.give(payload);
+                    self.give(Arc::unwrap_or_clone(payload));
                 }
                 Outgoing::Close { code, reason } => self.input(SessionInput::Close { code, reason }),
             }
@@ -483,12 +489,9 @@ impl Task {
         match self.conversation.hub.open(&workspace, peer).await {
             Ok(link) => {
                 if sender == Sender::Plain {
-                    self.door = Some(TextDoor::new(
-                        self.conversation.hub.clone(),
-                        workspace,
-                        grant,
-                        self.conversation.policy,
-                    ));
+                    let hub = self.conversation.hub.clone();
+                    let door = TextDoor::new(hub, workspace, grant, self.conversation.policy);
+                    self.door = Some(Box::new(door));
                 }
                 self.link = Some(link);
             }

@@ -190,3 +190,14 @@ async fn a_reader_that_pauses_for_less_gets_all_that_it_asked_for() {
     }
     late.is_served().await;
 }
+
+#[test]
+fn what_an_idle_link_keeps_is_small() {
+    fn future_bytes<F: Future>(_: fn(WebSocket, Conversation) -> F) -> usize {
+        size_of::<F>()
+    }
+    let bytes = future_bytes(serve);
+    assert!(bytes <= 3_072, "the task of a socket takes {bytes} bytes");
+    let bytes = size_of::<Outgoing>();
+    assert!(bytes <= 24, "an item of a link's queue takes {bytes} bytes");
+}
