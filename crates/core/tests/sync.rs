@@ -3,9 +3,9 @@
 
 mod support;
 
-use rejoin_core::{ConflictChoice, Event, Life, Rung};
+use rejoin_core::{ConflictChoice, EditError, Event, Life, Rung};
 use rejoin_store::MemoryStore;
-use rejoin_wire::{ErrorCode, Scope};
+use rejoin_wire::{ErrorCode, Header, Scope};
 use support::{World, id, json, patch};
 
 #[test]
@@ -160,6 +160,36 @@ fn an_authority_that_went_back_gets_the_lost_changes_again() {
     assert_eq!(world.converged("d"), r#"{"a":1,"b":2,"c":3}"#);
     assert!(world.followers[0].events.contains(&Event::Recovered { document: id("d") }));
     assert_eq!(world.followers[0].replica.recovered(&id("d")).len(), 1);
+}
+
+#[test]
+fn who_may_only_read_does_not_spoil_what_an_editor_brings_back() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    let backup = world.root.store.clone();
+    world.edit(0, "d", r#"[{"op":"add","path":"/b","value":2}]"#);
+    world.grants[0].may_edit = false;
+    world.restart_root(backup);
+    world.offline(1);
+    world.run_for(60_000);
+    assert_eq!(world.content(0, "d"), r#"{"a":1}"#);
+    assert!(world.followers[0].replica.rejected(&id("d")).is_empty());
+    assert_eq!(world.followers[0].replica.recovered(&id("d")).len(), 1);
+    world.online(1);
+    world.run_for(60_000);
+    assert_eq!(world.converged("d"), r#"{"a":1,"b":2}"#);
+}
+
+#[test]
+fn a_header_is_set_on_a_living_document_only() {
+    let mut world = World::new(1);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    let replica = &mut world.followers[0].replica;
+    replica.set_header(&id("d"), Header { title: Some("Plan".into()), ..Header::default() }).unwrap();
+    replica.delete(&id("d")).unwrap();
+    assert_eq!(replica.set_header(&id("d"), Header::default()), Err(EditError::Deleted));
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub struct World {
     /// True once the authority went back to an older image.
     restored: bool,
     /// The newest revision that some follower held when the authority went back.
-    held_when_lost: BTreeMap<DocumentId, rejoin_wire::Revision>,
+    held_when_lost: BTreeMap<DocumentId, BTreeMap<usize, rejoin_wire::Revision>>,
     /// What the program did at the moment, to be repeated under its key.
     acting: acting::Acting,
 }
@@ -550,6 +550,12 @@ impl World {
     /// The first breach of a claim.
     pub fn allow(&mut self, node: usize, may_edit: bool) -> Checked {
         self.nodes[node].may_edit = may_edit;
+        if !may_edit {
+            // What it has not brought back yet it cannot bring back any more.
+            for held in self.held_when_lost.values_mut() {
+                held.remove(&node);
+            }
+        }
         let grant = self.nodes[node].grant();
         let links: Vec<LinkId> = self
             .wires

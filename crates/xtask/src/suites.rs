@@ -135,7 +135,7 @@ const WHOLE_BUDGET_S: u64 = 45 * 60;
 const INSTALLATION_S: u64 = 300;
 
 /// Worlds that the simulation suite runs.
-const SEEDS: u32 = 1_000;
+const SEEDS: u32 = 2_000;
 
 /// Worlds among which the simulation finds a planted fault, if its checks are any good.
 const PLANTED_SEEDS: u32 = 50;

@@ -418,7 +418,11 @@ impl Replica {
     /// Replaces the header.
     pub fn set_header(&mut self, id: &DocumentId, header: Header) -> Result<ChangeId, EditError> {
         check_header(&header)?;
-        self.submit_own(id, Body::Header { header }, Origin::default())
+        match self.view(id).ok_or(EditError::NotOpen)?.life {
+            Life::Alive => self.submit_own(id, Body::Header { header }, Origin::default()),
+            Life::Deleted => Err(EditError::Deleted),
+            Life::Absent => Err(EditError::NotFound),
+        }
     }
 
     /// Deletes a document.

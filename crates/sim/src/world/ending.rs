@@ -167,7 +167,8 @@ impl World {
     fn check_recovered(&self) -> Checked {
         for (document, line, kept) in &self.model.lost_lines {
             let Some(now) = self.model.line(document) else { continue };
-            let held = self.held_when_lost.get(document).copied().unwrap_or_default();
+            let held = self.held_when_lost.get(document).and_then(|held| held.values().max());
+            let held = held.copied().unwrap_or_default();
             let lost =
                 line.at(held.min(line.revision())).filter(|lost| held > *kept && lost.life == Life::Alive);
             // A tombstone whose line has nothing in common with the authority's is kept as a recovered version only.

@@ -182,11 +182,14 @@ impl World {
         self.trace.note(self.now, 9, ROOT, &[5], || "goes back to an older image".into());
         self.crash(ROOT);
         for document in self.documents.clone() {
-            let held = self.nodes.iter().skip(1).filter_map(|node| {
+            // Who may only read cannot bring anything back.
+            let editors = self.nodes.iter().enumerate().skip(1).filter(|(_, node)| node.may_edit);
+            let held = editors.filter_map(|(number, node)| {
                 let held = node.replica.as_ref()?.confirmed(&document)?.revision;
-                Some(held.min(node.disk.durable().revisions.get(&document).copied().unwrap_or_default()))
+                let durable = node.disk.durable().revisions.get(&document).copied().unwrap_or_default();
+                Some((number, held.min(durable)))
             });
-            let held = held.max().unwrap_or_default();
+            let held = held.collect();
             self.held_when_lost.insert(document, held);
         }
         image.free_at = self.now;

@@ -240,7 +240,13 @@ impl Replica {
     /// sent again as changes.
     pub(super) fn take_other_line(&mut self, id: &DocumentId, snapshot: Snapshot) {
         let Some(document) = self.documents.get(id) else { return };
-        let lost = lost_changes(document, &snapshot.ancestors, &self.config.limits);
+        // Who may only read cannot bring anything back, and would have the lost changes refused under the id that they get from everybody.
+        let may_edit = self.upstream.welcome.as_ref().is_none_or(|welcome| welcome.may_edit);
+        let lost = if may_edit {
+            lost_changes(document, &snapshot.ancestors, &self.config.limits)
+        } else {
+            Vec::new()
+        };
         let content = document.durable.state.content.clone();
         let had_content = document.durable.state.life != Life::Absent;
         if had_content {
