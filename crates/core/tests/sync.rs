@@ -3,7 +3,7 @@
 
 mod support;
 
-use rejoin_core::{ConflictChoice, EditError, Event, Life, Rung};
+use rejoin_core::{ConflictChoice, EditError, Event, LINK_HIGH_WATER_BYTES, Life, Rung};
 use rejoin_store::MemoryStore;
 use rejoin_wire::{ErrorCode, Header, Scope};
 use support::{World, id, json, patch};
@@ -269,6 +269,51 @@ fn presence_is_seen_by_the_others_and_ends_with_the_link() {
     world.offline(0);
     world.run_for(200);
     assert_eq!(world.followers[1].replica.present(&id("d")).len(), 0);
+}
+
+#[test]
+fn who_read_too_slowly_for_presence_sees_everybody_as_they_are_when_it_reads_again() {
+    let mut world = World::new(3);
+    world.open("d");
+    world.create(0, "d", r#"{"a":""}"#);
+    let show = |world: &mut World, at: usize, state: &str| {
+        world.followers[at].replica.set_presence(&id("d"), Some(json(state))).unwrap();
+        world.run_for(200);
+    };
+    show(&mut world, 0, r#"{"name":"Ada","cursor":1}"#);
+    show(&mut world, 2, r#"{"name":"Bo"}"#);
+    world.slow = Some(1);
+    let long = "x".repeat(LINK_HIGH_WATER_BYTES);
+    world.edit(0, "d", &format!(r#"[{{"op":"replace","path":"/a","value":"{long}"}}]"#));
+    show(&mut world, 0, r#"{"name":"Ada","cursor":2}"#);
+    world.offline(2);
+    world.run_for(200);
+    assert_eq!(world.followers[1].replica.present(&id("d")).len(), 2, "it was not told yet");
+    world.catch_breath();
+    let states = |world: &World| -> Vec<String> {
+        let present = world.followers[1].replica.present(&id("d"));
+        present.iter().map(|(_, presence)| presence.state.to_string()).collect()
+    };
+    assert_eq!(states(&world), [r#"{"cursor":2,"name":"Ada"}"#]);
+    show(&mut world, 0, r#"{"name":"Ada","cursor":3}"#);
+    assert_eq!(states(&world), [r#"{"cursor":3,"name":"Ada"}"#]);
+}
+
+#[test]
+fn presence_is_shown_again_where_a_document_is_closed_and_opened_again() {
+    let mut world = World::with_scope(2, None);
+    world.open("d");
+    world.create(0, "d", "{}");
+    for _ in 0..2 {
+        world.followers[0].replica.set_presence(&id("d"), Some(json(r#"{"cursor":1}"#))).unwrap();
+        world.run_for(200);
+        assert_eq!(world.followers[1].replica.present(&id("d")).len(), 1);
+        world.followers[0].replica.close(&id("d"));
+        world.run_for(200);
+        assert_eq!(world.followers[1].replica.present(&id("d")).len(), 0);
+        world.followers[0].replica.open(&id("d"));
+        world.run_for(200);
+    }
 }
 
 #[test]

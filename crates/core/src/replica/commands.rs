@@ -278,6 +278,8 @@ impl Replica {
         document.opened = document.opened.saturating_sub(1);
         if document.opened == 0 && !document.outbox.has_pending() {
             document.own_presence.leave();
+            // Closing takes the presence away, so that the same state is due again after the next opening.
+            document.own_presence.forget_sent();
             self.close_upstream(id);
         }
     }

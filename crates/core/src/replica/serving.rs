@@ -46,6 +46,8 @@ pub(super) struct Downstream {
     welcomed: bool,
     /// Bytes handed over since the driver last said that its queue is short.
     unread: usize,
+    /// Documents whose presence the link missed while it was full: the next it gets of each is everybody there.
+    stale_presence: BTreeSet<DocumentId>,
     /// Documents to be brought up to date, in order.
     behind: VecDeque<DocumentId>,
     /// Documents subscribed to by themselves.
@@ -127,6 +129,7 @@ impl Replica {
                 member,
                 welcomed: false,
                 unread: 0,
+                stale_presence: BTreeSet::new(),
                 behind: VecDeque::new(),
                 subscribed: BTreeSet::new(),
                 following: None,
@@ -186,6 +189,7 @@ impl Replica {
         if let Some(downstream) = self.links.get_mut(&link) {
             downstream.unread = 0;
         }
+        self.refresh_presence(link);
     }
 
     pub(super) fn handle_granted(&mut self, link: LinkId, grant: Grant) {
@@ -244,15 +248,16 @@ impl Replica {
             self.send_error(link, ErrorCode::RateLimited, reason, Some(&open.document));
             return;
         }
-        downstream.subscribed.insert(open.document.clone());
+        let again = !downstream.subscribed.insert(open.document.clone());
         downstream.owe(&open.document);
         let document = self.document(&open.document);
         document
             .subscribers
             .insert(link, Subscriber { have: open.have, runs: open.pending, unanswered: true });
-        if !document.room.is_empty() {
-            let keyframe = document.room.keyframe();
-            self.send(link, &keyframe);
+        // One that opens again may still show somebody who has left.
+        if again || !document.room.is_empty() {
+            self.owe_presence(link, &open.document);
+            self.refresh_presence(link);
         }
     }
 
@@ -260,6 +265,7 @@ impl Replica {
         let Some(downstream) = self.links.get_mut(&link) else { return };
         downstream.subscribed.remove(id);
         downstream.behind.retain(|behind| behind != id);
+        downstream.stale_presence.remove(id);
         let member = downstream.member;
         if let Some(document) = self.documents.get_mut(id) {
             document.subscribers.remove(&link);

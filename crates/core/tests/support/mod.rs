@@ -47,6 +47,8 @@ pub struct World {
     pub grants: Vec<Grant>,
     /// So many pushes are refused on their way, as by a server that limits rates.
     pub refused_pushes: usize,
+    /// A follower that reads nothing: its link is not said to be writable again.
+    pub slow: Option<usize>,
     seeds: u128,
 }
 
@@ -97,8 +99,15 @@ impl World {
     pub fn with_scope(followers: usize, scope: Option<Scope>) -> Self {
         let now = Instant(1_000_000);
         let root = Node::new(Role::Root, MemoryStore::new(), 1, now, "root");
-        let mut world =
-            Self { now, root, followers: Vec::new(), grants: Vec::new(), refused_pushes: 0, seeds: 100 };
+        let mut world = Self {
+            now,
+            root,
+            followers: Vec::new(),
+            grants: Vec::new(),
+            refused_pushes: 0,
+            slow: None,
+            seeds: 100,
+        };
         for _ in 0..followers {
             world.add(scope, MemoryStore::new());
         }
@@ -216,7 +225,9 @@ impl World {
                                 Input::Received { link: up, message: message.clone() },
                             );
                         }
-                        self.root.replica.handle_input(self.now, Input::Writable { link: *link });
+                        if self.slow != Some(at) {
+                            self.root.replica.handle_input(self.now, Input::Writable { link: *link });
+                        }
                     }
                 }
                 Output::Disconnect { link, code, .. } => {
@@ -309,6 +320,13 @@ impl World {
             }
         }
         moved
+    }
+
+    /// A slow follower has read everything.
+    pub fn catch_breath(&mut self) {
+        let Some(at) = self.slow.take() else { return };
+        self.root.replica.handle_input(self.now, Input::Writable { link: root_link(at) });
+        self.run();
     }
 
     pub fn open(&mut self, name: &str) {

@@ -18,6 +18,25 @@ impl Replica {
         }
     }
 
+    /// The link must be told of everybody who is in a document before it can be told of changes.
+    pub(super) fn owe_presence(&mut self, link: LinkId, id: &DocumentId) {
+        if let Some(downstream) = self.links.get_mut(&link) {
+            downstream.stale_presence.insert(id.clone());
+        }
+    }
+
+    /// Tells a link of everybody where it missed changes, as far as it can take it.
+    pub(super) fn refresh_presence(&mut self, link: LinkId) {
+        while let Some(downstream) = self.links.get_mut(&link).filter(|downstream| !downstream.is_full())
+            && let Some(id) = downstream.stale_presence.pop_first()
+        {
+            if let Some(document) = self.documents.get_mut(&id) {
+                let keyframe = document.room.keyframe();
+                self.send(link, &keyframe);
+            }
+        }
+    }
+
     pub(in crate::replica) fn next_presence_flush(&self) -> Option<Instant> {
         let lively = || self.lively.iter().filter_map(|id| self.documents.get(id));
         let rooms = lively().filter_map(|document| document.room.poll_timeout());
@@ -45,11 +64,12 @@ impl Replica {
                 .unwrap_or_default();
             let mut groups: BTreeMap<bool, (Encoding, Vec<LinkId>)> = BTreeMap::new();
             for link in subscribers {
-                // Presence is what a slow reader loses first; its next keyframe comes when it opens the document again.
-                let Some(downstream) = self.links.get(&link).filter(|downstream| !downstream.is_full())
-                else {
+                let Some(downstream) = self.links.get_mut(&link) else { continue };
+                // Presence is what a slow reader loses first; changes of what it missed would tell it nothing.
+                if downstream.is_full() || downstream.stale_presence.contains(&id) {
+                    downstream.stale_presence.insert(id.clone());
                     continue;
-                };
+                }
                 if flush.sole != Some(downstream.member) {
                     let encoding = downstream.peer.encoding;
                     groups
