@@ -30,7 +30,7 @@ pub struct Node {
     pub events: Vec<Event>,
     pub replies: BTreeMap<u64, Reply>,
     /// The follower's name for its link.
-    up: Option<LinkId>,
+    pub up: Option<LinkId>,
     pub network: bool,
     /// Bytes sent upstream and received from there.
     pub sent: usize,
@@ -49,10 +49,12 @@ pub struct World {
     pub refused_pushes: usize,
     /// A follower that reads nothing: its link is not said to be writable again.
     pub slow: Option<usize>,
+    /// Everything that the root was sent.
+    pub root_heard: Vec<Message>,
     seeds: u128,
 }
 
-fn workspace() -> WorkspaceId {
+pub fn workspace() -> WorkspaceId {
     WorkspaceId::new("test").unwrap()
 }
 
@@ -106,6 +108,7 @@ impl World {
             grants: Vec::new(),
             refused_pushes: 0,
             slow: None,
+            root_heard: Vec::new(),
             seeds: 100,
         };
         for _ in 0..followers {
@@ -277,6 +280,7 @@ impl World {
                     node.sent += payload.len();
                     let message = decode_message(&payload, Encoding::Binary).expect("own messages decode");
                     let link = root_link(at);
+                    self.root_heard.push(message.clone());
                     if let (Message::Push { pushes }, Some(up), 1..) =
                         (&message, node.up, self.refused_pushes)
                     {
@@ -320,6 +324,11 @@ impl World {
             }
         }
         moved
+    }
+
+    /// A follower's link says something that the follower did not.
+    pub fn say_to_root(&mut self, at: usize, message: Message) {
+        self.root.replica.handle_input(self.now, Input::Received { link: root_link(at), message });
     }
 
     /// A slow follower has read everything.
