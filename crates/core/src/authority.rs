@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rejoin_json::{ContentHash, Json, Limits, PlacePath, Side, touched};
 use rejoin_wire::{
-    Body, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, Effect, Entry, ErrorCode, Fate, Outcome,
-    PushedChange, ReplicaId, Revision, Sequence, UnixMillis,
+    Body, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, Effect, Entry, ErrorCode, Fate, Header,
+    Outcome, PushedChange, ReplicaId, Revision, Sequence, UnixMillis,
 };
 
 use crate::log::{Log, Revised};
@@ -37,7 +37,7 @@ pub(crate) struct Authority {
     /// Outcomes that are not durable yet.
     tentative: BTreeMap<ChangeId, (ChangeHash, Fate)>,
     /// What authors said that they saw, until the change that it belongs to has its outcome.
-    provided: BTreeMap<ChangeId, Json>,
+    provided: BTreeMap<ChangeId, Provided>,
     /// What cannot be known any more about changes that wait for their outcome.
     lost: BTreeMap<ChangeId, Lost>,
     /// Counts uses, for forgetting the least recently used shadow.
@@ -53,6 +53,13 @@ enum Lost {
     Seen,
     /// It had an outcome, which is no longer in the store.
     Outcome,
+}
+
+/// What an author says that it saw.
+#[derive(Clone, Debug)]
+pub(crate) struct Provided {
+    pub(crate) content: Json,
+    pub(crate) header: Option<Arc<Header>>,
 }
 
 /// What the authority remembers of one replica's own changes.
@@ -115,8 +122,8 @@ impl Authority {
     }
 
     /// Takes what the author of a change says that it saw.
-    pub(crate) fn provide(&mut self, change: ChangeId, content: Json) {
-        self.provided.insert(change, content);
+    pub(crate) fn provide(&mut self, change: ChangeId, seen: Provided) {
+        self.provided.insert(change, seen);
     }
 
     /// Whether a change had an outcome that the store no longer has.
@@ -246,13 +253,14 @@ impl Authority {
         if change.body == Body::Void {
             return Ok(State::absent());
         }
-        if let Some(content) = self.provided.get(&change.id()) {
+        if let Some(Provided { content, header }) = self.provided.get(&change.id()) {
             if announced.is_some_and(|hash| hash != content.content_hash()) {
                 return Err(Step::WrongSeen);
             }
-            let header = log
-                .state_at(tip, change.base, limits)
-                .map_or_else(|| Arc::clone(&tip.state.header), |base| base.header);
+            let header = header.clone().unwrap_or_else(|| {
+                let base = log.state_at(tip, change.base, limits);
+                base.map_or_else(|| Arc::clone(&tip.state.header), |base| base.header)
+            });
             return Ok(State { life: life_seen(&change.body), header, content: content.clone() });
         }
         let window = self.shadows.get(&change.replica).map(|shadow| &shadow.window);

@@ -4,8 +4,12 @@
 mod support;
 
 use rejoin_core::{ConflictChoice, EditError, Event, LINK_HIGH_WATER_BYTES, Life, Rung};
+use rejoin_json::Policy;
 use rejoin_store::MemoryStore;
-use rejoin_wire::{ErrorCode, Header, Scope};
+use rejoin_wire::{
+    Body, Change, Counter, DocumentPush, ErrorCode, Header, Message, PushedChange, ReplicaId, Revision,
+    Scope, UnixMillis,
+};
 use support::{World, id, json, patch};
 
 #[test]
@@ -179,6 +183,41 @@ fn who_may_only_read_does_not_spoil_what_an_editor_brings_back() {
     world.online(1);
     world.run_for(60_000);
     assert_eq!(world.converged("d"), r#"{"a":1,"b":2}"#);
+}
+
+#[test]
+fn a_header_is_compared_with_the_one_that_its_author_saw() {
+    let mut world = World::new(1);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    let with = |policy| Header { policy, ..Header::default() };
+    world.followers[0].replica.set_header(&id("d"), with(Policy::Ours)).unwrap();
+    world.run();
+    // Made over an own creation that the authority does not know: what was seen cannot be rebuilt from revision 0.
+    let (replica, counter) = (ReplicaId(7), Counter(1));
+    let content = json(r#"{"mine":1}"#);
+    let change = Change {
+        replica,
+        counter,
+        base: Revision(0),
+        over: counter,
+        time: UnixMillis(1),
+        body: Body::Header { header: with(Policy::Theirs) },
+    };
+    let pushed = PushedChange { change, seen: Some(content.content_hash()) };
+    world.say_to_root(
+        0,
+        Message::Push { pushes: vec![DocumentPush { document: id("d"), changes: vec![pushed] }] },
+    );
+    // It is answered before the follower, which did not make it, can say so.
+    world.drain_root();
+    let header = Some(with(Policy::Latest));
+    world.say_to_root(
+        0,
+        Message::SeenContent { document: id("d"), replica, counter, content: Some(content), header },
+    );
+    world.run_for(1_000);
+    assert_eq!(world.followers[0].replica.view(&id("d")).unwrap().header.policy, Policy::Theirs);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::binary::derive::{read_field, write_field};
 use crate::binary::{Reader, Wire, Writer};
-use crate::change::{DocumentPush, Entry, Outcome};
+use crate::change::{DocumentPush, Entry, Header, Outcome};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::id::{Counter, DocumentId, MemberId, ReplicaId, Revision, Sequence};
 use crate::json::present;
@@ -119,6 +119,7 @@ messages! {
             counter: Counter,
             #[serde(default, deserialize_with = "present")]
             content: Option<Json>,
+            header: Option<Header>,
         }
         21 "presence" Presence { document: DocumentId, change: PresenceChange }
         22 "history_request" HistoryRequest {

@@ -231,6 +231,7 @@ mod tests {
             replica: REPLICA,
             counter: Counter(1),
             content,
+            header: None,
         };
         assert!(encode_message(&seen(Some(Json::Null)), Encoding::Json).ends_with(br#""content":null}"#));
         for content in [None, Some(Json::Null)] {
@@ -347,6 +348,7 @@ mod tests {
             replica: REPLICA,
             counter: Counter(1),
             content: Some(Json::from(vec![Json::Null; count])),
+            header: None,
         };
         let (within, beyond) = (nulls(MAX_MESSAGE_BYTES / 5 - 1), nulls(MAX_MESSAGE_BYTES / 5 + 1));
         let read = |message| decode_message(&encode_message(message, Encoding::Binary), Encoding::Binary);

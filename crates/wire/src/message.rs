@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rejoin_json::{Json, Policy};
 use serde::{Deserialize, Serialize};
 
-use crate::change::{DocumentPush, Entry, Have, Outcome, PendingRun, Snapshot, Update};
+use crate::change::{DocumentPush, Entry, Have, Header, Outcome, PendingRun, Snapshot, Update};
 use crate::code::ErrorCode;
 use crate::id::{
     Counter, DocumentId, Epoch, MemberId, ReplicaId, Revision, Sequence, UnixMillis, WorkspaceId,
@@ -75,6 +75,9 @@ pub enum Message {
         /// What the author saw; absent when it can no longer be told, and the change is then rejected.
         #[serde(default, deserialize_with = "crate::json::present", skip_serializing_if = "Option::is_none")]
         content: Option<Json>,
+        /// The header that it saw; absent without content. Where a peer leaves it out, that of the change's base is taken.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        header: Option<Header>,
     },
     /// Up: the sender's own presence on a document; absent leaves.
     Presence {

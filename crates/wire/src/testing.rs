@@ -390,12 +390,13 @@ fn upward_messages() -> BoxedStrategy<Message> {
         vec(open, 0..3).prop_map(|documents| Message::Open { documents }),
         vec(documents(), 0..3).prop_map(|documents| Message::Close { documents }),
         vec(pushes(), 0..3).prop_map(|pushes| Message::Push { pushes }),
-        (documents(), replicas(), counters(), option::of(values())).prop_map(
-            |(document, replica, counter, content)| Message::SeenContent {
+        (documents(), replicas(), counters(), option::of(values()), option::of(headers())).prop_map(
+            |(document, replica, counter, content, header)| Message::SeenContent {
                 document,
                 replica,
                 counter,
-                content
+                content,
+                header
             }
         ),
         (documents(), presence()).prop_map(|(document, change)| Message::Presence { document, change }),

@@ -38,6 +38,7 @@ fn seen(content: Json) -> Message {
         replica: ReplicaId(1),
         counter: Counter(1),
         content: Some(content),
+        header: None,
     }
 }
 

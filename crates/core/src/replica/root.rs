@@ -17,7 +17,7 @@ use super::{
     Accepted, CHECKPOINT_INTERVAL, Document, Grant, LinkId, MAX_CHANGES_PER_TURN, MAX_DOCUMENTS_PER_COMMIT,
     MAX_QUEUED_PUSHES, Output, Purpose, Replica, Reply, Role, Token, View,
 };
-use crate::authority::{Step, Submission};
+use crate::authority::{Provided, Step, Submission};
 use crate::log::MAX_LOG_REVISIONS;
 use crate::merging::Refusal;
 use crate::records::{List, Rejection, Row, StoredRevision, seal};
@@ -186,7 +186,7 @@ impl Replica {
         link: LinkId,
         id: &DocumentId,
         change: ChangeId,
-        content: Option<rejoin_json::Json>,
+        seen: Option<Provided>,
     ) {
         let Some(document) = self.documents.get_mut(id) else { return };
         let parked = document.queue.parked.iter().position(|queued| {
@@ -194,8 +194,8 @@ impl Replica {
                 && queued.changes.first().is_some_and(|pushed| pushed.change.id() == change)
         });
         let Some(queued) = parked.map(|at| document.queue.parked.remove(at)) else { return };
-        match content {
-            Some(content) => document.authority.provide(change, content),
+        match seen {
+            Some(seen) => document.authority.provide(change, seen),
             None => document.authority.give_up(change),
         }
         document.queue.waiting.push_back(queued);

@@ -19,6 +19,7 @@ use rejoin_wire::{
 
 use super::root::{EncodedOnce, From, Telling};
 use super::{Document, Grant, LINK_HIGH_WATER_BYTES, LinkId, Output, Peer, Purpose, Replica};
+use crate::authority::Provided;
 use crate::state::{Life, Point};
 use crate::storage::{self, Head};
 use crate::time::Instant;
@@ -216,8 +217,9 @@ impl Replica {
                     self.enqueue_push(link, push);
                 }
             }
-            Message::SeenContent { document, replica, counter, content } => {
-                self.handle_seen(link, &document, ChangeId { replica, counter }, content);
+            Message::SeenContent { document, replica, counter, content, header } => {
+                let seen = content.map(|content| Provided { content, header: header.map(Arc::new) });
+                self.handle_seen(link, &document, ChangeId { replica, counter }, seen);
             }
             Message::Presence { document, change } => self.handle_presence(link, &document, change),
             Message::HistoryRequest { request, document, before, limit } => {

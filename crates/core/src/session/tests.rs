@@ -75,6 +75,7 @@ fn messages_up() -> Vec<Message> {
             replica: ReplicaId(7),
             counter: Counter(1),
             content: Some(Json::Null),
+            header: None,
         },
         Message::Presence { document: document.clone(), change: PresenceChange::Leave },
         Message::HistoryRequest { request: 1, document, before: None, limit: 10 },

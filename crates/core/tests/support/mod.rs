@@ -204,7 +204,8 @@ impl World {
         self.now = end;
     }
 
-    fn drain_root(&mut self) -> bool {
+    /// Does what the root asks for; true when there was anything.
+    pub fn drain_root(&mut self) -> bool {
         let mut moved = false;
         while let Some(output) = self.root.replica.poll_output() {
             moved = true;

@@ -188,8 +188,15 @@ fn upward() -> Vec<Message> {
             replica: REPLICA,
             counter: Counter(7),
             content: Some(Json::Null),
+            header: Some(Header::default()),
         },
-        Message::SeenContent { document: document(), replica: REPLICA, counter: Counter(7), content: None },
+        Message::SeenContent {
+            document: document(),
+            replica: REPLICA,
+            counter: Counter(7),
+            content: None,
+            header: None,
+        },
         Message::Presence {
             document: document(),
             change: PresenceChange::Set(json(r#"{"cursor":{"path":"/text","at":5}}"#)),

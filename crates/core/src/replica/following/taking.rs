@@ -291,9 +291,10 @@ impl Replica {
     pub(super) fn handle_need_seen(&mut self, id: &DocumentId, change: ChangeId) {
         let limits = self.config.limits;
         let seen = self.documents.get(id).and_then(|document| document.outbox.seen(change, &limits));
-        let content = seen.filter(|seen| seen.life != Life::Absent).map(|seen| seen.content);
+        let seen = seen.filter(|seen| seen.life != Life::Absent);
+        let (content, header) = seen.map(|seen| (seen.content, (*seen.header).clone())).unzip();
         let ChangeId { replica, counter } = change;
-        self.send_upstream(&Message::SeenContent { document: id.clone(), replica, counter, content });
+        self.send_upstream(&Message::SeenContent { document: id.clone(), replica, counter, content, header });
     }
 
     pub(super) fn note_open(&mut self, id: &DocumentId) {
