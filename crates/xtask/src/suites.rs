@@ -34,7 +34,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "lint",
         what: "clippy on every target of every crate, warnings are errors",
-        budget_s: 300,
+        budget_s: 240,
         needs: &[],
         run: |run| {
             run.command(&mut run.cargo(&[
@@ -62,7 +62,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "native",
         what: "unit and integration tests",
-        budget_s: 800,
+        budget_s: 700,
         needs: &[],
         run: |run| {
             run.tests(&mut run.cargo(&[
@@ -86,7 +86,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "embed",
         what: "somebody else's application mounts the server",
-        budget_s: 120,
+        budget_s: 240,
         needs: &[],
         run: |run| {
             let mut command = run.cargo(&["test", "--manifest-path", "tests/embed/Cargo.toml"]);
