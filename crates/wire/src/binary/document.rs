@@ -559,7 +559,8 @@ mod tests {
         fn values_are_read_back(value in values()) {
             let bytes = to_bytes(&value);
             prop_assert_eq!(from_bytes::<Json>(&bytes).unwrap(), value.clone());
-            prop_assert!(bytes.len() <= 2 * value.encoded_len());
+            // With the separator that follows it among others, as above: 1e-7 alone takes more than twice its text.
+            prop_assert!(bytes.len() < 2 * (value.encoded_len() + 1));
         }
 
         #[test]
