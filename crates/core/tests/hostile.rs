@@ -43,12 +43,15 @@ fn spoiled(message: &Message, flips: &[(prop::sample::Index, u8)]) -> Option<Mes
     decode_message(&bytes, Encoding::Binary).ok()
 }
 
-fn flips() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
+/// Where a byte is changed, and its bits that are.
+type Flips = Vec<(prop::sample::Index, u8)>;
+
+fn flips() -> impl Strategy<Value = Flips> {
     prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3)
 }
 
 /// What is said, spoiled how, and to whom.
-fn sayings() -> impl Strategy<Value = Vec<(prop::sample::Index, Vec<(prop::sample::Index, u8)>, bool)>> {
+fn sayings() -> impl Strategy<Value = Vec<(prop::sample::Index, Flips, bool)>> {
     prop::collection::vec((any::<prop::sample::Index>(), flips(), any::<bool>()), 1..40)
 }
 
