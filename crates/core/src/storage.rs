@@ -133,6 +133,22 @@ pub enum Write {
     },
 }
 
+impl Write {
+    /// The document that it is about; none for a meta record.
+    pub const fn document(&self) -> Option<&DocumentId> {
+        match self {
+            Self::PutHead(head) => Some(&head.document),
+            Self::AppendChanges(row) => Some(&row.document),
+            Self::PutRecord { key, .. } | Self::DropRecord { key } => Some(&key.document),
+            Self::PutCheckpoint { document, .. }
+            | Self::DropCheckpoints { document, .. }
+            | Self::TrimChanges { document, .. }
+            | Self::Purge { document } => Some(document),
+            Self::PutMeta { .. } => None,
+        }
+    }
+}
+
 /// What a listing needs of a document, and its place in the feed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {

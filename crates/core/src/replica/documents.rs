@@ -308,10 +308,12 @@ impl Replica {
         if self.documents.len() <= most + most / 8 {
             return;
         }
+        let unsaved = self.storing.unsaved();
         let mut idle: Vec<(u64, DocumentId)> = self
             .documents
             .iter()
             .filter(|(id, document)| document.is_idle() && !self.busy.contains(*id) && !self.is_awaited(id))
+            .filter(|(id, _)| !unsaved.contains(id))
             .map(|(id, document)| (document.used, id.clone()))
             .collect();
         idle.sort_unstable();

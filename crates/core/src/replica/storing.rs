@@ -47,6 +47,12 @@ impl Storing {
         self.memory_only
     }
 
+    /// Documents of which the store does not have the newest yet: reading them now would bring back what they were.
+    pub(super) fn unsaved(&self) -> BTreeSet<&DocumentId> {
+        let committing = self.commit.iter().flat_map(|commit| &commit.writes);
+        self.writes.iter().chain(committing).filter_map(Write::document).chain(&self.heads).collect()
+    }
+
     pub(super) fn reload(&mut self, document: DocumentId) {
         self.reloads.insert(document);
     }
