@@ -105,7 +105,7 @@ pub(crate) enum Step {
     /// Older outcomes must be read first.
     NeedOutcomes,
     /// It was made on a revision that this history does not have.
-    UnknownBase,
+    UnknownBase(Revision),
     /// The content that was provided is not what was announced.
     WrongSeen,
 }
@@ -181,7 +181,7 @@ impl Authority {
             return Step::Forked;
         }
         if change.base > tip.revision {
-            return Step::UnknownBase;
+            return Step::UnknownBase(change.base);
         }
         let refused = submission
             .refused

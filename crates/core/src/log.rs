@@ -105,15 +105,15 @@ impl Log {
         Some(state)
     }
 
-    /// The newest revisions up to the point with their chain hashes, newest first.
-    pub(crate) fn ancestors(&self, tip: &Point, most: usize) -> Vec<Have> {
+    /// Revisions from a newest one down with their chain hashes, newest first.
+    pub(crate) fn ancestors(&self, tip: &Point, newest: Revision, most: usize) -> Vec<Have> {
         std::iter::once(Have { revision: tip.revision, chain: tip.chain })
             .chain(
                 self.since(self.floor())
                     .rev()
-                    .filter(|(at, _)| *at <= tip.revision)
                     .map(|(at, revised)| Have { revision: at.previous(), chain: revised.previous }),
             )
+            .filter(|have| have.revision <= newest && have.revision <= tip.revision)
             .take(most)
             .collect()
     }

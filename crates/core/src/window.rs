@@ -117,8 +117,14 @@ impl Window {
         self.owns.push_back(Own { start, ..own });
     }
 
-    /// Adds a change that knows itself what was seen.
-    pub(crate) fn append(&mut self, own: Own, limits: &Limits) {
+    /// Adds a change that knows itself what was seen, or was made on what the change before left.
+    ///
+    /// Where its base and `over` do not say the latter to the authority, it keeps what was seen to be told.
+    pub(crate) fn append(&mut self, mut own: Own, limits: &Limits) {
+        let Change { base, over, counter, .. } = *own.change;
+        if own.start.is_none() && self.continues(base, over, counter).is_none() {
+            own.start.clone_from(&self.after);
+        }
         let mut after = match &own.start {
             Some(start) => Some(start.clone()),
             None => self.after.take(),
@@ -236,5 +242,53 @@ pub(crate) fn merged_in(seen: &State, own: &Own, current: State, limits: &Limits
     match decide(&meeting) {
         Ok(outcome) => outcome.state,
         Err(_) => current,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use rejoin_json::{Json, Operation, Patch};
+    use rejoin_wire::{Body, DocumentId, Header, ReplicaId, UnixMillis};
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn own(counter: u64, over: u64, body: Body) -> Own {
+        let (counter, over) = (Counter(counter), Counter(over));
+        let (replica, base, time) = (ReplicaId(1), Revision(0), UnixMillis(0));
+        let change = Change { replica, counter, base, over, time, body };
+        let hash = change.hash(&DocumentId::new("d").unwrap());
+        Own {
+            change: Arc::new(change),
+            hash,
+            start: None,
+            fate: OwnFate::Pending,
+            progress: Progress::default(),
+        }
+    }
+
+    fn edit(counter: u64, over: u64) -> Own {
+        let path = "/n".try_into().unwrap();
+        let patch = Patch(vec![Operation::Replace { path, value: Json::from(2) }]);
+        own(counter, over, Body::Edit { patch, settles: Vec::new(), undoes: None })
+    }
+
+    #[test]
+    fn what_the_authority_would_take_for_the_base_is_told_with_what_was_seen() {
+        let limits = Limits::default();
+        let mut window = Window::default();
+        let content = Json::parse(r#"{"n":1}"#, &limits).unwrap();
+        let create = own(1, 1, Body::Create { header: Header::default(), content });
+        window.append(Own { start: Some(State::absent()), ..create }, &limits);
+        window.append(edit(2, 1), &limits);
+        assert!(window.newest().unwrap().start.is_none(), "it follows, as its numbers say");
+        let seen = window.after().cloned();
+        window.append(edit(3, 3), &limits);
+        assert_eq!(
+            window.newest().unwrap().start,
+            seen,
+            "its numbers say that it was made on the base itself"
+        );
     }
 }

@@ -167,6 +167,41 @@ fn an_authority_that_went_back_gets_the_lost_changes_again() {
 }
 
 #[test]
+fn what_was_lost_long_ago_is_brought_back_change_by_change() {
+    let mut world = World::new(1);
+    world.open("d");
+    world.create(0, "d", r#"{"n":1,"l":[]}"#);
+    let header = Header { counters: vec!["/n".try_into().unwrap()], ..Header::default() };
+    world.followers[0].replica.set_header(&id("d"), header).unwrap();
+    world.run();
+    let backup = world.root.store.clone();
+    for _ in 0..300 {
+        world.edit(0, "d", r#"[{"op":"add","path":"/l/-","value":"x"}]"#);
+    }
+    world.edit(0, "d", r#"[{"op":"replace","path":"/n","value":2}]"#);
+    world.offline(0);
+    world.restart_root(backup);
+    let other = world.add(Some(Scope::Documents), MemoryStore::default());
+    world.followers[other].replica.open(&id("d"));
+    world.run_for(60_000);
+    for n in 0..300 {
+        world.edit(other, "d", &format!(r#"[{{"op":"add","path":"/m","value":{n}}}]"#));
+    }
+    // Only the newest is in memory now, on both sides: the rest must be read to find what they have in common.
+    let store = world.root.store.clone();
+    world.restart_root(store);
+    world.restart(0, Some(Scope::Documents));
+    world.followers[0].replica.open(&id("d"));
+    world.online(0);
+    world.run_for(60_000);
+    let content = world.converged("d");
+    assert!(content.contains(r#""m":299,"n":2"#), "{content}");
+    assert_eq!(content.matches("\"x\"").count(), 300);
+    let revision = world.root.replica.view(&id("d")).unwrap().revision;
+    assert_eq!(revision, Revision(603), "each change once");
+}
+
+#[test]
 fn who_may_only_read_does_not_spoil_what_an_editor_brings_back() {
     let mut world = World::new(2);
     world.open("d");

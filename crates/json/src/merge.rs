@@ -307,7 +307,7 @@ pub fn merge(
 }
 
 /// Merges two contents that were created apart under one name: as [`merge`] over an empty object, so that what differs by
-/// key stays side by side.
+/// key stays side by side. What a counter begins with is a value like any other, not something to be added.
 ///
 /// # Errors
 ///
@@ -317,7 +317,8 @@ pub fn merge_create(
     incoming: &Json,
     options: &MergeOptions<'_>,
 ) -> Result<Merged, MergeError> {
-    merge(&Json::Object(Object::new()), current, incoming, options)
+    let options = MergeOptions { counters: &[], ..options.clone() };
+    merge(&Json::Object(Object::new()), current, incoming, &options)
 }
 
 /// Takes back a change that made `after` of `before`, in a `current` that others may have edited since.

@@ -331,35 +331,50 @@ impl Model {
         Some(made)
     }
 
-    /// The change by which clients bring back a revision that the authority lost.
+    /// The change by which clients bring back what the authority lost: a revision, or all that stood at one where they know of
+    /// nothing in common.
     fn recovery(&mut self, document: &DocumentId, entry: &Entry) -> Option<MadeId> {
-        let (revision, seen) =
+        let named = |chain| {
+            let replica = replica_of(chain);
+            match entry.change.replica {
+                named if named == replica => Some(false),
+                named if named.0 == !replica.0 => Some(true),
+                _ => None,
+            }
+        };
+        let (lost, before, whole) =
             self.lost_lines.iter().filter(|(of, ..)| of == document).find_map(|(_, line, _)| {
-                let at = line.0.iter().position(|logged| replica_of(logged.chain) == entry.change.replica)?;
-                let whole = entry.change.counter.0 == 1;
+                let (at, whole) =
+                    line.0.iter().enumerate().find_map(|(at, logged)| Some((at, named(logged.chain)?)))?;
                 let revision = at as u64 + entry.change.counter.0 - 1;
-                let logged = line.at(Revision(revision)).or_else(|| whole.then(|| line.tip()))?;
-                let before = line.at(Revision(revision.saturating_sub(1)))?;
-                Some((logged.clone(), before.content.clone()))
+                Some((
+                    line.at(Revision(revision))?.clone(),
+                    line.at(Revision(revision.saturating_sub(1)))?,
+                    whole,
+                ))
             })?;
-        let lost = revision.entry?;
-        let body = match lost.effect {
-            Effect::Created { header, content } => Body::Create { header, content },
-            Effect::Patched { patch } => Body::Edit { patch, settles: Vec::new(), undoes: None },
-            Effect::Header { header } => Body::Header { header },
-            Effect::Deleted => Body::Delete,
-            Effect::Undeleted => Body::Undelete,
-            Effect::Own | Effect::Void => Body::Void,
+        let (seen, time) = ((!whole).then(|| before.content.clone()), lost.entry.as_ref()?.time);
+        let body = if whole {
+            Body::Create { header: (*lost.header).clone(), content: lost.content }
+        } else {
+            match lost.entry?.effect {
+                Effect::Created { header, content } => Body::Create { header, content },
+                Effect::Patched { patch } => Body::Edit { patch, settles: Vec::new(), undoes: None },
+                Effect::Header { header } => Body::Header { header },
+                Effect::Deleted => Body::Delete,
+                Effect::Undeleted => Body::Undelete,
+                Effect::Own | Effect::Void => Body::Void,
+            }
         };
         let id = self.made.len();
         self.made.push(Made {
             node: usize::MAX,
             document: document.clone(),
             body,
-            time: lost.time,
+            time,
             base: Revision(0),
             over: 0,
-            seen: Some(seen),
+            seen,
             after: None,
             fresh: Counts::new(),
             fate: Fate::Acknowledged,

@@ -206,6 +206,7 @@ impl Replica {
         document.more_below = !older.is_empty() && next > Revision(1);
         document.log.prepend(older);
         self.busy.insert(id.clone());
+        self.take_waiting(id);
     }
 
     /// Asks for the chain hash at an old revision.
@@ -281,7 +282,13 @@ impl Replica {
     pub(super) fn handle_document_failed(&mut self, id: &DocumentId, error: &StoreError) {
         let Some(document) = self.documents.get_mut(id) else { return };
         document.requests = document.requests.saturating_sub(1);
+        let follower = self.config.role != Role::Root;
         match error {
+            StoreError::Corrupted(_) if follower && document.loaded => {
+                // Older revisions only: it goes on without them.
+                document.more_below = false;
+                self.take_waiting(id);
+            }
             StoreError::Corrupted(_) => {
                 document.loaded = true;
                 document.corrupted = true;
@@ -296,6 +303,7 @@ impl Replica {
         let Some(document) = self.documents.get_mut(id) else { return };
         if document.loaded {
             self.busy.insert(id.clone());
+            self.take_waiting(id);
         } else if document.requests == 0 {
             document.requests = 1;
             self.request(Operation::LoadDocument { document: id.clone() }, Purpose::Document(id.clone()));

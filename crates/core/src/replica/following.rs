@@ -21,7 +21,7 @@ use super::{CHECKPOINT_INTERVAL, Event, LinkId, LinkStatus, Output, Peer, Purpos
 use crate::backoff::Backoff;
 use crate::log::{Log, MAX_LOG_REVISIONS, Revised};
 use crate::records::{CursorRecord, List, Row, StoredRevision, seal};
-use crate::state::{Life, Point, State, chain_after};
+use crate::state::{Life, Point, State, apply_effect, chain_after};
 use crate::storage::{ChangeRow, Head, MetaKey, Operation, RecordKey, RecordKind, Write};
 use crate::time::Instant;
 
@@ -116,6 +116,11 @@ impl Upstream {
 
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.retry_at.filter(|_| self.network && self.phase == Phase::Idle)
+    }
+
+    /// Keeps a message until more of its document has been read.
+    fn wait_for(&mut self, id: &DocumentId, message: Message) {
+        self.waiting.entry(id.clone()).or_default().push(message);
     }
 
     pub(super) fn resume_from(&mut self, cursor: Cursor) {
@@ -358,14 +363,24 @@ impl Replica {
     /// A document has been read: what waited for it is taken in.
     pub(super) fn after_loading(&mut self, id: &DocumentId) {
         self.event(Event::Opened { document: id.clone() });
-        for message in self.upstream.waiting.remove(id).unwrap_or_default() {
-            self.take_in(id, message);
-        }
-        self.advance_cursor();
+        self.take_waiting(id);
         let Some(document) = self.documents.get(id) else { return };
         if self.upstream.holes.contains(id) || document.opened > 0 || document.outbox.has_pending() {
             self.open_upstream(id);
         }
+    }
+
+    /// More of a document has been read: what waited for it is taken in.
+    pub(super) fn take_waiting(&mut self, id: &DocumentId) {
+        let mut messages = self.upstream.waiting.remove(id).unwrap_or_default().into_iter();
+        while let Some(message) = messages.next() {
+            self.take_in(id, message);
+            // The first may have to wait again, and what comes after it waits behind it.
+            if let Some(waiting) = self.upstream.waiting.get_mut(id) {
+                waiting.extend(messages.by_ref());
+            }
+        }
+        self.advance_cursor();
     }
 
     fn handle_position(&mut self, sequence: Sequence, complete: bool) {

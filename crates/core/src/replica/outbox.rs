@@ -321,17 +321,16 @@ impl Outbox {
         };
         let mut moved =
             self.runs.get_mut(at).map(|run| run.window.split_off(from.counter, limits)).unwrap_or_default();
-        // Later runs were made on these changes and keep their places behind them.
-        let later: Vec<Run> = self.runs.drain(at + 1..).collect();
-        for mut run in later {
+        // Later runs were made on these changes and stay behind them. None of theirs was sent before these had outcomes.
+        let mut next = Counter(1);
+        for mut run in self.runs.drain(at + 1..) {
             if run.replica == Some(to) {
-                moved.extend(run.window.split_off(Counter(0), limits));
-            } else {
-                self.runs.push_back(run);
+                next = run.next;
             }
+            moved.extend(run.window.split_off(Counter(0), limits));
         }
         if self.runs.back().is_none_or(|run| run.replica != Some(to)) {
-            self.runs.push_back(Run { replica: Some(to), next: Counter(1), window: Window::default() });
+            self.runs.push_back(Run { replica: Some(to), next, window: Window::default() });
         }
         let Some(run) = self.runs.back_mut() else { return Vec::new() };
         let mut names = BTreeMap::new();
@@ -347,8 +346,8 @@ impl Outbox {
             for name in self.undo.done.iter_mut().chain(&mut self.undo.undone).filter(|name| **name == old) {
                 *name = ChangeId { replica: to, counter };
             }
-            let over = ChangeId { replica: old.replica, counter: own.change.over.max(from.counter) };
-            let over = names.range(over..).next().map_or(counter, |(_, counter)| *counter).min(counter);
+            let seen_from = ChangeId { replica: old.replica, counter: own.change.over };
+            let over = names.range(seen_from..=old).next().map_or(counter, |(_, counter)| *counter);
             let change = Change { replica: to, counter, over, ..(*own.change).clone() };
             own.hash = change.hash(id);
             own.change = Arc::new(change);

@@ -307,11 +307,11 @@ impl Replica {
                 self.load_outcomes(id, change, last);
                 false
             }
-            Need::Snapshot(From::Link(link)) => {
-                self.send_diverged(link, id);
+            Need::Snapshot(base, From::Link(link)) => {
+                self.send_diverged(link, id, base);
                 false
             }
-            Need::Snapshot(From::Driver(_)) => false,
+            Need::Snapshot(_, From::Driver(_)) => false,
             Need::Close(From::Link(link)) => {
                 let reason =
                     "what was seen does not have the hash that was announced; this replica is broken";

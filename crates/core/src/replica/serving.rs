@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rejoin_json::Operation;
-use rejoin_wire::limits::{MAX_ENTRIES_PER_MESSAGE, MAX_MESSAGE_BYTES};
+use rejoin_wire::limits::{MAX_ANCESTORS, MAX_ENTRIES_PER_MESSAGE, MAX_MESSAGE_BYTES};
 use rejoin_wire::{
     ChangeId, CloseCode, Counter, Cursor, DocumentId, Effect, Encoding, Entry, ErrorCode, ErrorMessage, Fate,
     Have, ListItem, MemberId, Message, OpenDocument, Outcome, PROTOCOL_VERSION, PendingRun, PresenceChange,
@@ -30,9 +30,6 @@ const PAGE_DOCUMENTS: u32 = 256;
 
 /// Revisions that a replica may lie behind and still be caught up by entries; beyond that by a snapshot.
 pub const MAX_CATCH_UP_REVISIONS: u64 = 1_024;
-
-/// Ancestors that a snapshot names.
-const MAX_ANCESTORS: usize = 256;
 
 /// Bytes of entries in one update: larger ones are cut, so that a document's turn on the link stays short.
 const UPDATE_BYTES: usize = 1 << 20;
@@ -456,11 +453,20 @@ impl Replica {
         }
     }
 
-    /// Tells a link that what it holds is not part of this history.
-    pub(super) fn send_diverged(&mut self, link: LinkId, id: &DocumentId) {
+    /// Tells a link that what it holds, up to a revision that is not there, is not part of this history.
+    pub(super) fn send_diverged(&mut self, link: LinkId, id: &DocumentId, have: Revision) {
         let Some(document) = self.documents.get_mut(id) else { return };
-        let snapshot = snapshot(id, document, false, Vec::new(), Vec::new());
-        self.deliver(link, id, &[snapshot]);
+        if let Some(subscriber) = document.subscribers.get_mut(&link) {
+            subscriber.have = Have { revision: have, ..Have::default() };
+            subscriber.unanswered = true;
+            if let Some(downstream) = self.links.get_mut(&link) {
+                downstream.owe(id);
+            }
+            self.busy.insert(id.clone());
+        } else {
+            let snapshot = snapshot(id, document, Some(have), Vec::new(), Vec::new());
+            self.deliver(link, id, &[snapshot]);
+        }
     }
 
     /// Sends a message to a link from below.

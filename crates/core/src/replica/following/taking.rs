@@ -144,7 +144,9 @@ impl Replica {
             body: seal(&row),
         }));
         self.storing.write(Write::PutHead(head_of(id, &document.durable)));
+        let floor = document.log.floor();
         document.log.trim(Revision(u64::MAX), MAX_LOG_REVISIONS);
+        document.more_below |= document.log.floor() > floor;
         let unchecked = last_revision.0 - document.checkpoint.0;
         let pending = document.outbox.has_pending();
         if unchecked >= CHECKPOINT_INTERVAL && (!pending || unchecked >= MAX_UNCHECKED_REVISIONS) {
@@ -154,7 +156,8 @@ impl Replica {
         self.tell_rung(id);
     }
 
-    /// Writes the content whole and drops the rows that lead up to it.
+    /// Writes the content whole. Rows that lead up to it stay as far as they may serve to find what is in common with an
+    /// authority that went back.
     pub(super) fn store_checkpoint(&mut self, id: &DocumentId) {
         let Some(document) = self.documents.get_mut(id) else { return };
         let revision = document.durable.revision;
@@ -162,7 +165,9 @@ impl Replica {
         let body = checkpoint_body(&document.durable);
         self.storing.write(Write::PutCheckpoint { document: id.clone(), revision, body });
         self.storing.write(Write::DropCheckpoints { document: id.clone(), before: revision });
-        self.storing.write(Write::TrimChanges { document: id.clone(), through: revision });
+        let kept = Revision(revision.0.saturating_sub(MAX_LOG_REVISIONS as u64));
+        let through = if document.more_below { kept } else { kept.max(document.log.floor()) };
+        self.storing.write(Write::TrimChanges { document: id.clone(), through });
         self.storing.write(Write::PutHead(head_of(id, &document.durable)));
         self.store_starts_whole(id);
     }
@@ -172,6 +177,10 @@ impl Replica {
         let opening = document.outbox.sync == Sync::Opening;
         let held = document.durable.revision;
         if !snapshot.continues {
+            if self.reach_common(id, &snapshot) {
+                self.upstream.wait_for(id, Message::Snapshot(Box::new(snapshot)));
+                return;
+            }
             self.take_other_line(id, snapshot);
             return;
         }
@@ -236,6 +245,16 @@ impl Replica {
         }
     }
 
+    /// Asks the store for older revisions where none of those in memory is in common with the authority's; true when they may come.
+    fn reach_common(&mut self, id: &DocumentId, snapshot: &Snapshot) -> bool {
+        let Some(document) = self.documents.get(id) else { return false };
+        if common_revision(document, &snapshot.ancestors).is_some() {
+            return false;
+        }
+        let floor = Revision(document.durable.revision.0.saturating_sub(MAX_LOG_REVISIONS as u64));
+        self.load_older(id, floor)
+    }
+
     /// The authority's history does not contain what is held here: its content becomes a recovered version, and what it lacks is
     /// sent again as changes.
     pub(super) fn take_other_line(&mut self, id: &DocumentId, snapshot: Snapshot) {
@@ -259,7 +278,9 @@ impl Replica {
             document: id.clone(),
             before: Revision(i64::MAX.unsigned_abs()),
         });
+        let outcomes = snapshot.outcomes.clone();
         self.adopt(id, snapshot);
+        self.take_outcomes(id, &outcomes);
         self.recover(id, lost);
         self.note_open(id);
         self.tell_rung(id);
@@ -354,6 +375,15 @@ pub(super) fn body_of(effect: &Effect) -> Body {
     }
 }
 
+/// The newest revision that is held here and that the authority names as its own.
+fn common_revision(document: &crate::replica::Document, ancestors: &[Have]) -> Option<Revision> {
+    let theirs: BTreeMap<_, _> = ancestors.iter().map(|have| (have.revision, have.chain)).collect();
+    let held = document.log.ancestors(&document.durable, Revision(u64::MAX), usize::MAX);
+    let common = held.into_iter().find(|have| theirs.get(&have.revision) == Some(&have.chain));
+    let common = common.map(|have| have.revision);
+    common.or((document.log.floor() == Revision(0)).then_some(Revision(0)))
+}
+
 /// The revisions that the authority lost, as changes on the last common revision, each with what it was made on.
 ///
 /// Their replica id and counters come from the lost line itself, so that all who held it send the same changes, which are accepted once.
@@ -366,45 +396,38 @@ pub(super) fn lost_changes(
     if durable.revision == Revision(0) {
         return Vec::new();
     }
-    let common = document
-        .log
-        .ancestors(durable, MAX_LOG_REVISIONS + 1)
-        .into_iter()
-        .find(|have| ancestors.contains(have));
-    let common =
-        common.map(|have| have.revision).or((document.log.floor() == Revision(0)).then_some(Revision(0)));
-    match common {
+    match common_revision(document, ancestors) {
         Some(common) => {
+            let Some(mut state) = document.log.state_at(durable, common, limits) else { return Vec::new() };
             let mut lost = Vec::new();
             let mut replica = None;
             for (revision, revised) in document.log.since(common) {
                 let line = chain_after(revised.previous, &revised.entry);
-                let replica = *replica.get_or_insert_with(|| id_from(&line.0));
-                let Some(seen) = document.log.state_at(durable, revision.previous(), limits) else { break };
-                let counter = Counter(revision.0 - common.0);
-                let body = body_of(&revised.entry.effect);
-                lost.push((
-                    Change {
-                        replica,
-                        counter,
-                        base: common,
-                        over: Counter(1),
-                        time: revised.entry.time,
-                        body,
-                    },
-                    seen,
-                ));
+                let change = Change {
+                    replica: *replica.get_or_insert_with(|| id_from(&line.0)),
+                    counter: Counter(revision.0 - common.0),
+                    base: common,
+                    over: Counter(1),
+                    time: revised.entry.time,
+                    body: body_of(&revised.entry.effect),
+                };
+                let seen = state.clone();
+                if apply_effect(&mut state, &revised.entry.effect, limits).is_err() {
+                    break;
+                }
+                lost.push((change, seen));
             }
             lost
         }
         None if durable.state.is_alive() => {
-            // No common revision is known: both contents meet as two creations of one document.
+            // No common revision is known: both contents meet as two creations of one document. Others may know the first lost revision by
+            // the same chain hash and bring that back under the id made of it.
             let body = Body::Create {
                 header: (*durable.state.header).clone(),
                 content: durable.state.content.clone(),
             };
             let change = Change {
-                replica: id_from(&durable.chain.0),
+                replica: ReplicaId(!id_from(&durable.chain.0).0),
                 counter: Counter(1),
                 base: Revision(0),
                 over: Counter(1),

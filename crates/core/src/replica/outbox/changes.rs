@@ -229,15 +229,16 @@ impl Replica {
     /// From now on changes are made under an id that no restart knows, and so are those that the store did not take.
     pub(in crate::replica) fn take_ephemeral_identity(&mut self) {
         let limits = self.config.limits;
-        self.identity = ReplicaId(self.random.next_u128());
+        let lost = std::mem::replace(&mut self.identity, ReplicaId(self.random.next_u128()));
         let to = self.identity;
         let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
         for id in ids {
             let Some(document) = self.documents.get_mut(&id) else { continue };
+            // Changes that bring back a lost line have ids made of that: a restart finds the same again.
             let unsaved = document
                 .outbox
                 .pending()
-                .find(|own| own.progress.rung == Rung::Local)
+                .find(|own| own.progress.rung == Rung::Local && own.change.replica == lost)
                 .map(|own| own.change.id());
             if let Some(from) = unsaved {
                 document.outbox.renumber(&id, from, to, &limits);

@@ -17,7 +17,8 @@ pub(super) enum Need {
     Seen(ChangeId, From),
     Log(Revision, ChangeId),
     Outcomes(ChangeId, Counter),
-    Snapshot(From),
+    /// What it was made on is not part of this history.
+    Snapshot(Revision, From),
     Close(From),
     Refuse(From, Refusal),
 }
@@ -170,7 +171,7 @@ impl Acceptance<'_> {
             Step::NeedSeen => (Need::Seen(change, queued.from), Stop::Park),
             Step::NeedLog { floor } => (Need::Log(*floor, change), Stop::Wait),
             Step::NeedOutcomes => (Need::Outcomes(change, last), Stop::Wait),
-            Step::UnknownBase => (Need::Snapshot(queued.from), Stop::Drop),
+            Step::UnknownBase(base) => (Need::Snapshot(*base, queued.from), Stop::Drop),
             _ => (Need::Close(queued.from), Stop::Drop),
         };
         self.needs.push(need);

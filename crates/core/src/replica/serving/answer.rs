@@ -68,6 +68,9 @@ pub(super) fn answer(
     let update =
         if by_entries { update_between(id, document, have.revision, durable.revision) } else { None };
     let update = update.filter(|update| !snapshot_is_smaller(document, update));
+    if !continues {
+        reach_common(document, have)?;
+    }
     let outcomes = outcomes(document, &subscriber.runs)?;
     match update {
         Some(update) => {
@@ -82,7 +85,10 @@ pub(super) fn answer(
                 messages.push(Message::Update(update));
             }
         }
-        None => messages.push(snapshot(id, document, continues, subscriber.runs.clone(), outcomes)),
+        None => {
+            let parted = (!continues).then_some(have.revision);
+            messages.push(snapshot(id, document, parted, subscriber.runs.clone(), outcomes));
+        }
     }
     Ok(messages)
 }
@@ -114,7 +120,7 @@ pub(super) fn answer_follower(
             return Ok(Message::Update(update));
         }
     }
-    Ok(snapshot(id, document, true, Vec::new(), Vec::new()))
+    Ok(snapshot(id, document, None, Vec::new(), Vec::new()))
 }
 
 /// Whether a revision that somebody holds is part of this history, and whether entries can lead on from it.
@@ -162,10 +168,22 @@ pub(super) fn outcomes(document: &Document, runs: &[PendingRun]) -> Result<Vec<O
     Ok(outcomes)
 }
 
+/// Somebody holds another line: the revisions that both may have in common must be in the log, to be named.
+fn reach_common(document: &Document, have: Have) -> Result<(), Missing> {
+    let newest = have.revision.min(document.durable.revision);
+    let floor = Revision(newest.0.saturating_sub(MAX_ANCESTORS as u64));
+    let near = document.durable.revision.0 - floor.0 <= MAX_CATCH_UP_REVISIONS + MAX_ANCESTORS as u64;
+    if document.log.floor() > floor && document.more_below && near {
+        return Err(Missing::Log(floor));
+    }
+    Ok(())
+}
+
+/// The whole document. `parted` is the revision that a holder of another line has: ancestors from there down are named.
 pub(super) fn snapshot(
     id: &DocumentId,
     document: &Document,
-    continues: bool,
+    parted: Option<Revision>,
     covers: Vec<PendingRun>,
     outcomes: Vec<Outcome>,
 ) -> Message {
@@ -185,8 +203,10 @@ pub(super) fn snapshot(
         created_at: *created_at,
         updated_at: *updated_at,
         author: Arc::clone(author),
-        ancestors: document.log.ancestors(&document.durable, MAX_ANCESTORS),
-        continues,
+        ancestors: parted
+            .map(|newest| document.log.ancestors(&document.durable, newest, MAX_ANCESTORS))
+            .unwrap_or_default(),
+        continues: parted.is_none(),
         covers,
         outcomes,
     }))
