@@ -233,6 +233,8 @@ impl Replica {
             Message::Welcome(welcome) if self.upstream.phase == Phase::Greeting => {
                 self.handle_welcome(welcome);
             }
+            // The goodbye that follows says whether another attempt makes sense.
+            Message::Error(_) if self.upstream.phase == Phase::Greeting => {}
             _ if self.upstream.phase != Phase::Online => self.refuse_upstream(link),
             Message::Update(update) => self.handle_about(update.document.clone(), Message::Update(update)),
             Message::Snapshot(snapshot) => {

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use rejoin_core::storage::{Answer, Operation};
+use rejoin_core::storage::{Answer, Operation, RequestId};
 use rejoin_core::{
     Config, Event, Grant, Input, Instant, LinkId, Output, Peer, Replica, Reply, Role, Seed, Token,
 };
@@ -38,6 +38,12 @@ pub struct Node {
     pub messages: Vec<Message>,
     /// Everything that the store was asked.
     pub asked: Vec<Operation>,
+    /// What the authority says after its welcome stays on its way until it is let through.
+    pub holds_messages: bool,
+    on_the_way: Vec<Message>,
+    /// Commits stay unanswered, and unwritten, until they are let through.
+    pub holds_commits: bool,
+    uncommitted: Vec<(RequestId, Operation)>,
 }
 
 pub struct World {
@@ -72,9 +78,21 @@ pub fn patch(text: &str) -> Patch {
 
 impl Node {
     fn new(role: Role, store: MemoryStore, seed: u128, now: Instant, principal: &str) -> Self {
+        Self::keeping(1_024, role, store, seed, now, principal)
+    }
+
+    fn keeping(
+        max_idle_documents: usize,
+        role: Role,
+        store: MemoryStore,
+        seed: u128,
+        now: Instant,
+        principal: &str,
+    ) -> Self {
         let mut config = Config::new(workspace(), role);
         config.principal = principal.into();
         config.max_outbox_bytes = 1 << 20;
+        config.max_idle_documents = max_idle_documents;
         let unix = UnixMillis(UNIX_START + now.0 / 1000);
         let replica = Replica::new(config, Seed(seed), now, unix);
         Self {
@@ -88,6 +106,10 @@ impl Node {
             received: 0,
             messages: Vec::new(),
             asked: Vec::new(),
+            holds_messages: false,
+            on_the_way: Vec::new(),
+            holds_commits: false,
+            uncommitted: Vec::new(),
         }
     }
 }
@@ -127,6 +149,41 @@ impl World {
         at
     }
 
+    /// Adds a follower that keeps no more than so many documents in memory while nothing needs them.
+    pub fn add_forgetful(&mut self, scope: Option<Scope>, max_idle_documents: usize) -> usize {
+        let at = self.add(scope, MemoryStore::new());
+        let name = format!("user{at}");
+        let role = Role::Follower { scope };
+        self.followers[at] =
+            Node::keeping(max_idle_documents, role, MemoryStore::new(), self.seeds, self.now, &name);
+        at
+    }
+
+    /// What the authority said to a follower meanwhile arrives.
+    pub fn let_messages_through(&mut self, at: usize) {
+        let node = &mut self.followers[at];
+        node.holds_messages = false;
+        for message in std::mem::take(&mut node.on_the_way) {
+            if let Some(link) = node.up {
+                node.messages.push(message.clone());
+                node.replica.handle_input(self.now, Input::Received { link, message });
+            }
+        }
+        self.run();
+    }
+
+    /// A follower's store does and answers what it was asked meanwhile.
+    pub fn let_commits_through(&mut self, at: usize) {
+        let node = &mut self.followers[at];
+        node.holds_commits = false;
+        for (request, operation) in std::mem::take(&mut node.uncommitted) {
+            let answer = node.store.execute(&workspace(), &operation);
+            node.store.sync();
+            node.replica.handle_input(self.now, Input::Stored { request, answer });
+        }
+        self.run();
+    }
+
     /// Replaces a follower by one that starts anew from its store.
     pub fn restart(&mut self, at: usize, scope: Option<Scope>) {
         self.cut(at);
@@ -162,6 +219,7 @@ impl World {
     /// Cuts a follower's link.
     pub fn cut(&mut self, at: usize) {
         let now = self.now;
+        self.followers[at].on_the_way.clear();
         if let Some(up) = self.followers[at].up.take() {
             self.followers[at].replica.handle_input(now, Input::LinkClosed { link: up, code: None });
             self.root.replica.handle_input(now, Input::LinkClosed { link: root_link(at), code: None });
@@ -221,7 +279,9 @@ impl World {
                     for link in to.iter() {
                         let at = usize::try_from(link.0 - 1).unwrap();
                         let node = &mut self.followers[at];
-                        if let Some(up) = node.up {
+                        if node.holds_messages && !matches!(message, Message::Welcome(_)) {
+                            node.on_the_way.push(message.clone());
+                        } else if let Some(up) = node.up {
                             node.received += payload.len();
                             node.messages.push(message.clone());
                             node.replica.handle_input(
@@ -260,6 +320,11 @@ impl World {
             let now = self.now;
             let node = &mut self.followers[at];
             match output {
+                Output::Store { request, operation: operation @ Operation::Commit(_) }
+                    if node.holds_commits =>
+                {
+                    node.uncommitted.push((request, operation));
+                }
                 Output::Store { request, operation } => {
                     let answer = node.store.execute(&workspace(), &operation);
                     node.asked.push(operation);

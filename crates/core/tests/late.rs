@@ -1,0 +1,130 @@
+//! What comes late: answers that are on their way while edits are made, commits that a store takes its time for, outcomes that
+//! were lost, refusals before a welcome.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use rejoin_core::{Grant, Input, Life, LinkStatus, Output, Peer, Rung};
+use rejoin_wire::{CloseCode, Encoding, ErrorCode, ErrorMessage, Message, ReplicaId, Revision, Scope};
+use support::{World, id, json};
+
+/// Long enough that a few edits of its kind are told by a snapshot rather than one by one.
+fn long(word: &str) -> String {
+    word.repeat(400)
+}
+
+#[test]
+fn a_snapshot_answers_an_open_although_an_edit_was_made_meanwhile() {
+    let mut world = World::with_scope(2, None);
+    world.open("d");
+    world.create(0, "d", r#"{"mine":0,"text":""}"#);
+    world.offline(0);
+    for word in ["a", "b", "c", "d"] {
+        let text = long(word);
+        world.edit(1, "d", &format!(r#"[{{"op":"replace","path":"/text","value":"{text}"}}]"#));
+    }
+    world.followers[0].messages.clear();
+    world.followers[0].holds_messages = true;
+    world.online(0);
+    assert_eq!(world.followers[0].replica.sync_status().link, LinkStatus::Online);
+    world.edit(0, "d", r#"[{"op":"replace","path":"/mine","value":1}]"#);
+    assert_eq!(world.followers[0].replica.status(&id("d")).unwrap().rung, Rung::Saved);
+    world.let_messages_through(0);
+    let is_snapshot =
+        |message: &Message| matches!(message, Message::Snapshot(told) if told.covers.is_empty());
+    assert!(world.followers[0].messages.iter().any(is_snapshot), "{:?}", world.followers[0].messages);
+    let asked = world.root_heard.iter().filter(|heard| matches!(heard, Message::Open { .. })).count();
+    world.run_for(60_000);
+    assert_eq!(world.converged("d"), format!(r#"{{"mine":1,"text":"{}"}}"#, long("d")));
+    let again = world.root_heard.iter().filter(|heard| matches!(heard, Message::Open { .. })).count();
+    assert_eq!(again, asked, "the answer was taken");
+}
+
+#[test]
+fn what_follows_a_creation_on_a_tombstone_is_compared_with_that_creation_alone() {
+    let mut world = World::with_scope(1, None);
+    world.open("d");
+    world.create(0, "d", r#"{"old":true}"#);
+    // The deletion is accepted, which its author does not hear before the next change is made on it.
+    world.followers[0].holds_messages = true;
+    world.followers[0].replica.delete(&id("d")).unwrap();
+    world.run();
+    world.followers[0].replica.create(&id("d"), json(r#"{"new":true}"#)).unwrap();
+    // Its author sees no older member of that name, as it would if the creation had met a living document.
+    world.edit(0, "d", r#"[{"op":"add","path":"/old","value":"again"}]"#);
+    world.offline(0);
+    world.followers[0].holds_messages = false;
+    world.followers[0].messages.clear();
+    // An authority that has started again no longer knows what its authors had seen last.
+    let store = world.root.store.clone();
+    world.restart_root(store);
+    world.online(0);
+    let asked = |message: &Message| matches!(message, Message::NeedSeen { .. });
+    assert!(world.followers[0].messages.iter().any(asked), "{:?}", world.followers[0].messages);
+    assert!(world.followers[0].replica.rejected(&id("d")).is_empty());
+    assert_eq!(world.converged("d"), r#"{"new":true,"old":"again"}"#);
+    let view = world.followers[0].replica.view(&id("d")).unwrap();
+    assert_eq!((view.life, view.revision), (Life::Alive, Revision(4)));
+    assert!(view.conflicts.is_empty(), "{:?}", view.conflicts);
+}
+
+#[test]
+fn a_document_stays_in_memory_until_its_newest_revision_is_stored() {
+    let mut world = World::new(1);
+    let forgetful = world.add_forgetful(Some(Scope::Documents), 1);
+    world.run();
+    let names = ["a", "b", "c", "d"];
+    for name in names {
+        world.followers[0].replica.open(&id(name));
+        world.run();
+        world.create(0, name, r#"{"n":0}"#);
+    }
+    world.followers[forgetful].holds_commits = true;
+    for name in names {
+        world.edit(0, name, r#"[{"op":"replace","path":"/n","value":1}]"#);
+    }
+    // Nobody is there to tell it again.
+    world.offline(forgetful);
+    for name in names {
+        world.followers[forgetful].replica.open(&id(name));
+    }
+    world.run();
+    for name in names {
+        let view = world.followers[forgetful].replica.view(&id(name)).unwrap();
+        assert_eq!((view.revision, view.content.canonical().as_str()), (Revision(2), r#"{"n":1}"#), "{name}");
+    }
+    world.let_commits_through(forgetful);
+    world.online(forgetful);
+    for name in names {
+        assert_eq!(world.converged(name), r#"{"n":1}"#);
+    }
+}
+
+#[test]
+fn a_refusal_before_the_welcome_is_final_where_its_close_code_says_so() {
+    for (code, close, last) in [
+        (ErrorCode::UnsupportedVersion, CloseCode::UnsupportedVersion, true),
+        (ErrorCode::Unavailable, CloseCode::Unavailable, false),
+    ] {
+        let mut world = World::new(1);
+        world.offline(0);
+        let now = world.now;
+        let replica = &mut world.followers[0].replica;
+        replica.handle_input(now, Input::Online(true));
+        let outputs: Vec<Output> = std::iter::from_fn(|| replica.poll_output()).collect();
+        let connect =
+            |output: &Output| if let Output::Connect { link } = output { Some(*link) } else { None };
+        let link = outputs.iter().find_map(connect).unwrap();
+        let grant = Grant { principal: "root".into(), may_edit: true };
+        let peer = Peer { replica: ReplicaId(0), encoding: Encoding::Binary, grant, token: None };
+        replica.handle_input(now, Input::LinkOpened { link, peer });
+        let error = ErrorMessage { code, message: "not now".into(), document: None, request: None };
+        replica.handle_input(now, Input::Received { link, message: Message::Error(error) });
+        while let Some(output) = replica.poll_output() {
+            assert!(!matches!(output, Output::Disconnect { .. }), "{output:?}");
+        }
+        replica.handle_input(now, Input::LinkClosed { link, code: Some(close.number()) });
+        let refused = matches!(replica.sync_status().link, LinkStatus::Refused { .. });
+        assert_eq!(refused, last, "{close:?}");
+    }
+}
