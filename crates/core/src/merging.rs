@@ -180,7 +180,7 @@ fn edit(meeting: &Meeting<'_>, patch: &Patch) -> Result<Outcome, Refusal> {
             if !clean.is_alive() {
                 return Err(Refusal::depends_on_rejected());
             }
-            let incoming = transposed(meeting, patch, clean)?;
+            let incoming = transposed(meeting.seen, patch, clean, header, meeting.limits)?;
             merge(&clean.content, &meeting.current.content, &incoming, &options).map_err(refused_merge)?
         }
     };
@@ -194,14 +194,18 @@ fn edit(meeting: &Meeting<'_>, patch: &Patch) -> Result<Outcome, Refusal> {
 }
 
 /// Carries a patch from what its author saw over to the same without the author's rejected changes.
-fn transposed(meeting: &Meeting<'_>, patch: &Patch, clean: &State) -> Result<Json, Refusal> {
+pub(crate) fn transposed(
+    seen: &State,
+    patch: &Patch,
+    clean: &State,
+    header: &Header,
+    limits: &Limits,
+) -> Result<Json, Refusal> {
     let side = |_: &PlacePath| Side::Incoming;
-    let mut header = (*meeting.current.header).clone();
-    header.policy = Policy::Theirs;
-    let options = options(&header, &side, meeting.limits);
-    let carried =
-        merge_patch(&meeting.seen.content, patch, &clean.content, &options).map_err(refused_merge)?;
-    let places = touched(&meeting.seen.content, patch, &header.identity);
+    let header = Header { policy: Policy::Theirs, ..header.clone() };
+    let options = options(&header, &side, limits);
+    let carried = merge_patch(&seen.content, patch, &clean.content, &options).map_err(refused_merge)?;
+    let places = touched(&seen.content, patch, &header.identity);
     let inside = |conflict: &Conflict| {
         places
             .iter()

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rejoin_json::{Limits, PlacePath, Side};
-use rejoin_wire::{Change, ChangeHash, Counter, Revision};
+use rejoin_wire::{Body, Change, ChangeHash, Counter, Revision};
 
-use crate::merging::{Meeting, apply_to_seen, decide};
+use crate::merging::{Meeting, apply_to_seen, decide, transposed};
 use crate::records::Origin;
 use crate::state::State;
 use crate::time::Instant;
@@ -201,7 +201,8 @@ impl Window {
             let inside = own.change.counter >= over && own.change.counter < until;
             if inside && (with_rejected || own.fate != OwnFate::Rejected) {
                 let seen = walk.seen(own)?;
-                current = merged_in(&seen, own, current, limits);
+                let merge = if with_rejected { merged_in } else { carried_over };
+                current = merge(&seen, own, current, limits);
             }
             walk.step(own, limits);
         }
@@ -229,6 +230,19 @@ impl Walk {
         if let Some(state) = &mut self.state {
             apply_to_seen(state, &own.change.body, limits);
         }
+    }
+}
+
+/// The state with an own change carried over to it that was made on the same with rejected changes: as it was when the authority
+/// accepted it, whatever the policy.
+fn carried_over(seen: &State, own: &Own, current: State, limits: &Limits) -> State {
+    let Body::Edit { patch, .. } = &own.change.body else { return merged_in(seen, own, current, limits) };
+    if !seen.is_alive() || !current.is_alive() {
+        return current;
+    }
+    match transposed(seen, patch, &current, &current.header, limits) {
+        Ok(content) => State { content, ..current },
+        Err(_) => current,
     }
 }
 

@@ -115,6 +115,27 @@ fn a_rejected_change_stands_among_the_rejected_and_what_depends_on_it_goes_too()
 }
 
 #[test]
+fn what_was_typed_into_rejected_text_is_taken_in_once() {
+    for policy in [Policy::Theirs, Policy::Ours, Policy::Latest, Policy::Manual] {
+        let mut world = World::new(2);
+        world.open("d");
+        let header = Header { policy, ..Header::default() };
+        world.followers[0].replica.create_with(&id("d"), header, json(r#"{"text":"one two"}"#)).unwrap();
+        world.run();
+        world.allow(0, false);
+        world.followers[0].holds_messages = true;
+        let write = |text: &str| format!(r#"[{{"op":"replace","path":"/text","value":"{text}"}}]"#);
+        world.edit(0, "d", &write("on A-e two"));
+        world.allow(0, true);
+        world.edit(0, "d", &write("on B-A-e two"));
+        world.edit(0, "d", &write("on B-C-A-e two"));
+        world.let_messages_through(0);
+        assert_eq!(world.followers[0].replica.rejected(&id("d")).len(), 1, "{policy}");
+        assert_eq!(world.converged("d"), r#"{"text":"on B-C-A-e two"}"#, "{policy}");
+    }
+}
+
+#[test]
 fn undo_takes_back_the_own_change_and_keeps_what_others_did() {
     let mut world = World::new(2);
     world.open("d");

@@ -392,6 +392,13 @@ impl World {
         moved
     }
 
+    /// What a follower may do at the root changes.
+    pub fn allow(&mut self, at: usize, may_edit: bool) {
+        self.grants[at].may_edit = may_edit;
+        let grant = self.grants[at].clone();
+        self.root.replica.handle_input(self.now, Input::Granted { link: root_link(at), grant });
+    }
+
     /// A follower's link says something that the follower did not.
     pub fn say_to_root(&mut self, at: usize, message: Message) {
         self.root.replica.handle_input(self.now, Input::Received { link: root_link(at), message });
