@@ -325,6 +325,37 @@ fn a_follower_of_the_whole_workspace_gets_only_what_changed() {
     assert_eq!(world.content(1, "d7"), r#"{"text":"some text that takes a few bytes","x":1}"#);
 }
 
+fn listed(world: &World, at: usize) -> Vec<(String, u64, bool)> {
+    let list = world.followers[at].replica.list();
+    list.iter().map(|item| (item.document.to_string(), item.revision.0, item.deleted)).collect()
+}
+
+#[test]
+fn the_list_shows_what_the_authority_has_and_nothing_that_it_lost() {
+    let mut world = World::with_scope(1, None);
+    let reader = world.add(Some(Scope::List), MemoryStore::new());
+    world.run();
+    world.followers[0].replica.open(&id("kept"));
+    world.run();
+    world.create(0, "kept", r#"{"a":1}"#);
+    let image = world.root.store.clone();
+    world.followers[0].replica.open(&id("lost"));
+    world.run();
+    world.create(0, "lost", r#"{"b":1}"#);
+    world.edit(0, "kept", r#"[{"op":"replace","path":"/a","value":2}]"#);
+    world.followers[0].replica.delete(&id("kept")).unwrap();
+    world.run();
+    let (kept, lost) = ("kept".to_owned(), "lost".to_owned());
+    assert_eq!(listed(&world, reader), [(kept.clone(), 3, true), (lost.clone(), 1, false)]);
+    // Nobody else is there to bring back what it lost.
+    world.offline(0);
+    world.restart_root(image);
+    world.run_for(60_000);
+    assert_eq!(listed(&world, reader), [(kept.clone(), 1, false)]);
+    world.online(0);
+    assert_eq!(listed(&world, reader), [(kept, 3, true), (lost, 1, false)]);
+}
+
 #[test]
 fn a_failed_commit_loses_nothing() {
     let mut world = World::new(2);

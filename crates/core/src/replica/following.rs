@@ -62,6 +62,8 @@ pub(super) struct Upstream {
     line_changed: bool,
     /// The listed documents.
     list: BTreeMap<DocumentId, ListItem>,
+    /// Those of them that an earlier link has listed, and this one not yet.
+    unconfirmed: BTreeSet<DocumentId>,
     /// Documents to open with the next message.
     to_open: BTreeSet<DocumentId>,
     /// What came for documents that are still being read.
@@ -101,6 +103,7 @@ impl Upstream {
             welcome: None,
             line_changed: false,
             list: BTreeMap::new(),
+            unconfirmed: BTreeSet::new(),
             to_open: BTreeSet::new(),
             waiting: BTreeMap::new(),
         }
@@ -299,6 +302,7 @@ impl Replica {
         if line_changed && self.upstream.scope == Some(Scope::Documents) {
             self.scan_held(Sequence(0));
         }
+        self.upstream.unconfirmed = self.upstream.list.keys().cloned().collect();
         if let Some(scope) = self.upstream.scope {
             let cursor = self.upstream.cursor.filter(|_| scope == Scope::Documents);
             self.send_upstream(&Message::Follow { scope, cursor });
@@ -417,7 +421,14 @@ impl Replica {
 
     fn handle_listing(&mut self, items: Vec<ListItem>, position: Sequence) {
         self.upstream.reached = self.upstream.reached.max(Some(position));
+        if items.is_empty() {
+            // Everything was told: what an authority that went back has lost is not among it.
+            for id in std::mem::take(&mut self.upstream.unconfirmed) {
+                self.upstream.list.remove(&id);
+            }
+        }
         for item in items {
+            self.upstream.unconfirmed.remove(&item.document);
             self.upstream.list.insert(item.document.clone(), item);
         }
         self.event(Event::Listed);

@@ -370,8 +370,11 @@ impl Replica {
             Scope::List => {
                 following.sent = through;
                 following.page = Page::Wanted;
-                let items = heads.into_iter().map(list_item).collect();
-                self.send(link, &Message::Listing { items, position: through });
+                let items: Vec<ListItem> = heads.into_iter().map(list_item).collect();
+                // One without items says that everything was told.
+                if !items.is_empty() {
+                    self.send(link, &Message::Listing { items, position: through });
+                }
             }
         }
     }
