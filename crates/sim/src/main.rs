@@ -1,6 +1,6 @@
-//! Runs simulated worlds: `rejoin-sim --seed N --steps M --seeds K [--trace] [--once] [--plant rewrite-pending]`.
+//! Runs simulated worlds: `rejoin-sim --seed N --steps M --seeds K [--all] [--trace] [--once] [--plant rewrite-pending]`.
 //!
-//! Exits with 1 at the first violation; the last line then names the seed.
+//! Exits with 1 at the first violation, or after all of them; the last line then names the first seed.
 #![allow(clippy::print_stdout, reason = "this program reports to people")]
 
 use std::process::ExitCode;
@@ -9,11 +9,12 @@ use std::time::Instant;
 
 use rejoin_sim::{Plan, Plant, Report, Violation, World};
 
-const USAGE: &str = "usage: rejoin-sim [--seed N] [--seeds K] [--steps M] [--threads T] [--trace] [--once] [--plant rewrite-pending]
+const USAGE: &str = "usage: rejoin-sim [--seed N] [--seeds K] [--steps M] [--threads T] [--all] [--trace] [--once] [--plant rewrite-pending]
   --seed    the first seed (1)
   --seeds   how many seeds (1)
   --steps   actions in each world (200)
   --threads worlds at a time (1)
+  --all     go on after a violation
   --trace   print every event
   --once    run each seed once, without comparing two runs
   --plant   plant a fault that the checks must find";
@@ -23,14 +24,23 @@ struct Arguments {
     seeds: u64,
     steps: u32,
     threads: u64,
+    all: bool,
     trace: bool,
     once: bool,
     plant: Option<Plant>,
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut arguments =
-        Arguments { seed: 1, seeds: 1, steps: 200, threads: 1, trace: false, once: false, plant: None };
+    let mut arguments = Arguments {
+        seed: 1,
+        seeds: 1,
+        steps: 200,
+        threads: 1,
+        all: false,
+        trace: false,
+        once: false,
+        plant: None,
+    };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
         let mut number = || {
@@ -44,6 +54,7 @@ fn arguments() -> Result<Arguments, String> {
                 arguments.steps = u32::try_from(number()?).map_err(|_| "--steps is too large".to_owned())?;
             }
             "--threads" => arguments.threads = number()?.max(1),
+            "--all" => arguments.all = true,
             "--trace" => arguments.trace = true,
             "--once" => arguments.once = true,
             "--plant" => match given.next().as_deref() {
@@ -59,7 +70,7 @@ fn arguments() -> Result<Arguments, String> {
 /// Why a seed failed.
 enum Failure {
     Violation(Violation),
-    Differs(Report, Report),
+    Differs(Box<[Report; 2]>),
 }
 
 fn run(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
@@ -69,7 +80,7 @@ fn run(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
     if !arguments.once {
         let second = World::new(Plan { trace: false, ..plan() }).run().map_err(Failure::Violation)?;
         if first != second {
-            return Err(Failure::Differs(first, second));
+            return Err(Failure::Differs(Box::new([first, second])));
         }
     }
     Ok(first)
@@ -88,10 +99,10 @@ fn main() -> ExitCode {
     let end = arguments.seed.saturating_add(arguments.seeds);
     let failed = AtomicU64::new(u64::MAX);
     let work = || {
-        let mut sum = [0; 6];
+        let mut sum = [0; 10];
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end || seed >= failed.load(Ordering::Relaxed) {
+            if seed >= end || (!arguments.all && seed >= failed.load(Ordering::Relaxed)) {
                 return sum;
             }
             match run(&arguments, seed) {
@@ -103,13 +114,17 @@ fn main() -> ExitCode {
                         report.conflicts,
                         report.rejected,
                         report.messages,
+                        report.frames,
+                        report.late_frames,
+                        report.bad_frames,
+                        report.silences,
                     ];
                     sum.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
                 }
                 Err(failure) => {
                     match failure {
                         Failure::Violation(violation) => println!("{violation}"),
-                        Failure::Differs(one, other) => println!("two runs differ: {one:?} and {other:?}"),
+                        Failure::Differs(reports) => println!("two runs differ: {reports:?}"),
                     }
                     println!("seed {seed}");
                     failed.fetch_min(seed, Ordering::Relaxed);
@@ -117,18 +132,18 @@ fn main() -> ExitCode {
             }
         }
     };
-    let sums: Vec<[u64; 6]> = std::thread::scope(|scope| {
+    let sums: Vec<[u64; 10]> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..arguments.threads).map(|_| scope.spawn(work)).collect();
         threads.into_iter().map(|thread| thread.join().expect("invariant: a world does not panic")).collect()
     });
-    let mut sum = [0; 6];
+    let mut sum = [0; 10];
     for one in sums {
         sum.iter_mut().zip(one).for_each(|(sum, number)| *sum += number);
     }
-    let [worlds, events, revisions, conflicts, rejected, messages] = sum;
+    let [worlds, events, revisions, conflicts, rejected, messages, frames, late, bad, silences] = sum;
     let seconds = started.elapsed().as_secs_f64();
     println!(
-        "{worlds} worlds of {} actions, {} in {seconds:.1} s: {revisions} revisions, {conflicts} conflicts, {rejected} rejected, {messages} messages, {events} events",
+        "{worlds} worlds of {} actions, {} in {seconds:.1} s: {revisions} revisions, {conflicts} conflicts, {rejected} rejected, {messages} messages in {frames} frames, {late} late, {bad} bad, {silences} silences, {events} events",
         arguments.steps,
         if arguments.once { "each once," } else { "each twice with equal traces," },
     );

@@ -1,6 +1,7 @@
 //! What a world is made of, drawn from its seed.
 
-use rejoin_wire::Scope;
+use rejoin_wire::limits::MAX_FRAME_BYTES;
+use rejoin_wire::{MIN_FRAME_BYTES, Scope};
 
 use crate::dice::Dice;
 
@@ -19,6 +20,14 @@ pub struct Plan {
     pub pace_us: u64,
     /// Delay of a message in microseconds, at most.
     pub delay_us: u64,
+    /// Wires that speak the binary encoding rather than JSON, in ten thousand.
+    pub binary: u32,
+    /// Largest frame that messages are cut into, in bytes.
+    pub frame_bytes: usize,
+    /// Bytes on their way in one direction beyond which the network takes no further frame.
+    pub socket_bytes: usize,
+    /// Silence after which the authority asks whether a link is alive, in microseconds; after twice of it the link is dead.
+    pub heartbeat_us: u64,
     /// Delay of the disk in microseconds, at most.
     pub disk_us: u64,
     /// What goes wrong.
@@ -36,12 +45,14 @@ pub struct Plan {
 /// How often something goes wrong, in ten thousand chances: one an action, or one a request to a disk.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
-    /// A link is cut, and its messages lost.
+    /// A link is cut; what is on its way is lost, or arrives late.
     pub cut: u32,
     /// A follower cannot reach the authority for a while.
     pub partition: u32,
     /// A link carries nothing for a while.
     pub stall: u32,
+    /// Of a frame on its way comes something that no correct peer sends.
+    pub garbage: u32,
     /// A follower's process ends, and only durable writes stay.
     pub crash: u32,
     /// The same at the authority.
@@ -73,7 +84,9 @@ impl Plan {
     pub fn of_seed(seed: u64, steps: u32) -> Self {
         let mut dice = Dice::new(u128::from(seed) << 64 | 0x706c_616e);
         let followers = dice.between(2, 4);
-        let scope = |dice: &mut Dice| dice.chance(6_000).then_some(Scope::Documents);
+        let scope = |dice: &mut Dice| {
+            dice.weighted(&[(60, Some(Scope::Documents)), (15, Some(Scope::List)), (25, None)])
+        };
         let followers = (0..followers).map(|_| scope(&mut dice)).collect();
         let often = |dice: &mut Dice, most: u64| u32::try_from(dice.between(0, most)).unwrap_or(0);
         let calm = dice.chance(1_500);
@@ -84,6 +97,7 @@ impl Plan {
                 cut: often(&mut dice, 400),
                 partition: often(&mut dice, 300),
                 stall: often(&mut dice, 300),
+                garbage: if dice.chance(2_500) { often(&mut dice, 60) } else { 0 },
                 crash: often(&mut dice, 200),
                 crash_root: often(&mut dice, 120),
                 disk: if dice.chance(5_000) { often(&mut dice, 500) } else { 0 },
@@ -101,6 +115,10 @@ impl Plan {
             documents: usize::try_from(dice.between(1, 3)).unwrap_or(1),
             pace_us: *dice.pick(&[2_000, 40_000, 400_000]),
             delay_us: *dice.pick(&[500, 20_000, 200_000]),
+            binary: *dice.pick(&[10_000, 10_000, 5_000, 0]),
+            frame_bytes: *dice.pick(&[MIN_FRAME_BYTES, 1_500, MAX_FRAME_BYTES]),
+            socket_bytes: *dice.pick(&[2_000, 64 << 10]),
+            heartbeat_us: *dice.pick(&[4_000_000, 30_000_000]),
             disk_us: *dice.pick(&[100, 3_000, 50_000]),
             faults,
             idle_documents: if dice.chance(2_500) { 1 } else { 1_024 },
@@ -119,6 +137,10 @@ impl Plan {
             documents,
             pace_us: 1_000,
             delay_us: 1_000,
+            binary: 10_000,
+            frame_bytes: MAX_FRAME_BYTES,
+            socket_bytes: 64 << 10,
+            heartbeat_us: 30_000_000,
             disk_us: 500,
             faults: Faults::default(),
             idle_documents: 1_024,

@@ -27,6 +27,8 @@ pub enum Claim {
     RevisionsOnce,
     /// I12: what was shown is what is decided when nobody else wrote.
     OfflineView,
+    /// I16: a bad frame ends its link, and says why.
+    BadFrames,
     /// I17: queues are bounded.
     Bounded,
     /// I19: quiet when idle.
@@ -35,6 +37,8 @@ pub enum Claim {
     Liveness,
     /// I22: records stay until settled, and are equal everywhere.
     Conflicts,
+    /// I25: who follows the list is shown every document that the authority has, as it is.
+    Lists,
     /// No correct peer is turned away.
     Hospitality,
 }

@@ -4,6 +4,7 @@ mod acting;
 pub(crate) mod disk;
 mod ending;
 mod faults;
+mod line;
 mod node;
 mod watching;
 mod wire;
@@ -11,24 +12,22 @@ mod wire;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rejoin_core::storage::{Answer, Operation, RequestId, StoreError};
 use rejoin_core::{
-    Event, Grant, Input, Instant, LINK_HIGH_WATER_BYTES, LINK_LOW_WATER_BYTES, LinkId, Output, Peer, Replica,
-    Reply,
+    Event, Grant, Input, Instant, LINK_HIGH_WATER_BYTES, LinkId, Output, Replica, Reply, SessionConfig,
 };
-use rejoin_wire::{
-    CloseCode, ConflictRecord, DocumentId, Encoding, Message, ReplicaId, WorkspaceId, decode_message,
-};
+use rejoin_wire::{CloseCode, ConflictRecord, DocumentId, Message, WorkspaceId};
 
-use crate::checks::{Revisions, Standing};
+use crate::checks::Revisions;
 use crate::dice::Dice;
 use crate::model::Model;
 use crate::plan::Plan;
 use crate::trace::Trace;
 use crate::violation::{Checked, Claim, Violation};
 use node::Node;
-use wire::Wire;
+use wire::{Side, Wire};
 
 /// The authority.
 pub const ROOT: usize = 0;
@@ -58,7 +57,15 @@ pub struct World {
     healed: bool,
     next_token: u64,
     asked: BTreeMap<rejoin_core::Token, watching::Asked>,
+    /// Of every session.
+    sessions: Arc<SessionConfig>,
+    /// Ends of wires whose session was given something.
+    touched: Vec<(u64, Side)>,
     messages: u64,
+    frames: u64,
+    late_frames: u64,
+    bad_frames: u64,
+    silences: u64,
     rejections: u64,
     image: Option<disk::Disk>,
     copied: bool,
@@ -85,6 +92,14 @@ pub struct Report {
     pub rejected: u64,
     /// Messages sent.
     pub messages: u64,
+    /// Frames that they were sent in, those of heartbeats too.
+    pub frames: u64,
+    /// Frames that arrived after their link was cut, perhaps behind those of the next link.
+    pub late_frames: u64,
+    /// Frames that ended their link because no correct peer sends such.
+    pub bad_frames: u64,
+    /// Links that an end took for dead because it heard nothing.
+    pub silences: u64,
 }
 
 /// Something that happens at a time.
@@ -123,11 +138,14 @@ enum Happening {
     Execute { node: usize, life: u32, request: RequestId, operation: Operation },
     Flush { node: usize, life: u32, request: RequestId, answer: Answer },
     Dial { node: usize, life: u32, link: LinkId },
-    Deliver { wire: u64, up: bool },
-    Hangup { wire: u64, at_root: bool },
+    Deliver { wire: u64, to: Side },
+    Hangup { wire: u64, side: Side },
+    Beat { wire: u64, side: Side },
+    Authenticate { wire: u64 },
     Writable { wire: u64 },
     Start { node: usize },
     Mend { node: usize },
+    Reconnect { node: usize, life: u32 },
     Allow { node: usize },
     Act,
 }
@@ -145,7 +163,15 @@ impl World {
             nodes.push(Node::follower(&plan, &workspace, number + 1, *scope, &mut dice));
         }
         let trace = Trace::new(plan.trace);
+        let heartbeat_interval = Duration::from_micros(plan.heartbeat_us);
+        let sessions = SessionConfig {
+            heartbeat_interval,
+            heartbeat_timeout: 2 * heartbeat_interval,
+            ..SessionConfig::default()
+        };
         let mut world = Self {
+            sessions: Arc::new(sessions),
+            touched: Vec::new(),
             steps: plan.steps,
             plan,
             dice,
@@ -164,6 +190,10 @@ impl World {
             next_token: 1,
             asked: BTreeMap::new(),
             messages: 0,
+            frames: 0,
+            late_frames: 0,
+            bad_frames: 0,
+            silences: 0,
             rejections: 0,
             image: None,
             copied: false,
@@ -263,9 +293,12 @@ impl World {
                 self.input(node, Input::Stored { request, answer })
             }
             Happening::Dial { node, life, link } if self.lives(node, life) => self.dial(node, link),
-            Happening::Deliver { wire, up } => self.deliver(wire, up),
-            Happening::Hangup { wire, at_root } => self.hang_up(wire, at_root),
-            Happening::Writable { wire } => match self.wires.get(&wire).map(|wire| wire.root_link) {
+            Happening::Deliver { wire, to } => self.deliver(wire, to),
+            Happening::Hangup { wire, side } => self.hang_up(wire, side),
+            Happening::Beat { wire, side } => self.beat(wire, side),
+            Happening::Authenticate { wire } => self.authenticate(wire),
+            Happening::Writable { wire } => match self.wires.get(&wire).map(|wire| wire.end(Side::Root).link)
+            {
                 Some(link) => self.input(ROOT, Input::Writable { link }),
                 None => Ok(()),
             },
@@ -273,6 +306,9 @@ impl World {
             Happening::Mend { node } => {
                 self.nodes[node].partitioned = false;
                 Ok(())
+            }
+            Happening::Reconnect { node, life } if self.lives(node, life) => {
+                self.input(node, Input::Online(true))
             }
             Happening::Allow { node } => self.allow(node, true),
             Happening::Act => self.act(),
@@ -303,6 +339,9 @@ impl World {
             if !self.watch(node)? {
                 break;
             }
+        }
+        while let Some((wire, side)) = self.touched.pop() {
+            self.pump(wire, side)?;
         }
         let due = self.nodes[node].replica.as_ref().and_then(Replica::poll_timeout);
         if let Some(due) = due {
@@ -340,9 +379,7 @@ impl World {
                         format!("node {node} closes a link with {code:?}: {reason}"),
                     ));
                 }
-                if let Some(wire) = self.nodes[node].links.remove(&link) {
-                    self.cut(wire, 0, 0);
-                }
+                self.close(node, link, code, &reason)?;
             }
             Output::Store { request, operation } => {
                 let latency = self.dice.between(1, self.plan.disk_us);
@@ -433,116 +470,6 @@ impl World {
         None
     }
 
-    fn dial(&mut self, node: usize, link: LinkId) -> Checked {
-        if self.nodes[ROOT].replica.is_none() || self.nodes[node].partitioned {
-            self.trace.note(self.now, 4, node, &[], || format!("cannot connect {link:?}"));
-            return self.input(node, Input::LinkClosed { link, code: None });
-        }
-        let number = self.next_wire;
-        self.next_wire += 1;
-        let encoding = if self.dice.chance(7_500) { Encoding::Binary } else { Encoding::Json };
-        let wire = Wire {
-            follower: node,
-            follower_link: link,
-            root_link: LinkId(number),
-            encoding,
-            cut: false,
-            greeted: false,
-            up: wire::Pipe::default(),
-            down: wire::Pipe::default(),
-            handed: 0,
-        };
-        self.wires.insert(number, wire);
-        self.nodes[node].links.insert(link, number);
-        self.trace
-            .note(self.now, 4, node, &number.to_le_bytes(), || format!("connects {link:?} as {number}"));
-        let grant = self.nodes[node].grant();
-        self.input(
-            node,
-            Input::LinkOpened { link, peer: Peer { replica: ReplicaId(0), encoding, grant, token: None } },
-        )
-    }
-
-    fn transmit(&mut self, node: usize, link: LinkId, payload: &bytes::Bytes) -> Checked {
-        self.messages += 1;
-        let Some(number) = self.nodes[node].links.get(&link).copied() else { return Ok(()) };
-        let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
-        let encoding = wire.encoding;
-        let mut message = decode_message(payload, encoding).map_err(|error| {
-            Violation::new(Claim::Hospitality, format!("node {node} sends what cannot be read: {error}"))
-        })?;
-        self.trace.note(self.now, 1, node, payload, || format!("sends on {number}: {}", shown(&message)));
-        if node == ROOT {
-            Standing::check_told(&message, self.nodes[ROOT].disk.durable())?;
-        } else if self.plan.plant.is_some() {
-            self.rewrite(node, &mut message);
-        }
-        let delay = self.dice.between(1, self.plan.delay_us);
-        let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
-        if node == ROOT {
-            wire.handed += payload.len();
-        }
-        if wire.cut {
-            return Ok(());
-        }
-        let pipe = if node == ROOT { &mut wire.down } else { &mut wire.up };
-        let at = pipe.push(message, payload.len(), self.now + delay);
-        if pipe.bytes() > MAX_LINK_BYTES {
-            return Err(Violation::new(Claim::Bounded, format!("{} bytes wait on a link", pipe.bytes())));
-        }
-        self.plan_at(at - self.now, Happening::Deliver { wire: number, up: node != ROOT });
-        Ok(())
-    }
-
-    fn deliver(&mut self, number: u64, up: bool) -> Checked {
-        let Some(wire) = self.wires.get_mut(&number).filter(|wire| !wire.cut) else { return Ok(()) };
-        let pipe = if up { &mut wire.up } else { &mut wire.down };
-        let Some(message) = pipe.pop() else { return Ok(()) };
-        let (follower, follower_link, root_link, encoding) =
-            (wire.follower, wire.follower_link, wire.root_link, wire.encoding);
-        if !up {
-            if wire.handed >= LINK_LOW_WATER_BYTES && wire.down.bytes() < LINK_LOW_WATER_BYTES {
-                wire.handed = 0;
-                let after = self.dice.between(0, self.plan.delay_us);
-                self.plan_at(after, Happening::Writable { wire: number });
-            }
-            return self.input(follower, Input::Received { link: follower_link, message });
-        }
-        match message {
-            Message::Hello(hello) => {
-                wire.greeted = true;
-                let grant = self.nodes[follower].grant();
-                self.nodes[ROOT].links.insert(root_link, number);
-                let peer = Peer { replica: hello.replica, encoding, grant, token: None };
-                self.input(ROOT, Input::LinkOpened { link: root_link, peer })
-            }
-            message => self.input(ROOT, Input::Received { link: root_link, message }),
-        }
-    }
-
-    /// Nothing arrives on a wire any more; each end notices after a time of its own.
-    fn cut(&mut self, number: u64, follower_after: u64, root_after: u64) {
-        let Some(wire) = self.wires.get_mut(&number) else { return };
-        if wire.cut {
-            return;
-        }
-        wire.cut = true;
-        wire.up.lose();
-        wire.down.lose();
-        self.plan_at(follower_after, Happening::Hangup { wire: number, at_root: false });
-        self.plan_at(root_after, Happening::Hangup { wire: number, at_root: true });
-    }
-
-    fn hang_up(&mut self, number: u64, at_root: bool) -> Checked {
-        let Some(wire) = self.wires.get(&number) else { return Ok(()) };
-        let (node, link) = if at_root { (ROOT, wire.root_link) } else { (wire.follower, wire.follower_link) };
-        if self.nodes[node].links.remove(&link).is_none() {
-            return Ok(());
-        }
-        self.trace.note(self.now, 6, node, &number.to_le_bytes(), || format!("{link:?} is closed"));
-        self.input(node, Input::LinkClosed { link, code: None })
-    }
-
     /// What a follower may do at the authority changes.
     ///
     /// # Errors
@@ -557,11 +484,11 @@ impl World {
             }
         }
         let grant = self.nodes[node].grant();
-        let links: Vec<LinkId> = self
-            .wires
-            .values()
-            .filter(|wire| wire.follower == node && wire.greeted)
-            .map(|wire| wire.root_link)
+        let links: Vec<LinkId> = self.nodes[ROOT]
+            .links
+            .iter()
+            .filter(|(_, wire)| self.wires.get(wire).is_some_and(|wire| wire.follower == node))
+            .map(|(link, _)| *link)
             .collect();
         for link in links {
             let grant = grant.clone();
@@ -570,9 +497,9 @@ impl World {
         Ok(())
     }
 
-    /// A client that rewrites what is pending onto the newest revision that it knows.
-    fn rewrite(&mut self, node: usize, message: &mut Message) {
-        let Message::Push { pushes } = message else { return };
+    /// A client that rewrites what is pending onto the newest revision that it knows; false where the message has nothing of that.
+    fn rewrite(&mut self, node: usize, message: &mut Message) -> bool {
+        let Message::Push { pushes } = message else { return false };
         for push in pushes {
             let confirmed =
                 self.nodes[node].replica.as_ref().and_then(|replica| replica.confirmed(&push.document));
@@ -592,6 +519,7 @@ impl World {
                 }
             }
         }
+        true
     }
 
     fn grant_of_root() -> Grant {

@@ -10,16 +10,22 @@ fn run(plan: Plan) -> Result<Report, Violation> {
 
 #[test]
 fn a_hundred_worlds_keep_every_claim_and_each_seed_makes_one_world() {
-    let mut revisions = 0;
+    let mut happened = [0; 5];
     for seed in 1..=100 {
         let first =
             run(Plan::of_seed(seed, 200)).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
         let second =
             run(Plan::of_seed(seed, 200)).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
         assert_eq!(first, second, "seed {seed}");
-        revisions += first.revisions;
+        let counts = [first.revisions, first.frames, first.late_frames, first.bad_frames, first.silences];
+        happened.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
     }
+    let [revisions, frames, late, bad, silences] = happened;
     assert!(revisions > 5_000, "{revisions} revisions: nothing happened");
+    assert!(
+        frames > 50_000 && late > 50 && bad > 10 && silences > 10,
+        "{happened:?}: the network was too good"
+    );
 }
 
 #[test]

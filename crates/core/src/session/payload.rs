@@ -28,8 +28,15 @@ impl Payload {
 
     /// Takes a message that is encoded already.
     pub fn of_encoded(message: Bytes, encoding: Encoding) -> Self {
+        Self::cut(message, encoding, MAX_FRAME_BYTES)
+    }
+
+    /// Takes a message that is encoded already, for a network that carries only smaller frames than the protocol allows.
+    ///
+    /// Frames have at most so many bytes, and [`MIN_FRAME_BYTES`](rejoin_wire::MIN_FRAME_BYTES) where that is less.
+    pub fn cut(message: Bytes, encoding: Encoding, max_frame_bytes: usize) -> Self {
         let bytes = message.len();
-        let mut cut = frames(message, encoding, MAX_FRAME_BYTES);
+        let mut cut = frames(message, encoding, max_frame_bytes);
         let frames = match (cut.next(), cut.next()) {
             (Some(first), Some(second)) => Frames::Many([first, second].into_iter().chain(cut).collect()),
             (Some(only), None) => Frames::One(only),
@@ -67,6 +74,8 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
+    use rejoin_wire::MIN_FRAME_BYTES;
+
     use super::*;
 
     #[test]
@@ -77,6 +86,15 @@ mod tests {
             assert_eq!(large.frames().len(), 4);
             assert!(large.frames().iter().all(|frame| frame.payload().len() <= MAX_FRAME_BYTES));
             assert!(std::ptr::eq(large.frames(), large.clone().frames()));
+        }
+    }
+
+    #[test]
+    fn a_message_is_cut_as_small_as_a_network_needs_and_no_smaller_than_is_sensible() {
+        for (wanted, most) in [(1_000, 1_000), (MIN_FRAME_BYTES, MIN_FRAME_BYTES), (1, MIN_FRAME_BYTES)] {
+            let cut = Payload::cut(vec![b'x'; 10_000].into(), Encoding::Binary, wanted);
+            let longest = cut.frames().iter().map(|frame| frame.payload().len()).max();
+            assert_eq!((longest, cut.len()), (Some(most), 10_000));
         }
     }
 

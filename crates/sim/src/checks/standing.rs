@@ -36,6 +36,9 @@ impl Standing {
                     Fate::Rejected { .. } => Ok(()),
                 })
             }
+            Message::Listing { items, .. } => {
+                items.iter().try_for_each(|item| check(&item.document, item.revision))
+            }
             _ => Ok(()),
         }
     }

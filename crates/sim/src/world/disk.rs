@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rejoin_core::storage::{Answer, Batch, MetaKey, Operation, RecordKey, RecordKind, StoreError, Write};
+use rejoin_core::storage::{
+    Answer, Answered, Batch, Head, MetaKey, Operation, RecordKey, RecordKind, StoreError, Write,
+};
 use rejoin_store::MemoryStore;
-use rejoin_wire::{ChangeId, DocumentId, Revision, WorkspaceId};
+use rejoin_wire::{ChangeId, DocumentId, Revision, Sequence, WorkspaceId};
 
 /// A disk, with what is durable on it as far as keys tell.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +44,17 @@ impl Disk {
             self.unflushed.push(batch.clone());
         }
         answer
+    }
+
+    /// All documents.
+    pub(crate) fn heads(&mut self, workspace: &WorkspaceId) -> Vec<Head> {
+        let all = Operation::ScanHeads { after: Sequence(0), limit: u32::MAX };
+        match self.store.execute(workspace, &all) {
+            Ok(Answered::Heads(heads)) => heads,
+            other => {
+                unreachable!("invariant: a memory store that is not told to fail knows its heads: {other:?}")
+            }
+        }
     }
 
     /// Fails the next commits.

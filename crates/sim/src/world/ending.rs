@@ -1,7 +1,8 @@
 //! The end of a world: everything is mended, everything arrives, and then nothing is said any more.
 
+use rejoin_core::storage::Head;
 use rejoin_core::{Life, Replica};
-use rejoin_wire::Scope;
+use rejoin_wire::{ListItem, Scope};
 
 use super::{ROOT, Report, World};
 use crate::model::Fate;
@@ -12,7 +13,7 @@ use crate::violation::{Checked, Claim, Violation};
 const SETTLED_WITHIN_US: u64 = 240_000_000;
 
 /// By then every end has noticed what was cut before the healing, and has waited out its longest pause, in microseconds.
-const NOTICED_US: u64 = 60_000_000;
+const NOTICED_US: u64 = 120_000_000;
 
 /// How long it must then be quiet, in microseconds.
 const QUIET_US: u64 = 120_000_000;
@@ -29,14 +30,8 @@ impl World {
         // Until the last end of a cut wire has noticed, and has connected again.
         self.run_until(self.now + NOTICED_US)?;
         self.settle()?;
-        let said = self.messages;
-        self.run_until(self.now + QUIET_US)?;
-        if self.messages != said {
-            return Err(Violation::new(
-                Claim::Quiet,
-                format!("{} messages were sent while nobody did anything", self.messages - said),
-            ));
-        }
+        self.stay_quiet()?;
+        self.check_lists()?;
         self.check_end()?;
         let logged = |line: &crate::model::Line| line.revision().0;
         let conflicts = |line: &crate::model::Line| {
@@ -53,7 +48,31 @@ impl World {
             conflicts: self.model.lines().map(|(_, line)| conflicts(line)).sum(),
             rejected: self.rejections,
             messages: self.messages,
+            frames: self.frames,
+            late_frames: self.late_frames,
+            bad_frames: self.bad_frames,
+            silences: self.silences,
         })
+    }
+
+    /// Nobody says anything, but that the authority asks each follower now and then whether it is there, and is answered.
+    fn stay_quiet(&mut self) -> Checked {
+        let (said, written, lost) = (self.messages, self.frames, self.silences);
+        self.run_until(self.now + QUIET_US)?;
+        if self.messages != said {
+            let what = format!("{} messages were sent while nobody did anything", self.messages - said);
+            return Err(Violation::new(Claim::Quiet, what));
+        }
+        if self.silences != lost {
+            return Err(Violation::new(Claim::Quiet, "a quiet link was taken for dead"));
+        }
+        let beats = QUIET_US / self.plan.heartbeat_us + 1;
+        let most = 2 * beats * self.wires.len() as u64;
+        if self.frames - written > most {
+            let what = format!("{} frames for {most} heartbeats", self.frames - written);
+            return Err(Violation::new(Claim::Quiet, what));
+        }
+        Ok(())
     }
 
     /// Waits until everybody has everything.
@@ -64,7 +83,7 @@ impl World {
     pub fn settle(&mut self) -> Checked {
         self.run_until(self.now + 10_000)?;
         for node in 1..self.nodes.len() {
-            if self.nodes[node].scope().is_none() {
+            if self.nodes[node].scope() != Some(Scope::Documents) {
                 for document in self.documents.clone() {
                     if !self.nodes[node].opened.contains(&document) {
                         self.open(node, &document)?;
@@ -126,6 +145,31 @@ impl World {
             }
         }
         None
+    }
+
+    /// Who follows the list is shown what the authority's disk has.
+    fn check_lists(&mut self) -> Checked {
+        let workspace = self.workspace.clone();
+        let item = |head: Head| ListItem {
+            document: head.document,
+            revision: head.revision,
+            sequence: head.sequence,
+            deleted: head.deleted,
+            title: head.title,
+            updated_at: head.updated_at,
+        };
+        let mut held: Vec<ListItem> = self.nodes[ROOT].disk.heads(&workspace).into_iter().map(item).collect();
+        held.sort_unstable_by(|one, other| one.document.cmp(&other.document));
+        for (number, node) in
+            self.nodes.iter().enumerate().filter(|(_, node)| node.scope() == Some(Scope::List))
+        {
+            let shown = node.replica.as_ref().map(Replica::list).unwrap_or_default();
+            if shown != held {
+                let what = format!("node {number} is shown {shown:?} instead of {held:?}");
+                return Err(Violation::new(Claim::Lists, what));
+            }
+        }
+        Ok(())
     }
 
     fn check_end(&self) -> Checked {

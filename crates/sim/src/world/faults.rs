@@ -5,6 +5,7 @@ use rejoin_core::{Instant, Replica};
 use rejoin_wire::{DocumentId, UnixMillis};
 
 use super::node::Node;
+use super::wire::Side;
 use super::{Happening, ROOT, World};
 use crate::model::Fate;
 use crate::violation::Checked;
@@ -23,16 +24,15 @@ impl World {
         if self.dice.chance(faults.cut)
             && let Some(wire) = self.any_wire()
         {
-            let (one, other) = (self.dice.between(0, lasts), self.dice.between(0, lasts));
+            let (one, other) = (self.noticed_within(lasts), self.noticed_within(lasts));
             self.trace.note(self.now, 9, ROOT, &wire.to_le_bytes(), || format!("wire {wire} is cut"));
             self.cut(wire, one, other);
         }
         if self.dice.chance(faults.stall) {
             let until = self.now + lasts;
-            let up = self.dice.chance(5_000);
+            let side = if self.dice.chance(5_000) { Side::Follower } else { Side::Root };
             if let Some(wire) = self.any_wire().and_then(|wire| self.wires.get_mut(&wire)) {
-                let pipe = if up { &mut wire.up } else { &mut wire.down };
-                pipe.stalled_until = until;
+                wire.end_mut(side).pipe.stalled_until = until;
             }
         }
         if self.dice.chance(faults.partition) {
@@ -77,6 +77,12 @@ impl World {
         if live.is_empty() { None } else { Some(*self.dice.pick(&live)) }
     }
 
+    /// When an end of a cut wire is told of it by its socket; now and then never, and only silence tells it.
+    fn noticed_within(&mut self, most: u64) -> Option<u64> {
+        let after = self.dice.between(0, most);
+        self.dice.chance(8_000).then_some(after)
+    }
+
     /// A follower cannot reach the authority for so many microseconds, and neither end knows at once.
     pub fn partition(&mut self, node: usize, lasts: u64) {
         self.trace.note(self.now, 9, node, &[1], || "is partitioned".into());
@@ -84,7 +90,7 @@ impl World {
         let wires: Vec<u64> = self.nodes[node].links.values().copied().collect();
         for wire in wires {
             let noticed = lasts.min(LONGEST_US / 4);
-            let (one, other) = (self.dice.between(0, noticed), self.dice.between(0, noticed));
+            let (one, other) = (self.noticed_within(noticed), self.noticed_within(noticed));
             self.cut(wire, one, other);
         }
         self.plan_at(lasts, Happening::Mend { node });
@@ -113,16 +119,7 @@ impl World {
         crashed.dirty.clear();
         crashed.replies.clear();
         crashed.links.clear();
-        let wires: Vec<u64> = self
-            .wires
-            .iter()
-            .filter(|(_, wire)| node == ROOT || wire.follower == node)
-            .map(|(number, _)| *number)
-            .collect();
-        for wire in wires {
-            let after = self.dice.between(0, 2_000_000);
-            self.cut(wire, after, after);
-        }
+        self.drop_sessions(node);
         if node == ROOT {
             self.asked.clear();
             self.acting.forget();
@@ -211,8 +208,9 @@ impl World {
     pub(super) fn heal(&mut self) -> Checked {
         self.healed = true;
         for wire in self.wires.values_mut() {
-            wire.up.stalled_until = 0;
-            wire.down.stalled_until = 0;
+            for side in [Side::Follower, Side::Root] {
+                wire.end_mut(side).pipe.stalled_until = 0;
+            }
         }
         for node in 0..self.nodes.len() {
             self.nodes[node].partitioned = false;

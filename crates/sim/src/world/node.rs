@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rejoin_core::{Config, Grant, LinkId, Replica, Role};
 use rejoin_wire::{ChangeHash, ChangeId, DocumentId, Scope, WorkspaceId};
@@ -40,6 +41,7 @@ impl Node {
         let mut config = Config::new(workspace.clone(), Role::Root);
         config.limits.max_document_bytes = plan.root_document_bytes;
         config.max_idle_documents = plan.idle_documents;
+        config.heartbeat_timeout = 2 * Duration::from_micros(plan.heartbeat_us);
         Self::new(config, 0)
     }
 

@@ -1,49 +1,139 @@
-//! A connection between a follower and the authority.
+//! A connection between a follower and the authority: a session at each end, and frames on their way.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use rejoin_core::LinkId;
-use rejoin_wire::{Encoding, Message};
+use rejoin_core::{LinkId, Session};
+use rejoin_wire::{Encoding, Frame};
+
+/// Which end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Side {
+    Follower,
+    Root,
+}
+
+impl Side {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Follower => Self::Root,
+            Self::Root => Self::Follower,
+        }
+    }
+}
 
 /// A connection. Each direction keeps its order.
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) follower: usize,
-    pub(crate) follower_link: LinkId,
-    pub(crate) root_link: LinkId,
     pub(crate) encoding: Encoding,
-    /// Nothing arrives any more, though an end may not know it yet.
+    /// Nothing that is written arrives any more, though an end may not know it yet.
     pub(crate) cut: bool,
-    /// The authority has heard a hello.
-    pub(crate) greeted: bool,
-    pub(crate) up: Pipe,
-    pub(crate) down: Pipe,
-    /// Bytes handed over by the authority since it was last told to go on.
+    /// Something came over it that no correct peer sends.
+    pub(crate) spoiled: bool,
+    follower_end: End,
+    root_end: End,
+}
+
+/// One end, with what it has written.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) link: LinkId,
+    /// Absent once its task has forgotten it, or its process is down.
+    pub(crate) session: Option<Session>,
+    pub(crate) pipe: Pipe,
+    pub(crate) wake_at: Option<u64>,
+    /// Bytes that the replica handed over since it was last told to go on.
     pub(crate) handed: usize,
+}
+
+impl Wire {
+    pub(crate) fn new(
+        follower: usize,
+        encoding: Encoding,
+        [follower_end, root_end]: [(LinkId, Session); 2],
+    ) -> Self {
+        let end = |(link, session)| End {
+            link,
+            session: Some(session),
+            pipe: Pipe::default(),
+            wake_at: None,
+            handed: 0,
+        };
+        Self {
+            follower,
+            encoding,
+            cut: false,
+            spoiled: false,
+            follower_end: end(follower_end),
+            root_end: end(root_end),
+        }
+    }
+
+    pub(crate) fn end(&self, side: Side) -> &End {
+        match side {
+            Side::Follower => &self.follower_end,
+            Side::Root => &self.root_end,
+        }
+    }
+
+    pub(crate) fn end_mut(&mut self, side: Side) -> &mut End {
+        match side {
+            Side::Follower => &mut self.follower_end,
+            Side::Root => &mut self.root_end,
+        }
+    }
+
+    /// Whether neither end knows of it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.follower_end.session.is_none() && self.root_end.session.is_none()
+    }
+}
+
+/// What is on its way.
+#[derive(Clone, Debug)]
+pub(crate) enum Carried {
+    Frame(Frame),
+    /// A frame that no correct peer sends: it must end the link.
+    Garbage(Frame),
+    /// The socket was closed.
+    Close {
+        code: u16,
+        reason: Arc<str>,
+    },
+}
+
+impl Carried {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Frame(frame) | Self::Garbage(frame) => frame.payload().len(),
+            Self::Close { .. } => 0,
+        }
+    }
 }
 
 /// One direction.
 #[derive(Debug, Default)]
 pub(crate) struct Pipe {
-    queue: VecDeque<(Message, usize)>,
+    queue: VecDeque<Carried>,
     bytes: usize,
     last_at: u64,
     pub(crate) stalled_until: u64,
 }
 
 impl Pipe {
-    /// Takes a message; returns when it arrives.
-    pub(crate) fn push(&mut self, message: Message, bytes: usize, at: u64) -> u64 {
-        self.queue.push_back((message, bytes));
-        self.bytes += bytes;
+    /// Takes something; returns when it arrives.
+    pub(crate) fn push(&mut self, carried: Carried, at: u64) -> u64 {
+        self.bytes += carried.bytes();
+        self.queue.push_back(carried);
         self.last_at = at.max(self.last_at).max(self.stalled_until);
         self.last_at
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Message> {
-        let (message, bytes) = self.queue.pop_front()?;
-        self.bytes -= bytes;
-        Some(message)
+    pub(crate) fn pop(&mut self) -> Option<Carried> {
+        let carried = self.queue.pop_front()?;
+        self.bytes -= carried.bytes();
+        Some(carried)
     }
 
     pub(crate) fn bytes(&self) -> usize {
