@@ -54,6 +54,10 @@ pub const MAX_QUEUED_PUSHES: usize = 1_024;
 /// Revisions after which the content is written whole again.
 pub const CHECKPOINT_INTERVAL: u64 = 64;
 
+/// Whether this build holds the deciding side and the links from below. Where it is false, nothing of them is linked: that is half of what
+/// a browser would load.
+const SERVES: bool = cfg!(feature = "authority");
+
 /// Names a link of a replica. Downstream links are named by the driver, upstream ones by the replica; the ranges must not meet: the replica
 /// counts up from 2^63.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,13 +110,21 @@ impl Config {
 /// Whether a replica decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The authority: it has no upstream.
+    /// The authority: it has no upstream. With the feature `authority`.
+    #[cfg(feature = "authority")]
     Root,
     /// It follows an authority, and may serve others what it was told.
     Follower {
         /// What it wants of the feed, besides the documents that are opened.
         scope: Option<Scope>,
     },
+}
+
+impl Role {
+    /// Whether a replica of this role is the authority.
+    fn decides(&self) -> bool {
+        !matches!(self, Self::Follower { .. })
+    }
 }
 
 /// What happens to a replica.
@@ -500,8 +512,9 @@ impl Replica {
             Input::Timeout => {}
             Input::LinkOpened { link, peer } => self.handle_link_opened(link, peer),
             Input::Received { link, message } => self.handle_message(link, message),
-            Input::Writable { link } => self.handle_writable(link),
-            Input::Granted { link, grant } => self.handle_granted(link, grant),
+            Input::Writable { link } if SERVES => self.handle_writable(link),
+            Input::Granted { link, grant } if SERVES => self.handle_granted(link, grant),
+            Input::Writable { .. } | Input::Granted { .. } => {}
             Input::LinkClosed { link, code } => self.handle_link_closed(link, code),
             Input::Stored { request, answer } => self.handle_stored(request, answer),
             Input::Online(online) => self.handle_online(online),
@@ -541,9 +554,13 @@ impl Replica {
         }
         self.reconnect_when_due();
         self.flush_presence();
-        self.accept_pushes();
+        if SERVES {
+            self.accept_pushes();
+        }
         self.answer_reads();
-        self.serve_links();
+        if SERVES {
+            self.serve_links();
+        }
         self.push_pending();
         self.send_opens();
         self.commit();
@@ -553,7 +570,7 @@ impl Replica {
     fn handle_message(&mut self, link: LinkId, message: Message) {
         if self.upstream.is_link(link) {
             self.handle_from_upstream(link, message);
-        } else if self.links.contains_key(&link) {
+        } else if SERVES && self.links.contains_key(&link) {
             self.handle_from_downstream(link, message);
         }
     }
@@ -561,15 +578,18 @@ impl Replica {
     fn handle_link_opened(&mut self, link: LinkId, peer: Peer) {
         if self.upstream.is_link(link) {
             self.handle_upstream_opened(link, &peer);
-        } else {
+        } else if SERVES {
             self.handle_downstream_opened(link, peer);
+        } else {
+            let reason = "this replica serves nobody: connect to the authority".into();
+            self.outputs.push_back(Output::Disconnect { link, code: CloseCode::Forbidden, reason });
         }
     }
 
     fn handle_link_closed(&mut self, link: LinkId, code: Option<u16>) {
         if self.upstream.is_link(link) {
             self.handle_upstream_closed(code);
-        } else {
+        } else if SERVES {
             self.handle_downstream_closed(link);
         }
     }

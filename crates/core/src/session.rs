@@ -7,7 +7,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use rejoin_wire::{Assembler, CloseCode, Encoding, ErrorCode, Frame, Hello, Message, RequestId};
+#[cfg(feature = "json")]
+use rejoin_wire::RequestId;
+use rejoin_wire::{Assembler, CloseCode, Encoding, ErrorCode, Frame, Hello, Message};
 
 use crate::replica::Grant;
 use crate::time::Instant;
@@ -18,6 +20,7 @@ mod heartbeat;
 mod native;
 mod outgoing;
 mod payload;
+#[cfg(feature = "json")]
 mod text;
 
 pub use config::{MAX_HELD_FRAMES, QUEUED_MESSAGE_OVERHEAD, SessionConfig, WELCOME_TIMEOUT};
@@ -92,6 +95,7 @@ enum Door {
         encoding: Encoding,
         assembler: Assembler,
     },
+    #[cfg(feature = "json")]
     Text {
         /// Names the connection to its client.
         name: Arc<str>,
@@ -122,6 +126,7 @@ enum Asking {
         /// Without its token.
         hello: Hello,
     },
+    #[cfg(feature = "json")]
     Plain {
         client_id: Arc<str>,
         /// Of `authenticate`.
@@ -160,6 +165,7 @@ impl Session {
     /// Begins a session on the server's side of the text door, for a socket that negotiated no subprotocol.
     ///
     /// The name stands for the connection in the server's log; the client is told it when it has authenticated.
+    #[cfg(feature = "json")]
     pub fn text(config: Arc<SessionConfig>, name: Arc<str>, now: Instant) -> Self {
         let until = config.local.is_none().then_some(now + config.hello_timeout);
         let heartbeat = Heartbeat::new(config.heartbeat_interval, config.heartbeat_timeout, now);
@@ -299,6 +305,7 @@ impl Session {
     fn read_frame(&mut self, now: Instant, frame: Frame) {
         match self.door {
             Door::Native { .. } => self.read_native(now, frame),
+            #[cfg(feature = "json")]
             Door::Text { .. } => self.read_text(now, &frame),
         }
     }
@@ -320,7 +327,11 @@ impl Session {
         let Phase::Authenticating { asking, .. } = std::mem::replace(&mut self.phase, Phase::Open) else {
             return;
         };
-        let sender = self.accept(*asking);
+        let sender = match *asking {
+            Asking::Replica { version, hello } => Sender::Replica { version, hello },
+            #[cfg(feature = "json")]
+            Asking::Plain { client_id, request_id } => self.welcome_plain(client_id, request_id),
+        };
         self.deliver(SessionOutput::Opened(Opened { grant, sender }), 0);
         for frame in std::mem::take(&mut self.held) {
             if self.end.is_none() {
@@ -331,7 +342,12 @@ impl Session {
 
     fn handle_refused(&mut self, code: CloseCode, reason: &str) {
         if let Phase::Authenticating { asking, .. } = &self.phase {
-            let answer = asking.refusal(code, reason);
+            let answer: Option<Payload> = match &**asking {
+                // A replica is told by its goodbye.
+                Asking::Replica { .. } => None,
+                #[cfg(feature = "json")]
+                Asking::Plain { request_id, .. } => Some(text::refused(request_id.clone(), code, reason)),
+            };
             self.fail(code, reason);
             if let Some(answer) = answer {
                 self.outgoing.push(answer);
@@ -415,6 +431,7 @@ impl Session {
                 let goodbye = Message::Goodbye { code: code.number(), reason: reason.clone() };
                 control_frame(&goodbye, encoding)
             }
+            #[cfg(feature = "json")]
             Door::Text { .. } => None,
         };
         self.end_with(goodbye, Disconnect { code: code.number(), reason, by_peer: false });
@@ -428,8 +445,12 @@ impl Session {
 
     fn end_with(&mut self, goodbye: Option<Frame>, disconnect: Disconnect) {
         self.held = VecDeque::new();
-        if let Door::Native { encoding, assembler, .. } = &mut self.door {
-            *assembler = Assembler::new(*encoding, self.config.max_message_bytes);
+        match &mut self.door {
+            Door::Native { encoding, assembler, .. } => {
+                *assembler = Assembler::new(*encoding, self.config.max_message_bytes);
+            }
+            #[cfg(feature = "json")]
+            Door::Text { .. } => {}
         }
         self.end = Some(End { goodbye, disconnect: Some(disconnect) });
     }
@@ -437,6 +458,7 @@ impl Session {
     fn poll_control(&mut self) -> Option<SessionOutput> {
         match self.door {
             Door::Native { encoding, .. } => self.outgoing.poll_control(encoding).map(SessionOutput::Frame),
+            #[cfg(feature = "json")]
             Door::Text { .. } => self.outgoing.take_ping().then_some(SessionOutput::Ping),
         }
     }
@@ -444,6 +466,7 @@ impl Session {
     fn error(&self, code: ErrorCode, reason: &str) -> Payload {
         match self.door {
             Door::Native { encoding, .. } => native::error(code, reason, encoding),
+            #[cfg(feature = "json")]
             Door::Text { .. } => text::error(code, reason),
         }
     }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use rejoin_json::Json;
+#[cfg(feature = "json")]
 use serde::Deserialize;
 
 use crate::binary::derive::{read_field, write_field};
@@ -13,6 +14,7 @@ use crate::binary::{Reader, Wire, Writer};
 use crate::change::{DocumentPush, Entry, Header, Outcome};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::id::{Counter, DocumentId, MemberId, ReplicaId, Revision, Sequence};
+#[cfg(feature = "json")]
 use crate::json::present;
 use crate::limits::{
     MAX_DOCUMENTS_PER_MESSAGE, MAX_ENTRIES_PER_MESSAGE, MAX_ITEMS_PER_MESSAGE, MAX_MEMBERS_PER_MESSAGE,
@@ -65,7 +67,7 @@ macro_rules! messages {
                 let message = match input.varint()? {
                     $($whole_number => Self::$whole(Wire::read(input)?),)*
                     $($number => {
-                        $(let $field = read_field!(input, $field $(, $limit)?);)*
+                        $(let $field: $type = read_field!(input, $field $(, $limit)?);)*
                         Self::$variant { $($field),* }
                     })*
                     number => {
@@ -81,6 +83,7 @@ macro_rules! messages {
         /// Reads the message of that name from its JSON text; `None` when there is no such message.
         ///
         /// The name is known before the fields are read, so that nothing has to be kept until it turns up.
+        #[cfg(feature = "json")]
         pub(crate) fn read_json(name: &str, text: &str) -> Option<Result<Message, serde_json::Error>> {
             Some(match name {
                 $($whole_name => serde_json::from_str(text).map(Message::$whole),)*

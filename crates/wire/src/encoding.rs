@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::binary::{Reader, Wire, to_bytes};
 use crate::error::{DecodeError, DecodeErrorKind};
+#[cfg(feature = "json")]
 use crate::json;
 use crate::limits::MAX_MESSAGE_BYTES;
 use crate::message::Message;
@@ -20,6 +21,7 @@ pub enum Encoding {
     /// Compact, in binary frames.
     Binary,
     /// One JSON object a message, in text frames: for people, and for languages without a codec.
+    #[cfg(feature = "json")]
     Json,
 }
 
@@ -28,13 +30,19 @@ impl Encoding {
     pub const fn subprotocol(self) -> &'static str {
         match self {
             Self::Binary => SUBPROTOCOL_BINARY,
+            #[cfg(feature = "json")]
             Self::Json => SUBPROTOCOL_JSON,
         }
     }
 
     /// The encoding that a WebSocket subprotocol stands for; `None` for others.
     pub fn of_subprotocol(subprotocol: &str) -> Option<Self> {
-        [Self::Binary, Self::Json].into_iter().find(|encoding| encoding.subprotocol() == subprotocol)
+        let known = [
+            Self::Binary,
+            #[cfg(feature = "json")]
+            Self::Json,
+        ];
+        known.into_iter().find(|encoding| encoding.subprotocol() == subprotocol)
     }
 }
 
@@ -42,6 +50,7 @@ impl Encoding {
 pub fn encode_message(message: &Message, encoding: Encoding) -> Bytes {
     match encoding {
         Encoding::Binary => to_bytes(message).into(),
+        #[cfg(feature = "json")]
         Encoding::Json => json::encode(message).into(),
     }
 }
@@ -58,6 +67,7 @@ pub fn decode_message(bytes: &[u8], encoding: Encoding) -> Result<Message, Decod
     }
     match encoding {
         Encoding::Binary => decode_binary(bytes),
+        #[cfg(feature = "json")]
         Encoding::Json => {
             let message = json::decode(bytes)?;
             // One set of limits, kept in one place: a message is within them when its compact form is.

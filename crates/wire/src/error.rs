@@ -98,6 +98,7 @@ impl DecodeError {
 }
 
 /// Enough of a foreign text to recognise it in a message.
+#[cfg(feature = "json")]
 pub(crate) fn shorten(text: &str, max_characters: usize) -> String {
     match text.char_indices().nth(max_characters) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),

@@ -19,6 +19,7 @@ pub mod limits;
 mod message;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "json")]
 mod text;
 
 pub use binary::{Reader, Wire, Writer, from_bytes, to_bytes};
@@ -38,6 +39,7 @@ pub use message::{
     Cursor, ErrorMessage, Hello, ListItem, Member, Message, OpenDocument, PROTOCOL_VERSION, PresenceChange,
     Scope, Welcome,
 };
+#[cfg(feature = "json")]
 pub use text::{
     EventType, NewDocument, NotRfc3339, RequestId, Rfc3339, TextConflict, TextDocument, TextError, TextEvent,
     TextMember, TextMessage, TextOutcome, TextPatch, TextRequest, TextResponse, TextUpdate, decode_text,

@@ -49,12 +49,16 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "lint-wasm",
-        what: "clippy on the pure crates, for wasm32",
+        what: "clippy on the pure crates, for wasm32, with and without what browsers leave out",
         budget_s: 120,
         needs: &[Tool::WasmTarget],
         run: |run| {
             let mut command =
                 run.cargo(&["clippy", "--lib", "--tests", "--keep-going", "--target", WASM_TARGET]);
+            command.args(PURE_CRATES.map(|name| format!("--package={name}")));
+            run.command(command.args(["--", "--deny", "warnings"]))?;
+            let mut command =
+                run.cargo(&["clippy", "--lib", "--no-default-features", "--target", WASM_TARGET]);
             command.args(PURE_CRATES.map(|name| format!("--package={name}")));
             run.command(command.args(["--", "--deny", "warnings"]))
         },

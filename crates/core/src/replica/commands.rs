@@ -19,7 +19,7 @@ use super::following::id_from;
 use super::outbox::{change_bytes, rejected_key};
 use super::root::Base;
 use super::{
-    Event, Grant, HistoryEntry, HistoryPage, LinkId, LinkStatus, Output, Purpose, Replica, Reply, Role, Token,
+    Event, Grant, HistoryEntry, HistoryPage, LinkId, LinkStatus, Output, Purpose, Replica, Reply, Token,
 };
 use crate::clock::VectorClock;
 use crate::merging::{Meeting, decide};
@@ -286,7 +286,7 @@ impl Replica {
 
     /// The document with own changes; `None` until it has been read.
     pub fn view(&mut self, id: &DocumentId) -> Option<View> {
-        if self.config.role == Role::Root {
+        if self.config.role.decides() {
             return self.confirmed(id);
         }
         let limits = self.config.limits;
@@ -568,7 +568,7 @@ impl Replica {
 
     /// Makes an own change after checking it against the view by the authority's own rules.
     fn submit_own(&mut self, id: &DocumentId, body: Body, origin: Origin) -> Result<ChangeId, EditError> {
-        if self.config.role == Role::Root {
+        if self.config.role.decides() {
             let message = "the authority makes no changes of its own; submit them".into();
             return Err(EditError::Refused { code: ErrorCode::UnexpectedMessage, message });
         }

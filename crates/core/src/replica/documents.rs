@@ -8,7 +8,7 @@ use rejoin_wire::{ChainHash, ChangeId, ConflictId, Counter, DocumentId, Fate, Re
 use super::outbox::Outbox;
 use super::root::Queue;
 use super::serving::Subscriber;
-use super::{Event, LinkId, Purpose, Replica, Role};
+use super::{Event, LinkId, Purpose, Replica, SERVES};
 use crate::authority::Authority;
 use crate::log::{Log, MAX_LOG_REVISIONS, Revised};
 use crate::records::{Row, unseal};
@@ -122,7 +122,7 @@ impl Replica {
 
     pub(super) fn handle_document_loaded(&mut self, id: &DocumentId, loaded: &Loaded) {
         let mut quarantined = false;
-        let follower = self.config.role != Role::Root;
+        let follower = !self.config.role.decides();
         let limits = self.config.limits;
         let Some(document) = self.documents.get_mut(id) else { return };
         document.requests = document.requests.saturating_sub(1);
@@ -339,19 +339,20 @@ fn replay(document: &mut Document, rows: &[ChangeRow], limits: &rejoin_json::Lim
         for rejection in &body.rejected.0 {
             std::sync::Arc::make_mut(&mut document.durable.clock).observe(rejection.change);
             let fate = Fate::Rejected { code: rejection.code, message: rejection.message.clone() };
-            document.authority.note_outcome(rejection.change, rejection.hash, fate);
+            if SERVES {
+                document.authority.note_outcome(rejection.change, rejection.hash, fate);
+            }
         }
         for revised in body.into_revised() {
             if revised.previous != document.durable.chain {
                 return Err(());
             }
             document.durable.advance(&revised.entry, limits).map_err(|_| ())?;
-            let (change, hash) = (revised.entry.change, revised.entry.hash);
-            document.authority.note_outcome(
-                change,
-                hash,
-                Fate::Accepted { revision: document.durable.revision },
-            );
+            if SERVES {
+                let (change, hash) = (revised.entry.change, revised.entry.hash);
+                let fate = Fate::Accepted { revision: document.durable.revision };
+                document.authority.note_outcome(change, hash, fate);
+            }
             document.log.push(revised);
         }
     }

@@ -84,11 +84,12 @@ enum Phase {
 impl Upstream {
     pub(super) fn new(role: &Role) -> Self {
         let scope = match role {
+            #[cfg(feature = "authority")]
             Role::Root => None,
             Role::Follower { scope } => *scope,
         };
         Self {
-            follower: *role != Role::Root,
+            follower: !role.decides(),
             scope,
             network: true,
             link: None,

@@ -15,7 +15,7 @@ use rejoin_wire::{
 use super::documents::checkpoint_body;
 use super::{
     Accepted, CHECKPOINT_INTERVAL, Document, Grant, LinkId, MAX_CHANGES_PER_TURN, MAX_DOCUMENTS_PER_COMMIT,
-    MAX_QUEUED_PUSHES, Output, Purpose, Replica, Reply, Role, Token, View,
+    MAX_QUEUED_PUSHES, Output, Purpose, Replica, Reply, Token, View,
 };
 use crate::authority::{Provided, Step, Submission};
 use crate::log::MAX_LOG_REVISIONS;
@@ -211,7 +211,7 @@ impl Replica {
 
     /// Accepts what waits, as far as a turn goes, and commits it.
     pub(super) fn accept_pushes(&mut self) {
-        if self.config.role != Role::Root || self.root.commit.is_some() {
+        if !self.config.role.decides() || self.root.commit.is_some() {
             return;
         }
         if self.root.paused_until.is_some_and(|until| until > self.now) {
@@ -458,7 +458,7 @@ impl Replica {
     }
 
     pub(super) fn durable_sequence(&self) -> Sequence {
-        if self.config.role == Role::Root { self.root.durable } else { Sequence(u64::MAX) }
+        if self.config.role.decides() { self.root.durable } else { Sequence(u64::MAX) }
     }
 
     pub(super) fn start_feed(&mut self, sequence: Sequence) {
@@ -513,6 +513,7 @@ pub(super) fn head_of(id: &DocumentId, point: &crate::state::Point) -> Head {
 #[derive(Default)]
 pub(super) struct EncodedOnce {
     binary: Option<Bytes>,
+    #[cfg(feature = "json")]
     json: Option<Bytes>,
 }
 
@@ -524,6 +525,7 @@ impl EncodedOnce {
     ) -> Bytes {
         let slot = match encoding {
             rejoin_wire::Encoding::Binary => &mut self.binary,
+            #[cfg(feature = "json")]
             rejoin_wire::Encoding::Json => &mut self.json,
         };
         slot.get_or_insert_with(|| rejoin_wire::encode_message(&message(), encoding)).clone()

@@ -18,7 +18,7 @@ use rejoin_wire::{
 };
 
 use super::root::{EncodedOnce, From, Telling};
-use super::{Document, Grant, LINK_HIGH_WATER_BYTES, LinkId, Output, Peer, Purpose, Replica};
+use super::{Document, Grant, LINK_HIGH_WATER_BYTES, LinkId, Output, Peer, Purpose, Replica, SERVES};
 use crate::authority::Provided;
 use crate::state::{Life, Point};
 use crate::storage::{self, Head};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rejoin_wire::{ChangeId, Cursor, DocumentId, Epoch, Sequence};
 
-use super::{Event, Purpose, Replica, Role};
+use super::{Event, Purpose, Replica, SERVES};
 use crate::records::{CursorRecord, IdentityRecord, seal, unseal};
 use crate::storage::{Answer, Answered, Batch, MetaKey, Operation, RequestId, StoreError, Write};
 use crate::time::Instant;
@@ -100,10 +100,10 @@ impl Replica {
                 self.handle_document_loaded(&id, &loaded);
             }
             (Purpose::OlderLog(id), Ok(Answered::Changes(rows))) => self.handle_older_log(&id, &rows),
-            (Purpose::Chain(id, revision), Ok(Answered::Changes(rows))) => {
+            (Purpose::Chain(id, revision), Ok(Answered::Changes(rows))) if SERVES => {
                 self.handle_chain(&id, revision, &rows);
             }
-            (Purpose::Outcomes { document, replica, first, last }, Ok(Answered::Changes(rows))) => {
+            (Purpose::Outcomes { document, replica, first, last }, Ok(Answered::Changes(rows))) if SERVES => {
                 self.handle_outcomes(&document, ChangeId { replica, counter: first }, last, &rows);
             }
             (
@@ -116,8 +116,8 @@ impl Replica {
                 self.handle_document_failed(&id, &error);
                 self.retry_later(error);
             }
-            (Purpose::Page(link), Ok(Answered::Heads(heads))) => self.handle_page(link, heads),
-            (Purpose::Page(link), Err(_)) => self.handle_page_failed(link),
+            (Purpose::Page(link), Ok(Answered::Heads(heads))) if SERVES => self.handle_page(link, heads),
+            (Purpose::Page(link), Err(_)) if SERVES => self.handle_page_failed(link),
             (Purpose::PendingDocuments, Ok(Answered::Records(records))) => {
                 self.handle_pending_documents(&records);
             }
@@ -133,7 +133,7 @@ impl Replica {
             (Purpose::Heads(token), answer) => self.handle_heads(token, answer),
             (Purpose::Commit, answer) => {
                 let result = answer.map(|_| ());
-                if self.config.role == Role::Root {
+                if self.config.role.decides() {
                     self.handle_root_committed(result);
                 } else {
                     self.handle_committed(result);
@@ -180,7 +180,7 @@ impl Replica {
     }
 
     fn handle_meta_failed(&mut self, error: StoreError) {
-        if matches!(error, StoreError::Unavailable(_)) || self.config.role == Role::Root {
+        if matches!(error, StoreError::Unavailable(_)) || self.config.role.decides() {
             self.storing.read_meta_again = true;
             self.retry_later(error);
         } else {
@@ -190,7 +190,7 @@ impl Replica {
     }
 
     fn handle_identity_failed(&mut self, error: StoreError) {
-        if self.config.role == Role::Root || matches!(error, StoreError::Unavailable(_)) {
+        if self.config.role.decides() || matches!(error, StoreError::Unavailable(_)) {
             self.storing.read_meta_again = true;
             self.retry_later(error);
         } else {
@@ -202,8 +202,10 @@ impl Replica {
     fn become_ready(&mut self) {
         self.ready = true;
         self.event(Event::Ready);
-        self.welcome_all();
-        if self.config.role != Role::Root && !self.storing.memory_only {
+        if SERVES {
+            self.welcome_all();
+        }
+        if !self.config.role.decides() && !self.storing.memory_only {
             self.scan_pending(None);
         }
     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rejoin_wire::{CloseCode, Frame, Hello, Message, TextMessage, TextRequest};
+use rejoin_wire::{CloseCode, Frame, Hello, Message};
+#[cfg(feature = "json")]
+use rejoin_wire::{TextMessage, TextRequest};
 
 use super::payload::Payload;
 use crate::replica::Grant;
@@ -63,6 +65,7 @@ pub enum SessionOutput {
     /// A message for the replica.
     Message(Message),
     /// A request of the text door: any but `authenticate` and `ping`.
+    #[cfg(feature = "json")]
     Text(TextMessage<TextRequest>),
     /// Close the socket, and forget the session.
     Disconnect(Disconnect),

@@ -30,8 +30,11 @@ pub(super) enum Side {
 
 impl Session {
     pub(super) fn read_native(&mut self, now: Instant, frame: Frame) {
-        let Door::Native { side, encoding, assembler } = &mut self.door else { return };
-        let (side, encoding) = (*side, *encoding);
+        let (side, encoding, assembler) = match &mut self.door {
+            Door::Native { side, encoding, assembler } => (*side, *encoding, assembler),
+            #[cfg(feature = "json")]
+            Door::Text { .. } => return,
+        };
         let bytes = match assembler.push(frame) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return,

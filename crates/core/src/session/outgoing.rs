@@ -59,6 +59,7 @@ impl Outgoing {
     }
 
     /// Whether a ping is wanted; takes the wish.
+    #[cfg(feature = "json")]
     pub(super) const fn take_ping(&mut self) -> bool {
         self.ping.take().is_some()
     }

@@ -3,6 +3,8 @@
 //! What such a client does wrong is answered and the link goes on, so that a person can try. A link ends only where a
 //! limit is passed that guards the server, or where the sender is refused.
 
+use std::sync::Arc;
+
 use rejoin_wire::limits::MAX_TEXT_BYTES;
 use rejoin_wire::{
     CloseCode, ErrorCode, Frame, RequestId, TextError, TextMessage, TextRequest, TextResponse, decode_text,
@@ -13,33 +15,14 @@ use super::payload::Payload;
 use super::{Asking, Door, Phase, Session, clip};
 use crate::time::Instant;
 
-impl Asking {
-    /// What a plain client is told when it may not come in; a replica is told by its goodbye.
-    pub(super) fn refusal(&self, code: CloseCode, reason: &str) -> Option<Payload> {
-        let Self::Plain { request_id, .. } = self else { return None };
-        let code = match code {
-            CloseCode::Forbidden => ErrorCode::Forbidden,
-            CloseCode::RateLimited => ErrorCode::RateLimited,
-            CloseCode::Unavailable | CloseCode::Internal | CloseCode::Restart => ErrorCode::Unavailable,
-            _ => ErrorCode::Unauthorized,
-        };
-        let message = TextResponse::AuthError { code, reason: clip(reason, MAX_TEXT_BYTES) };
-        Some(payload(request_id.clone(), message))
-    }
-}
-
 impl Session {
-    /// Tells a plain client that it is known, and says what is behind the link.
-    pub(super) fn accept(&mut self, asking: Asking) -> Sender {
-        match (asking, &self.door) {
-            (Asking::Replica { version, hello }, _) => Sender::Replica { version, hello },
-            (Asking::Plain { client_id, request_id }, Door::Text { name }) => {
-                let success = TextResponse::AuthSuccess { session_id: name.clone(), client_id };
-                self.queue(payload(request_id, success));
-                Sender::Plain
-            }
-            (Asking::Plain { .. }, Door::Native { .. }) => Sender::Plain,
+    /// Tells a plain client that it is known.
+    pub(super) fn welcome_plain(&mut self, client_id: Arc<str>, request_id: Option<RequestId>) -> Sender {
+        if let Door::Text { name } = &self.door {
+            let success = TextResponse::AuthSuccess { session_id: name.clone(), client_id };
+            self.queue(payload(request_id, success));
         }
+        Sender::Plain
     }
 
     pub(super) fn read_text(&mut self, now: Instant, frame: &Frame) {
@@ -106,6 +89,17 @@ impl Session {
     fn refuse_request(&mut self, request_id: Option<RequestId>, code: ErrorCode, reason: &str) {
         self.queue(refusal(&TextError { request_id, code, field: None, message: reason.to_owned() }));
     }
+}
+
+/// What a plain client is told when it may not come in.
+pub(super) fn refused(request_id: Option<RequestId>, code: CloseCode, reason: &str) -> Payload {
+    let code = match code {
+        CloseCode::Forbidden => ErrorCode::Forbidden,
+        CloseCode::RateLimited => ErrorCode::RateLimited,
+        CloseCode::Unavailable | CloseCode::Internal | CloseCode::Restart => ErrorCode::Unavailable,
+        _ => ErrorCode::Unauthorized,
+    };
+    payload(request_id, TextResponse::AuthError { code, reason: clip(reason, MAX_TEXT_BYTES) })
 }
 
 /// The message that tells a plain client what was wrong.

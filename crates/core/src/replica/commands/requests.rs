@@ -15,7 +15,7 @@ impl Replica {
         base: Base,
         key: Option<&str>,
     ) {
-        if self.config.role != Role::Root {
+        if !self.config.role.decides() {
             let message = "this replica decides nothing; ask the authority".into();
             self.outputs.push_back(Output::Reply {
                 token,

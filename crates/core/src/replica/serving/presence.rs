@@ -39,7 +39,7 @@ impl Replica {
 
     pub(in crate::replica) fn next_presence_flush(&self) -> Option<Instant> {
         let lively = || self.lively.iter().filter_map(|id| self.documents.get(id));
-        let rooms = lively().filter_map(|document| document.room.poll_timeout());
+        let rooms = lively().filter(|_| SERVES).filter_map(|document| document.room.poll_timeout());
         let own = lively().filter_map(|document| document.own_presence.poll_timeout());
         rooms.chain(own.filter(|_| self.upstream.is_online())).min()
     }
@@ -50,7 +50,7 @@ impl Replica {
         let documents = &mut self.documents;
         self.lively.retain(|id| {
             let Some(document) = documents.get_mut(id) else { return false };
-            if let Some(flush) = document.room.poll_flush(now) {
+            if SERVES && let Some(flush) = document.room.poll_flush(now) {
                 flushes.push((id.clone(), flush));
             }
             document.room.poll_timeout().or(document.own_presence.poll_timeout()).is_some()
@@ -62,7 +62,7 @@ impl Replica {
                 .get(&id)
                 .map(|document| document.subscribers.keys().copied().collect())
                 .unwrap_or_default();
-            let mut groups: BTreeMap<bool, (Encoding, Vec<LinkId>)> = BTreeMap::new();
+            let mut groups: BTreeMap<Encoding, Vec<LinkId>> = BTreeMap::new();
             for link in subscribers {
                 let Some(downstream) = self.links.get_mut(&link) else { continue };
                 // Presence is what a slow reader loses first; changes of what it missed would tell it nothing.
@@ -72,14 +72,10 @@ impl Replica {
                 }
                 if flush.sole != Some(downstream.member) {
                     let encoding = downstream.peer.encoding;
-                    groups
-                        .entry(encoding == Encoding::Json)
-                        .or_insert_with(|| (encoding, Vec::new()))
-                        .1
-                        .push(link);
+                    groups.entry(encoding).or_default().push(link);
                 }
             }
-            for (encoding, links) in groups.into_values() {
+            for (encoding, links) in groups {
                 let payload = encoded.get(encoding, || flush.message.clone());
                 self.transmit_payload(links.into(), payload);
             }

@@ -133,7 +133,7 @@ impl Replica {
         let live = self.links.iter().filter(|(_, link)| link.is_live()).map(|(id, _)| *id);
         let links: BTreeSet<LinkId> =
             subscribers.into_iter().chain(live).filter(|link| !authors.contains(link)).collect();
-        let mut groups: BTreeMap<(bool, bool), (Encoding, Vec<LinkId>)> = BTreeMap::new();
+        let mut groups: BTreeMap<(bool, Encoding), Vec<LinkId>> = BTreeMap::new();
         for link in links {
             let Some(downstream) = self.links.get_mut(&link) else { continue };
             let live = downstream.is_live();
@@ -143,8 +143,7 @@ impl Replica {
             }
             let encoding = downstream.peer.encoding;
             if self.takes(link, id, first) {
-                let key = (live, encoding == Encoding::Json);
-                groups.entry(key).or_insert_with(|| (encoding, Vec::new())).1.push(link);
+                groups.entry((live, encoding)).or_default().push(link);
             } else if let Some(downstream) = self.links.get_mut(&link) {
                 downstream.owe(id);
             }
@@ -154,7 +153,7 @@ impl Replica {
         let Some(update) = update_between(id, document, first.previous(), last) else { return };
         let mut followed = EncodedOnce::default();
         let mut opened = EncodedOnce::default();
-        for ((live, _), (encoding, links)) in groups {
+        for ((live, encoding), links) in groups {
             let position = live.then_some(update.entries.last().map_or(Sequence(0), |entry| entry.sequence));
             let message = || Message::Update(Update { position, ..update.clone() });
             let payload = if live { followed.get(encoding, message) } else { opened.get(encoding, message) };
