@@ -282,7 +282,7 @@ impl Replica {
     pub(super) fn handle_document_failed(&mut self, id: &DocumentId, error: &StoreError) {
         let Some(document) = self.documents.get_mut(id) else { return };
         document.requests = document.requests.saturating_sub(1);
-        let follower = self.config.role != Role::Root;
+        let follower = !self.config.role.decides();
         match error {
             StoreError::Corrupted(_) if follower && document.loaded => {
                 // Older revisions only: it goes on without them.
