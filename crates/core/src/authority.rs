@@ -188,10 +188,10 @@ impl Authority {
             .clone()
             .or_else(|| ill_formed(submission.pushed))
             .or_else(|| (self.lost.get(&change.id()) == Some(&Lost::Seen)).then(unsayable));
-        let seen = match self.seen(tip, log, submission, limits) {
-            Ok(seen) => seen,
-            // A change that is refused anyway needs no answer about what was seen.
-            Err(_) if refused.is_some() => State::absent(),
+        let (seen, seen_is_known) = match self.seen(tip, log, submission, limits) {
+            Ok(seen) => (seen, true),
+            // What is refused anyway, or does nothing, needs no answer about what was seen.
+            Err(_) if refused.is_some() || change.body == Body::Void => (State::absent(), false),
             Err(step) => return step,
         };
         let decided = match refused {
@@ -200,6 +200,10 @@ impl Authority {
         };
         let after = decided.as_ref().ok().and_then(|decided| shared_after(submission, &seen, tip, decided));
         self.remember(submission, &seen, decided.is_ok(), after, limits);
+        if !seen_is_known {
+            // Nothing that follows can be rebuilt from here: its author is asked.
+            self.shadows.remove(&change.replica);
+        }
         match decided {
             Ok(outcome) => {
                 append(tip, log, submission, outcome);
@@ -249,9 +253,6 @@ impl Authority {
         let PushedChange { change, seen: announced } = submission.pushed;
         if let Some(seen) = submission.seen {
             return Ok(seen.clone());
-        }
-        if change.body == Body::Void {
-            return Ok(State::absent());
         }
         if let Some(Provided { content, header }) = self.provided.get(&change.id()) {
             if announced.is_some_and(|hash| hash != content.content_hash()) {

@@ -223,6 +223,30 @@ fn what_was_lost_long_ago_is_brought_back_change_by_change() {
 }
 
 #[test]
+fn a_revision_that_did_nothing_does_not_hide_what_those_after_it_were_made_on() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":0,"b":0}"#);
+    let image = world.root.store.clone();
+    world.edit(0, "d", r#"[{"op":"replace","path":"/a","value":1}]"#);
+    // Both delete it; the second of them does nothing.
+    world.offline(1);
+    world.followers[1].replica.delete(&id("d")).unwrap();
+    world.followers[0].replica.delete(&id("d")).unwrap();
+    world.online(1);
+    world.followers[0].replica.undelete(&id("d")).unwrap();
+    world.run();
+    world.edit(0, "d", r#"[{"op":"replace","path":"/b","value":2}]"#);
+    assert_eq!(world.converged("d"), r#"{"a":1,"b":2}"#);
+    world.restart_root(image);
+    world.run_for(120_000);
+    assert_eq!(world.converged("d"), r#"{"a":1,"b":2}"#);
+    for node in &world.followers {
+        assert_eq!(node.replica.rejected(&id("d")).len(), 0);
+    }
+}
+
+#[test]
 fn who_may_only_read_does_not_spoil_what_an_editor_brings_back() {
     let mut world = World::new(2);
     world.open("d");
