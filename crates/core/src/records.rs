@@ -416,6 +416,8 @@ record!(IdentityRecord { replica });
 pub(crate) struct CursorRecord {
     pub(crate) epoch: rejoin_wire::Epoch,
     pub(crate) sequence: Sequence,
+    /// The document whose newest revision is the newest of all that is held.
+    pub(crate) newest: Option<rejoin_wire::DocumentId>,
 }
 
-record!(CursorRecord { epoch, sequence });
+record!(CursorRecord { epoch, sequence, newest });

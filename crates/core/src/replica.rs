@@ -456,7 +456,8 @@ enum Purpose {
     },
     Page(LinkId),
     PendingDocuments,
-    HeldDocuments,
+    /// On this link.
+    HeldDocuments(LinkId),
     Heads(Token),
     Identity,
     Commit,

@@ -247,6 +247,28 @@ fn a_revision_that_did_nothing_does_not_hide_what_those_after_it_were_made_on() 
 }
 
 #[test]
+fn what_was_lost_of_a_document_that_is_only_followed_is_brought_back_too() {
+    let mut world = World::new(1);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    let backup = world.root.store.clone();
+    world.edit(0, "d", r#"[{"op":"add","path":"/b","value":2}]"#);
+    world.offline(0);
+    world.restart(0, Some(Scope::Documents));
+    world.restart_root(backup);
+    let other = world.add(Some(Scope::Documents), MemoryStore::default());
+    world.followers[other].replica.open(&id("d"));
+    world.run_for(60_000);
+    world.edit(other, "d", r#"[{"op":"add","path":"/c","value":3}]"#);
+    // The link goes again before everything is compared.
+    world.online(0);
+    world.cut(0);
+    world.run_for(60_000);
+    assert_eq!(world.content(other, "d"), r#"{"a":1,"b":2,"c":3}"#);
+    assert_eq!(world.followers[0].replica.recovered(&id("d")).len(), 1);
+}
+
+#[test]
 fn who_may_only_read_does_not_spoil_what_an_editor_brings_back() {
     let mut world = World::new(2);
     world.open("d");
@@ -343,7 +365,8 @@ fn a_follower_of_the_whole_workspace_gets_only_what_changed() {
     let before = world.followers[1].messages.len();
     world.online(1);
     let updates = world.followers[1].messages.len() - before;
-    assert!(updates <= 4, "{:?}", world.followers[1].messages);
+    // The greeting, what is newest here compared, the one document, the position.
+    assert!(updates <= 5, "{:?}", world.followers[1].messages);
     world.followers[1].replica.open(&id("d7"));
     world.run();
     assert_eq!(world.content(1, "d7"), r#"{"text":"some text that takes a few bytes","x":1}"#);

@@ -50,6 +50,8 @@ pub(super) struct Upstream {
     retry_at: Option<Instant>,
     /// The last position that the store holds or will hold.
     cursor: Option<Cursor>,
+    /// The document whose newest revision is the newest of all that is held: an authority that went back unnoticed lacks that first.
+    newest: Option<(Sequence, DocumentId)>,
     /// A position that can be taken once no hole is left below it.
     reached: Option<Sequence>,
     /// The head of the feed, once all up to there was told and not all of it is taken in.
@@ -60,6 +62,8 @@ pub(super) struct Upstream {
     welcome: Option<Welcome>,
     /// True while the authority's line is not the one of the cursor: what it tells unasked may not continue what is held.
     line_changed: bool,
+    /// How far what is held has been compared with another line of history. The feed is followed after that.
+    comparing: Comparing,
     /// The listed documents.
     list: BTreeMap<DocumentId, ListItem>,
     /// Those of them that an earlier link has listed, and this one not yet.
@@ -68,6 +72,18 @@ pub(super) struct Upstream {
     to_open: BTreeSet<DocumentId>,
     /// What came for documents that are still being read.
     waiting: BTreeMap<DocumentId, Vec<Message>>,
+}
+
+/// How far what is held has been compared with another line of history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Comparing {
+    /// There is nothing to compare.
+    #[default]
+    Not,
+    /// The store is asked what is held.
+    Scanning,
+    /// A page of documents has been asked for; after it comes the next from a position, if there is one.
+    Page { next: Option<Sequence> },
 }
 
 /// How far the link is.
@@ -98,11 +114,13 @@ impl Upstream {
             backoff: Backoff::default(),
             retry_at: None,
             cursor: None,
+            newest: None,
             reached: None,
             caught_up: None,
             holes: BTreeSet::new(),
             welcome: None,
             line_changed: false,
+            comparing: Comparing::Not,
             list: BTreeMap::new(),
             unconfirmed: BTreeSet::new(),
             to_open: BTreeSet::new(),
@@ -127,8 +145,16 @@ impl Upstream {
         self.waiting.entry(id.clone()).or_default().push(message);
     }
 
-    pub(super) fn resume_from(&mut self, cursor: Cursor) {
+    pub(super) fn resume_from(&mut self, cursor: Cursor, newest: Option<DocumentId>) {
         self.cursor = Some(cursor);
+        self.newest = newest.map(|document| (cursor.sequence, document));
+    }
+
+    /// Notes how new what was taken in is.
+    fn note_taken(&mut self, id: &DocumentId, sequence: Sequence) {
+        if self.newest.as_ref().is_none_or(|(newest, _)| *newest <= sequence) {
+            self.newest = Some((sequence, id.clone()));
+        }
     }
 
     pub(super) fn list(&self) -> impl Iterator<Item = &ListItem> {
@@ -276,10 +302,8 @@ impl Replica {
     fn handle_welcome(&mut self, welcome: Welcome) {
         let continues = |cursor: &Cursor| cursor.epoch == welcome.epoch && cursor.sequence <= welcome.head;
         let line_changed = self.upstream.cursor.is_some_and(|cursor| !continues(&cursor));
-        if line_changed {
-            self.upstream.cursor = None;
-        }
         self.upstream.line_changed = line_changed;
+        self.upstream.comparing = Comparing::Not;
         self.upstream.reached = None;
         self.upstream.phase = Phase::Online;
         self.upstream.backoff.opened(self.now);
@@ -298,16 +322,40 @@ impl Replica {
         for id in holes {
             self.open_upstream(&id);
         }
+        // An authority that went back under the same epoch shows by what is newest here. It answers what is opened before the feed.
+        let mut asked = true;
+        if let Some((_, newest)) = self.upstream.newest.clone().filter(|_| self.upstream.cursor.is_some()) {
+            self.upstream.holes.insert(newest.clone());
+            asked = self.document(&newest).loaded;
+            self.open_upstream(&newest);
+        }
         // Own changes are spoken for before the feed brings their revisions.
         self.send_opens();
-        if line_changed && self.upstream.scope == Some(Scope::Documents) {
-            self.scan_held(Sequence(0));
-        }
         self.upstream.unconfirmed = self.upstream.list.keys().cloned().collect();
-        if let Some(scope) = self.upstream.scope {
-            let cursor = self.upstream.cursor.filter(|_| scope == Scope::Documents);
-            self.send_upstream(&Message::Follow { scope, cursor });
+        if line_changed && self.upstream.scope == Some(Scope::Documents) {
+            // What the feed tells does not say what it replaces: first everything held gets an answer of its own.
+            self.compare();
+        } else if asked {
+            self.follow();
+        } else {
+            self.upstream.comparing = Comparing::Page { next: None };
         }
+    }
+
+    /// Has everything held compared with the authority's line.
+    fn compare(&mut self) {
+        self.upstream.line_changed = true;
+        self.upstream.newest = None;
+        self.upstream.comparing = Comparing::Scanning;
+        self.scan_held(Sequence(0));
+    }
+
+    /// Asks for the feed, from what is held of the authority's line.
+    fn follow(&mut self) {
+        let (Some(scope), Some(welcome)) = (self.upstream.scope, &self.upstream.welcome) else { return };
+        let held = |cursor: &Cursor| scope == Scope::Documents && cursor.epoch == welcome.epoch;
+        let cursor = self.upstream.cursor.filter(|cursor| held(cursor) && !self.upstream.line_changed);
+        self.send_upstream(&Message::Follow { scope, cursor });
     }
 
     /// Subscribes to a document upstream, with the next message that is sent.
@@ -394,7 +442,7 @@ impl Replica {
         self.upstream.reached = self.upstream.reached.max(Some(sequence));
         let head = self.upstream.welcome.as_ref().map_or(Sequence(0), |welcome| welcome.head);
         if complete && sequence >= head {
-            self.upstream.line_changed = false;
+            self.upstream.line_changed &= self.upstream.comparing != Comparing::Not;
             self.upstream.caught_up = Some(sequence);
         }
         self.advance_cursor();
@@ -404,6 +452,19 @@ impl Replica {
     fn advance_cursor(&mut self) {
         if !self.upstream.holes.is_empty() || !self.upstream.waiting.is_empty() {
             return;
+        }
+        match self.upstream.comparing {
+            Comparing::Not => {}
+            Comparing::Scanning => return,
+            Comparing::Page { next: Some(after) } => {
+                self.upstream.comparing = Comparing::Scanning;
+                self.scan_held(after);
+                return;
+            }
+            Comparing::Page { next: None } => {
+                self.upstream.comparing = Comparing::Not;
+                self.follow();
+            }
         }
         if let Some(position) = self.upstream.caught_up.take() {
             self.event(Event::CaughtUp { position });
@@ -415,7 +476,8 @@ impl Replica {
         let cursor = Cursor { epoch: welcome.epoch, sequence };
         if self.upstream.cursor != Some(cursor) {
             self.upstream.cursor = Some(cursor);
-            let body = seal(&CursorRecord { epoch: cursor.epoch, sequence });
+            let newest = self.upstream.newest.as_ref().map(|(_, document)| document.clone());
+            let body = seal(&CursorRecord { epoch: cursor.epoch, sequence, newest });
             self.storing.write(Write::PutMeta { key: MetaKey::Cursor, body });
         }
     }
@@ -491,19 +553,24 @@ impl Replica {
     }
 
     pub(super) fn scan_held(&mut self, after: Sequence) {
-        self.request(Operation::ScanHeads { after, limit: PAGE_RECORDS }, Purpose::HeldDocuments);
+        if let Some(link) = self.upstream.link {
+            self.request(Operation::ScanHeads { after, limit: PAGE_RECORDS }, Purpose::HeldDocuments(link));
+        }
     }
 
     /// Every document that is held is compared with the authority's new line.
-    pub(super) fn handle_held_documents(&mut self, heads: &[Head]) {
+    pub(super) fn handle_held_documents(&mut self, link: LinkId, heads: &[Head]) {
+        if self.upstream.comparing != Comparing::Scanning || self.upstream.link != Some(link) {
+            return;
+        }
         for head in heads {
             self.upstream.holes.insert(head.document.clone());
             self.document(&head.document);
             self.open_upstream(&head.document);
         }
-        if let (Some(last), true) = (heads.last(), heads.len() >= PAGE_RECORDS as usize) {
-            self.scan_held(last.sequence);
-        }
+        let next = heads.last().filter(|_| heads.len() >= PAGE_RECORDS as usize).map(|last| last.sequence);
+        self.upstream.comparing = Comparing::Page { next };
+        self.advance_cursor();
     }
 }
 

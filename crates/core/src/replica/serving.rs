@@ -297,13 +297,15 @@ impl Replica {
                 blocked.push_back(id);
             }
         }
-        if let Some(downstream) = self.links.get_mut(&link) {
+        // What was opened before the feed was asked for is answered before it.
+        if blocked.is_empty() {
+            self.serve_page(link);
+        } else if let Some(downstream) = self.links.get_mut(&link) {
             // In their order, before what came meanwhile.
             while let Some(id) = blocked.pop_back() {
                 downstream.behind.push_front(id);
             }
         }
-        self.serve_page(link);
     }
 
     fn serve_page(&mut self, link: LinkId) {

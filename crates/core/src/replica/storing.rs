@@ -121,12 +121,14 @@ impl Replica {
             (Purpose::PendingDocuments, Ok(Answered::Records(records))) => {
                 self.handle_pending_documents(&records);
             }
-            (Purpose::HeldDocuments, Ok(Answered::Heads(heads))) => self.handle_held_documents(&heads),
+            (Purpose::HeldDocuments(link), Ok(Answered::Heads(heads))) => {
+                self.handle_held_documents(link, &heads);
+            }
             (Purpose::PendingDocuments, Err(error)) => {
                 self.storing.scan_pending_again = true;
                 self.retry_later(error);
             }
-            (Purpose::HeldDocuments, Err(error)) => {
+            (Purpose::HeldDocuments(_), Err(error)) => {
                 self.storing.scan_held_again = true;
                 self.retry_later(error);
             }
@@ -157,7 +159,8 @@ impl Replica {
         let identity = find(MetaKey::Identity).and_then(|body| unseal::<IdentityRecord>(body).ok());
         let epoch = find(MetaKey::Epoch).and_then(|body| unseal::<Epoch>(body).ok());
         if let Some(cursor) = find(MetaKey::Cursor).and_then(|body| unseal::<CursorRecord>(body).ok()) {
-            self.upstream.resume_from(Cursor { epoch: cursor.epoch, sequence: cursor.sequence });
+            self.upstream
+                .resume_from(Cursor { epoch: cursor.epoch, sequence: cursor.sequence }, cursor.newest);
         }
         match (identity, epoch) {
             (Some(identity), Some(epoch)) => {

@@ -86,6 +86,9 @@ impl Replica {
             }
             self.settle_own(id, change, &Fate::Accepted { revision });
         }
+        if let Some(document) = self.documents.get(id) {
+            self.upstream.note_taken(id, document.durable.sequence);
+        }
         self.store_taken(id, previous, taken);
         for record in records {
             let Some(document) = self.documents.get_mut(id) else { break };
@@ -182,6 +185,10 @@ impl Replica {
                 return;
             }
             self.take_other_line(id, snapshot);
+            // Where one document went back, others may have.
+            if self.upstream.scope == Some(Scope::Documents) && !self.upstream.line_changed {
+                self.compare();
+            }
             return;
         }
         let unasked = self.upstream.line_changed && !opening && held > Revision(0);
@@ -234,6 +241,7 @@ impl Replica {
             author: snapshot.author,
             clock,
         };
+        self.upstream.note_taken(id, document.durable.sequence);
         document.log = Log::after(document.durable.revision);
         document.more_below = false;
         document.outbox.forget_view();
@@ -319,13 +327,18 @@ impl Replica {
     }
 
     pub(super) fn note_open(&mut self, id: &DocumentId) {
-        self.finish_hole(id);
         let Some(document) = self.documents.get_mut(id) else { return };
         if document.outbox.sync == Sync::Opening {
             document.outbox.sync = Sync::Open;
+            let needed = document.opened > 0 || document.outbox.has_pending();
             self.event(Event::Synced { document: id.clone() });
+            // It was asked for to be compared only: the feed goes on with it.
+            if !needed && self.upstream.holes.contains(id) {
+                self.close_upstream(id);
+            }
         }
         self.busy.insert(id.clone());
+        self.finish_hole(id);
     }
 
     pub(super) fn finish_hole(&mut self, id: &DocumentId) {

@@ -243,8 +243,9 @@ impl Replica {
             if let Some(from) = unsaved {
                 document.outbox.renumber(&id, from, to, &limits);
                 document.outbox.forget_view();
-                self.busy.insert(id);
             }
+            // What waited for the store waits no longer.
+            self.busy.insert(id);
         }
     }
 
