@@ -291,6 +291,10 @@ impl Authority {
         };
         match announced {
             Some(hash) if *hash != content_hash(&rebuilt) => Err(Step::NeedSeen),
+            // Who brings back an edit that a tombstone kept saw it standing, whatever own change came before.
+            Some(_) if rebuilt.life == Life::Deleted => {
+                Ok(State { life: life_seen(&change.body), ..rebuilt })
+            }
             _ => Ok(rebuilt),
         }
     }

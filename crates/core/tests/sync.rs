@@ -247,6 +247,27 @@ fn a_revision_that_did_nothing_does_not_hide_what_those_after_it_were_made_on() 
 }
 
 #[test]
+fn an_edit_that_a_tombstone_kept_is_brought_back_too() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    let backup = world.root.store.clone();
+    world.offline(1);
+    world.edit(1, "d", r#"[{"op":"add","path":"/b","value":2}]"#);
+    world.followers[0].replica.delete(&id("d")).unwrap();
+    world.run();
+    world.online(1);
+    world.offline(1);
+    world.followers[0].replica.undelete(&id("d")).unwrap();
+    world.edit(0, "d", r#"[{"op":"add","path":"/c","value":3}]"#);
+    world.restart_root(backup);
+    world.run_for(60_000);
+    world.online(1);
+    assert_eq!(world.converged("d"), r#"{"a":1,"b":2,"c":3}"#);
+    assert!(world.followers[0].replica.rejected(&id("d")).is_empty());
+}
+
+#[test]
 fn what_was_lost_of_a_document_that_is_only_followed_is_brought_back_too() {
     let mut world = World::new(1);
     world.open("d");

@@ -424,7 +424,11 @@ pub(super) fn lost_changes(
                     time: revised.entry.time,
                     body: body_of(&revised.entry.effect),
                 };
-                let seen = state.clone();
+                let mut seen = state.clone();
+                if seen.life == Life::Deleted && matches!(change.body, Body::Edit { .. }) {
+                    // The tombstone kept an edit of somebody who had not seen the deletion.
+                    seen.life = Life::Alive;
+                }
                 if apply_effect(&mut state, &revised.entry.effect, limits).is_err() {
                     break;
                 }
