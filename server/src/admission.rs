@@ -20,7 +20,7 @@ impl Admission for Open {
             Credentials::Hello(_) => LOCAL.into(),
             Credentials::Signature { email, .. } => Arc::clone(email),
         };
-        Ok(Grant { principal, may_edit: true })
+        Ok(Grant::new(principal, true))
     }
 }
 
@@ -49,7 +49,7 @@ impl Admission for Secret {
                     Credentials::Hello(_) => "member".into(),
                     Credentials::Signature { email, .. } => Arc::clone(email),
                 };
-                Ok(Grant { principal, may_edit: true })
+                Ok(Grant::new(principal, true))
             }
             Some(_) => Err((CloseCode::Unauthorized, "the token is not the server's secret; check REJOIN_SECRET".into())),
             None => Err((

@@ -120,7 +120,7 @@ impl Server {
             config.policy = policy;
             config
         });
-        let local = options.secret.is_none().then(|| Grant { principal: LOCAL.into(), may_edit: true });
+        let local = options.secret.is_none().then(|| Grant::new(LOCAL, true));
         let admission: Arc<dyn Admission> = match &options.secret {
             None => Arc::new(Open),
             Some(secret) => Arc::new(Secret(Arc::clone(secret))),
@@ -177,7 +177,7 @@ impl Server {
     }
 
     fn identify(&self, headers: &HeaderMap) -> Result<Grant, ApiError> {
-        let grant = |principal: &str| Ok(Grant { principal: principal.into(), may_edit: true });
+        let grant = |principal: &str| Ok(Grant::new(principal, true));
         let Some(secret) = &self.shared.secret else { return grant(LOCAL) };
         match bearer(headers) {
             Some(token) if secret.matches(&token) => grant("member"),
@@ -312,7 +312,7 @@ async fn upgrade(
             .as_deref()
             .is_some_and(|token| shared.secret.as_ref().is_some_and(|secret| secret.matches(token)));
         if known {
-            let local = Some(Grant { principal: "member".into(), may_edit: true });
+            let local = Some(Grant::new("member", true));
             config = Arc::new(SessionConfig { local, ..(*config).clone() });
         }
         let start = Instant(0);

@@ -405,7 +405,7 @@ impl TextDoor {
                 if self.opened.insert(document_id.clone()) {
                     Box::pin(client.open(document_id, Some(change)))
                 } else {
-                    self.messages.push(Message::Presence { document: document_id, change });
+                    self.messages.push(Message::Presence { document: document_id, change, member: None });
                     return None;
                 }
             }

@@ -205,7 +205,7 @@ impl Driver {
             Ok(socket) => {
                 let session = Session::client(Arc::clone(&self.session), Encoding::Binary, self.now());
                 self.line = Some(Line { link, socket, session });
-                let grant = Grant { principal: "authority".into(), may_edit: true };
+                let grant = Grant::new("authority", true);
                 let token = self.options.token.clone();
                 let peer = Peer { replica: ReplicaId(0), encoding: Encoding::Binary, grant, token };
                 self.input(Input::LinkOpened { link, peer });

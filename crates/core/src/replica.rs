@@ -29,7 +29,7 @@ pub use commands::{
 };
 pub use outbox::MAX_KEPT;
 pub use root::Base;
-pub use serving::{MAX_CATCH_UP_REVISIONS, MAX_SUBSCRIPTIONS};
+pub use serving::{MAX_CATCH_UP_REVISIONS, MAX_INQUIRIES, MAX_SUBSCRIPTIONS};
 
 pub(crate) use documents::Document;
 use following::Upstream;
@@ -198,6 +198,15 @@ pub struct Grant {
     pub principal: Arc<str>,
     /// Whether it may change documents.
     pub may_edit: bool,
+    /// Whether it may speak for others, as a relay does: push their changes and show their presence under their names.
+    pub may_relay: bool,
+}
+
+impl Grant {
+    /// The grant of somebody who speaks for itself.
+    pub fn new(principal: impl Into<Arc<str>>, may_edit: bool) -> Self {
+        Self { principal: principal.into(), may_edit, may_relay: false }
+    }
 }
 
 /// What a replica wants done.

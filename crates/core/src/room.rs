@@ -182,6 +182,14 @@ impl Room {
         true
     }
 
+    /// Takes out all members of a range: one link with everybody that it speaks for.
+    pub fn leave_all(&mut self, members: std::ops::RangeInclusive<MemberId>) {
+        let gone: Vec<MemberId> = self.members.range(members).map(|(member, _)| *member).collect();
+        for member in gone {
+            self.leave(member);
+        }
+    }
+
     /// The first frame of a subscriber: everybody's state now.
     ///
     /// The message stays the same as long as [`version`](Self::version) does, so its bytes can be kept for a storm of

@@ -63,7 +63,7 @@ pub use payload::Payload;
 /// }
 /// while let Some(output) = session.poll_output() {
 ///     if let SessionOutput::Authenticate(_) = output {
-///         let grant = Grant { principal: "ada".into(), may_edit: true };
+///         let grant = Grant::new("ada", true);
 ///         session.handle_input(now, SessionInput::Authenticated(grant));
 ///     }
 /// }

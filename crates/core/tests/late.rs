@@ -115,10 +115,11 @@ fn a_refusal_before_the_welcome_is_final_where_its_close_code_says_so() {
         let connect =
             |output: &Output| if let Output::Connect { link } = output { Some(*link) } else { None };
         let link = outputs.iter().find_map(connect).unwrap();
-        let grant = Grant { principal: "root".into(), may_edit: true };
+        let grant = Grant::new("root", true);
         let peer = Peer { replica: ReplicaId(0), encoding: Encoding::Binary, grant, token: None };
         replica.handle_input(now, Input::LinkOpened { link, peer });
-        let error = ErrorMessage { code, message: "not now".into(), document: None, request: None };
+        let error =
+            ErrorMessage { code, message: "not now".into(), document: None, request: None, change: None };
         replica.handle_input(now, Input::Received { link, message: Message::Error(error) });
         while let Some(output) = replica.poll_output() {
             assert!(!matches!(output, Output::Disconnect { .. }), "{output:?}");

@@ -330,7 +330,9 @@ fn a_header_is_compared_with_the_one_that_its_author_saw() {
     let pushed = PushedChange { change, seen: Some(content.content_hash()) };
     world.say_to_root(
         0,
-        Message::Push { pushes: vec![DocumentPush { document: id("d"), changes: vec![pushed] }] },
+        Message::Push {
+            pushes: vec![DocumentPush { document: id("d"), changes: vec![pushed], author: None }],
+        },
     );
     // It is answered before the follower, which did not make it, can say so.
     world.drain_root();

@@ -523,7 +523,7 @@ impl World {
     }
 
     fn grant_of_root() -> Grant {
-        Grant { principal: Arc::from("door"), may_edit: true }
+        Grant::new("door", true)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::json::present;
 use crate::limits::{
     MAX_DOCUMENTS_PER_MESSAGE, MAX_ENTRIES_PER_MESSAGE, MAX_ITEMS_PER_MESSAGE, MAX_MEMBERS_PER_MESSAGE,
 };
-use crate::message::{Cursor, ListItem, Member, Message, OpenDocument, PresenceChange, Scope};
+use crate::message::{Cursor, ListItem, Member, Message, OpenDocument, PresenceChange, RelayedMember, Scope};
 
 /// Number and name of the messages that may come between the fragments of another one.
 pub(crate) const CONTROL: &[(u8, &str)] = &[(3, "ping"), (4, "pong"), (6, "goodbye")];
@@ -106,6 +106,7 @@ messages! {
         5 "error" Error
         64 "update" Update
         65 "snapshot" Snapshot
+        74 "finding" Finding
     }
     fields {
         3 "ping" Ping { nonce: u64 }
@@ -124,13 +125,18 @@ messages! {
             content: Option<Json>,
             header: Option<Header>,
         }
-        21 "presence" Presence { document: DocumentId, change: PresenceChange }
+        21 "presence" Presence {
+            document: DocumentId,
+            change: PresenceChange,
+            member: Option<RelayedMember>,
+        }
         22 "history_request" HistoryRequest {
             request: u64,
             document: DocumentId,
             before: Option<Revision>,
             limit: u32,
         }
+        23 "inquiry" Inquiry { request: u64, about: Option<OpenDocument> }
 
         66 "outcomes" Outcomes { document: DocumentId, outcomes: Vec<Outcome> [MAX_ITEMS_PER_MESSAGE] }
         67 "need_seen" NeedSeen { document: DocumentId, replica: ReplicaId, counter: Counter }

@@ -314,6 +314,18 @@ pub struct DocumentPush {
     pub document: DocumentId,
     /// The changes with what their author saw.
     pub changes: Vec<PushedChange>,
+    /// On whose behalf they are pushed, where that is not the link's own principal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<Author>,
+}
+
+/// Somebody whose changes a relay pushes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Author {
+    /// As whom the author is known.
+    pub principal: Arc<str>,
+    /// False when the author may only read: the changes are then rejected, as they would be on a link of its own.
+    pub may_edit: bool,
 }
 
 /// A change on its way to the authority.

@@ -135,6 +135,7 @@ fn the_table_of_limits_is_complete_and_true() {
         MAX_DOCUMENTS_PER_MESSAGE,
         MAX_ENTRIES_PER_MESSAGE,
         MAX_MEMBERS_PER_MESSAGE,
+        MAX_RELAYED_MEMBERS,
         MAX_CONFLICTS_PER_CHANGE,
         MAX_PRESENCE_BYTES,
         MAX_TEXT_BYTES,

@@ -312,7 +312,7 @@ mod tests {
             body: body.clone(),
         };
         let changes = vec![PushedChange { change, seen: None }; count];
-        Message::Push { pushes: vec![DocumentPush { document: document(), changes }] }
+        Message::Push { pushes: vec![DocumentPush { document: document(), changes, author: None }] }
     }
 
     #[test]
@@ -342,6 +342,7 @@ mod tests {
         let presence = |length: usize| Message::Presence {
             document: document(),
             change: PresenceChange::Set(Json::from("x".repeat(length))),
+            member: None,
         };
         check_limit(
             &presence(MAX_PRESENCE_BYTES - 2),

@@ -24,8 +24,8 @@ mod text;
 
 pub use binary::{Reader, Wire, Writer, from_bytes, to_bytes};
 pub use change::{
-    Body, Change, ChangeId, ConflictId, ConflictRecord, DocumentPush, Effect, Entry, Fate, Have, Header,
-    Outcome, PendingRun, PushedChange, Snapshot, Update,
+    Author, Body, Change, ChangeId, ConflictId, ConflictRecord, DocumentPush, Effect, Entry, Fate, Have,
+    Header, Outcome, PendingRun, PushedChange, Snapshot, Update,
 };
 pub use code::{CloseCode, ErrorCode};
 pub use encoding::{Encoding, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, decode_message, encode_message};
@@ -36,8 +36,8 @@ pub use id::{
     Sequence, UnixMillis, WorkspaceId,
 };
 pub use message::{
-    Cursor, ErrorMessage, Hello, ListItem, Member, Message, OpenDocument, PROTOCOL_VERSION, PresenceChange,
-    Scope, Welcome,
+    Cursor, ErrorMessage, Finding, Hello, ListItem, Member, Message, OpenDocument, PROTOCOL_VERSION,
+    PresenceChange, RelayedMember, Scope, Welcome,
 };
 #[cfg(feature = "json")]
 pub use text::{

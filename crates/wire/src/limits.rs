@@ -23,6 +23,9 @@ pub const MAX_ENTRIES_PER_MESSAGE: usize = 4_096;
 /// Members in one presence message.
 pub const MAX_MEMBERS_PER_MESSAGE: usize = 4_096;
 
+/// Members below one relay that are present at the same time. The numbers after a relay's own member number are theirs.
+pub const MAX_RELAYED_MEMBERS: u32 = 65_535;
+
 /// Conflict records that one change may make; a change that would make more is recorded as one record of the whole content.
 pub const MAX_CONFLICTS_PER_CHANGE: usize = 256;
 

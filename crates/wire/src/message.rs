@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rejoin_json::{Json, Policy};
 use serde::{Deserialize, Serialize};
 
-use crate::change::{DocumentPush, Entry, Have, Header, Outcome, PendingRun, Snapshot, Update};
+use crate::change::{ChangeId, DocumentPush, Entry, Have, Header, Outcome, PendingRun, Snapshot, Update};
 use crate::code::ErrorCode;
 use crate::id::{
     Counter, DocumentId, Epoch, MemberId, ReplicaId, Revision, Sequence, UnixMillis, WorkspaceId,
@@ -85,6 +85,9 @@ pub enum Message {
         document: DocumentId,
         /// How it changes.
         change: PresenceChange,
+        /// Whose presence it is, where it is not the sender's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        member: Option<RelayedMember>,
     },
     /// Up: a page of a document's history, newest first.
     HistoryRequest {
@@ -96,6 +99,13 @@ pub enum Message {
         before: Option<Revision>,
         /// At most so many.
         limit: u32,
+    },
+    /// Up: what only the authority knows, asked by a relay.
+    Inquiry {
+        /// Returned with the finding.
+        request: u64,
+        /// What somebody below wants to open; absent when only the head of the feed is asked for.
+        about: Option<OpenDocument>,
     },
 
     /// Down: consecutive revisions of a document.
@@ -170,6 +180,8 @@ pub enum Message {
         /// True when older revisions exist.
         more: bool,
     },
+    /// Down: answers an inquiry.
+    Finding(Finding),
 }
 
 /// The first message on a link.
@@ -279,6 +291,32 @@ pub enum PresenceChange {
     Leave,
 }
 
+/// One of those present below a relay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RelayedMember {
+    /// The relay's number for it: 1 to [`MAX_RELAYED_MEMBERS`](crate::limits::MAX_RELAYED_MEMBERS).
+    pub number: u32,
+    /// As whom it is known.
+    pub principal: Arc<str>,
+}
+
+/// What the authority knows of what somebody below a relay wants to open.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The inquiry's number.
+    pub request: u64,
+    /// The newest position of the feed.
+    pub head: Sequence,
+    /// False when what is held is not part of the history.
+    pub continues: bool,
+    /// Where it is not: revisions with their chain hashes, newest first, from what is held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<Have>,
+    /// What became of the changes that were asked about: complete, but for those that have no outcome yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<Outcome>,
+}
+
 /// One of those present.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Member {
@@ -303,4 +341,7 @@ pub struct ErrorMessage {
     /// The request that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<u64>,
+    /// The first change that was refused, when it answers a push.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeId>,
 }

@@ -13,10 +13,11 @@ use rejoin_json::{ConflictKind, ContentHash, Json, Operation, Patch, PlacePath, 
 
 use crate::limits::MAX_INTEGER;
 use crate::{
-    Body, ChainHash, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, Cursor, DocumentId,
-    DocumentPush, Effect, Entry, Epoch, ErrorCode, ErrorMessage, Fate, Have, Header, Hello, ListItem, Member,
-    MemberId, Message, OpenDocument, Outcome, PendingRun, PresenceChange, PushedChange, ReplicaId, Revision,
-    Scope, Sequence, Snapshot, UnixMillis, Update, Welcome, WorkspaceId,
+    Author, Body, ChainHash, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, Cursor,
+    DocumentId, DocumentPush, Effect, Entry, Epoch, ErrorCode, ErrorMessage, Fate, Finding, Have, Header,
+    Hello, ListItem, Member, MemberId, Message, OpenDocument, Outcome, PendingRun, PresenceChange,
+    PushedChange, RelayedMember, ReplicaId, Revision, Scope, Sequence, Snapshot, UnixMillis, Update, Welcome,
+    WorkspaceId,
 };
 
 mod samples;
@@ -308,8 +309,9 @@ pub(crate) fn snapshots() -> BoxedStrategy<Snapshot> {
 pub(crate) fn pushes() -> BoxedStrategy<DocumentPush> {
     let seen = option::of(any::<[u8; 32]>().prop_map(ContentHash));
     let pushed = (changes(), seen).prop_map(|(change, seen)| PushedChange { change, seen });
-    (documents(), vec(pushed, 0..3))
-        .prop_map(|(document, changes)| DocumentPush { document, changes })
+    let author = (texts(), any::<bool>()).prop_map(|(principal, may_edit)| Author { principal, may_edit });
+    (documents(), vec(pushed, 0..3), option::of(author))
+        .prop_map(|(document, changes, author)| DocumentPush { document, changes, author })
         .boxed()
 }
 
@@ -364,8 +366,15 @@ fn link_messages() -> BoxedStrategy<Message> {
                 max_message_bytes,
             }
         });
-    let error = (codes(), texts(), option::of(documents()), option::of(integers()))
-        .prop_map(|(code, message, document, request)| ErrorMessage { code, message, document, request });
+    let change = (replicas(), counters()).prop_map(|(replica, counter)| ChangeId { replica, counter });
+    let error = (codes(), texts(), option::of(documents()), option::of(integers()), option::of(change))
+        .prop_map(|(code, message, document, request, change)| ErrorMessage {
+            code,
+            message,
+            document,
+            request,
+            change,
+        });
     prop_oneof![
         hello.prop_map(Message::Hello),
         welcome.prop_map(Message::Welcome),
@@ -379,15 +388,18 @@ fn link_messages() -> BoxedStrategy<Message> {
 
 fn upward_messages() -> BoxedStrategy<Message> {
     let cursor = (epochs(), sequences()).prop_map(|(epoch, sequence)| Cursor { epoch, sequence });
-    let open = (documents(), haves(), vec(runs(), 0..2)).prop_map(|(document, have, pending)| OpenDocument {
-        document,
-        have,
-        pending,
-    });
+    let open = || {
+        (documents(), haves(), vec(runs(), 0..2)).prop_map(|(document, have, pending)| OpenDocument {
+            document,
+            have,
+            pending,
+        })
+    };
+    let member = (any::<u32>(), texts()).prop_map(|(number, principal)| RelayedMember { number, principal });
     prop_oneof![
         (select(vec![Scope::Documents, Scope::List]), option::of(cursor))
             .prop_map(|(scope, cursor)| Message::Follow { scope, cursor }),
-        vec(open, 0..3).prop_map(|documents| Message::Open { documents }),
+        vec(open(), 0..3).prop_map(|documents| Message::Open { documents }),
         vec(documents(), 0..3).prop_map(|documents| Message::Close { documents }),
         vec(pushes(), 0..3).prop_map(|pushes| Message::Push { pushes }),
         (documents(), replicas(), counters(), option::of(values()), option::of(headers())).prop_map(
@@ -399,7 +411,9 @@ fn upward_messages() -> BoxedStrategy<Message> {
                 header
             }
         ),
-        (documents(), presence()).prop_map(|(document, change)| Message::Presence { document, change }),
+        (documents(), presence(), option::of(member))
+            .prop_map(|(document, change, member)| { Message::Presence { document, change, member } }),
+        (integers(), option::of(open())).prop_map(|(request, about)| Message::Inquiry { request, about }),
         (integers(), documents(), option::of(revisions()), any::<u32>()).prop_map(
             |(request, document, before, limit)| Message::HistoryRequest { request, document, before, limit }
         ),
@@ -409,6 +423,14 @@ fn upward_messages() -> BoxedStrategy<Message> {
 
 fn document_messages() -> BoxedStrategy<Message> {
     let update = (documents(), revisions(), any::<[u8; 32]>(), vec(entries(), 0..3), option::of(sequences()));
+    let finding = (integers(), sequences(), any::<bool>(), vec(haves(), 0..3), vec(outcomes(), 0..3))
+        .prop_map(|(request, head, continues, ancestors, outcomes)| Finding {
+            request,
+            head,
+            continues,
+            ancestors,
+            outcomes,
+        });
     prop_oneof![
         update.prop_map(|(document, first, previous, entries, position)| {
             Message::Update(Update { document, first, previous: ChainHash(previous), entries, position })
@@ -435,6 +457,7 @@ fn document_messages() -> BoxedStrategy<Message> {
                 more
             }
         ),
+        finding.prop_map(Message::Finding),
     ]
     .boxed()
 }

@@ -52,7 +52,9 @@ fn push(changes: usize, body: &Body) -> Message {
         body: body.clone(),
     };
     let changes = vec![PushedChange { change, seen: None }; changes];
-    Message::Push { pushes: vec![DocumentPush { document: DocumentId::new("a").unwrap(), changes }] }
+    Message::Push {
+        pushes: vec![DocumentPush { document: DocumentId::new("a").unwrap(), changes, author: None }],
+    }
 }
 
 /// Bytes that say each list is a million long, cut off before its elements.

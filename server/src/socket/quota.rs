@@ -68,18 +68,25 @@ impl Quota {
 
 /// The errors that refuse a message, so that its sender sends it again; `None` for one that can't be refused by itself.
 pub(super) fn refusals(message: &Message, wait: &Wait) -> Option<Vec<ErrorMessage>> {
-    let refusal = |document, request| ErrorMessage {
+    let refusal = |document, request, change| ErrorMessage {
         code: ErrorCode::RateLimited,
         message: wait.to_string().into(),
         document,
         request,
+        change,
     };
     match message {
         Message::Push { pushes } => {
-            Some(pushes.iter().map(|push| refusal(Some(push.document.clone()), None)).collect())
+            let refused = pushes.iter().map(|push| {
+                let first = push.changes.first().map(|pushed| pushed.change.id());
+                refusal(Some(push.document.clone()), None, first)
+            });
+            Some(refused.collect())
         }
-        Message::Presence { document, .. } => Some(vec![refusal(Some(document.clone()), None)]),
-        Message::HistoryRequest { request, .. } => Some(vec![refusal(None, Some(*request))]),
+        Message::Presence { document, .. } => Some(vec![refusal(Some(document.clone()), None, None)]),
+        Message::HistoryRequest { request, .. } | Message::Inquiry { request, .. } => {
+            Some(vec![refusal(None, Some(*request), None)])
+        }
         _ => None,
     }
 }

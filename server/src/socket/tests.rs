@@ -52,7 +52,7 @@ async fn serve_text(heartbeat_timeout: Duration, write_patience: Duration) -> Te
     let _recorder = metrics::set_default_local_recorder(Box::leak(Box::new(recorder)));
     let store: Arc<dyn Store> = Arc::new(SharedMemoryStore::default());
     let hub = Hub::start(&store, 1, |workspace| Config::new(workspace, Role::Root));
-    let local = Some(Grant { principal: "local".into(), may_edit: true });
+    let local = Some(Grant::new("local", true));
     let heartbeat_interval = heartbeat_timeout / 2;
     let config =
         Arc::new(SessionConfig { local, heartbeat_interval, heartbeat_timeout, ..SessionConfig::default() });

@@ -162,7 +162,7 @@ impl Client {
             .map_or_else(Have::default, |view| Have { revision: view.revision, chain: view.chain });
         let open = OpenDocument { document: document.clone(), have, pending: Vec::new() };
         let mut messages = vec![Message::Open { documents: vec![open] }];
-        messages.extend(show.map(|change| Message::Presence { document, change }));
+        messages.extend(show.map(|change| Message::Presence { document, change, member: None }));
         Done { messages, ..Done::default() }
     }
 

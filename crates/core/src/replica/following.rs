@@ -395,7 +395,7 @@ impl Replica {
     }
 
     pub(super) fn send_push(&mut self, id: &DocumentId, changes: Vec<PushedChange>) {
-        let pushes = vec![DocumentPush { document: id.clone(), changes }];
+        let pushes = vec![DocumentPush { document: id.clone(), changes, author: None }];
         self.send_upstream(&Message::Push { pushes });
     }
 
@@ -533,7 +533,7 @@ impl Replica {
             }
         }
         for (document, change) in sends {
-            self.send_upstream(&Message::Presence { document, change });
+            self.send_upstream(&Message::Presence { document, change, member: None });
         }
     }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rejoin_json::{ContentHash, Limits};
 use rejoin_wire::{
-    Change, ChangeHash, ChangeId, Counter, DocumentId, DocumentPush, ErrorCode, Fate, Message, Outcome,
-    PushedChange, ReplicaId, Revision, Sequence, limits::MAX_CHANGES_PER_PUSH,
+    Author, Change, ChangeHash, ChangeId, Counter, DocumentId, DocumentPush, ErrorCode, Fate, Message,
+    Outcome, PushedChange, ReplicaId, Revision, Sequence, limits::MAX_CHANGES_PER_PUSH,
 };
 
 use super::documents::checkpoint_body;
@@ -79,6 +79,20 @@ struct Queued {
     base: Option<Base>,
     /// What was seen, where the door knows it by itself.
     seen: Option<State>,
+    /// True when a link pushed them for somebody else: then nothing that is wrong with them is the link's fault.
+    relayed: bool,
+}
+
+impl Queued {
+    fn first(&self) -> Option<ChangeId> {
+        self.changes.first().map(|pushed| pushed.change.id())
+    }
+
+    /// True for pushes of which one waits at a document at most.
+    fn is_of_one_sender(&self, other: &Self) -> bool {
+        let replica = |queued: &Self| queued.first().map(|change| change.replica);
+        self.from == other.from && (!self.relayed || replica(self) == replica(other))
+    }
 }
 
 /// What a change without a replica of its own was made on.
@@ -121,11 +135,15 @@ impl Replica {
     pub(super) fn enqueue_push(&mut self, link: LinkId, push: DocumentPush) {
         let Some(downstream) = self.links.get(&link) else { return };
         let grant = downstream.grant().clone();
-        if let Err(refusal) = well_formed(&push) {
-            self.send_error(link, refusal.code, &refusal.message, Some(&push.document));
+        let first = push.changes.first().map(|pushed| pushed.change.id());
+        if let Err(refusal) = well_formed(&push).and_then(|()| may_push(&push, &grant)) {
+            self.refuse_push(link, &push.document, first, refusal.code, &refusal.message);
             return;
         }
-        let queued = Queued { from: From::Link(link), grant, changes: push.changes, base: None, seen: None };
+        let relayed = push.author.is_some();
+        let grant = author_of(&push, grant);
+        let from = From::Link(link);
+        let queued = Queued { from, grant, changes: push.changes, base: None, seen: None, relayed };
         self.enqueue(&push.document, queued);
     }
 
@@ -141,7 +159,14 @@ impl Replica {
         let changes = vec![PushedChange { change, seen: None }];
         self.enqueue(
             document,
-            Queued { from: From::Driver(token), grant, changes, base: Some(base), seen: None },
+            Queued {
+                from: From::Driver(token),
+                grant,
+                changes,
+                base: Some(base),
+                seen: None,
+                relayed: false,
+            },
         );
     }
 
@@ -151,6 +176,7 @@ impl Replica {
             self.refuse(
                 queued.from,
                 id,
+                queued.first(),
                 ErrorCode::Corrupted,
                 "the stored document cannot be read; it is read-only until it is repaired",
             );
@@ -161,6 +187,7 @@ impl Replica {
             self.refuse(
                 queued.from,
                 id,
+                queued.first(),
                 ErrorCode::RateLimited,
                 "too many changes wait at this document; send them again later",
             );
@@ -170,9 +197,16 @@ impl Replica {
         self.busy.insert(id.clone());
     }
 
-    fn refuse(&mut self, from: From, id: &DocumentId, code: ErrorCode, message: &str) {
+    fn refuse(
+        &mut self,
+        from: From,
+        id: &DocumentId,
+        first: Option<ChangeId>,
+        code: ErrorCode,
+        message: &str,
+    ) {
         match from {
-            From::Link(link) => self.send_error(link, code, message, Some(id)),
+            From::Link(link) => self.refuse_push(link, id, first, code, message),
             From::Driver(token) => {
                 let reply = Reply::Refused { code, message: message.into() };
                 self.outputs.push_back(Output::Reply { token, reply });
@@ -292,7 +326,7 @@ impl Replica {
                 self.send(link, &Message::NeedSeen { document: id.clone(), replica, counter });
                 false
             }
-            Need::Seen(_, From::Driver(_)) => false,
+            Need::Seen(..) => false,
             Need::Log(floor, change) => {
                 if self.load_older(id, floor) {
                     return false;
@@ -311,16 +345,14 @@ impl Replica {
                 self.send_diverged(link, id, base);
                 false
             }
-            Need::Snapshot(_, From::Driver(_)) => false,
+            Need::Snapshot(..) => false,
             Need::Close(From::Link(link)) => {
-                let reason =
-                    "what was seen does not have the hash that was announced; this replica is broken";
-                self.disconnect(link, rejoin_wire::CloseCode::BadMessage, reason);
+                self.disconnect(link, rejoin_wire::CloseCode::BadMessage, NOT_AS_ANNOUNCED);
                 false
             }
-            Need::Close(From::Driver(_)) => false,
-            Need::Refuse(from, refusal) => {
-                self.refuse(from, id, refusal.code, &refusal.message);
+            Need::Close(_) => false,
+            Need::Refuse(from, first, refusal) => {
+                self.refuse(from, id, first, refusal.code, &refusal.message);
                 true
             }
         }
@@ -473,8 +505,31 @@ fn accepted(id: &DocumentId, document: &Document, revision: Revision) -> Option<
     Some(Accepted { view: View::of(id, &document.durable), revision, conflicts, exact })
 }
 
+/// Why a link is closed whose replica contradicts itself.
+pub(super) const NOT_AS_ANNOUNCED: &str =
+    "what was seen does not have the hash that was announced; this replica is broken";
+
+/// Whether a link may push in the name that a push gives.
+pub(super) fn may_push(push: &DocumentPush, grant: &Grant) -> Result<(), Refusal> {
+    if push.author.is_none() || grant.may_relay {
+        return Ok(());
+    }
+    let message = "this link speaks for itself only; push without `author`";
+    Err(Refusal::new(ErrorCode::Forbidden, message))
+}
+
+/// As whom a push is accepted.
+pub(super) fn author_of(push: &DocumentPush, grant: Grant) -> Grant {
+    match &push.author {
+        None => grant,
+        Some(Author { principal, may_edit }) => {
+            Grant::new(Arc::clone(principal), *may_edit && grant.may_edit)
+        }
+    }
+}
+
 /// Checks what needs no document.
-fn well_formed(push: &DocumentPush) -> Result<(), Refusal> {
+pub(super) fn well_formed(push: &DocumentPush) -> Result<(), Refusal> {
     let bad = |message: &str| Err(Refusal::new(ErrorCode::BadMessage, message));
     let Some(first) = push.changes.first() else { return bad("a push holds at least one change") };
     if push.changes.len() > MAX_CHANGES_PER_PUSH {

@@ -1,20 +1,20 @@
 //! Links from below: who gets what of which document, and when.
 
+mod answer;
+mod inquiring;
 mod presence;
-
 mod telling;
 
-mod answer;
-
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use rejoin_json::Operation;
-use rejoin_wire::limits::{MAX_ANCESTORS, MAX_ENTRIES_PER_MESSAGE, MAX_MESSAGE_BYTES};
+use rejoin_wire::limits::{MAX_ANCESTORS, MAX_ENTRIES_PER_MESSAGE, MAX_MESSAGE_BYTES, MAX_RELAYED_MEMBERS};
 use rejoin_wire::{
     ChangeId, CloseCode, Counter, Cursor, DocumentId, Effect, Encoding, Entry, ErrorCode, ErrorMessage, Fate,
-    Have, ListItem, MemberId, Message, OpenDocument, Outcome, PROTOCOL_VERSION, PendingRun, PresenceChange,
-    Revision, Scope, Sequence, Snapshot, Update, Welcome,
+    Finding, Have, ListItem, MemberId, Message, OpenDocument, Outcome, PROTOCOL_VERSION, PendingRun,
+    PresenceChange, RelayedMember, Revision, Scope, Sequence, Snapshot, Update, Welcome,
 };
 
 use super::root::{EncodedOnce, From, Telling};
@@ -23,7 +23,9 @@ use crate::authority::Provided;
 use crate::state::{Life, Point};
 use crate::storage::{self, Head};
 use crate::time::Instant;
-use answer::{answer, snapshot, update_between};
+use answer::{ancestors, answer, snapshot, update_between};
+use inquiring::Inquiry;
+pub use inquiring::MAX_INQUIRIES;
 
 /// Documents of one page of catching up.
 const PAGE_DOCUMENTS: u32 = 256;
@@ -41,6 +43,8 @@ pub const MAX_SUBSCRIPTIONS: usize = 16_384;
 pub(super) struct Downstream {
     peer: Peer,
     member: MemberId,
+    /// How many numbers after its member number are of those that it speaks for.
+    relayed_members: u32,
     welcomed: bool,
     /// Bytes handed over since the driver last said that its queue is short.
     unread: usize,
@@ -51,6 +55,8 @@ pub(super) struct Downstream {
     /// Documents subscribed to by themselves.
     subscribed: BTreeSet<DocumentId>,
     following: Option<Following>,
+    /// Questions that wait for the store.
+    inquiries: VecDeque<Inquiry>,
 }
 
 /// A link's place in the feed.
@@ -92,6 +98,11 @@ impl Downstream {
         self.unread = self.unread.saturating_add(bytes);
     }
 
+    /// Its member number, and those of everybody that it speaks for.
+    fn members(&self) -> RangeInclusive<MemberId> {
+        self.member..=MemberId(self.member.0 + u64::from(self.relayed_members))
+    }
+
     fn is_full(&self) -> bool {
         self.unread >= LINK_HIGH_WATER_BYTES
     }
@@ -107,6 +118,9 @@ impl Downstream {
     }
 }
 
+/// Why nothing is told of a document.
+const CORRUPTED: &str = "the stored document cannot be read; it is read-only until it is repaired";
+
 /// What cannot be answered before the store was read.
 enum Missing {
     Log(Revision),
@@ -119,18 +133,21 @@ enum Missing {
 impl Replica {
     pub(super) fn handle_downstream_opened(&mut self, link: LinkId, peer: Peer) {
         let member = MemberId(self.next_member);
-        self.next_member += 1;
+        let relayed_members = if peer.grant.may_relay { MAX_RELAYED_MEMBERS } else { 0 };
+        self.next_member += 1 + u64::from(relayed_members);
         self.links.insert(
             link,
             Downstream {
                 peer,
                 member,
+                relayed_members,
                 welcomed: false,
                 unread: 0,
                 stale_presence: BTreeSet::new(),
                 behind: VecDeque::new(),
                 subscribed: BTreeSet::new(),
                 following: None,
+                inquiries: VecDeque::new(),
             },
         );
         if self.ready {
@@ -176,7 +193,7 @@ impl Replica {
         for id in &downstream.subscribed {
             if let Some(document) = self.documents.get_mut(id) {
                 document.subscribers.remove(&link);
-                document.room.leave(downstream.member);
+                document.room.leave_all(downstream.members());
                 self.lively.insert(id.clone());
             }
         }
@@ -218,7 +235,10 @@ impl Replica {
                 let seen = content.map(|content| Provided { content, header: header.map(Arc::new) });
                 self.handle_seen(link, &document, ChangeId { replica, counter }, seen);
             }
-            Message::Presence { document, change } => self.handle_presence(link, &document, change),
+            Message::Presence { document, change, member } => {
+                self.handle_presence(link, &document, change, member);
+            }
+            Message::Inquiry { request, about } => self.handle_inquiry(link, request, about),
             Message::HistoryRequest { request, document, before, limit } => {
                 self.handle_history_request(link, request, &document, before, limit);
             }
@@ -265,10 +285,10 @@ impl Replica {
         downstream.subscribed.remove(id);
         downstream.behind.retain(|behind| behind != id);
         downstream.stale_presence.remove(id);
-        let member = downstream.member;
+        let members = downstream.members();
         if let Some(document) = self.documents.get_mut(id) {
             document.subscribers.remove(&link);
-            document.room.leave(member);
+            document.room.leave_all(members);
             self.lively.insert(id.clone());
         }
     }
@@ -278,7 +298,7 @@ impl Replica {
         let waiting: Vec<LinkId> = self
             .links
             .iter()
-            .filter(|(_, link)| !link.is_full() && (!link.behind.is_empty() || link.is_paging()))
+            .filter(|(_, link)| !link.is_full() && link.is_waiting())
             .map(|(id, _)| *id)
             .collect();
         for link in waiting {
@@ -287,6 +307,7 @@ impl Replica {
     }
 
     fn serve(&mut self, link: LinkId) {
+        self.serve_inquiries(link);
         let mut blocked = VecDeque::new();
         while let Some(downstream) = self.links.get_mut(&link) {
             if downstream.is_full() {
@@ -394,6 +415,7 @@ impl Replica {
     pub(super) fn is_awaited(&self, id: &DocumentId) -> bool {
         self.links.values().any(|link| {
             link.behind.contains(id)
+                || link.inquiries.iter().any(|inquiry| inquiry.is_about(id))
                 || matches!(&link.following, Some(Following { page: Page::Telling { documents, .. }, .. }) if documents.contains(id))
         })
     }
@@ -406,8 +428,7 @@ impl Replica {
             None => return true,
             Some(_) if !document.loaded => Missing::Document,
             Some(_) if document.corrupted => {
-                let reason = "the stored document cannot be read; it is read-only until it is repaired";
-                self.send_error(link, ErrorCode::Corrupted, reason, Some(id));
+                self.send_error(link, ErrorCode::Corrupted, CORRUPTED, Some(id));
                 return true;
             }
             Some(_) => match answer(id, document, link, since) {
@@ -418,7 +439,13 @@ impl Replica {
                 Err(missing) => missing,
             },
         };
-        match missing {
+        self.meet_missing(id, &missing);
+        false
+    }
+
+    /// Asks for what an answer waits for.
+    fn meet_missing(&mut self, id: &DocumentId, missing: &Missing) {
+        match *missing {
             Missing::Document => {}
             Missing::Log(floor) => {
                 if !self.load_older(id, floor) {
@@ -429,7 +456,6 @@ impl Replica {
             Missing::Chain(revision) => self.load_chain(id, revision),
             Missing::Outcomes(first, last) => self.load_outcomes(id, first, last),
         }
-        false
     }
 
     fn deliver(&mut self, link: LinkId, id: &DocumentId, messages: &[Message]) {
@@ -469,7 +495,8 @@ impl Replica {
             }
             self.busy.insert(id.clone());
         } else {
-            let snapshot = snapshot(id, document, Some(have), Vec::new(), Vec::new());
+            let parted = Some(ancestors(document, have));
+            let snapshot = snapshot(id, document, parted, Vec::new(), Vec::new());
             self.deliver(link, id, &[snapshot]);
         }
     }
@@ -489,8 +516,29 @@ impl Replica {
         message: &str,
         document: Option<&DocumentId>,
     ) {
-        let error =
-            ErrorMessage { code, message: message.into(), document: document.cloned(), request: None };
+        let document = document.cloned();
+        let error = ErrorMessage { code, message: message.into(), document, request: None, change: None };
+        self.send(link, &Message::Error(error));
+    }
+
+    /// Refuses a question by its number.
+    pub(super) fn refuse_request(&mut self, link: LinkId, request: u64, code: ErrorCode, message: &str) {
+        let request = Some(request);
+        let error = ErrorMessage { code, message: message.into(), document: None, request, change: None };
+        self.send(link, &Message::Error(error));
+    }
+
+    /// Refuses a push, by its first change.
+    pub(super) fn refuse_push(
+        &mut self,
+        link: LinkId,
+        document: &DocumentId,
+        change: Option<ChangeId>,
+        code: ErrorCode,
+        message: &str,
+    ) {
+        let document = Some(document.clone());
+        let error = ErrorMessage { code, message: message.into(), document, request: None, change };
         self.send(link, &Message::Error(error));
     }
 
@@ -501,6 +549,10 @@ impl Replica {
 }
 
 impl Downstream {
+    fn is_waiting(&self) -> bool {
+        !self.behind.is_empty() || !self.inquiries.is_empty() || self.is_paging()
+    }
+
     fn is_paging(&self) -> bool {
         matches!(&self.following, Some(Following { page: Page::Wanted | Page::Telling { .. }, .. }))
     }

@@ -123,7 +123,8 @@ const fn goes_up(message: &Message) -> bool {
         | Message::Push { .. }
         | Message::SeenContent { .. }
         | Message::Presence { .. }
-        | Message::HistoryRequest { .. } => true,
+        | Message::HistoryRequest { .. }
+        | Message::Inquiry { .. } => true,
         Message::Hello(_)
         | Message::Welcome(_)
         | Message::Ping { .. }
@@ -138,7 +139,8 @@ const fn goes_up(message: &Message) -> bool {
         | Message::Listing { .. }
         | Message::Living { .. }
         | Message::Members { .. }
-        | Message::HistoryPage { .. } => false,
+        | Message::HistoryPage { .. }
+        | Message::Finding(_) => false,
     }
 }
 
@@ -158,7 +160,8 @@ const fn goes_down(message: &Message) -> bool {
 /// The message that tells a peer what was wrong.
 pub(super) fn error(code: ErrorCode, reason: &str, encoding: Encoding) -> Payload {
     let message = clip(reason, MAX_TEXT_BYTES);
-    Payload::encode(&Message::Error(ErrorMessage { code, message, document: None, request: None }), encoding)
+    let error = ErrorMessage { code, message, document: None, request: None, change: None };
+    Payload::encode(&Message::Error(error), encoding)
 }
 
 /// Late enough that on an idle link only the server asks, and its pings are what the client hears.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use rejoin_json::{Json, Policy};
 use rejoin_wire::limits::{MAX_BYTES_BEFORE_AUTHENTICATION, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
 use rejoin_wire::{
-    Counter, DocumentId, Epoch, ErrorMessage, Have, Header, Hello, MemberId, PresenceChange, ReplicaId,
-    Revision, Scope, Sequence, Snapshot, UnixMillis, Update, Welcome, WorkspaceId, decode_message,
+    Counter, DocumentId, Epoch, ErrorMessage, Finding, Have, Header, Hello, MemberId, PresenceChange,
+    ReplicaId, Revision, Scope, Sequence, Snapshot, UnixMillis, Update, Welcome, WorkspaceId, decode_message,
     encode_message, frames,
 };
 
@@ -29,7 +29,7 @@ fn document() -> DocumentId {
 }
 
 fn grant() -> Grant {
-    Grant { principal: "ada".into(), may_edit: true }
+    Grant::new("ada", true)
 }
 
 fn hello() -> Hello {
@@ -59,7 +59,7 @@ fn welcome() -> Welcome {
 }
 
 fn error(code: ErrorCode) -> Message {
-    Message::Error(ErrorMessage { code, message: "no".into(), document: None, request: None })
+    Message::Error(ErrorMessage { code, message: "no".into(), document: None, request: None, change: None })
 }
 
 /// What only a client sends on an open link.
@@ -77,8 +77,9 @@ fn messages_up() -> Vec<Message> {
             content: Some(Json::Null),
             header: None,
         },
-        Message::Presence { document: document.clone(), change: PresenceChange::Leave },
+        Message::Presence { document: document.clone(), change: PresenceChange::Leave, member: None },
         Message::HistoryRequest { request: 1, document, before: None, limit: 10 },
+        Message::Inquiry { request: 2, about: None },
     ]
 }
 
@@ -107,6 +108,7 @@ fn messages_down() -> Vec<Message> {
             left: Vec::new(),
         },
         Message::HistoryPage { request: 1, document, first: Revision(1), entries: Vec::new(), more: false },
+        Message::Finding(Finding::default()),
     ]
 }
 

@@ -145,7 +145,7 @@ impl World {
         let at = self.followers.len();
         let name = format!("user{at}");
         self.followers.push(Node::new(Role::Follower { scope }, store, self.seeds, self.now, &name));
-        self.grants.push(Grant { principal: name.as_str().into(), may_edit: true });
+        self.grants.push(Grant::new(name.as_str(), true));
         at
     }
 
@@ -334,7 +334,7 @@ impl World {
                 Output::Connect { link } => {
                     if node.network {
                         node.up = Some(link);
-                        let grant = Grant { principal: "root".into(), may_edit: true };
+                        let grant = Grant::new("root", true);
                         let peer =
                             Peer { replica: ReplicaId(0), encoding: Encoding::Binary, grant, token: None };
                         node.replica.handle_input(now, Input::LinkOpened { link, peer });
@@ -357,6 +357,7 @@ impl World {
                                 message: "wait".into(),
                                 document: Some(push.document.clone()),
                                 request: None,
+                                change: push.changes.first().map(|pushed| pushed.change.id()),
                             });
                             node.replica.handle_input(now, Input::Received { link: up, message: refusal });
                         }

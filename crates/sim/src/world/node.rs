@@ -90,7 +90,7 @@ impl Node {
     }
 
     pub(crate) fn grant(&self) -> Grant {
-        Grant { principal: Arc::clone(&self.config.principal), may_edit: self.may_edit }
+        Grant::new(Arc::clone(&self.config.principal), self.may_edit)
     }
 
     pub(crate) fn scope(&self) -> Option<Scope> {

@@ -4,7 +4,7 @@ use rejoin_json::{ConflictKind, Policy, Winner};
 
 use super::derive::{wire_choices, wire_enums, wire_structs};
 use crate::change::{
-    Body, Change, ConflictRecord, DocumentPush, Effect, Entry, Fate, Header, Outcome, PendingRun,
+    Author, Body, Change, ConflictRecord, DocumentPush, Effect, Entry, Fate, Header, Outcome, PendingRun,
     PushedChange, Snapshot, Update,
 };
 use crate::limits::{
@@ -30,7 +30,8 @@ wire_structs! {
     };
     PendingRun { replica, first, last };
     Outcome { change, hash, fate };
-    DocumentPush { document, changes[MAX_CHANGES_PER_PUSH] };
+    DocumentPush { document, changes[MAX_CHANGES_PER_PUSH], author };
+    Author { principal, may_edit };
     PushedChange { change, seen } + extension;
 }
 

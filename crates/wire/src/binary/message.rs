@@ -5,9 +5,10 @@ use rejoin_json::Json;
 use super::derive::{wire_choices, wire_structs};
 use super::{Reader, Wire, Writer};
 use crate::error::{DecodeError, DecodeErrorKind};
-use crate::limits::{MAX_PRESENCE_BYTES, MAX_RUNS, MAX_VERSIONS};
+use crate::limits::{MAX_ANCESTORS, MAX_ITEMS_PER_MESSAGE, MAX_PRESENCE_BYTES, MAX_RUNS, MAX_VERSIONS};
 use crate::message::{
-    Cursor, ErrorMessage, Hello, ListItem, Member, OpenDocument, PresenceChange, Scope, Welcome,
+    Cursor, ErrorMessage, Finding, Hello, ListItem, Member, OpenDocument, PresenceChange, RelayedMember,
+    Scope, Welcome,
 };
 
 wire_structs! {
@@ -20,7 +21,9 @@ wire_structs! {
     OpenDocument { document, have, pending[MAX_RUNS] } + extension;
     ListItem { document, revision, sequence, deleted, title, updated_at } + extension;
     Member { member, principal, change } + extension;
-    ErrorMessage { code, message, document, request };
+    RelayedMember { number, principal };
+    Finding { request, head, continues, ancestors[MAX_ANCESTORS], outcomes[MAX_ITEMS_PER_MESSAGE] };
+    ErrorMessage { code, message, document, request, change };
 }
 
 wire_choices! {

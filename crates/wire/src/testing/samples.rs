@@ -6,10 +6,11 @@ use rejoin_json::{Json, Limits, Patch, PlacePath, Policy};
 
 use super::{CONFLICT_KINDS, WINNERS};
 use crate::{
-    Body, ChainHash, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, Cursor, DocumentId,
-    DocumentPush, Effect, Entry, Epoch, ErrorCode, ErrorMessage, Fate, Have, Header, Hello, ListItem, Member,
-    MemberId, Message, OpenDocument, Outcome, PROTOCOL_VERSION, PendingRun, PresenceChange, PushedChange,
-    ReplicaId, Revision, Scope, Sequence, Snapshot, UnixMillis, Update, Welcome, WorkspaceId,
+    Author, Body, ChainHash, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, Cursor,
+    DocumentId, DocumentPush, Effect, Entry, Epoch, ErrorCode, ErrorMessage, Fate, Finding, Have, Header,
+    Hello, ListItem, Member, MemberId, Message, OpenDocument, Outcome, PROTOCOL_VERSION, PendingRun,
+    PresenceChange, PushedChange, RelayedMember, ReplicaId, Revision, Scope, Sequence, Snapshot, UnixMillis,
+    Update, Welcome, WorkspaceId,
 };
 
 pub(crate) fn json(text: &str) -> Json {
@@ -149,6 +150,7 @@ fn link() -> Vec<Message> {
             message: text("too many requests: wait a second"),
             document: Some(document()),
             request: Some(9),
+            change: Some(id(7)),
         }),
         Message::Goodbye { code: 1012, reason: text("the server restarts: connect again") },
     ]
@@ -181,6 +183,7 @@ fn upward() -> Vec<Message> {
             pushes: vec![DocumentPush {
                 document: document(),
                 changes: bodies.into_iter().zip(7..).map(pushed).collect(),
+                author: Some(Author { principal: text("eve@example.com"), may_edit: false }),
             }],
         },
         Message::SeenContent {
@@ -200,9 +203,15 @@ fn upward() -> Vec<Message> {
         Message::Presence {
             document: document(),
             change: PresenceChange::Set(json(r#"{"cursor":{"path":"/text","at":5}}"#)),
+            member: Some(RelayedMember { number: 300, principal: text("eve@example.com") }),
         },
-        Message::Presence { document: document(), change: PresenceChange::Leave },
+        Message::Presence { document: document(), change: PresenceChange::Leave, member: None },
         Message::HistoryRequest { request: 9, document: document(), before: Some(Revision(300)), limit: 50 },
+        Message::Inquiry { request: 10, about: None },
+        Message::Inquiry {
+            request: 11,
+            about: Some(OpenDocument { document: document(), have: have(), pending: vec![run()] }),
+        },
     ]
 }
 
@@ -272,5 +281,12 @@ fn downward() -> Vec<Message> {
             left: vec![MemberId(300)],
         },
         Message::HistoryPage { request: 9, document: document(), first: Revision(4), entries, more: true },
+        Message::Finding(Finding {
+            request: 11,
+            head: Sequence(1_000),
+            continues: false,
+            ancestors: vec![have(), Have::default()],
+            outcomes: outcomes(),
+        }),
     ]
 }

@@ -84,13 +84,8 @@ impl Replica {
         if reads.len() < crate::replica::MAX_QUEUED_PUSHES {
             reads.push(Read::History { from: Asker::Link(link, request), before, limit });
         } else {
-            let error = rejoin_wire::ErrorMessage {
-                code: ErrorCode::RateLimited,
-                message: "too many pages of history are asked for; ask again later".into(),
-                document: None,
-                request: Some(request),
-            };
-            self.send(link, &Message::Error(error));
+            let reason = "too many pages of history are asked for; ask again later";
+            self.refuse_request(link, request, ErrorCode::RateLimited, reason);
         }
     }
 

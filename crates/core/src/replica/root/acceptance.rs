@@ -20,7 +20,7 @@ pub(super) enum Need {
     /// What it was made on is not part of this history.
     Snapshot(Revision, From),
     Close(From),
-    Refuse(From, Refusal),
+    Refuse(From, Option<ChangeId>, Refusal),
 }
 
 /// One document's part of a turn.
@@ -50,7 +50,7 @@ impl Acceptance<'_> {
     /// Accepts a push; gives back what could not be decided yet.
     fn accept(&mut self, mut queued: Queued) -> Option<Queued> {
         if let Err(refusal) = self.resolve(&mut queued) {
-            self.needs.push(Need::Refuse(queued.from, refusal));
+            self.needs.push(Need::Refuse(queued.from, queued.first(), refusal));
             return None;
         }
         let mut done = 0;
@@ -105,8 +105,13 @@ impl Acceptance<'_> {
             Stop::Wait => Some(rest),
             Stop::Park => {
                 // Whoever is asked does not hold up the others.
-                self.document.queue.parked.retain(|parked| parked.from != rest.from);
-                self.document.queue.parked.push(rest);
+                let parked = &mut self.document.queue.parked;
+                parked.retain(|parked| !parked.is_of_one_sender(&rest));
+                if parked.len() >= MAX_QUEUED_PUSHES {
+                    // Its author sends it again, or is gone.
+                    parked.remove(0);
+                }
+                parked.push(rest);
                 None
             }
         }
@@ -171,7 +176,14 @@ impl Acceptance<'_> {
             Step::NeedSeen => (Need::Seen(change, queued.from), Stop::Park),
             Step::NeedLog { floor } => (Need::Log(*floor, change), Stop::Wait),
             Step::NeedOutcomes => (Need::Outcomes(change, last), Stop::Wait),
+            Step::UnknownBase(_) if queued.relayed => {
+                (Need::Refuse(queued.from, Some(change), unknown_base()), Stop::Drop)
+            }
             Step::UnknownBase(base) => (Need::Snapshot(*base, queued.from), Stop::Drop),
+            _ if queued.relayed => {
+                let refusal = Refusal::new(ErrorCode::BadMessage, NOT_AS_ANNOUNCED);
+                (Need::Refuse(queued.from, Some(change), refusal), Stop::Drop)
+            }
             _ => (Need::Close(queued.from), Stop::Drop),
         };
         self.needs.push(need);

@@ -86,7 +86,7 @@ pub(super) fn answer(
             }
         }
         None => {
-            let parted = (!continues).then_some(have.revision);
+            let parted = (!continues).then(|| ancestors(document, have.revision));
             messages.push(snapshot(id, document, parted, subscriber.runs.clone(), outcomes));
         }
     }
@@ -169,7 +169,7 @@ pub(super) fn outcomes(document: &Document, runs: &[PendingRun]) -> Result<Vec<O
 }
 
 /// Somebody holds another line: the revisions that both may have in common must be in the log, to be named.
-fn reach_common(document: &Document, have: Have) -> Result<(), Missing> {
+pub(super) fn reach_common(document: &Document, have: Have) -> Result<(), Missing> {
     let newest = have.revision.min(document.durable.revision);
     let floor = Revision(newest.0.saturating_sub(MAX_ANCESTORS as u64));
     let near = document.durable.revision.0 - floor.0 <= MAX_CATCH_UP_REVISIONS + MAX_ANCESTORS as u64;
@@ -179,11 +179,16 @@ fn reach_common(document: &Document, have: Have) -> Result<(), Missing> {
     Ok(())
 }
 
-/// The whole document. `parted` is the revision that a holder of another line has: ancestors from there down are named.
+/// Revisions with their chain hashes, newest first, from the one that a holder of another line has.
+pub(super) fn ancestors(document: &Document, newest: Revision) -> Vec<Have> {
+    document.log.ancestors(&document.durable, newest, MAX_ANCESTORS)
+}
+
+/// The whole document. `parted` are ancestors, for a holder of another line.
 pub(super) fn snapshot(
     id: &DocumentId,
     document: &Document,
-    parted: Option<Revision>,
+    parted: Option<Vec<Have>>,
     covers: Vec<PendingRun>,
     outcomes: Vec<Outcome>,
 ) -> Message {
@@ -203,10 +208,8 @@ pub(super) fn snapshot(
         created_at: *created_at,
         updated_at: *updated_at,
         author: Arc::clone(author),
-        ancestors: parted
-            .map(|newest| document.log.ancestors(&document.durable, newest, MAX_ANCESTORS))
-            .unwrap_or_default(),
         continues: parted.is_none(),
+        ancestors: parted.unwrap_or_default(),
         covers,
         outcomes,
     }))

@@ -3,9 +3,27 @@
 use super::*;
 
 impl Replica {
-    pub(super) fn handle_presence(&mut self, link: LinkId, id: &DocumentId, change: PresenceChange) {
+    pub(super) fn handle_presence(
+        &mut self,
+        link: LinkId,
+        id: &DocumentId,
+        change: PresenceChange,
+        relayed: Option<RelayedMember>,
+    ) {
         let Some(downstream) = self.links.get(&link) else { return };
-        let (member, principal) = (downstream.member, Arc::clone(&downstream.peer.grant.principal));
+        let (member, principal) = match relayed {
+            None => (downstream.member, Arc::clone(&downstream.peer.grant.principal)),
+            Some(RelayedMember { number, principal })
+                if downstream.peer.grant.may_relay && (1..=downstream.relayed_members).contains(&number) =>
+            {
+                (MemberId(downstream.member.0 + u64::from(number)), principal)
+            }
+            Some(_) => {
+                let reason = "only a relay shows the presence of others, each under a number of 1 to 65,535";
+                self.send_error(link, ErrorCode::Forbidden, reason, Some(id));
+                return;
+            }
+        };
         if !downstream.subscribed.contains(id) {
             let reason = "open the document before you show your presence on it";
             self.send_error(link, ErrorCode::UnexpectedMessage, reason, Some(id));
@@ -70,7 +88,7 @@ impl Replica {
                     downstream.stale_presence.insert(id.clone());
                     continue;
                 }
-                if flush.sole != Some(downstream.member) {
+                if flush.sole.is_none_or(|sole| !downstream.members().contains(&sole)) {
                     let encoding = downstream.peer.encoding;
                     groups.entry(encoding).or_default().push(link);
                 }
