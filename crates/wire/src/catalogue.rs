@@ -146,7 +146,6 @@ messages! {
             items: Vec<ListItem> [MAX_DOCUMENTS_PER_MESSAGE],
             position: Sequence,
         }
-        71 "living" Living { documents: Vec<DocumentId> [MAX_DOCUMENTS_PER_MESSAGE], more: bool }
         72 "members" Members {
             document: DocumentId,
             keyframe: bool,

@@ -149,13 +149,6 @@ pub enum Message {
         /// The follower now holds the list up to here.
         position: Sequence,
     },
-    /// Down: the follower's cursor lies behind the tombstones that are kept. What it holds and this list lacks is gone.
-    Living {
-        /// Documents that exist, ordered by id.
-        documents: Vec<DocumentId>,
-        /// True when more of the list follows.
-        more: bool,
-    },
     /// Down: who is present on a document.
     Members {
         /// The document.

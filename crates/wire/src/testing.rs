@@ -481,8 +481,6 @@ fn list_messages() -> BoxedStrategy<Message> {
     prop_oneof![
         sequences().prop_map(|sequence| Message::Position { sequence }),
         (vec(item, 0..3), sequences()).prop_map(|(items, position)| Message::Listing { items, position }),
-        (vec(documents(), 0..3), any::<bool>())
-            .prop_map(|(documents, more)| Message::Living { documents, more }),
         (documents(), any::<bool>(), vec(member, 0..3), vec(member_ids(), 0..3)).prop_map(
             |(document, keyframe, members, left)| Message::Members { document, keyframe, members, left }
         ),

@@ -137,7 +137,6 @@ const fn goes_up(message: &Message) -> bool {
         | Message::Forked { .. }
         | Message::Position { .. }
         | Message::Listing { .. }
-        | Message::Living { .. }
         | Message::Members { .. }
         | Message::HistoryPage { .. }
         | Message::Finding(_) => false,

@@ -100,7 +100,6 @@ fn messages_down() -> Vec<Message> {
         Message::Forked { document: document.clone(), replica: ReplicaId(7), counter: Counter(1) },
         Message::Position { sequence: Sequence(1) },
         Message::Listing { items: Vec::new(), position: Sequence(1) },
-        Message::Living { documents: Vec::new(), more: false },
         Message::Members {
             document: document.clone(),
             keyframe: true,

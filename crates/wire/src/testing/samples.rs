@@ -273,7 +273,6 @@ fn downward() -> Vec<Message> {
             }],
             position: Sequence(1_000),
         },
-        Message::Living { documents: vec![document()], more: false },
         Message::Members {
             document: document(),
             keyframe: true,
