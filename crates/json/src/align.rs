@@ -8,6 +8,8 @@
 
 use std::cmp::Reverse;
 
+use crate::sort::{sort, sort_by};
+
 /// Elements of both sides together, after equal ends are cut off, up to which their middle is aligned: an alignment
 /// takes some 60 bytes an element, and 64 MiB is what one may take beside a document.
 const MAX_ELEMENTS: usize = 1 << 20;
@@ -128,7 +130,7 @@ pub(crate) fn longest_increasing(values: &[u32]) -> Vec<usize> {
 /// Finds a longest chain of pairs that increase strictly on both sides.
 pub(crate) fn longest_chain(mut pairs: Vec<(u32, Reverse<u32>)>) -> Vec<(u32, u32)> {
     // Under one left side the right sides fall, so that an increasing run takes one of them at most.
-    pairs.sort_unstable();
+    sort(&mut pairs);
     let targets: Vec<u32> = pairs.iter().map(|(_, Reverse(b))| *b).collect();
     longest_increasing(&targets).into_iter().map(|pair| (pairs[pair].0, targets[pair])).collect()
 }
@@ -200,7 +202,7 @@ fn intern<T: Ord>(a: &[T], b: &[T]) -> Symbols {
         if position < a.len() { &a[position] } else { &b[position - a.len()] }
     };
     let mut order: Vec<u32> = positions(a.len() + b.len()).collect();
-    order.sort_unstable_by(|x, y| element(*x).cmp(element(*y)));
+    sort_by(&mut order, |x, y| element(*x).cmp(element(*y)));
     let mut symbols = vec![0; order.len()];
     let mut symbol = 0;
     for (rank, position) in order.iter().enumerate() {
@@ -223,7 +225,7 @@ fn intern_by<T>(a: &[T], b: &[T], likeness: &impl Likeness<T>) -> Symbols {
     let mut symbols = vec![0; order.len()];
     let mut count = 0;
     let mut assign = |order: &mut [(u64, u32)], others: &mut dyn FnMut(u32)| {
-        order.sort_unstable();
+        sort(order);
         for group in order.chunk_by(|x, y| x.0 == y.0) {
             let mut distinct: Vec<(u32, u32)> = Vec::with_capacity(1);
             for &(_, position) in group {
@@ -293,7 +295,7 @@ impl Side {
 /// Symbols with their positions, sorted.
 fn by_symbol(symbols: &[u32]) -> Vec<(u32, u32)> {
     let mut sorted: Vec<(u32, u32)> = symbols.iter().copied().zip(positions(symbols.len())).collect();
-    sorted.sort_unstable();
+    sort(&mut sorted);
     sorted
 }
 

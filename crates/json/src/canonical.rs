@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     number::NumberText,
+    sort::sort_by,
     tree::{Entry, Json, Object, escape_length},
 };
 
@@ -72,7 +73,7 @@ impl<W: fmt::Write + ?Sized> Writer<'_, W> {
         // The tree keeps keys in the order of code points. UTF-16 differs from it only where it needs surrogates.
         if object.iter().any(|(key, _)| key.bytes().any(|byte| byte >= FIRST_BYTE_OF_SURROGATE_PAIR)) {
             let mut entries: Vec<&Entry> = object.iter().collect();
-            entries.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+            sort_by(&mut entries, |(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
             self.members(entries.into_iter())
         } else {
             self.members(object.iter())

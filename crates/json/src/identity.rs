@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::Json;
+use crate::{Json, sort::sort};
 
 /// Members that identify the elements of an array unless a document says otherwise; the first that an element has counts.
 pub const DEFAULT_IDENTITY_KEYS: [&str; 2] = ["id", "key"];
@@ -54,7 +54,7 @@ pub(crate) fn identities<'a>(
 /// Identities with the positions of their elements, sorted; `None` unless no two are the same.
 pub(crate) fn unique(identities: Vec<Identity<'_>>) -> Option<Vec<(Identity<'_>, usize)>> {
     let mut sorted: Vec<_> = identities.into_iter().zip(0..).collect();
-    sorted.sort_unstable();
+    sort(&mut sorted);
     let unique = sorted.windows(2).all(|pair| matches!(pair, [(a, _), (b, _)] if a != b));
     unique.then_some(sorted)
 }

@@ -33,6 +33,7 @@ mod parse;
 mod patch;
 mod place;
 mod pointer;
+mod sort;
 mod text;
 mod tree;
 

@@ -11,6 +11,7 @@ use crate::{
     align::{Likeness, Match, align_by, common_prefix, equal_pairs},
     fingerprint,
     identity::{Identity, identities, unique},
+    sort::sort,
     tree::Run as Beside,
 };
 
@@ -412,7 +413,7 @@ fn moved(
         origins[right[*b]] = Origin::Same(left[*a]);
     }
     let mut moved: Vec<usize> = pairs.into_iter().map(|(a, _)| left[a]).collect();
-    moved.sort_unstable();
+    sort(&mut moved);
     moved
 }
 

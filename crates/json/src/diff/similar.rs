@@ -6,6 +6,7 @@ use crate::{
     Json,
     align::{common_prefix, common_suffix, longest_chain},
     fingerprint,
+    sort::sort,
 };
 
 /// Elements of both sides, multiplied, up to which each is compared with each.
@@ -114,7 +115,7 @@ fn similar_by_feature(old: &[&Json], new: &[&Json], left: &[usize], right: &[usi
             });
         }
     }
-    features.sort_unstable();
+    sort(&mut features);
     let mut shared: Vec<(u32, u32, usize)> = Vec::new();
     for group in features.chunk_by(|a, b| a.0 == b.0) {
         let (left, right) = group.split_at(group.partition_point(|feature| !feature.1));
@@ -124,7 +125,7 @@ fn similar_by_feature(old: &[&Json], new: &[&Json], left: &[usize], right: &[usi
             }
         }
     }
-    shared.sort_unstable();
+    sort(&mut shared);
     let mut likest: Vec<(u32, Reverse<u32>)> = Vec::new();
     for of_one in shared.chunk_by(|x, y| x.0 == y.0) {
         let weighed = of_one.chunk_by(|x, y| x.1 == y.1).map(|pairs| {

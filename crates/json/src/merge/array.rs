@@ -10,7 +10,7 @@ use super::{
     walk::{Merger, Place},
     written::{identities, wrote},
 };
-use crate::{Array, Json, Kind, Step, identity::Identity};
+use crate::{Array, Json, Kind, Step, identity::Identity, sort::sort};
 
 impl Merger<'_> {
     pub(super) fn arrays(
@@ -189,7 +189,7 @@ fn is_tuple(arrays: Versions<&[&Json]>, counters: &Counters<'_>) -> bool {
     };
     let sorted = |elements: &[&Json]| {
         let mut sorted: Vec<(Kind, u64)> = elements.iter().map(|element| order(element)).collect();
-        sorted.sort_unstable();
+        sort(&mut sorted);
         sorted
     };
     base.len() == current.len()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Versions;
-use crate::{Json, fingerprint, identity::Identity};
+use crate::{Json, fingerprint, identity::Identity, sort::sort};
 
 /// Different values under one fingerprint that are told apart. With values that nobody chose for it there is one; the
 /// others are taken for unlike everything.
@@ -43,7 +43,7 @@ impl Labels {
             }
         }
         let mut labels = Assigned::to(arrays);
-        identified.sort_unstable();
+        sort(&mut identified);
         for group in identified.chunk_by(|a, b| a.0 == b.0) {
             let spots = group.iter().map(|(_, spot)| *spot);
             if at_most_once(spots.clone()) { labels.assign(spots, true) } else { others.extend(spots) }
@@ -54,7 +54,7 @@ impl Labels {
                 Some((fingerprint::of_json(arrays[array].get(index)?), (array, index)))
             })
             .collect();
-        others.sort_unstable();
+        sort(&mut others);
         for group in others.chunk_by(|a, b| a.0 == b.0) {
             labels.assign_by_value(arrays, group.iter().map(|(_, spot)| *spot));
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Versions, walk::Place};
-use crate::{Array, Json, Step, identity::Identity};
+use crate::{Array, Json, Step, identity::Identity, sort::sort};
 
 /// Names of elements: by identity, unless a version of the array has it twice, else by index.
 pub(super) struct Naming<'a> {
@@ -65,7 +65,7 @@ impl<'a> Naming<'a> {
     fn all_repeated(&self) -> Vec<Identity<'a>> {
         let arrays = self.arrays.into_array().into_iter();
         let mut repeated: Vec<Identity<'a>> = arrays.flat_map(|array| self.repeated_in(array)).collect();
-        repeated.sort_unstable();
+        sort(&mut repeated);
         repeated.dedup();
         repeated
     }
@@ -73,7 +73,7 @@ impl<'a> Naming<'a> {
     fn repeated_in(&self, array: &'a Array) -> Vec<Identity<'a>> {
         let of = |element| Identity::of(element, self.identity_keys);
         let mut identities: Vec<Identity<'a>> = array.iter().filter_map(of).collect();
-        identities.sort_unstable();
+        sort(&mut identities);
         let twins = identities.windows(2).filter(|pair| matches!(pair, [a, b] if a == b));
         twins.filter_map(|pair| pair.first().copied()).collect()
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use jsonptr::{Pointer, PointerBuf, Token};
 
-use crate::{Array, Json, Limits, Operation, Patch, PlacePath, Step, apply, pointer::array_index};
+use crate::{
+    Array, Json, Limits, Operation, Patch, PlacePath, Step, apply, pointer::array_index, sort::sort,
+};
 
 /// The places that a patch changes in `before`, sorted, each once.
 ///
@@ -42,7 +44,7 @@ pub fn touched(before: &Json, patch: &Patch, identity_keys: &[Arc<str>]) -> Vec<
             }
         }
     }
-    places.sort_unstable();
+    sort(&mut places);
     places.dedup();
     places
 }

@@ -5,6 +5,7 @@ use super::{
     sequence::{Part, Parts, Sequence},
     text,
 };
+use crate::sort::sort_by;
 
 /// A key with its value.
 pub type Entry = (Arc<str>, Json);
@@ -160,7 +161,7 @@ fn is_sorted(entries: &[Entry]) -> bool {
 
 fn sort_and_deduplicate(mut entries: Vec<Entry>) -> Vec<Entry> {
     if !is_sorted(&entries) {
-        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        sort_by(&mut entries, |(a, _), (b, _)| a.cmp(b));
         entries.dedup_by(|later, earlier| {
             let repeated = later.0 == earlier.0;
             if repeated {
