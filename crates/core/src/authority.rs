@@ -1,6 +1,5 @@
 //! How the authority of a document accepts changes: one at a time, each with one durable outcome.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rejoin_json::{ContentHash, Json, Limits, PlacePath, Side, touched};
@@ -9,6 +8,7 @@ use rejoin_wire::{
     Outcome, PushedChange, ReplicaId, Revision, Sequence, UnixMillis,
 };
 
+use crate::collections::BTreeMap;
 use crate::log::{Log, Revised};
 use crate::merging::{Meeting, Refusal, decide};
 use crate::records::Rejection;

@@ -1,11 +1,13 @@
 //! Vector clocks: which changes somebody had seen, as one counter a replica.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections;
 use std::iter::Peekable;
 
 use rejoin_wire::{ChangeId, Counter, ReplicaId};
 use serde::{Deserialize, Serialize};
+
+use crate::collections::BTreeMap;
 
 /// Says, of each replica, up to which of its changes somebody has seen a document (Fidge, Mattern 1988).
 ///
@@ -13,7 +15,10 @@ use serde::{Deserialize, Serialize};
 /// clock is the highest counter with an outcome of each replica; a change's clock is that of its base with the
 /// change's own counter observed. As JSON it is an object of replica ids and counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "BTreeMap<ReplicaId, Counter>", into = "BTreeMap<ReplicaId, Counter>")]
+#[serde(
+    from = "collections::BTreeMap<ReplicaId, Counter>",
+    into = "collections::BTreeMap<ReplicaId, Counter>"
+)]
 pub struct VectorClock {
     /// Never holds a zero.
     counters: BTreeMap<ReplicaId, Counter>,
@@ -119,16 +124,15 @@ impl PartialOrd for VectorClock {
     }
 }
 
-impl From<BTreeMap<ReplicaId, Counter>> for VectorClock {
-    fn from(mut counters: BTreeMap<ReplicaId, Counter>) -> Self {
-        counters.retain(|_, counter| *counter != Counter(0));
-        Self { counters }
+impl From<collections::BTreeMap<ReplicaId, Counter>> for VectorClock {
+    fn from(counters: collections::BTreeMap<ReplicaId, Counter>) -> Self {
+        Self { counters: counters.into_iter().filter(|(_, counter)| *counter != Counter(0)).collect() }
     }
 }
 
-impl From<VectorClock> for BTreeMap<ReplicaId, Counter> {
+impl From<VectorClock> for collections::BTreeMap<ReplicaId, Counter> {
     fn from(clock: VectorClock) -> Self {
-        clock.counters
+        clock.counters.into_iter().collect()
     }
 }
 
@@ -219,7 +223,7 @@ mod tests {
         assert!(clock.is_empty() && !clock.observe(change(2, 0)) && clock.has_seen(change(3, 0)));
         let read: VectorClock = [(ReplicaId(1), Counter(0)), (ReplicaId(2), Counter(1))]
             .into_iter()
-            .collect::<BTreeMap<_, _>>()
+            .collect::<collections::BTreeMap<_, _>>()
             .into();
         assert_eq!(read.iter().collect::<Vec<_>>(), [change(2, 1)]);
     }
@@ -232,7 +236,8 @@ mod tests {
         let map: MapDeserializer<'_, _, Error> = MapDeserializer::new(entries.into_iter());
         let read = VectorClock::deserialize(map.into_deserializer()).unwrap();
         assert_eq!(read, clock(&[(10, 3)]));
-        assert_eq!(BTreeMap::from(read), BTreeMap::from([(ReplicaId(10), Counter(3))]));
+        let written = collections::BTreeMap::from(read);
+        assert_eq!(written, collections::BTreeMap::from([(ReplicaId(10), Counter(3))]));
     }
 
     /// A change as a document's history holds it.

@@ -3,6 +3,7 @@
 mod authority;
 mod backoff;
 mod clock;
+pub mod collections;
 mod log;
 mod merging;
 mod records;

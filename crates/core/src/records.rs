@@ -1,7 +1,6 @@
 //! What the machine keeps in the store, byte by byte. Every record ends with a checksum, so that one that went bad is noticed and
 //! quarantined alone.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use rejoin_wire::{
 use sha2::{Digest, Sha256};
 
 use crate::clock::VectorClock;
+use crate::collections::BTreeMap;
 use crate::log::Revised;
 use crate::state::{Life, Point, Reverse, State};
 

@@ -8,7 +8,7 @@ mod root;
 mod serving;
 mod storing;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use rejoin_wire::{
     Sequence, UnixMillis, WorkspaceId,
 };
 
+use crate::collections::{BTreeMap, BTreeSet};
 use crate::storage::{Answer, Operation, RequestId};
 use crate::time::{Instant, Random, Seed};
 use crate::window::Rung;
@@ -544,10 +545,6 @@ impl Replica {
     /// When [`Input::Timeout`] is due; `None` when only inputs matter.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if !self.ready {
-            // Everything else waits for who this replica is.
-            return self.storing.meta_retry_at();
-        }
         [
             self.storing.retry_at(),
             self.root_paused_until(),

@@ -8,7 +8,6 @@
 //! once for all costs less than leaving one member out for each. Only a frame that concerns one member alone, which
 //! is the common case of one person moving a cursor, needs not be sent to that member, see [`Flush::sole`].
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use rejoin_json::{Json, Limits, merge_patch_apply, merge_patch_diff};
 use rejoin_wire::limits::{MAX_DEPTH, MAX_PRESENCE_BYTES};
 use rejoin_wire::{DocumentId, ErrorCode, Member, MemberId, Message, PresenceChange};
 
+use crate::collections::{BTreeMap, BTreeSet};
 use crate::time::Instant;
 
 mod own;

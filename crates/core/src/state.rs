@@ -1,6 +1,5 @@
 //! A document at one revision, and how one revision leads to the next and back.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rejoin_json::{Json, Limits, Patch, PatchError, apply};
@@ -11,6 +10,7 @@ use rejoin_wire::{
 use sha2::{Digest, Sha256};
 
 use crate::clock::VectorClock;
+use crate::collections::BTreeMap;
 
 /// Whether a document exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use crate::workspace::Workspace;
 const PROBE: &str = "rejoin-wasm-probe";
 
 /// What the engine may weigh today, in bytes of gzip. It follows the engine down to its goal and never up.
-const LIMIT_BYTES: usize = 290 * 1024;
+const LIMIT_BYTES: usize = 205 * 1024;
 
 /// What the engine shall weigh, in bytes of gzip: a page with it, its bindings and its JavaScript stays under 120 KiB.
 const GOAL_BYTES: usize = 100 * 1024;

@@ -2,7 +2,6 @@
 
 mod requests;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rejoin_json::{
@@ -22,6 +21,7 @@ use super::{
     Event, Grant, HistoryEntry, HistoryPage, LinkId, LinkStatus, Output, Purpose, Replica, Reply, Token,
 };
 use crate::clock::VectorClock;
+use crate::collections::BTreeMap;
 use crate::merging::{Meeting, decide};
 use crate::records::Origin;
 use crate::room::{Presence, PresenceError};

@@ -1,7 +1,5 @@
 //! Documents in memory: how they come from the store, and when they go.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use bytes::Bytes;
 use rejoin_wire::{ChainHash, ChangeId, ConflictId, Counter, DocumentId, Fate, Revision};
 
@@ -10,6 +8,7 @@ use super::root::Queue;
 use super::serving::Subscriber;
 use super::{Event, LinkId, Purpose, Replica, SERVES};
 use crate::authority::Authority;
+use crate::collections::{BTreeMap, BTreeSet};
 use crate::log::{Log, MAX_LOG_REVISIONS, Revised};
 use crate::records::{Row, unseal};
 use crate::room::{OwnPresence, Present, Room};
@@ -317,14 +316,13 @@ impl Replica {
             return;
         }
         let unsaved = self.storing.unsaved();
-        let mut idle: Vec<(u64, DocumentId)> = self
+        let idle: BTreeSet<(u64, DocumentId)> = self
             .documents
             .iter()
             .filter(|(id, document)| document.is_idle() && !self.busy.contains(*id) && !self.is_awaited(id))
             .filter(|(id, _)| !unsaved.contains(id))
             .map(|(id, document)| (document.used, id.clone()))
             .collect();
-        idle.sort_unstable();
         let surplus = self.documents.len() - most;
         for (_, id) in idle.into_iter().take(surplus) {
             self.documents.remove(&id);

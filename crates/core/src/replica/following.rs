@@ -2,7 +2,6 @@
 
 mod taking;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use super::root::head_of;
 use super::storing::PAGE_RECORDS;
 use super::{CHECKPOINT_INTERVAL, Event, LinkId, LinkStatus, Output, Peer, Purpose, Replica, Role};
 use crate::backoff::Backoff;
+use crate::collections::{BTreeMap, BTreeSet};
 use crate::log::{Log, MAX_LOG_REVISIONS, Revised};
 use crate::records::{CursorRecord, List, Row, StoredRevision, seal};
 use crate::state::{Life, Point, State, apply_effect, chain_after};

@@ -2,7 +2,7 @@
 
 mod changes;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rejoin_json::{DiffOptions, Json, Limits, apply, diff};
@@ -14,6 +14,7 @@ use rejoin_wire::{
 use super::commands::UndoStacks;
 use super::{Event, Replica};
 use crate::authority::content_hash;
+use crate::collections::{BTreeMap, BTreeSet};
 use crate::log::Log;
 use crate::records::{
     Delta, List, Origin, PendingRecord, RecoveredRecord, RejectedRecord, RunRecord, RunsRecord, ShortText,

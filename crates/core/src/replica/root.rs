@@ -2,7 +2,7 @@
 
 mod acceptance;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use super::{
     MAX_QUEUED_PUSHES, Output, Purpose, Replica, Reply, Token, View,
 };
 use crate::authority::{Provided, Step, Submission};
+use crate::collections::BTreeSet;
 use crate::log::MAX_LOG_REVISIONS;
 use crate::merging::Refusal;
 use crate::records::{List, Rejection, Row, StoredRevision, seal};

@@ -5,7 +5,7 @@ mod inquiring;
 mod presence;
 mod telling;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use rejoin_wire::{
 use super::root::{EncodedOnce, From, Telling};
 use super::{Document, Grant, LINK_HIGH_WATER_BYTES, LinkId, Output, Peer, Purpose, Replica, SERVES};
 use crate::authority::Provided;
+use crate::collections::{BTreeMap, BTreeSet};
 use crate::state::{Life, Point};
 use crate::storage::{self, Head};
 use crate::time::Instant;

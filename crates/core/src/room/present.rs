@@ -1,6 +1,5 @@
 //! Who else is present on a document, as a subscriber knows it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rejoin_json::Json;
@@ -8,6 +7,7 @@ use rejoin_wire::limits::MAX_MEMBERS_PER_MESSAGE;
 use rejoin_wire::{Member, MemberId, PresenceChange};
 
 use super::{check, patched};
+use crate::collections::BTreeMap;
 
 /// What one of the others shows.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,14 +5,10 @@ use std::error::Error;
 use std::hint::black_box;
 
 use rejoin_core::{Replica, Session};
-use rejoin_json::{
-    Json, Limits, MergeOptions, Patch, apply, diff, merge, merge_patch_apply, merge_patch_diff,
-    merge_patch_to_patch,
-};
 use rejoin_wire::Encoding;
 
 fn main() {
-    for step in [documents, replica, edits, questions, session] {
+    for step in [replica, edits, questions, session] {
         // A driver shows errors as their sentences.
         if let Some(Err(error)) = step() {
             black_box(error.to_string());
@@ -22,24 +18,6 @@ fn main() {
 
 /// `None` where something foreign was missing.
 type Step = Option<Result<(), Box<dyn Error>>>;
-
-/// What a page does with contents and patches of its own.
-fn documents() -> Step {
-    let (before, limits): (Json, Limits) = foreign()?;
-    let mut after = before.clone();
-    black_box(merge_patch_to_patch(&before, &after));
-    black_box(merge_patch_diff(&before, &after));
-    black_box(diff(&before, &after, &foreign()?));
-    black_box((after.content_hash(), after.canonical()));
-    let (text, options): (String, MergeOptions<'_>) = foreign()?;
-    Some((|| {
-        let patch = Patch::parse(&text, &limits)?;
-        apply(&mut after, &patch, &limits)?;
-        merge_patch_apply(&mut after, &Json::parse(&text, &limits)?, &limits)?;
-        black_box(merge(&before, &after, &after, &options)?);
-        Ok(())
-    })())
-}
 
 /// What a driver does with a replica.
 fn replica() -> Step {

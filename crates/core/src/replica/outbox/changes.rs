@@ -56,22 +56,18 @@ impl Replica {
     /// The store said that these changes are durable.
     pub(in crate::replica) fn mark_saved(&mut self, saved: &[(DocumentId, ChangeId)]) {
         let now = self.now;
-        let mut documents: Vec<DocumentId> = Vec::new();
+        let mut documents: BTreeSet<&DocumentId> = BTreeSet::new();
         for (id, name) in saved {
             let Some(document) = self.documents.get_mut(id) else { continue };
             if let Some(own) = document.outbox.own_mut(*name).filter(|own| own.progress.rung == Rung::Local) {
                 own.progress.rung = Rung::Saved;
                 own.progress.since = now;
             }
-            if documents.last() != Some(id) {
-                documents.push(id.clone());
-            }
+            documents.insert(id);
         }
-        documents.sort_unstable();
-        documents.dedup();
         for id in documents {
             self.busy.insert(id.clone());
-            self.tell_rung(&id);
+            self.tell_rung(id);
         }
     }
 
