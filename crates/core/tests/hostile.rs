@@ -3,6 +3,9 @@
 
 mod support;
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use proptest::prelude::*;
 use rejoin_core::storage::RequestId;
 use rejoin_core::{ConflictChoice, Event, Input};
