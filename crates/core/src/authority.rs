@@ -291,10 +291,9 @@ impl Authority {
         };
         match announced {
             Some(hash) if *hash != content_hash(&rebuilt) => Err(Step::NeedSeen),
-            // Who brings back an edit that a tombstone kept saw it standing, whatever own change came before.
-            Some(_) if rebuilt.life == Life::Deleted => {
-                Ok(State { life: life_seen(&change.body), ..rebuilt })
-            }
+            // A tombstone hashes like what it keeps, so what was done says which of both was seen: by who brings back an edit that a tombstone
+            // kept, and by who begins anew after an own deletion that a copy of it sent too.
+            Some(_) if rebuilt.life != Life::Absent => Ok(State { life: life_seen(&change.body), ..rebuilt }),
             _ => Ok(rebuilt),
         }
     }
