@@ -44,6 +44,8 @@ pub(crate) struct Document {
     pub(crate) authority: Authority,
     pub(crate) queue: Queue,
     pub(crate) outbox: Outbox,
+    /// The revision that was said to be held when it was last asked for upstream.
+    pub(crate) asked: Revision,
     pub(crate) subscribers: BTreeMap<LinkId, Subscriber>,
     pub(crate) room: Room,
     pub(crate) present: Present,
@@ -71,6 +73,7 @@ impl Document {
             authority: Authority::default(),
             queue: Queue::default(),
             outbox: Outbox::default(),
+            asked: Revision(0),
             subscribers: BTreeMap::new(),
             room: Room::new(id.clone()),
             present: Present::default(),

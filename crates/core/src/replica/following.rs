@@ -377,6 +377,7 @@ impl Replica {
             let open = |id: &DocumentId| {
                 let document = documents.get_mut(id)?;
                 let have = Have { revision: document.durable.revision, chain: document.durable.chain };
+                document.asked = have.revision;
                 Some(OpenDocument { document: id.clone(), have, pending: document.outbox.ask() })
             };
             let documents = chunk.iter().filter_map(open).collect();

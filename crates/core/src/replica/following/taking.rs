@@ -180,6 +180,10 @@ impl Replica {
         let opening = document.outbox.sync == Sync::Opening;
         let held = document.durable.revision;
         if !snapshot.continues {
+            if !answers(&snapshot, held) {
+                self.ask_anew(id);
+                return;
+            }
             if self.reach_common(id, &snapshot) {
                 self.upstream.wait_for(id, Message::Snapshot(Box::new(snapshot)));
                 return;
@@ -210,6 +214,17 @@ impl Replica {
         self.store_starts_whole(id);
         self.note_open(id);
         self.tell_rung(id);
+    }
+
+    /// Asks for what is held now, where only what was held before has been asked for.
+    fn ask_anew(&mut self, id: &DocumentId) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let opening = document.outbox.sync == Sync::Opening;
+        if opening && document.asked == document.durable.revision {
+            return;
+        }
+        document.outbox.sync = Sync::Closed;
+        self.open_again(id);
     }
 
     /// Makes a snapshot the confirmed content.
@@ -346,6 +361,12 @@ impl Replica {
             self.advance_cursor();
         }
     }
+}
+
+/// Whether the snapshot of another line answers one who holds this revision: it names that line from there back. Whoever asked twice before
+/// the first answer came holds something else when the second does, and would bring back once more what nobody has lost.
+fn answers(snapshot: &Snapshot, held: Revision) -> bool {
+    snapshot.ancestors.first().is_none_or(|newest| newest.revision == held.min(snapshot.revision))
 }
 
 /// What an entry is to this replica.
