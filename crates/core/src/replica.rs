@@ -545,6 +545,10 @@ impl Replica {
     /// When [`Input::Timeout`] is due; `None` when only inputs matter.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if !self.ready {
+            // Everything else waits for who this replica is.
+            return self.storing.meta_retry_at();
+        }
         [
             self.storing.retry_at(),
             self.root_paused_until(),

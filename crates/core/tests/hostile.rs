@@ -7,10 +7,10 @@ mod support;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use proptest::prelude::*;
-use rejoin_core::storage::RequestId;
-use rejoin_core::{ConflictChoice, Event, Input};
-use rejoin_store::Place;
-use rejoin_wire::{Encoding, Message, decode_message, encode_message};
+use rejoin_core::storage::{Answered, RequestId, StoreError};
+use rejoin_core::{ConflictChoice, Event, Input, Instant, Output, Replica};
+use rejoin_store::{MemoryStore, Place};
+use rejoin_wire::{Encoding, Message, Scope, decode_message, encode_message};
 use support::{World, id, json, workspace};
 
 /// A world in which messages of every usual kind went both ways.
@@ -139,4 +139,49 @@ fn a_document_that_cannot_be_read_is_refused_alone() {
     world.root.replica.open(&id("other"));
     world.run();
     assert_eq!(world.root.replica.view(&id("other")).unwrap().content.canonical(), r#"{"b":1,"c":2}"#);
+}
+
+/// The first of what a replica asks of its store.
+fn asked(replica: &mut Replica) -> RequestId {
+    let request = |output| if let Output::Store { request, .. } = output { Some(request) } else { None };
+    std::iter::from_fn(|| replica.poll_output()).find_map(request).unwrap()
+}
+
+#[test]
+fn a_store_that_answers_what_was_not_asked_is_asked_again() {
+    let mut world = World::new(0);
+    let follower = world.add(Some(Scope::Documents), MemoryStore::new());
+    let replica = &mut world.followers[follower].replica;
+    let request = asked(replica);
+    replica.handle_input(world.now, Input::Stored { request, answer: Ok(Answered::Heads(Vec::new())) });
+    let due = replica.poll_timeout();
+    assert!(due.is_some_and(|due| due > world.now), "{due:?}");
+    world.run_for(1_000);
+    assert!(world.followers[follower].replica.is_ready());
+    let due = world.followers[follower].replica.poll_timeout();
+    assert!(due.is_none_or(|due| due > world.now), "{due:?} at {:?}", world.now);
+}
+
+#[test]
+fn a_reading_that_failed_is_due_only_once_it_is_known_who_reads() {
+    let mut world = World::new(1);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    let follower = world.add(Some(Scope::Documents), MemoryStore::new());
+    let replica = &mut world.followers[follower].replica;
+    let meta = asked(replica);
+    replica.open(&id("d"));
+    let unavailable = || Err(StoreError::Unavailable("busy".into()));
+    let reading = asked(replica);
+    replica.handle_input(world.now, Input::Stored { request: reading, answer: unavailable() });
+    let later = Instant(world.now.0 + 1_000_000);
+    replica.handle_input(later, Input::Timeout);
+    assert!(replica.poll_output().is_none_or(|output| matches!(output, Output::Event(_))));
+    assert_eq!(replica.poll_timeout(), None, "its driver would never sleep");
+    replica.handle_input(later, Input::Stored { request: meta, answer: unavailable() });
+    while replica.poll_output().is_some() {}
+    assert!(replica.poll_timeout().is_some_and(|due| due > later));
+    world.now = later;
+    world.run_for(1_000);
+    assert!(world.followers[follower].replica.view(&id("d")).is_some());
 }

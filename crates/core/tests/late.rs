@@ -101,6 +101,28 @@ fn a_document_stays_in_memory_until_its_newest_revision_is_stored() {
 }
 
 #[test]
+fn presence_that_must_wait_for_its_document_is_not_due() {
+    let mut world = World::with_scope(1, None);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    world.cut(0);
+    world.followers[0].holds_messages = true;
+    world.run_for(60_000);
+    assert_eq!(world.followers[0].replica.sync_status().link, LinkStatus::Online);
+    let replica = &mut world.followers[0].replica;
+    replica.set_presence(&id("d"), Some(json(r#"{"cursor":1}"#))).unwrap();
+    world.run();
+    let due = world.followers[0].replica.poll_timeout();
+    assert!(
+        due.is_none_or(|due| due > world.now),
+        "{due:?} at {:?}: its driver would never sleep",
+        world.now
+    );
+    world.let_messages_through(0);
+    assert!(world.root_heard.iter().any(|heard| matches!(heard, Message::Presence { .. })));
+}
+
+#[test]
 fn a_refusal_before_the_welcome_is_final_where_its_close_code_says_so() {
     for (code, close, last) in [
         (ErrorCode::UnsupportedVersion, CloseCode::UnsupportedVersion, true),

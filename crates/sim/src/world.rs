@@ -18,7 +18,7 @@ use rejoin_core::storage::{Answer, Operation, RequestId, StoreError};
 use rejoin_core::{
     Event, Grant, Input, Instant, LINK_HIGH_WATER_BYTES, LinkId, Output, Replica, Reply, SessionConfig,
 };
-use rejoin_wire::{CloseCode, ConflictRecord, DocumentId, Message, WorkspaceId};
+use rejoin_wire::{CloseCode, ConflictRecord, DocumentId, Message, Revision, WorkspaceId};
 
 use crate::checks::Revisions;
 use crate::dice::Dice;
@@ -71,8 +71,8 @@ pub struct World {
     copied: bool,
     /// True once the authority went back to an older image.
     restored: bool,
-    /// The newest revision that some follower held when the authority went back.
-    held_when_lost: BTreeMap<DocumentId, BTreeMap<usize, rejoin_wire::Revision>>,
+    /// What each follower held when the authority went back.
+    held_when_lost: BTreeMap<DocumentId, BTreeMap<usize, Held>>,
     /// What the program did at the moment, to be repeated under its key.
     acting: acting::Acting,
 }
@@ -100,6 +100,15 @@ pub struct Report {
     pub bad_frames: u64,
     /// Links that an end took for dead because it heard nothing.
     pub silences: u64,
+}
+
+/// What a follower holds of a document.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    /// On its disk, whatever becomes of its process.
+    durable: Revision,
+    /// In its memory, as long as it goes on.
+    confirmed: Revision,
 }
 
 /// Something that happens at a time.

@@ -42,6 +42,11 @@ impl Storing {
         self.retry_at
     }
 
+    /// When the store is asked again who this replica is.
+    pub(super) fn meta_retry_at(&self) -> Option<Instant> {
+        self.retry_at.filter(|_| self.read_meta_again)
+    }
+
     pub(super) fn is_memory_only(&self) -> bool {
         self.memory_only
     }
@@ -90,6 +95,10 @@ impl Replica {
     pub(super) fn handle_stored(&mut self, request: RequestId, answer: Answer) {
         // A late or repeated answer belongs to nothing.
         let Some(purpose) = self.requests.remove(&request) else { return };
+        // Nothing was read, nothing is known of what was to be written: both are asked for again.
+        let stray = || StoreError::Unavailable("the store gave an answer of another kind".into());
+        let answer =
+            answer.and_then(|answered| answers(&purpose, &answered).then_some(answered).ok_or_else(stray));
         match (purpose, answer) {
             (Purpose::Meta, Ok(Answered::Meta { records, sequence })) => self.handle_meta(&records, sequence),
             (Purpose::Meta, Err(error)) => self.handle_meta_failed(error),
@@ -140,8 +149,8 @@ impl Replica {
                     self.handle_committed(result);
                 }
             }
-            // An answer of another kind than was asked for: a broken store. What was asked stays unanswered.
-            _ => self.retry_later(StoreError::Corrupted("the store gave an answer of another kind".into())),
+            // What only the deciding side asks, where that is left out.
+            _ => {}
         }
     }
 
@@ -256,7 +265,6 @@ impl Replica {
     pub(super) fn read_meta_when_due(&mut self) {
         let due = self.storing.retry_at.is_none_or(|at| at <= self.now);
         if due && std::mem::take(&mut self.storing.read_meta_again) {
-            self.storing.retry_at = None;
             self.request(Operation::LoadMeta, Purpose::Meta);
         }
     }
@@ -280,6 +288,19 @@ impl Replica {
             Err(error) => self.lose_store(error),
         }
     }
+}
+
+/// Whether an answer is of the kind that was asked for.
+fn answers(purpose: &Purpose, answered: &Answered) -> bool {
+    matches!(
+        (purpose, answered),
+        (Purpose::Meta, Answered::Meta { .. })
+            | (Purpose::Document(_), Answered::Document(_))
+            | (Purpose::OlderLog(_) | Purpose::Chain(..) | Purpose::Outcomes { .. }, Answered::Changes(_))
+            | (Purpose::Page(_) | Purpose::HeldDocuments(_) | Purpose::Heads(_), Answered::Heads(_))
+            | (Purpose::PendingDocuments, Answered::Records(_))
+            | (Purpose::Identity | Purpose::Commit, Answered::Committed)
+    )
 }
 
 /// Leaves out writes that a later one of the same batch replaces.

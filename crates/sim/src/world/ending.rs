@@ -1,12 +1,15 @@
 //! The end of a world: everything is mended, everything arrives, and then nothing is said any more.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use rejoin_core::storage::Head;
 use rejoin_core::{Life, Replica};
-use rejoin_wire::{ListItem, Scope};
+use rejoin_wire::{ListItem, Revision, Scope};
 
-use super::{ROOT, Report, World};
+use super::{Held, ROOT, Report, World};
 use crate::model::Fate;
-use crate::tokens::{in_effect, in_records};
+use crate::tokens::{Token, in_effect, in_records};
 use crate::violation::{Checked, Claim, Violation};
 
 /// After healing, everything has arrived within this time, in microseconds: the longest pauses before another attempt, a few times.
@@ -211,13 +214,20 @@ impl World {
     fn check_recovered(&self) -> Checked {
         for (document, line, kept) in &self.model.lost_lines {
             let Some(now) = self.model.line(document) else { continue };
-            let held = self.held_when_lost.get(document).and_then(|held| held.values().max());
-            let held = held.copied().unwrap_or_default();
+            let held = self.held_when_lost.get(document).into_iter().flat_map(BTreeMap::values);
+            let newest = held.max_by_key(|held| (held.durable, Reverse(held.confirmed)));
+            let Some(&Held { durable: held, confirmed }) = newest else { continue };
             let lost =
                 line.at(held.min(line.revision())).filter(|lost| held > *kept && lost.life == Life::Alive);
             // A tombstone whose line has nothing in common with the authority's is kept as a recovered version only.
             let Some(lost) = lost else { continue };
-            for token in lost.counts.keys() {
+            // Where no revision is in common only the newest content comes again: what went in it meanwhile does not.
+            let stays = |token: &&Token| {
+                (held.0..=confirmed.0)
+                    .filter_map(|revision| line.at(Revision(revision)))
+                    .all(|at| at.counts.contains_key(*token))
+            };
+            for token in lost.counts.keys().filter(stays) {
                 let again = now.0.iter().any(|at| {
                     let entry = at.entry.as_ref();
                     at.counts.contains_key(token)

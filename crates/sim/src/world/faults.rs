@@ -6,7 +6,7 @@ use rejoin_wire::{DocumentId, UnixMillis};
 
 use super::node::Node;
 use super::wire::Side;
-use super::{Happening, ROOT, World};
+use super::{Happening, Held, ROOT, World};
 use crate::model::Fate;
 use crate::violation::Checked;
 
@@ -182,9 +182,9 @@ impl World {
             // Who may only read cannot bring anything back.
             let editors = self.nodes.iter().enumerate().skip(1).filter(|(_, node)| node.may_edit);
             let held = editors.filter_map(|(number, node)| {
-                let held = node.replica.as_ref()?.confirmed(&document)?.revision;
+                let confirmed = node.replica.as_ref()?.confirmed(&document)?.revision;
                 let durable = node.disk.durable().revisions.get(&document).copied().unwrap_or_default();
-                Some((number, held.min(durable)))
+                Some((number, Held { durable: durable.min(confirmed), confirmed }))
             });
             let held = held.collect();
             self.held_when_lost.insert(document, held);

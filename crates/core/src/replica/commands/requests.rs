@@ -64,7 +64,7 @@ impl Replica {
                 let durable = self.durable_sequence();
                 Reply::Heads(heads.into_iter().filter(|head: &Head| head.sequence <= durable).collect())
             }
-            Ok(_) => unavailable("the store gave an answer of another kind"),
+            Ok(_) => unavailable("the store has no answer"),
             Err(error) => unavailable(&error.to_string()),
         };
         self.outputs.push_back(Output::Reply { token, reply });

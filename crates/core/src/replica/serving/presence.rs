@@ -1,6 +1,7 @@
 //! Presence on the serving side: one frame a room, encoded once.
 
 use super::*;
+use crate::replica::outbox::Sync;
 
 impl Replica {
     pub(super) fn handle_presence(
@@ -58,7 +59,9 @@ impl Replica {
     pub(in crate::replica) fn next_presence_flush(&self) -> Option<Instant> {
         let lively = || self.lively.iter().filter_map(|id| self.documents.get(id));
         let rooms = lively().filter(|_| SERVES).filter_map(|document| document.room.poll_timeout());
-        let own = lively().filter_map(|document| document.own_presence.poll_timeout());
+        // What waits for its document to be open is sent then.
+        let own = lively().filter(|document| document.outbox.sync == Sync::Open);
+        let own = own.filter_map(|document| document.own_presence.poll_timeout());
         rooms.chain(own.filter(|_| self.upstream.is_online())).min()
     }
 
