@@ -1,4 +1,5 @@
-//! Tasks that build a program and become it: the development server, the simulation, the benchmarks.
+//! Tasks that build a program and become it: the development server, the simulation, the fuzz
+//! targets, the benchmarks.
 
 use std::process::{Command, ExitCode};
 
@@ -23,6 +24,12 @@ pub(crate) fn dev(workspace: &Workspace, arguments: &[String]) -> Result<ExitCod
 /// Builds and runs the simulation.
 pub(crate) fn sim(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     become_program(workspace.cargo(&["run", "--release", "--package", "rejoin-sim", "--"]).args(arguments))
+}
+
+/// Builds and runs the fuzz targets, as the tests do: with checked arithmetic.
+pub(crate) fn fuzz(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
+    let mut command = workspace.cargo(&["run", "--profile", "test", "--package", "rejoin-fuzz", "--"]);
+    become_program(command.args(arguments))
 }
 
 /// Builds and runs the benchmarks.

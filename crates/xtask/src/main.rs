@@ -1,4 +1,4 @@
-//! The tasks of the Rejoin workspace: `cargo xtask dev`, `test`, `check`, `sim`, `bench` and `wasm-size`.
+//! The tasks of the Rejoin workspace: `cargo xtask dev`, `test`, `check`, `sim`, `fuzz`, `bench` and `wasm-size`.
 //!
 //! The README, the contributors and the continuous integration call these and nothing else, so that what one of them
 //! sees is what all of them see. `dev` and `test` install what they need by themselves: a fresh clone and a Rust
@@ -54,6 +54,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Runs the fuzz targets, for as long as wanted.
+    Fuzz {
+        /// Passed on to the fuzzing program: `replica --minutes 10`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Runs the benchmarks in release mode.
     Bench {
         /// Passed on to the benchmarks.
@@ -85,6 +91,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Test { names, .. } => test::run(&workspace, &names),
         Task::Check => checks::run(&workspace).map(|_| ExitCode::SUCCESS),
         Task::Sim { arguments } => launch::sim(&workspace, &arguments),
+        Task::Fuzz { arguments } => launch::fuzz(&workspace, &arguments),
         Task::Bench { arguments } => launch::bench(&workspace, &arguments),
         Task::WasmSize => wasm_size::run(&workspace).map(|_| ExitCode::SUCCESS),
     }

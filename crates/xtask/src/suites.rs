@@ -106,9 +106,16 @@ pub(crate) const SUITES: &[Suite] = &[
         run: simulation,
     },
     Suite {
+        name: "fuzz",
+        what: "foreign bytes do no harm: what once did, and as many mutations as take half a minute",
+        budget_s: 110,
+        needs: &[],
+        run: fuzzing,
+    },
+    Suite {
         name: "docs",
         what: "the documentation builds, every link in it leads somewhere",
-        budget_s: 180,
+        budget_s: 120,
         needs: &[],
         run: |run| {
             let mut command = run.cargo(&["doc", "--workspace", "--no-deps", "--keep-going"]);
@@ -255,6 +262,22 @@ fn simulation(run: &Run<'_>) -> Result<String> {
     Ok(format!("{SEEDS} worlds"))
 }
 
+/// Runs every fuzz target on a fixed number of inputs.
+///
+/// The profile is that of the tests, which checks arithmetic, and has built most of it already.
+fn fuzzing(run: &Run<'_>) -> Result<String> {
+    let output = run.output(&mut run.cargo(&["run", "--profile", "test", "--package", "rejoin-fuzz"]))?;
+    match fuzzed_targets(&output) {
+        0 => bail!("no target ran"),
+        count => Ok(format!("{count} targets")),
+    }
+}
+
+/// How many targets the fuzzing program says it has been through.
+fn fuzzed_targets(output: &str) -> usize {
+    output.lines().filter(|line| line.contains(" inputs in ")).count()
+}
+
 /// Whether the simulation ended because a check failed: its last line then names the seed.
 fn found_fault(code: Option<i32>, output: &str) -> bool {
     code == Some(1) && output.lines().next_back().is_some_and(|line| line.starts_with("seed "))
@@ -334,6 +357,13 @@ mod tests {
         assert!(!found_fault(Some(0), "50 worlds\n"));
         assert!(!found_fault(Some(101), "seed 7\n"));
         assert!(!found_fault(Some(1), "no such option\n"));
+    }
+
+    #[test]
+    fn fuzz_targets_are_counted() {
+        let output = "json_parse  500000 inputs in 1.7 s\nreplica  panicked after 0.1 s; the input is x\n";
+        assert_eq!(fuzzed_targets(output), 1);
+        assert_eq!(fuzzed_targets(""), 0);
     }
 
     #[test]
