@@ -66,6 +66,8 @@ pub(crate) struct Provided {
 #[derive(Clone, Debug, Default)]
 struct Shadow {
     window: Window,
+    /// The newest change that was rejected.
+    rejected: Option<Counter>,
     used: u64,
 }
 
@@ -332,10 +334,8 @@ impl Authority {
 
     /// What the author would have seen without the own changes that were rejected meanwhile, when there are any.
     fn clean(&self, tip: &Point, log: &Log, change: &rejoin_wire::Change, limits: &Limits) -> Option<State> {
-        let window = &self.shadows.get(&change.replica)?.window;
-        let tainted =
-            window.iter().any(|own| own.fate == OwnFate::Rejected && own.change.counter >= change.over);
-        if !tainted {
+        let Shadow { window, rejected, .. } = self.shadows.get(&change.replica)?;
+        if rejected.is_none_or(|rejected| rejected < change.over) {
             return None;
         }
         let base = log.state_at(tip, change.base, limits)?;
@@ -359,6 +359,9 @@ impl Authority {
         self.uses += 1;
         let shadow = self.shadows.entry(change.replica).or_default();
         shadow.used = self.uses;
+        if !accepted {
+            shadow.rejected = Some(change.counter);
+        }
         let fate = if accepted { OwnFate::Accepted } else { OwnFate::Rejected };
         let own = Own {
             change: Arc::new(change.clone()),
@@ -506,8 +509,9 @@ fn append(tip: &mut Point, log: &mut Log, submission: &Submission<'_>, decided: 
         settled,
     };
     let submitted = (!outcome.exact).then(|| change.clone());
-    log.push(Revised { previous: tip.chain, reverse: outcome.reverse, submitted, entry: entry.clone() });
+    let previous = tip.chain;
     tip.advance_to(&entry, outcome.state);
+    log.push(Revised { previous, reverse: outcome.reverse, submitted, entry });
 }
 
 /// The places that revisions touched since a base.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rejoin_json::{Json, Limits, Patch, PatchError, apply};
 use rejoin_wire::{
     ChainHash, ChangeHash, ConflictId, ConflictRecord, Effect, Entry, Header, Revision, Sequence, UnixMillis,
+    Wire, Writer,
 };
 
 use sha2::{Digest, Sha256};
@@ -196,5 +197,8 @@ impl Point {
 /// Hashing the submitted change alone would not pin the content: an authority that accepts the same change again at another
 /// time, or by another release, can come to another effect.
 pub(crate) fn chain_after(previous: ChainHash, entry: &Entry) -> ChainHash {
-    previous.then(ChangeHash(Sha256::digest(rejoin_wire::to_bytes(entry)).into()))
+    const USUAL_BYTES: usize = 256;
+    let mut out = Writer::with_capacity(USUAL_BYTES);
+    entry.write(&mut out);
+    previous.then(ChangeHash(Sha256::digest(out.into_bytes()).into()))
 }

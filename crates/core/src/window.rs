@@ -138,26 +138,26 @@ impl Window {
 
     /// Forgets changes before `over`: nothing newer was made while they were pending.
     pub(crate) fn forget_before(&mut self, over: Counter, limits: &Limits) {
-        while self.owns.front().is_some_and(|own| own.change.counter < over) {
-            self.pop_front(limits);
-        }
+        let gone = self.owns.iter().take_while(|own| own.change.counter < over).count();
+        self.forget(gone, limits);
     }
 
     /// Forgets the oldest changes down to a number of them.
     pub(crate) fn shrink(&mut self, most: usize, limits: &Limits) {
-        while self.owns.len() > most {
-            self.pop_front(limits);
-        }
+        self.forget(self.owns.len().saturating_sub(most), limits);
     }
 
-    fn pop_front(&mut self, limits: &Limits) {
-        let Some(gone) = self.owns.pop_front() else { return };
-        if let (Some(next), Some(mut seen)) = (self.owns.front_mut(), gone.start)
-            && next.start.is_none()
-        {
-            apply_to_seen(&mut seen, &gone.change.body, limits);
-            next.start = Some(seen);
+    fn forget(&mut self, gone: usize, limits: &Limits) {
+        if self.owns.get(gone).is_some_and(|next| next.start.is_none()) {
+            let mut walk = Walk::default();
+            for own in self.owns.iter().take(gone) {
+                walk.step(own, limits);
+            }
+            if let Some(next) = self.owns.get_mut(gone) {
+                next.start = walk.state;
+            }
         }
+        self.owns.drain(..gone);
     }
 
     /// Drops the changes from a counter on; the rest stays as it was.

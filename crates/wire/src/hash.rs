@@ -9,6 +9,9 @@ use crate::id::{ChainHash, ChangeHash, DocumentId};
 /// Begins what is hashed for a change, so that the hash is never one of something else.
 const CHANGE_DOMAIN: &[u8] = b"rejoin change 1\0";
 
+/// Room for what is hashed of most changes.
+const USUAL_BYTES: usize = 256;
+
 /// Begins what is hashed for a history.
 const CHAIN_DOMAIN: &[u8] = b"rejoin chain 1\0";
 
@@ -18,7 +21,7 @@ impl Change {
     /// SHA-256 of `rejoin change 1` and a zero byte, the document's id and the change, both in the compact encoding.
     #[must_use]
     pub fn hash(&self, document: &DocumentId) -> ChangeHash {
-        let mut out = Writer::new();
+        let mut out = Writer::with_capacity(USUAL_BYTES);
         out.raw(CHANGE_DOMAIN);
         document.write(&mut out);
         self.write(&mut out);

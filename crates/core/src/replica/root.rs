@@ -19,9 +19,9 @@ use super::{
 };
 use crate::authority::{Provided, Step, Submission};
 use crate::collections::BTreeSet;
-use crate::log::MAX_LOG_REVISIONS;
+use crate::log::{MAX_LOG_REVISIONS, Revised};
 use crate::merging::Refusal;
-use crate::records::{List, Rejection, Row, StoredRevision, seal};
+use crate::records::{Rejection, seal_row};
 use crate::state::{State, apply_reverse};
 use crate::storage::{Batch, ChangeRow, Head, Operation, StoreError, Write};
 use crate::time::Instant;
@@ -93,6 +93,18 @@ impl Queued {
     fn is_of_one_sender(&self, other: &Self) -> bool {
         let replica = |queued: &Self| queued.first().map(|change| change.replica);
         self.from == other.from && (!self.relayed || replica(self) == replica(other))
+    }
+
+    /// The same with only the changes that are still to be decided.
+    fn rest(&self, changes: Vec<PushedChange>) -> Self {
+        Self {
+            from: self.from,
+            grant: self.grant.clone(),
+            changes,
+            base: self.base.clone(),
+            seen: self.seen.clone(),
+            relayed: self.relayed,
+        }
     }
 }
 

@@ -14,6 +14,11 @@ impl Writer {
         Self::default()
     }
 
+    /// Makes a writer that has written nothing and has room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { out: Vec::with_capacity(bytes) }
+    }
+
     /// What was written.
     pub fn into_bytes(self) -> Vec<u8> {
         self.out

@@ -95,16 +95,13 @@ impl Acceptance<'_> {
             done += 1;
         }
         let rest = queued.changes.split_off(done);
-        self.note_row(&queued, first_revision, previous, rejected);
-        let rest = Queued { changes: rest, ..queued.clone() };
-        if self.moved && !queued.changes.is_empty() {
-            self.document.queue.retained.push(queued);
-        }
-        match stop {
+        self.note_row(&queued, first_revision, previous, &rejected);
+        let waits = match stop {
             Stop::Done | Stop::Drop => None,
-            Stop::Wait => Some(rest),
+            Stop::Wait => Some(queued.rest(rest)),
             Stop::Park => {
                 // Whoever is asked does not hold up the others.
+                let rest = queued.rest(rest);
                 let parked = &mut self.document.queue.parked;
                 parked.retain(|parked| !parked.is_of_one_sender(&rest));
                 if parked.len() >= MAX_QUEUED_PUSHES {
@@ -114,7 +111,11 @@ impl Acceptance<'_> {
                 parked.push(rest);
                 None
             }
+        };
+        if self.moved && !queued.changes.is_empty() {
+            self.document.queue.retained.push(queued);
         }
+        waits
     }
 
     /// Fills in what a driver's change was made on, and its counter.
@@ -197,7 +198,8 @@ impl Acceptance<'_> {
                 "you may read this workspace but not edit it; ask for the role editor",
             )
         });
-        let mut tip = self.document.tentative.take().unwrap_or_else(|| self.document.durable.clone());
+        let Document { tentative, durable, authority, log, .. } = &mut *self.document;
+        let tip = tentative.get_or_insert_with(|| durable.clone());
         let submission = Submission {
             pushed,
             hash,
@@ -207,10 +209,10 @@ impl Acceptance<'_> {
             received: self.received,
             sequence: self.sequence.next(),
         };
-        let step = self.document.authority.accept(&mut tip, &mut self.document.log, &submission, self.limits);
+        let step = authority.accept(tip, log, &submission, self.limits);
         self.moved |= matches!(step, Step::Accepted | Step::Rejected(_));
-        if self.moved {
-            self.document.tentative = Some(tip);
+        if !self.moved {
+            *tentative = None;
         }
         step
     }
@@ -221,31 +223,30 @@ impl Acceptance<'_> {
         queued: &Queued,
         first_revision: Revision,
         previous: rejoin_wire::ChainHash,
-        rejected: Vec<Rejection>,
+        rejected: &[Rejection],
     ) {
         let last_revision = self.document.tip().revision;
-        let revised: Vec<_> =
+        let revised: Vec<&Revised> =
             self.document.log.since(first_revision.previous()).map(|(_, revised)| revised).collect();
         let changes = revised.iter().map(|revised| revised.entry.change);
         let changes = changes.chain(rejected.iter().map(|rejection| rejection.change));
-        let counters: Vec<Counter> = changes.map(|change| change.counter).collect();
-        let (Some(first), Some(last)) = (counters.iter().min(), counters.iter().max()) else { return };
+        let span = changes.map(|change| change.counter).fold(None, |span, counter| {
+            let (first, last) = span.unwrap_or((counter, counter));
+            Some((first.min(counter), last.max(counter)))
+        });
+        let Some((first, last)) = span else { return };
         let replica = queued.changes.first().map_or(ReplicaId(0), |pushed| pushed.change.replica);
         let sequence = revised.last().map_or(Sequence(0), |revised| revised.entry.sequence);
-        let row = Row {
-            previous,
-            revised: List(revised.into_iter().map(StoredRevision::from).collect()),
-            rejected: List(rejected),
-        };
+        let body = seal_row(previous, &revised, rejected);
         self.document.queue.rows.push(ChangeRow {
             document: self.id.clone(),
             first_revision,
             last_revision,
             sequence,
             replica,
-            first_counter: *first,
-            last_counter: *last,
-            body: seal(&row),
+            first_counter: first,
+            last_counter: last,
+            body,
         });
     }
 }

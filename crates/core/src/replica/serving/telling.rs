@@ -37,16 +37,18 @@ impl Replica {
                 Telling::Revision(revision, from) => {
                     let Some(revised) = document.log.revised(*revision) else { continue };
                     let own = *from == From::Link(link);
-                    let mut entry = revised.entry.clone();
-                    if own && revised.submitted.is_none() {
-                        entry.effect = Effect::Own;
-                    }
                     if takes_updates {
+                        let entry = if own && revised.submitted.is_none() {
+                            own_entry(&revised.entry)
+                        } else {
+                            revised.entry.clone()
+                        };
                         self.send_outcomes(link, id, &mut outcomes);
                         run.get_or_insert_with(|| (*revision, Vec::new())).1.push(entry);
                     } else if own && !self.subscribes(link, id) {
+                        let (change, hash) = (revised.entry.change, revised.entry.hash);
                         let fate = Fate::Accepted { revision: *revision };
-                        outcomes.push(Outcome { change: entry.change, hash: entry.hash, fate });
+                        outcomes.push(Outcome { change, hash, fate });
                     }
                 }
                 Telling::Rejected(rejection, from) if *from == From::Link(link) => {
@@ -73,6 +75,9 @@ impl Replica {
     }
 
     pub(super) fn send_outcomes(&mut self, link: LinkId, id: &DocumentId, outcomes: &mut Vec<Outcome>) {
+        if outcomes.is_empty() {
+            return;
+        }
         let outcomes = std::mem::take(outcomes);
         for chunk in outcomes.chunks(MAX_ENTRIES_PER_MESSAGE) {
             self.send(link, &Message::Outcomes { document: id.clone(), outcomes: chunk.to_vec() });
@@ -148,6 +153,9 @@ impl Replica {
                 downstream.owe(id);
             }
         }
+        if groups.is_empty() {
+            return;
+        }
         let Some(document) = self.documents.get(id) else { return };
         let last = document.durable.revision;
         let Some(update) = update_between(id, document, first.previous(), last) else { return };
@@ -165,14 +173,17 @@ impl Replica {
     }
 
     pub(super) fn tell_lists(&mut self, id: &DocumentId) {
-        let Some(document) = self.documents.get(id) else { return };
-        let item = list_item(crate::replica::root::head_of(id, &document.durable));
-        let position = item.sequence;
         let lists = |link: &Downstream| {
             matches!(&link.following, Some(Following { scope: Scope::List, page: Page::Live, .. }))
         };
         let links: Vec<LinkId> =
             self.links.iter().filter(|(_, link)| lists(link)).map(|(id, _)| *id).collect();
+        if links.is_empty() {
+            return;
+        }
+        let Some(document) = self.documents.get(id) else { return };
+        let item = list_item(crate::replica::root::head_of(id, &document.durable));
+        let position = item.sequence;
         let message = Message::Listing { items: vec![item], position };
         for link in links {
             let Some(downstream) = self.links.get_mut(&link) else { continue };
@@ -186,5 +197,19 @@ impl Replica {
             }
             self.send(link, &message);
         }
+    }
+}
+
+/// What its author is told of a change that stands as it was submitted: nothing that it has itself.
+fn own_entry(entry: &Entry) -> Entry {
+    Entry {
+        sequence: entry.sequence,
+        change: entry.change,
+        hash: entry.hash,
+        author: Arc::clone(&entry.author),
+        time: entry.time,
+        effect: Effect::Own,
+        conflicts: entry.conflicts.clone(),
+        settled: entry.settled.clone(),
     }
 }
