@@ -12,8 +12,9 @@ use rejoin_core::{Base, Grant, Payload};
 use rejoin_json::Policy;
 use rejoin_wire::limits::MAX_MESSAGE_BYTES;
 use rejoin_wire::{
-    Body, ConflictRecord, Cursor, DocumentId, Effect, Encoding, ErrorCode, Header, Message, PresenceChange,
-    RequestId, Revision, Scope, TextMessage, TextRequest, TextResponse, Update, WorkspaceId, decode_message,
+    Body, ConflictRecord, Cursor, DocumentId, Effect, Encoding, Entry, ErrorCode, Header, Message,
+    PresenceChange, RequestId, Revision, Scope, TextMessage, TextRequest, TextResponse, Update, WorkspaceId,
+    decode_message,
 };
 
 use crate::hub::Hub;
@@ -71,6 +72,8 @@ enum Looked {
     Back,
     /// These records were made; the document's policy says how they are settled.
     Conflicts(Vec<ConflictRecord>),
+    /// Parts of strings changed, which a patch of RFC 6902 cannot say.
+    Parts(Box<Entry>),
 }
 
 /// What finished work leaves behind.
@@ -246,6 +249,7 @@ impl TextDoor {
         let id = update.document;
         let wanted = self.news || self.documents.contains(&id);
         let mut revision = update.first;
+        let mut looks = Vec::new();
         for entry in update.entries {
             let own = self.own.get(&id).is_some_and(|own| *own >= revision);
             if wanted && !own {
@@ -254,19 +258,19 @@ impl TextDoor {
                     _ if !entry.conflicts.is_empty() => Some(Looked::Conflicts(entry.conflicts.clone())),
                     _ => None,
                 };
-                if let Some(news) = looked {
-                    self.first(Work::News { document: id.clone(), revision, news });
-                }
                 if has_splice(&entry.effect) {
-                    // A patch of RFC 6902 has no splice: the document is told whole instead.
-                    let documents = [id.clone()].into();
-                    self.first(Work::Sync { request_id: None, documents, synced_count: 0 });
+                    looks.push((revision, Looked::Parts(Box::new(entry))));
                 } else {
                     self.responses.extend(news_of(&id, revision, &entry));
                 }
+                looks.extend(looked.map(|news| (revision, news)));
             }
             self.know(&id, revision);
             revision = revision.next();
+        }
+        // In their order, before what waits.
+        while let Some((revision, news)) = looks.pop() {
+            self.first(Work::News { document: id.clone(), revision, news });
         }
         self.start_next();
     }

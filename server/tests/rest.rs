@@ -5,8 +5,9 @@ mod support;
 
 use std::process::Command;
 
+use rejoin_wire::{ChainHash, Encoding, Have, Message, OpenDocument, Revision, encode_message};
 use serde_json::{Value, json};
-use support::{Process, Text, http};
+use support::{Native, Process, Text, http};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const PATCH: (&str, &str) = ("content-type", "application/json-patch+json");
@@ -195,4 +196,44 @@ fn the_doctor_names_what_is_wrong() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(!output.status.success());
     assert!(said.contains("FAIL address") && said.contains("ok   database"), "{said}");
+}
+
+#[tokio::test]
+async fn a_long_string_replaced_by_a_plain_client_travels_to_replicas_as_the_part_that_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let at = process.address;
+    let before = "Of everything that is written here, one word is changed. ".repeat(900);
+    let create = json!({"id": "d", "content": {"n": 1, "text": before}}).to_string();
+    assert_eq!(http(at, "POST /api/documents", &[JSON], &create).await.0, 201);
+    let mut peer = Native::open(&process, Encoding::Binary).await;
+    let have = Have { revision: Revision(0), chain: ChainHash::default() };
+    let documents = vec![OpenDocument { document: "d".parse().unwrap(), have, pending: Vec::new() }];
+    peer.send(&Message::Open { documents }).await;
+    assert!(matches!(peer.next().await, Ok(Message::Snapshot(_))));
+
+    let after = |number: usize| before.replacen("word", &format!("letter or {number}"), number);
+    let put = |number: usize| json!([{"op": "replace", "path": "/text", "value": after(number)}]);
+    let key = ("idempotency-key", "k1");
+    let first = http(at, "PATCH /api/documents/d", &[PATCH, key], &put(1).to_string()).await;
+    assert_eq!(first.0, 200, "{}", first.2);
+    let mut text = Text::connect(&process).await;
+    assert_eq!(text.update("d", &put(2)).await["success"], true);
+    let merge = [("content-type", "application/merge-patch+json")];
+    let merged = json!({"text": after(3)}).to_string();
+    assert_eq!(http(at, "PATCH /api/documents/d", &merge, &merged).await.0, 200);
+    for revision in 2..=4 {
+        let Ok(told) = peer.next().await else { panic!("revision {revision} was not told") };
+        let bytes = encode_message(&told, Encoding::Binary).len();
+        let Message::Update(update) = told else { panic!("{told:?}") };
+        assert_eq!((update.first, update.entries.len()), (Revision(revision), 1));
+        assert!(bytes < 300, "{bytes} bytes for revision {revision}");
+    }
+    let repeated = http(at, "PATCH /api/documents/d", &[PATCH, key], &put(1).to_string()).await;
+    assert_eq!(repeated.2["accepted_revision"], first.2["accepted_revision"], "a repeat is known");
+    let (_, _, read) = http(at, "GET /api/documents/d", &[], "").await;
+    assert_eq!((read["revision"].clone(), read["content"]["text"].clone()), (json!(4), json!(after(3))));
+    let (_, _, changes) = http(at, "GET /api/documents/d/changes", &[], "").await;
+    let patches = changes["items"].as_array().unwrap().iter().map(|event| &event["forward_patch"][0]["op"]);
+    assert_eq!(patches.skip(1).collect::<Vec<_>>(), ["replace"; 3]);
 }

@@ -362,3 +362,32 @@ async fn presence_ends_with_the_subscription_and_is_bounded() {
         (json!("rate_limited"), json!(1_024))
     );
 }
+
+#[tokio::test]
+async fn a_long_string_changed_by_others_is_told_to_plain_clients_as_the_whole_string_and_not_the_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let (mut ada, mut bob) = (Text::connect(&process).await, Text::connect(&process).await);
+    let line = "One word of many. ".repeat(60);
+    let content = json!({"a": line, "b": line, "n": 1, "rest": line.repeat(20)});
+    assert_eq!(ada.create("d", &content).await["success"], true);
+    bob.ask(&json!({"type": "subscribe", "document_id": "d"}), "sync_complete").await;
+    assert_eq!(bob.expect("sync_document").await["document"]["revision"], 1);
+    let changed = line.replacen("word", "letter", 1);
+    let patch = json!([
+        {"op": "replace", "path": "/a", "value": changed},
+        {"op": "replace", "path": "/n", "value": 2},
+        {"op": "replace", "path": "/b", "value": changed}
+    ]);
+    assert_eq!(ada.update("d", &patch).await["success"], true);
+    let told = bob.expect("document_updated").await;
+    assert_eq!((&told["patch"]["revision"], &told["patch"]["patch"]), (&json!(2), &patch));
+    // Where places move, only the whole document says it.
+    let moved = json!([
+        {"op": "move", "from": "/a", "path": "/c"},
+        {"op": "replace", "path": "/c", "value": line}
+    ]);
+    assert_eq!(ada.update("d", &moved).await["success"], true);
+    let told = bob.expect("sync_document").await;
+    assert_eq!((&told["document"]["revision"], &told["document"]["content"]["c"]), (&json!(3), &json!(line)));
+}

@@ -12,6 +12,7 @@ use crate::collections::BTreeMap;
 use crate::log::{Log, Revised};
 use crate::merging::{Meeting, Refusal, decide};
 use crate::records::Rejection;
+use crate::splicing::spliced;
 use crate::state::{Life, Point, State, apply_reverse};
 use crate::window::{MAX_REBUILD_MERGES, Own, OwnFate, Progress, Window};
 
@@ -80,6 +81,8 @@ pub(crate) struct Submission<'a> {
     pub(crate) refused: Option<Refusal>,
     /// What was seen, where the door knows it by itself.
     pub(crate) seen: Option<&'a State>,
+    /// Whether long strings are still to be cut down to what changes in them: replicas do that themselves.
+    pub(crate) is_plain: bool,
     /// When it was received.
     pub(crate) received: UnixMillis,
     /// The next number of the feed.
@@ -171,13 +174,13 @@ impl Authority {
         &mut self,
         tip: &mut Point,
         log: &mut Log,
-        submission: &Submission<'_>,
+        submission: Submission<'_>,
         limits: &Limits,
     ) -> Step {
         let change = &submission.pushed.change;
         let known = tip.clock.counter(change.replica);
         if change.counter <= known {
-            return self.known(submission);
+            return self.known(&submission);
         }
         if change.counter != known.next() {
             return Step::Forked;
@@ -190,35 +193,37 @@ impl Authority {
             .clone()
             .or_else(|| ill_formed(submission.pushed))
             .or_else(|| (self.lost.get(&change.id()) == Some(&Lost::Seen)).then(unsayable));
-        let (seen, seen_is_known) = match self.seen(tip, log, submission, limits) {
+        let (seen, seen_is_known) = match self.seen(tip, log, &submission, limits) {
             Ok(seen) => (seen, true),
             // What is refused anyway, or does nothing, needs no answer about what was seen.
             Err(_) if refused.is_some() || change.body == Body::Void => (State::absent(), false),
             Err(step) => return step,
         };
+        let short = submission.is_plain.then(|| shortened(submission.pushed, &seen, limits)).flatten();
+        let submission = Submission { pushed: short.as_ref().unwrap_or(submission.pushed), ..submission };
+        let change = submission.pushed.change.id();
         let decided = match refused {
             Some(refusal) => Err(refusal),
-            None => self.decided(tip, log, submission, &seen, limits),
+            None => self.decided(tip, log, &submission, &seen, limits),
         };
-        let after = decided.as_ref().ok().and_then(|decided| shared_after(submission, &seen, tip, decided));
-        self.remember(submission, &seen, decided.is_ok(), after, limits);
+        let after = decided.as_ref().ok().and_then(|decided| shared_after(&submission, &seen, tip, decided));
+        self.remember(&submission, &seen, decided.is_ok(), after, limits);
         if !seen_is_known {
             // Nothing that follows can be rebuilt from here: its author is asked.
             self.shadows.remove(&change.replica);
         }
         match decided {
             Ok(outcome) => {
-                append(tip, log, submission, outcome);
-                self.tentative
-                    .insert(change.id(), (submission.hash, Fate::Accepted { revision: tip.revision }));
+                append(tip, log, &submission, outcome);
+                self.tentative.insert(change, (submission.hash, Fate::Accepted { revision: tip.revision }));
                 Step::Accepted
             }
             Err(refusal) => {
-                Arc::make_mut(&mut tip.clock).observe(change.id());
+                Arc::make_mut(&mut tip.clock).observe(change);
                 let fate = Fate::Rejected { code: refusal.code, message: Arc::clone(&refusal.message) };
-                self.tentative.insert(change.id(), (submission.hash, fate));
+                self.tentative.insert(change, (submission.hash, fate));
                 Step::Rejected(Rejection {
-                    change: change.id(),
+                    change,
                     hash: submission.hash,
                     code: refusal.code,
                     message: refusal.message,
@@ -387,6 +392,21 @@ struct Decided {
     outcome: crate::merging::Outcome,
     against: Vec<Revision>,
     time: UnixMillis,
+}
+
+/// The change with splices in the place of long strings, where it has any that are better told so. Its hash stays that of what was
+/// submitted, by which a repeat is known.
+fn shortened(pushed: &PushedChange, seen: &State, limits: &Limits) -> Option<PushedChange> {
+    let Body::Edit { patch, .. } = &pushed.change.body else { return None };
+    let short = spliced(patch.clone(), &seen.content, limits);
+    if short == *patch {
+        return None;
+    }
+    let mut pushed = pushed.clone();
+    if let Body::Edit { patch, .. } = &mut pushed.change.body {
+        *patch = short;
+    }
+    Some(pushed)
 }
 
 /// What an author has after an edit of just the state that stood, taken from the decision: a run of edits that meets nobody

@@ -303,7 +303,10 @@ pub struct HistoryPage {
 pub struct HistoryEntry {
     /// The revision as it is told.
     pub entry: rejoin_wire::Entry,
-    /// The patch back, for an entry that patched.
+    /// The patch of an entry that patched in the words of RFC 6902: whole strings in the place of splices. `None` where the page has no
+    /// splices, and where the authority was asked.
+    pub forward_patch: Option<rejoin_json::Patch>,
+    /// The patch back, for an entry that patched, in the words of RFC 6902.
     pub reverse_patch: Option<rejoin_json::Patch>,
     /// The whole content before, for an entry that deleted or undeleted: what the one took away and the other brought back.
     pub before: Option<Json>,

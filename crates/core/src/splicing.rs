@@ -28,6 +28,29 @@ pub(crate) fn spliced(patch: Patch, content: &Json, limits: &Limits) -> Patch {
     if short.len() > limits.max_operations { patch } else { Patch(short) }
 }
 
+/// A patch of RFC 6902 that does the same to a content: whole strings in the place of splices. One that does not apply stays as it is.
+pub(crate) fn unspliced(patch: &Patch, content: &Json, limits: &Limits) -> Patch {
+    let mut content = content.clone();
+    let mut whole = Vec::with_capacity(patch.0.len());
+    for operation in &patch.0 {
+        if apply(&mut content, &Patch(vec![operation.clone()]), limits).is_err() {
+            return patch.clone();
+        }
+        whole.push(match (operation, content.pointer(operation.path())) {
+            (Operation::Splice { path, .. }, Some(value)) => {
+                Operation::Replace { path: path.clone(), value: value.clone() }
+            }
+            _ => operation.clone(),
+        });
+    }
+    Patch(whole)
+}
+
+/// Whether a patch holds what RFC 6902 does not know.
+pub(crate) fn has_splices(patch: &Patch) -> bool {
+    patch.0.iter().any(|operation| matches!(operation, Operation::Splice { .. }))
+}
+
 /// The splices that do what a `replace` of a string does; `None` where it is better left alone.
 fn splices(operation: &Operation, content: &Json, options: &DiffOptions) -> Option<Vec<Operation>> {
     let Operation::Replace { path: to, value } = operation else { return None };
@@ -61,6 +84,13 @@ mod tests {
         let mut same = content.clone();
         assert_eq!(apply(&mut same, &short, &Limits::default()).is_ok(), outcome.is_ok());
         assert_eq!(same, plain, "{short:?}");
+        let whole = unspliced(&short, content, &Limits::default());
+        if outcome.is_ok() {
+            assert!(!has_splices(&whole));
+            let mut same = content.clone();
+            apply(&mut same, &whole, &Limits::default()).unwrap();
+            assert_eq!(same, plain, "{whole:?}");
+        }
         short
     }
 

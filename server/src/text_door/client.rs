@@ -9,7 +9,7 @@ use rejoin_wire::{
     TextEvent, TextOutcome, TextResponse, WorkspaceId,
 };
 
-use super::words::{answer, conflicts_of, event_of, synced, text_document};
+use super::words::{answer, conflicts_of, event_of, synced, text_document, whole_strings};
 use super::{Done, Looked, Work};
 use crate::hub::Hub;
 
@@ -142,6 +142,14 @@ impl Client {
         let mut done = Done::default();
         if let Some(view) = self.read(document.clone()).await {
             let response = match news {
+                Looked::Parts(entry) => match whole_strings(&entry, revision, &view) {
+                    Some(update) => update,
+                    None => {
+                        let documents = [document].into();
+                        done.next = Some(Work::Sync { request_id: None, documents, synced_count: 0 });
+                        return done;
+                    }
+                },
                 Looked::Back => {
                     done.known.push((document.clone(), view.revision));
                     done.own = Some((document, view.revision));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rejoin_core::Base;
 use rejoin_core::{HistoryEntry, Life, View};
-use rejoin_json::{ContentHash, Json, Patch, Policy};
+use rejoin_json::{ContentHash, Json, Operation, Patch, Policy};
 use rejoin_wire::{
     ConflictRecord, DocumentId, Effect, Entry, EventType, Member, PresenceChange, RequestId, Revision,
     Rfc3339, TextConflict, TextDocument, TextEvent, TextMember, TextMessage, TextResponse, TextUpdate,
@@ -56,9 +56,7 @@ pub(super) fn conflicts_of(
 }
 
 pub(super) fn has_splice(effect: &Effect) -> bool {
-    let splices = |patch: &Patch| {
-        patch.iter().any(|operation| matches!(operation, rejoin_json::Operation::Splice { .. }))
-    };
+    let splices = |patch: &Patch| patch.iter().any(|operation| matches!(operation, Operation::Splice { .. }));
     matches!(effect, Effect::Patched { patch } if splices(patch))
 }
 
@@ -85,17 +83,7 @@ pub(super) fn news_of(id: &DocumentId, revision: Revision, entry: &Entry) -> Vec
             };
             news.push(TextResponse::DocumentCreated { document }.into());
         }
-        Effect::Patched { patch } => {
-            let patch = TextUpdate {
-                document_id: id.clone(),
-                patch: patch.to_json(),
-                revision,
-                content_hash: None,
-                author,
-                time,
-            };
-            news.push(TextResponse::DocumentUpdated { patch }.into());
-        }
+        Effect::Patched { patch } => news.push(updated(id, revision, entry, patch).into()),
         Effect::Deleted => {
             news.push(
                 TextResponse::DocumentDeleted { document_id: id.clone(), revision, author, time }.into(),
@@ -106,9 +94,41 @@ pub(super) fn news_of(id: &DocumentId, revision: Revision, entry: &Entry) -> Vec
     news
 }
 
+fn updated(id: &DocumentId, revision: Revision, entry: &Entry, patch: &Patch) -> TextResponse {
+    let patch = TextUpdate {
+        document_id: id.clone(),
+        patch: patch.to_json(),
+        revision,
+        content_hash: None,
+        author: Arc::clone(&entry.author),
+        time: Rfc3339(entry.time),
+    };
+    TextResponse::DocumentUpdated { patch }
+}
+
+/// The update that puts whole strings where an entry has parts of them, taken from the content that it led to. `None` where the document has
+/// gone on since, or the patch moves places: then only the whole document tells it.
+pub(super) fn whole_strings(entry: &Entry, revision: Revision, view: &View) -> Option<TextResponse> {
+    let Effect::Patched { patch } = &entry.effect else { return None };
+    if view.revision != revision {
+        return None;
+    }
+    let mut whole: Vec<Operation> = Vec::new();
+    for operation in patch.iter() {
+        let (Operation::Splice { path, .. } | Operation::Replace { path, .. }) = operation else {
+            return None;
+        };
+        let is_told = |told: &Operation| told.path() == operation.path();
+        if !whole.iter().any(is_told) {
+            whole.push(Operation::Replace { path: path.clone(), value: view.content.pointer(path)?.clone() });
+        }
+    }
+    Some(updated(&view.document, revision, entry, &Patch(whole)))
+}
+
 /// What a revision is in the feed of events; `None` for one that changed nothing that a person sees.
 pub(crate) fn event_of(id: &DocumentId, revision: Revision, entry: &HistoryEntry) -> Option<TextEvent> {
-    let HistoryEntry { entry, reverse_patch, before, title } = entry;
+    let HistoryEntry { entry, forward_patch, reverse_patch, before, title } = entry;
     let whole = |title: Option<&str>, content: &Json| {
         whole_document(id, title.or_else(|| content.get("title").and_then(Json::as_str)), content)
     };
@@ -120,7 +140,7 @@ pub(crate) fn event_of(id: &DocumentId, revision: Revision, entry: &HistoryEntry
         }
         Effect::Patched { patch } => (
             EventType::Update,
-            Some(patch.to_json()),
+            Some(forward_patch.as_ref().unwrap_or(patch).to_json()),
             reverse_patch.as_ref().map(Patch::to_json).or_else(nothing),
         ),
         Effect::Header { .. } => (EventType::Update, nothing(), nothing()),

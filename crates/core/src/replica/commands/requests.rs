@@ -1,6 +1,11 @@
 //! What drivers and links ask for on behalf of those without a replica.
 
+use rejoin_json::Limits;
+
 use super::*;
+use crate::replica::Document;
+use crate::splicing::{has_splices, unspliced};
+use crate::state::apply_reverse;
 
 impl Replica {
     /// Submits a change for somebody without a replica, at the authority. Answered by [`Reply::Accepted`] or [`Reply::Refused`] once it is durable.
@@ -145,6 +150,7 @@ impl Replica {
                 .flatten();
             HistoryEntry {
                 entry: revised.entry.clone(),
+                forward_patch: None,
                 reverse_patch: match &revised.reverse {
                     Reverse::Patch(patch) => Some(patch.clone()),
                     _ => None,
@@ -153,7 +159,7 @@ impl Replica {
                 before: before.map(|state| state.content),
             }
         };
-        let entries: Vec<HistoryEntry> = document
+        let mut entries: Vec<HistoryEntry> = document
             .log
             .since(first.previous())
             .take_while(|(revision, _)| *revision <= last)
@@ -162,6 +168,7 @@ impl Replica {
         let more = first > Revision(1);
         match from {
             Asker::Driver(token) => {
+                tell_whole_strings(&mut entries, document, first, &limits);
                 let page = HistoryPage { document: id.clone(), first, entries, more };
                 self.outputs
                     .push_back(Output::Reply { token: *token, reply: Reply::History(Box::new(page)) });
@@ -190,11 +197,44 @@ impl Replica {
         entries: Vec<Entry>,
         more: bool,
     ) {
-        let entry = |entry| HistoryEntry { entry, reverse_patch: None, before: None, title: None };
+        let entry = |entry| HistoryEntry {
+            entry,
+            forward_patch: None,
+            reverse_patch: None,
+            before: None,
+            title: None,
+        };
         let page =
             HistoryPage { document: id, first, entries: entries.into_iter().map(entry).collect(), more };
         self.outputs
             .push_back(Output::Reply { token: Token(request), reply: Reply::History(Box::new(page)) });
+    }
+}
+
+/// Puts whole strings where the patches of consecutive revisions have parts of them: programs know the patches of RFC 6902.
+fn tell_whole_strings(entries: &mut [HistoryEntry], document: &Document, first: Revision, limits: &Limits) {
+    let spliced = |entry: &HistoryEntry| {
+        matches!(&entry.entry.effect, Effect::Patched { patch } if has_splices(patch))
+            || entry.reverse_patch.as_ref().is_some_and(has_splices)
+    };
+    if !entries.iter().any(spliced) {
+        return;
+    }
+    let last = Revision(first.0 + entries.len() as u64 - 1);
+    let Some(mut after) = document.log.state_at(&document.durable, last, limits) else { return };
+    let revised: Vec<_> = document.log.since(first.previous()).take(entries.len()).collect();
+    for (entry, (_, revised)) in entries.iter_mut().zip(revised).rev() {
+        let mut before = after.clone();
+        if apply_reverse(&mut before, &revised.reverse, limits).is_err() {
+            return;
+        }
+        if let Some(patch) = &mut entry.reverse_patch {
+            *patch = unspliced(patch, &after.content, limits);
+        }
+        if let Effect::Patched { patch } = &entry.entry.effect {
+            entry.forward_patch = Some(unspliced(patch, &before.content, limits));
+        }
+        after = before;
     }
 }
 

@@ -206,10 +206,11 @@ impl Acceptance<'_> {
             author: &queued.grant.principal,
             refused,
             seen: queued.seen.as_ref(),
+            is_plain: queued.base.is_some(),
             received: self.received,
             sequence: self.sequence.next(),
         };
-        let step = authority.accept(tip, log, &submission, self.limits);
+        let step = authority.accept(tip, log, submission, self.limits);
         self.moved |= matches!(step, Step::Accepted | Step::Rejected(_));
         if !self.moved {
             *tentative = None;
