@@ -515,6 +515,34 @@ fn a_push_that_is_refused_for_now_is_sent_again_each_second() {
 }
 
 #[test]
+fn a_refused_presence_holds_up_no_push_and_is_shown_later() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    let show = |world: &mut World, state: &str| {
+        world.followers[0].replica.set_presence(&id("d"), Some(json(state))).unwrap();
+        world.run();
+    };
+    world.refused_presences = 1;
+    show(&mut world, "1");
+    assert_eq!((world.refused_presences, world.followers[1].replica.present(&id("d")).len()), (0, 0));
+    world.edit(0, "d", r#"[{"op":"replace","path":"/a","value":2}]"#);
+    assert_eq!(world.content(1, "d"), r#"{"a":2}"#, "without a pause");
+    world.run_for(6_000);
+    assert_eq!(world.followers[1].replica.present(&id("d")).len(), 1, "sent again");
+
+    // Nor one that is under way.
+    world.followers[0].holds_messages = true;
+    world.edit(0, "d", r#"[{"op":"replace","path":"/a","value":3}]"#);
+    world.refused_presences = 1;
+    show(&mut world, "2");
+    assert_eq!(world.refused_presences, 0);
+    world.let_messages_through(0);
+    world.edit(0, "d", r#"[{"op":"replace","path":"/a","value":4}]"#);
+    assert_eq!(world.converged("d"), r#"{"a":4}"#, "without a pause");
+}
+
+#[test]
 fn presence_is_seen_by_the_others_and_ends_with_the_link() {
     let mut world = World::new(3);
     world.open("d");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rejoin_wire::limits::MAX_DOCUMENTS_PER_MESSAGE;
 use rejoin_wire::{
     Body, Change, ChangeId, CloseCode, Counter, Cursor, DocumentId, DocumentPush, Effect, Encoding, Entry,
-    ErrorMessage, Fate, Have, Hello, ListItem, Member, MemberId, Message, OpenDocument, Outcome,
+    ErrorCode, ErrorMessage, Fate, Have, Hello, ListItem, Member, MemberId, Message, OpenDocument, Outcome,
     PROTOCOL_VERSION, PushedChange, ReplicaId, Revision, Scope, Sequence, Snapshot, Update, Welcome,
 };
 
@@ -508,13 +508,15 @@ impl Replica {
     }
 
     fn handle_upstream_error(&mut self, error: &ErrorMessage) {
-        let pause = if error.code.retry() { PUSH_RETRY } else { PUSH_REFUSED };
-        let until = self.now + pause;
-        if let Some(id) = &error.document
-            && let Some(document) = self.documents.get_mut(id)
-        {
-            document.outbox.pause(until);
+        let Some(id) = &error.document else { return };
+        let Some(document) = self.documents.get_mut(id) else { return };
+        if error.change.is_some() {
+            let pause = if error.code.retry() { PUSH_RETRY } else { PUSH_REFUSED };
+            document.outbox.pause(self.now + pause);
             self.busy.insert(id.clone());
+        } else if error.code.retry() || error.code == ErrorCode::UnexpectedMessage {
+            document.own_presence.refused(self.now);
+            self.lively.insert(id.clone());
         }
     }
 

@@ -23,6 +23,8 @@ enum Sent {
     #[default]
     Nothing,
     State(Json),
+    /// That what was shown before is no longer.
+    Left,
     /// It refused something, and holds what it took before.
     Unknown,
 }
@@ -62,8 +64,11 @@ impl OwnPresence {
         self.sent = Sent::Nothing;
     }
 
-    /// The authority refused what it was sent: the whole state is due again after [`PRESENCE_RETRY`].
+    /// The authority refused what it was sent: the whole state is due again after [`PRESENCE_RETRY`]. Does nothing when it was sent nothing.
     pub fn refused(&mut self, now: Instant) {
+        if matches!(self.sent, Sent::Nothing) {
+            return;
+        }
         self.sent = Sent::Unknown;
         self.next_send = now + PRESENCE_RETRY;
     }
@@ -71,7 +76,7 @@ impl OwnPresence {
     /// When something is due to be sent; `None` when the authority has it all.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let has_all = match (&self.state, &self.sent) {
-            (None, Sent::Nothing) => true,
+            (None, Sent::Nothing | Sent::Left) => true,
             (Some(state), Sent::State(sent)) => state == sent,
             _ => false,
         };
@@ -85,7 +90,10 @@ impl OwnPresence {
         }
         self.next_send = now + PRESENCE_INTERVAL;
         let sent = std::mem::take(&mut self.sent);
-        let Some(state) = &self.state else { return Some(PresenceChange::Leave) };
+        let Some(state) = &self.state else {
+            self.sent = Sent::Left;
+            return Some(PresenceChange::Leave);
+        };
         self.sent = Sent::State(state.clone());
         difference(if let Sent::State(known) = &sent { Some(known) } else { None }, state)
     }
@@ -163,6 +171,15 @@ mod tests {
         own.refused(START);
         own.leave();
         assert_eq!(own.poll_send(START + PRESENCE_RETRY), Some(PresenceChange::Leave));
+        assert_eq!(own.poll_timeout(), None);
+        own.refused(START);
+        assert_eq!(own.poll_send(START + PRESENCE_RETRY), Some(PresenceChange::Leave));
+    }
+
+    #[test]
+    fn a_refusal_without_anything_sent_asks_for_nothing() {
+        let mut own = OwnPresence::new();
+        own.refused(START);
         assert_eq!(own.poll_timeout(), None);
     }
 

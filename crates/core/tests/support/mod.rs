@@ -17,8 +17,8 @@ use rejoin_core::{
 use rejoin_json::{Json, Limits, Patch};
 use rejoin_store::MemoryStore;
 use rejoin_wire::{
-    DocumentId, Encoding, ErrorCode, ErrorMessage, Message, ReplicaId, Scope, UnixMillis, WorkspaceId,
-    decode_message,
+    DocumentId, DocumentPush, Encoding, ErrorCode, ErrorMessage, Message, ReplicaId, Scope, UnixMillis,
+    WorkspaceId, decode_message,
 };
 
 /// Wall clock at the start.
@@ -53,6 +53,8 @@ pub struct World {
     pub grants: Vec<Grant>,
     /// So many pushes are refused on their way, as by a server that limits rates.
     pub refused_pushes: usize,
+    /// And so many presences.
+    pub refused_presences: usize,
     /// A follower that reads nothing: its link is not said to be writable again.
     pub slow: Option<usize>,
     /// Everything that the root was sent.
@@ -129,6 +131,7 @@ impl World {
             followers: Vec::new(),
             grants: Vec::new(),
             refused_pushes: 0,
+            refused_presences: 0,
             slow: None,
             root_heard: Vec::new(),
             seeds: 100,
@@ -347,17 +350,28 @@ impl World {
                     let message = decode_message(&payload, Encoding::Binary).expect("own messages decode");
                     let link = root_link(at);
                     self.root_heard.push(message.clone());
-                    if let (Message::Push { pushes }, Some(up), 1..) =
-                        (&message, node.up, self.refused_pushes)
-                    {
-                        self.refused_pushes -= 1;
-                        for push in pushes {
+                    let refused_push = |push: &DocumentPush| {
+                        (push.document.clone(), push.changes.first().map(|pushed| pushed.change.id()))
+                    };
+                    let refused = match &message {
+                        Message::Push { pushes } if self.refused_pushes > 0 => {
+                            self.refused_pushes -= 1;
+                            pushes.iter().map(refused_push).collect()
+                        }
+                        Message::Presence { document, .. } if self.refused_presences > 0 => {
+                            self.refused_presences -= 1;
+                            vec![(document.clone(), None)]
+                        }
+                        _ => Vec::new(),
+                    };
+                    if let (Some(up), false) = (node.up, refused.is_empty()) {
+                        for (document, change) in refused {
                             let refusal = Message::Error(ErrorMessage {
                                 code: ErrorCode::RateLimited,
                                 message: "wait".into(),
-                                document: Some(push.document.clone()),
+                                document: Some(document),
                                 request: None,
-                                change: push.changes.first().map(|pushed| pushed.change.id()),
+                                change,
                             });
                             node.replica.handle_input(now, Input::Received { link: up, message: refusal });
                         }
