@@ -8,8 +8,12 @@ mod killed;
 #[path = "offline/random.rs"]
 mod random;
 
+use rejoin_client::{Client, ClientOptions, LinkStatus};
+use rejoin_wire::CloseCode;
 use serde_json::{Value, json};
-use support::{Process, Text, http};
+use support::{Process, Text, http, within};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 
 /// Everything that the server knows of a document: its content, its open conflicts and all its revisions.
 async fn everything(process: &Process, id: &str) -> (Value, String) {
@@ -73,5 +77,36 @@ async fn two_text_clients_that_set_one_field_while_apart_keep_both_values() {
         );
         assert_eq!(conflict["unresolved"], policy == "manual", "{conflict}");
         assert!(known.contains(loser), "{policy}: {known}");
+    }
+}
+
+/// How a client stands whose server has refused it.
+async fn refused(client: &Client) -> LinkStatus {
+    let status = client.until(|replica| {
+        let link = replica.sync_status().link;
+        matches!(link, LinkStatus::Refused { .. }).then_some(link)
+    });
+    within("a refusal", status).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_client_that_is_refused_knows_the_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let process =
+        Process::start_with(folder.path(), &["--secret", "the secret of this server, which is long"]);
+    let client = Client::start(ClientOptions::new(process.socket_url()).token("not the secret")).unwrap();
+    assert_eq!(refused(&client).await, LinkStatus::Refused { code: CloseCode::Unauthorized.number() });
+
+    // What stands between may refuse the connection before it is upgraded.
+    for (status, code) in
+        [("401 Unauthorized", CloseCode::Unauthorized), ("403 Forbidden", CloseCode::Forbidden)]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/ws", listener.local_addr().unwrap());
+        let client = Client::start(ClientOptions::new(url)).unwrap();
+        let (mut stream, _) = within("a connection", listener.accept()).await.unwrap();
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        assert_eq!(refused(&client).await, LinkStatus::Refused { code: code.number() });
     }
 }

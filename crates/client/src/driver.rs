@@ -13,7 +13,7 @@ use rejoin_core::{
 };
 use rejoin_store::Store;
 use rejoin_wire::limits::MAX_MESSAGE_BYTES;
-use rejoin_wire::{Encoding, Frame as WireFrame, ReplicaId, SUBPROTOCOL_BINARY, UnixMillis};
+use rejoin_wire::{CloseCode, Encoding, Frame as WireFrame, ReplicaId, SUBPROTOCOL_BINARY, UnixMillis};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -214,9 +214,7 @@ impl Driver {
                 tracing::debug!(%error, "could not connect");
                 // A server that answers with a refusal will do so again until something changes.
                 let code = match &error {
-                    SocketError::Http(response) if matches!(response.status().as_u16(), 401 | 403) => {
-                        Some(4401)
-                    }
+                    SocketError::Http(response) => refusal(response.status().as_u16()),
                     _ => None,
                 };
                 self.input(Input::LinkClosed { link, code });
@@ -380,6 +378,15 @@ async fn connect(url: String, token: Option<Arc<str>>) -> Result<Socket, SocketE
     match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(connected) => connected.map(|(socket, _)| socket),
         Err(_) => Err(SocketError::Io(std::io::ErrorKind::TimedOut.into())),
+    }
+}
+
+/// The close code that says what a refusal to upgrade says; `None` for one that may be another answer next time.
+fn refusal(status: u16) -> Option<u16> {
+    match status {
+        401 => Some(CloseCode::Unauthorized.number()),
+        403 => Some(CloseCode::Forbidden.number()),
+        _ => None,
     }
 }
 

@@ -124,9 +124,15 @@ fn presence_that_must_wait_for_its_document_is_not_due() {
 
 #[test]
 fn a_refusal_before_the_welcome_is_final_where_its_close_code_says_so() {
-    for (code, close, last) in [
-        (ErrorCode::UnsupportedVersion, CloseCode::UnsupportedVersion, true),
-        (ErrorCode::Unavailable, CloseCode::Unavailable, false),
+    let refused = |close: CloseCode| LinkStatus::Refused { code: close.number() };
+    for (code, close, status) in [
+        (
+            ErrorCode::UnsupportedVersion,
+            CloseCode::UnsupportedVersion,
+            refused(CloseCode::UnsupportedVersion),
+        ),
+        (ErrorCode::Forbidden, CloseCode::Forbidden, refused(CloseCode::Forbidden)),
+        (ErrorCode::Unavailable, CloseCode::Unavailable, LinkStatus::Offline),
     ] {
         let mut world = World::new(1);
         world.offline(0);
@@ -147,7 +153,6 @@ fn a_refusal_before_the_welcome_is_final_where_its_close_code_says_so() {
             assert!(!matches!(output, Output::Disconnect { .. }), "{output:?}");
         }
         replica.handle_input(now, Input::LinkClosed { link, code: Some(close.number()) });
-        let refused = matches!(replica.sync_status().link, LinkStatus::Refused { .. });
-        assert_eq!(refused, last, "{close:?}");
+        assert_eq!(replica.sync_status().link, status);
     }
 }

@@ -93,8 +93,8 @@ enum Phase {
     Connecting,
     Greeting,
     Online,
-    /// Refused for good, until the host says that something changed.
-    Refused,
+    /// Refused for good with this close code, until the host says that something changed.
+    Refused(u16),
 }
 
 impl Upstream {
@@ -170,7 +170,7 @@ impl Upstream {
             Phase::Idle => LinkStatus::Offline,
             Phase::Connecting | Phase::Greeting => LinkStatus::Connecting,
             Phase::Online => LinkStatus::Online,
-            Phase::Refused => LinkStatus::Refused { code: CloseCode::Unauthorized.number() },
+            Phase::Refused(code) => LinkStatus::Refused { code },
         }
     }
 }
@@ -214,7 +214,7 @@ impl Replica {
         self.upstream.waiting.clear();
         self.upstream.caught_up = None;
         self.upstream.to_open.clear();
-        self.upstream.phase = if refused.is_some() { Phase::Refused } else { Phase::Idle };
+        self.upstream.phase = refused.map_or(Phase::Idle, Phase::Refused);
         self.upstream.retry_at = Some(self.upstream.backoff.failed(self.now, &mut self.random));
         let now = self.now;
         let mut fell = Vec::new();
@@ -242,7 +242,7 @@ impl Replica {
         if online {
             self.upstream.backoff.reset();
             self.upstream.retry_at = None;
-            if self.upstream.phase == Phase::Refused {
+            if matches!(self.upstream.phase, Phase::Refused(_)) {
                 self.upstream.phase = Phase::Idle;
             }
         } else if let Some(link) = self.upstream.link {
