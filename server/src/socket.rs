@@ -35,6 +35,9 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// A peer that takes nothing of what waits for it for so long has stopped reading.
 pub(crate) const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 
+/// A message that cannot be refused by itself waits so long for its turn, where too many came; then the link is closed.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Messages taken from the link's queue before they are written together.
 const WRITE_BATCH: usize = 256;
 
@@ -78,6 +81,7 @@ pub(crate) fn serve(socket: WebSocket, conversation: Conversation) -> impl Futur
         unread: 0,
         received: 0,
         blocked: None,
+        held: None,
         ending: None,
         is_broken: false,
         is_deaf: false,
@@ -103,6 +107,8 @@ struct Task {
     received: usize,
     /// Since when the socket has taken nothing, while something waits for it.
     blocked: Option<Instant>,
+    /// A message that waits for its turn, because too many came. Nothing is read meanwhile.
+    held: Option<Box<Held>>,
     /// Since when the session is over, while its last frames wait for a blocked socket.
     ending: Option<Instant>,
     /// True when nothing can be written any more: frames are dropped.
@@ -111,6 +117,13 @@ struct Task {
     is_deaf: bool,
     quota: Quota,
     conversation: Conversation,
+}
+
+/// A message that waits for its turn.
+struct Held {
+    message: Message,
+    since: Instant,
+    until: Instant,
 }
 
 /// What a socket's task wakes up for.
@@ -154,7 +167,8 @@ impl Task {
         let is_open = !self.is_over();
         let is_blocked = self.blocked.is_some();
         // A text client that has asked for more than it was answered is not read until it was.
-        let reads = !self.is_deaf && self.door.as_deref().is_none_or(TextDoor::takes_requests);
+        let reads =
+            !self.is_deaf && self.held.is_none() && self.door.as_deref().is_none_or(TextDoor::takes_requests);
         let door = async {
             match &mut self.door {
                 Some(door) => door.progress().await,
@@ -205,7 +219,8 @@ impl Task {
             None => since + self.conversation.write_patience,
             Some(ending) => ending + CLOSE_PATIENCE,
         });
-        session.into_iter().chain(blocked).min()
+        let held = self.held.as_deref().map(|held| held.until);
+        session.into_iter().chain(blocked).chain(held).min()
     }
 
     fn is_over(&self) -> bool {
@@ -308,19 +323,17 @@ impl Task {
     /// Does what the session asks for, and writes everything in one go.
     async fn drain(&mut self) -> Option<Disconnect> {
         self.check_patience();
-        loop {
-            let output = if self.has_room().await {
-                self.conversation.session.poll_output()
-            } else {
-                self.conversation.session.poll_received()
-            };
-            let Some(output) = output else { break };
+        self.hand_on_held().await;
+        while let Some(output) = self.next_output().await {
             match output {
                 SessionOutput::Frame(frame) => self.write(frame_of(frame)),
                 SessionOutput::Ping => self.write(Frame::Ping(bytes::Bytes::new())),
                 SessionOutput::Authenticate(credentials) => self.authenticate(&credentials),
                 SessionOutput::Opened(opened) => self.open(opened.grant, opened.sender).await,
-                SessionOutput::Message(message) => self.hand_on(message).await,
+                SessionOutput::Message(message) => {
+                    let now = self.now();
+                    self.hand_on(message, now).await;
+                }
                 SessionOutput::Text(request) => {
                     self.take_request(request);
                     self.take_door();
@@ -337,22 +350,49 @@ impl Task {
         None
     }
 
-    /// Hands a message to the replica, unless too many came.
-    async fn hand_on(&mut self, message: Message) {
-        if let Err(wait) = self.quota.take() {
-            return match quota::refusals(&message, &wait) {
-                Some(refusals) if !self.quota.is_ignored() => {
-                    for refusal in refusals {
-                        let payload = Payload::encode(&Message::Error(refusal), self.conversation.encoding);
-                        self.input(SessionInput::Send(payload));
-                    }
-                }
-                _ => self.input(SessionInput::Close {
-                    code: CloseCode::RateLimited,
-                    reason: wait.to_string().into(),
-                }),
-            };
+    /// What the session asks for, as far as the socket has room and the message before was handed on.
+    async fn next_output(&mut self) -> Option<SessionOutput> {
+        let has_room = self.has_room().await;
+        let session = &mut self.conversation.session;
+        match (&self.held, has_room) {
+            (None, true) => session.poll_output(),
+            (None, false) => session.poll_received(),
+            (Some(_), true) => session.poll_written(),
+            (Some(_), false) => None,
         }
+    }
+
+    /// Hands on the message that waits when its turn has come; at once when the session is over, which has nothing to wait for.
+    async fn hand_on_held(&mut self) {
+        let (now, is_over) = (self.now(), self.is_over());
+        let Some(held) = self.held.take_if(|held| is_over || now >= held.until) else { return };
+        if is_over {
+            self.give_replica(held.message).await;
+        } else {
+            self.hand_on(held.message, held.since).await;
+        }
+    }
+
+    /// Hands a message to the replica; where too many came it is refused, or waits if it cannot be.
+    async fn hand_on(&mut self, message: Message, since: Instant) {
+        let Err(wait) = self.quota.take() else { return self.give_replica(message).await };
+        match quota::refusals(&message, &wait) {
+            Some(refusals) if !self.quota.is_ignored() => {
+                for refusal in refusals {
+                    let payload = Payload::encode(&Message::Error(refusal), self.conversation.encoding);
+                    self.input(SessionInput::Send(payload));
+                }
+            }
+            None if self.now().since(since) < TURN_PATIENCE => {
+                let until = self.now() + wait.duration();
+                self.held = Some(Box::new(Held { message, since, until }));
+            }
+            _ => self
+                .input(SessionInput::Close { code: CloseCode::RateLimited, reason: wait.to_string().into() }),
+        }
+    }
+
+    async fn give_replica(&mut self, message: Message) {
         let gone = match &self.link {
             Some(link) => link.received(message).await.is_err(),
             None => false,

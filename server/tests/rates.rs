@@ -4,8 +4,9 @@
 mod support;
 
 use rejoin_client::{Client, ClientOptions, Json};
+use rejoin_wire::{ChainHash, Encoding, ErrorCode, Have, Message, OpenDocument, Revision};
 use serde_json::{Value, json};
-use support::{Process, Text, http, within};
+use support::{Native, Process, Text, http, within};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Error;
 
@@ -175,4 +176,46 @@ async fn a_native_client_that_is_refused_sends_again_and_loses_nothing() {
     }
     let (_, _, body) = http(process.address, "GET /api/documents/d", &[], "").await;
     assert_eq!(body["content"], json!({"n": 60}));
+}
+
+#[tokio::test]
+async fn messages_that_cannot_be_refused_wait_for_their_turn_and_the_link_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start_with(folder.path(), &["--messages-per-second", "5"]);
+    let mut native = Native::open(&process, Encoding::Binary).await;
+    // More than the limit lets through at once, by as many as it lets through in a second.
+    let many = 5 * BURST + 5;
+    for number in 0..many {
+        let have = Have { revision: Revision(0), chain: ChainHash::default() };
+        let document = format!("d{number}").parse().unwrap();
+        native
+            .send(&Message::Open { documents: vec![OpenDocument { document, have, pending: Vec::new() }] })
+            .await;
+    }
+    for number in 0..many {
+        let Ok(Message::Snapshot(answer)) = native.next().await else { panic!("{number} was not answered") };
+        assert_eq!(answer.document.as_str(), format!("d{number}"));
+    }
+    process.is_healthy().await;
+}
+
+#[tokio::test]
+async fn a_refused_history_request_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start_with(folder.path(), &["--messages-per-second", "1"]);
+    let mut native = Native::open(&process, Encoding::Binary).await;
+    for request in 0..MANY as u64 {
+        let document = "d".parse().unwrap();
+        native.send(&Message::HistoryRequest { request, document, before: None, limit: 1 }).await;
+        match native.next().await {
+            Ok(Message::HistoryPage { request: answered, .. }) => assert_eq!(answered, request),
+            Ok(Message::Error(refusal)) if refusal.code == ErrorCode::RateLimited => {
+                assert!(request >= BURST as u64, "{request}");
+                assert_eq!((refusal.request, refusal.document), (Some(request), None));
+                return;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("{MANY} requests were answered");
 }

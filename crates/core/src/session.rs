@@ -233,6 +233,12 @@ impl Session {
         Some(output)
     }
 
+    /// What has to be written, if anything, and nothing that came in: for a task that must wait before it hands on more.
+    #[must_use]
+    pub fn poll_written(&mut self) -> Option<SessionOutput> {
+        self.poll_control().or_else(|| self.outgoing.poll_payload().map(SessionOutput::Frame))
+    }
+
     /// When to feed [`SessionInput::Timeout`]; `None` after the end.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -16,6 +16,12 @@ const MAX_REFUSALS: u32 = 256;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wait(Duration);
 
+impl Wait {
+    pub(super) const fn duration(self) -> Duration {
+        self.0
+    }
+}
+
 impl fmt::Display for Wait {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = self.0.as_millis().max(1);
@@ -66,7 +72,8 @@ impl Quota {
     }
 }
 
-/// The errors that refuse a message, so that its sender sends it again; `None` for one that can't be refused by itself.
+/// The errors that refuse a message, so that its sender sends it again; `None` for one that can't be refused by itself: its sender would not
+/// know that it is missing.
 pub(super) fn refusals(message: &Message, wait: &Wait) -> Option<Vec<ErrorMessage>> {
     let refusal = |document, request, change| ErrorMessage {
         code: ErrorCode::RateLimited,
