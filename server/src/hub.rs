@@ -18,6 +18,8 @@ use rejoin_store::Store;
 use rejoin_wire::{CloseCode, Encoding, Message, UnixMillis, WorkspaceId};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::instruments;
+
 /// Inputs that wait for one shard; whoever has more to say waits, and stops reading its socket meanwhile.
 const SHARD_QUEUE: usize = 4_096;
 
@@ -123,7 +125,7 @@ impl Hub {
         let input = ShardInput::Open { workspace: workspace.clone(), link, peer, end };
         self.shard(workspace).send(input).await.map_err(|_| Stopped)?;
         self.shared.links.fetch_add(1, Ordering::Relaxed);
-        metrics::gauge!("rejoin_links").increment(1.0);
+        metrics::gauge!(instruments::LINKS).increment(1.0);
         Ok(Link { id: link, queue, overflow, hub: self.clone(), workspace: workspace.clone() })
     }
 
@@ -193,7 +195,7 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.hub.shared.links.fetch_sub(1, Ordering::Relaxed);
-        metrics::gauge!("rejoin_links").decrement(1.0);
+        metrics::gauge!(instruments::LINKS).decrement(1.0);
         let input = ShardInput::Closed { workspace: self.workspace.clone(), link: self.id };
         let shard = self.hub.shard(&self.workspace).clone();
         if let Err(mpsc::error::TrySendError::Full(input)) = shard.try_send(input) {
@@ -377,7 +379,7 @@ impl Shard {
         let encoding =
             to.iter().find_map(|link| self.links.get(link)).map_or(Encoding::Binary, |end| end.encoding);
         let payload = Arc::new(Payload::of_encoded(payload, encoding));
-        metrics::counter!("rejoin_messages_sent_total").increment(to.len() as u64);
+        metrics::counter!(instruments::MESSAGES_SENT).increment(to.len() as u64);
         let refused = |link: &&LinkId| {
             self.links.get(link).is_some_and(|end| !self.give(end, Outgoing::Payload(Arc::clone(&payload))))
         };
@@ -400,7 +402,7 @@ impl Shard {
 fn note_event(workspace: &WorkspaceId, event: &Event) {
     match event {
         Event::StoreFailed { error, .. } => {
-            metrics::counter!("rejoin_store_failures_total").increment(1);
+            metrics::counter!(instruments::STORE_FAILURES).increment(1);
             tracing::error!(%workspace, %error, "the store failed; changes wait until it works again");
         }
         Event::StoreWorks => tracing::info!(%workspace, "the store works again"),

@@ -8,6 +8,7 @@ pub mod config;
 mod doctor;
 mod error;
 mod hub;
+mod instruments;
 mod openapi;
 mod rates;
 mod rest;

@@ -24,6 +24,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::admission::{LOCAL, Open, Secret};
 use crate::error::ApiError;
 use crate::hub::{Hub, Stopped};
+use crate::instruments;
 use crate::rates::{Limiters, Rates, counted_address, take};
 use crate::socket::{Admission, Conversation, WRITE_PATIENCE, serve};
 use crate::{openapi, rest};
@@ -112,6 +113,7 @@ struct Shared {
 impl Server {
     /// Opens the database and starts the shards. Must be called inside a tokio runtime.
     pub fn start(options: ServerOptions) -> Result<Self, StartError> {
+        instruments::describe();
         let store = Arc::new(SqliteStore::open(&options.database_url, &SqliteOptions::default())?);
         let shared_store: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         let policy = options.policy;
@@ -251,6 +253,7 @@ async fn metrics(State(server): State<Server>, headers: HeaderMap) -> Result<Res
     server.grant(&headers)?;
     match &server.shared.metrics {
         Some(metrics) => {
+            instruments::record_store(server.shared.store.stats());
             Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response())
         }
         None => Ok((StatusCode::NOT_FOUND, Json("this server records no metrics")).into_response()),

@@ -21,6 +21,7 @@ use rejoin_wire::{
 use tokio::time::timeout;
 
 use crate::hub::{Hub, Link, Outgoing};
+use crate::instruments;
 use crate::rates::Limiters;
 use crate::text_door::TextDoor;
 use quota::Quota;
@@ -238,7 +239,7 @@ impl Task {
                 reason: "the server is stopping; connect again".into(),
             }),
             Wake::Overflow => {
-                metrics::counter!("rejoin_slow_readers_total").increment(1);
+                metrics::counter!(instruments::SLOW_READERS).increment(1);
                 self.input(SessionInput::Close {
                     code: CloseCode::SlowReader,
                     reason: "this link reads too slowly; connect again to catch up".into(),
@@ -267,7 +268,7 @@ impl Task {
                 unreadable(&error)
             }
         };
-        metrics::counter!("rejoin_frames_received_total").increment(1);
+        metrics::counter!(instruments::FRAMES_RECEIVED).increment(1);
         if let SessionInput::Frame(frame) = &input {
             self.received += frame.payload().len();
         }
@@ -419,7 +420,7 @@ impl Task {
         let Some(since) = self.blocked else { return };
         let now = self.now();
         if now.since(since) >= self.conversation.write_patience && !self.is_over() {
-            metrics::counter!("rejoin_slow_readers_total").increment(1);
+            metrics::counter!(instruments::SLOW_READERS).increment(1);
             self.input(SessionInput::Close {
                 code: CloseCode::SlowReader,
                 reason: "this link does not read what waits for it; connect again to catch up".into(),

@@ -1,0 +1,141 @@
+//! Every metric of the server: `docs/configuration.md` has the same table, and a test holds both together.
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+use rejoin_store::SqliteStats;
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// It only grows while the process lives.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+}
+
+/// One metric.
+struct Instrument {
+    name: &'static str,
+    kind: Kind,
+    unit: Unit,
+    what: &'static str,
+}
+
+pub(crate) const LINKS: &str = "rejoin_links";
+pub(crate) const FRAMES_RECEIVED: &str = "rejoin_frames_received_total";
+pub(crate) const MESSAGES_SENT: &str = "rejoin_messages_sent_total";
+pub(crate) const SLOW_READERS: &str = "rejoin_slow_readers_total";
+pub(crate) const STORE_FAILURES: &str = "rejoin_store_failures_total";
+const STORE_QUEUED: &str = "rejoin_store_queued_requests";
+const STORE_QUEUED_BYTES: &str = "rejoin_store_queued_bytes";
+const STORE_TRANSACTIONS: &str = "rejoin_store_transactions_total";
+const STORE_BATCHES: &str = "rejoin_store_batches_total";
+const STORE_CHECKPOINT_FAILURES: &str = "rejoin_store_checkpoint_failures_total";
+
+const INSTRUMENTS: [Instrument; 10] = [
+    gauge(LINKS, Unit::Count, "connections whose sender is known"),
+    counter(FRAMES_RECEIVED, Unit::Count, "WebSocket frames that came, pings and closes among them"),
+    counter(MESSAGES_SENT, Unit::Count, "messages handed to connections, each connection counted"),
+    counter(SLOW_READERS, Unit::Count, "connections closed because their peer did not read"),
+    counter(STORE_FAILURES, Unit::Count, "times that the store failed a replica"),
+    gauge(STORE_QUEUED, Unit::Count, "requests that wait for a thread of the store"),
+    gauge(STORE_QUEUED_BYTES, Unit::Bytes, "what the writes among them take"),
+    counter(STORE_TRANSACTIONS, Unit::Count, "transactions, each with one flush to the disk"),
+    counter(
+        STORE_BATCHES,
+        Unit::Count,
+        "batches that were in them; by transactions, how well commits are grouped",
+    ),
+    counter(
+        STORE_CHECKPOINT_FAILURES,
+        Unit::Count,
+        "failed attempts to copy SQLite's log into the database; while it grows, the log does",
+    ),
+];
+
+const fn counter(name: &'static str, unit: Unit, what: &'static str) -> Instrument {
+    Instrument { name, kind: Kind::Counter, unit, what }
+}
+
+const fn gauge(name: &'static str, unit: Unit, what: &'static str) -> Instrument {
+    Instrument { name, kind: Kind::Gauge, unit, what }
+}
+
+/// Tells the recorder of every metric, so that each is there from the start and one that stays at zero is not taken for a missing one.
+pub(crate) fn describe() {
+    for Instrument { name, kind, unit, what } in INSTRUMENTS {
+        match kind {
+            Kind::Counter => {
+                describe_counter!(name, unit, what);
+                counter!(name).increment(0);
+            }
+            Kind::Gauge => {
+                describe_gauge!(name, unit, what);
+                gauge!(name).increment(0.0);
+            }
+        }
+    }
+}
+
+/// Takes over what the store counts by itself.
+pub(crate) fn record_store(stats: SqliteStats) {
+    gauge!(STORE_QUEUED).set(stats.queued_requests as f64);
+    gauge!(STORE_QUEUED_BYTES).set(stats.queued_bytes as f64);
+    counter!(STORE_TRANSACTIONS).absolute(stats.groups);
+    counter!(STORE_BATCHES).absolute(stats.batches);
+    counter!(STORE_CHECKPOINT_FAILURES).absolute(stats.failed_checkpoints);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    /// The table under `## Metrics`: name to kind, unit and description.
+    fn documented() -> BTreeMap<String, [String; 3]> {
+        let page = include_str!("../../docs/configuration.md");
+        let (_, section) = page.split_once("\n## Metrics\n").unwrap();
+        let section = section.split_once("\n## ").map_or(section, |(section, _)| section);
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        rows.map(|row| {
+            let cells: Vec<_> = row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+            let [name, kind, unit, what] = cells.try_into().unwrap();
+            (name.trim_matches('`').to_owned(), [kind, unit, what])
+        })
+        .collect()
+    }
+
+    fn described() -> BTreeMap<String, [String; 3]> {
+        let row = |Instrument { name, kind, unit, what }: Instrument| {
+            let unit = if unit == Unit::Bytes { "bytes" } else { "count" };
+            (name.to_owned(), [format!("{kind:?}").to_lowercase(), unit.to_owned(), what.to_owned()])
+        };
+        INSTRUMENTS.into_iter().map(row).collect()
+    }
+
+    #[test]
+    fn the_documentation_has_every_metric_with_its_type_unit_and_meaning() {
+        assert_eq!(documented(), described());
+    }
+
+    #[test]
+    fn every_metric_is_exported_from_the_start_and_no_other() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            record_store(SqliteStats { groups: 7, ..SqliteStats::default() });
+        });
+        let text = recorder.handle().render();
+        let exported: BTreeMap<&str, &str> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+        let described = described();
+        let expected: BTreeMap<&str, &str> =
+            described.iter().map(|(name, [kind, ..])| (name.as_str(), kind.as_str())).collect();
+        assert_eq!(exported, expected);
+        assert!(text.contains("\nrejoin_store_transactions_total 7\n"), "{text}");
+        assert!(text.contains("\nrejoin_links 0\n"), "{text}");
+    }
+}
