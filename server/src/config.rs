@@ -8,6 +8,7 @@ use rejoin_json::Policy;
 use serde::Deserialize;
 
 use crate::rates::Rates;
+use crate::router::MAX_CONNECTIONS;
 
 /// Where a server listens without being told.
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -16,7 +17,7 @@ pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 pub const DEFAULT_DATABASE: &str = "sqlite:rejoin.db";
 
 /// Every environment variable with the prefix that means something.
-pub const VARIABLES: [&str; 14] = [
+pub const VARIABLES: [&str; 15] = [
     "REJOIN_BIND_ADDRESS",
     "REJOIN_DATABASE_URL",
     "REJOIN_SECRET",
@@ -28,6 +29,7 @@ pub const VARIABLES: [&str; 14] = [
     "REJOIN_MESSAGES_PER_SECOND",
     "REJOIN_CREDENTIAL_REQUESTS_PER_SECOND",
     "REJOIN_CREDENTIAL_MESSAGES_PER_SECOND",
+    "REJOIN_MAX_CONNECTIONS",
     "REJOIN_TRUSTED_PROXIES",
     "REJOIN_CONFIG",
     "REJOIN_LOG_FORMAT",
@@ -60,6 +62,8 @@ pub struct Settings {
     pub credential_requests_per_second: Option<u32>,
     /// Messages over WebSockets of one credential a second.
     pub credential_messages_per_second: Option<u32>,
+    /// WebSocket connections that may be open at a time; 0 is no limit. Default [`MAX_CONNECTIONS`].
+    pub max_connections: Option<usize>,
     /// Proxies in front of the server that append to `X-Forwarded-For`. Default 0: the header is not believed.
     pub trusted_proxies: Option<usize>,
 }
@@ -81,6 +85,8 @@ pub struct Resolved {
     pub shards: usize,
     /// How much one address and one credential may ask for.
     pub rates: Rates,
+    /// WebSocket connections that may be open at a time; 0 is no limit.
+    pub max_connections: usize,
     /// Proxies in front.
     pub trusted_proxies: usize,
 }
@@ -172,6 +178,7 @@ impl Settings {
                 "REJOIN_CREDENTIAL_MESSAGES_PER_SECOND" => {
                     settings.credential_messages_per_second = Some(number(&name, &value, 100)?);
                 }
+                "REJOIN_MAX_CONNECTIONS" => settings.max_connections = Some(number(&name, &value, 10_000)?),
                 "REJOIN_TRUSTED_PROXIES" => settings.trusted_proxies = Some(number(&name, &value, 1)?),
                 "PORT" => {
                     let port: u16 = value.parse().map_err(|_| ConfigError::Port(value))?;
@@ -209,6 +216,7 @@ impl Settings {
             credential_messages_per_second: self
                 .credential_messages_per_second
                 .or(other.credential_messages_per_second),
+            max_connections: self.max_connections.or(other.max_connections),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
         }
     }
@@ -252,6 +260,7 @@ impl Settings {
                 .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
                 .max(1),
             rates,
+            max_connections: self.max_connections.unwrap_or(MAX_CONNECTIONS),
             trusted_proxies: self.trusted_proxies.unwrap_or(0),
         })
     }
@@ -320,7 +329,9 @@ mod tests {
         let set = [secret, ("REJOIN_MESSAGES_PER_SECOND", "7"), ("REJOIN_REQUESTS_PER_SECOND", "0")];
         let resolved = environment(&set).resolve().unwrap();
         assert_eq!(resolved.rates, Rates { messages: 7, requests: 0, ..Rates::GENEROUS });
-        assert_eq!(resolved.trusted_proxies, 0);
+        assert_eq!((resolved.trusted_proxies, resolved.max_connections), (0, MAX_CONNECTIONS));
+        let set = environment(&[("REJOIN_MAX_CONNECTIONS", "7")]).resolve().unwrap();
+        assert_eq!(set.max_connections, 7);
         let wrong = [("REJOIN_TRUSTED_PROXIES".to_owned(), "yes".to_owned())];
         let error = Settings::from_environment(wrong.into_iter()).unwrap_err().to_string();
         assert_eq!(error, "REJOIN_TRUSTED_PROXIES is `yes`, which is no number: write a whole one, as 1");

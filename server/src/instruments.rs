@@ -20,6 +20,8 @@ struct Instrument {
     what: &'static str,
 }
 
+pub(crate) const CONNECTIONS: &str = "rejoin_connections";
+pub(crate) const CONNECTIONS_REFUSED: &str = "rejoin_connections_refused_total";
 pub(crate) const LINKS: &str = "rejoin_links";
 pub(crate) const FRAMES_RECEIVED: &str = "rejoin_frames_received_total";
 pub(crate) const MESSAGES_SENT: &str = "rejoin_messages_sent_total";
@@ -31,7 +33,13 @@ const STORE_TRANSACTIONS: &str = "rejoin_store_transactions_total";
 const STORE_BATCHES: &str = "rejoin_store_batches_total";
 const STORE_CHECKPOINT_FAILURES: &str = "rejoin_store_checkpoint_failures_total";
 
-const INSTRUMENTS: [Instrument; 10] = [
+const INSTRUMENTS: [Instrument; 12] = [
+    gauge(CONNECTIONS, Unit::Count, "WebSocket connections that are open"),
+    counter(
+        CONNECTIONS_REFUSED,
+        Unit::Count,
+        "WebSocket connections refused because as many were open as may be",
+    ),
     gauge(LINKS, Unit::Count, "connections whose sender is known"),
     counter(FRAMES_RECEIVED, Unit::Count, "WebSocket frames that came, pings and closes among them"),
     counter(MESSAGES_SENT, Unit::Count, "messages handed to connections, each connection counted"),

@@ -5,6 +5,7 @@
 
 mod admission;
 pub mod config;
+mod connections;
 mod doctor;
 mod error;
 mod hub;
@@ -19,4 +20,4 @@ mod text_door;
 pub use doctor::{Finding, examine};
 pub use hub::{Hub, Stopped};
 pub use rates::{BURST_SECONDS, Rates};
-pub use router::{Server, ServerOptions, StartError, router};
+pub use router::{MAX_CONNECTIONS, Server, ServerOptions, StartError, router};

@@ -70,6 +70,9 @@ struct Flags {
     /// Messages over WebSockets of one credential a second
     #[arg(long, value_name = "N", help_heading = "Limits")]
     credential_messages_per_second: Option<u32>,
+    /// WebSocket connections that may be open at a time; 0 is no limit
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    max_connections: Option<usize>,
     /// Proxies in front that append to X-Forwarded-For; without it the header is not believed
     #[arg(long, value_name = "N", help_heading = "Limits")]
     trusted_proxies: Option<usize>,
@@ -118,6 +121,7 @@ fn settings(flags: Flags) -> Result<Settings, Failure> {
         messages_per_second: flags.messages_per_second,
         credential_requests_per_second: flags.credential_requests_per_second,
         credential_messages_per_second: flags.credential_messages_per_second,
+        max_connections: flags.max_connections,
         trusted_proxies: flags.trusted_proxies,
     };
     Ok(flags.or(environment).or(file))
@@ -144,6 +148,7 @@ async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
         shards: resolved.shards,
         policy: resolved.policy,
         rates: resolved.rates,
+        max_connections: resolved.max_connections,
         trusted_proxies: resolved.trusted_proxies,
         metrics: Some(metrics),
         ..ServerOptions::new(resolved.database_url.clone())

@@ -22,6 +22,7 @@ use rejoin_wire::{Encoding, ErrorCode, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Wor
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::admission::{LOCAL, Open, Secret};
+use crate::connections::Connections;
 use crate::error::ApiError;
 use crate::hub::{Hub, Stopped};
 use crate::instruments;
@@ -41,6 +42,9 @@ const MAX_WRITE_BUFFER_BYTES: usize = 2 * MAX_MESSAGE_BYTES;
 /// Largest REST body: a document, with room for escapes.
 const MAX_BODY_BYTES: usize = MAX_MESSAGE_BYTES;
 
+/// WebSocket connections that may be open at a time unless another number is set: some 160 MiB while they are idle.
+pub const MAX_CONNECTIONS: usize = 16_384;
+
 /// The default workspace, in which a link acts that names none.
 const DEFAULT_WORKSPACE: &str = "default";
 
@@ -59,6 +63,8 @@ pub struct ServerOptions {
     pub policy: Policy,
     /// How much one address and one credential may ask for.
     pub rates: Rates,
+    /// WebSocket connections that may be open at a time; 0 is no limit.
+    pub max_connections: usize,
     /// Proxies in front of the server that append to `X-Forwarded-For`; 0 where clients connect by themselves, and the header is not
     /// believed.
     pub trusted_proxies: usize,
@@ -76,6 +82,7 @@ impl ServerOptions {
             shards: std::thread::available_parallelism().map_or(1, usize::from),
             policy: Policy::Theirs,
             rates: Rates::NONE,
+            max_connections: MAX_CONNECTIONS,
             trusted_proxies: 0,
             metrics: None,
         }
@@ -106,6 +113,7 @@ struct Shared {
     workspace: WorkspaceId,
     policy: Policy,
     limiters: Arc<Limiters>,
+    connections: Connections,
     trusted_proxies: usize,
     metrics: Option<PrometheusHandle>,
 }
@@ -138,6 +146,7 @@ impl Server {
                 .unwrap_or_else(|_| unreachable!("a constant id is well formed")),
             policy,
             limiters: Arc::new(Limiters::new(options.rates)),
+            connections: Connections::at_most(options.max_connections),
             trusted_proxies: options.trusted_proxies,
             metrics: options.metrics,
         };
@@ -297,6 +306,7 @@ async fn upgrade(
     if server.shared.hub.is_stopping() {
         return Err(Stopped.into());
     }
+    let connection = server.shared.connections.open()?;
     let upgrade = upgrade
         .protocols([SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON])
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -336,7 +346,7 @@ async fn upgrade(
             address,
             write_patience: WRITE_PATIENCE,
         };
-        serve(socket, conversation)
+        serve(socket, conversation, connection)
     }))
 }
 

@@ -20,6 +20,7 @@ use rejoin_wire::{
 };
 use tokio::time::timeout;
 
+use crate::connections::Connection;
 use crate::hub::{Hub, Link, Outgoing};
 use crate::instruments;
 use crate::rates::Limiters;
@@ -73,7 +74,11 @@ pub(crate) struct Conversation {
 /// Serves a socket until it ends.
 ///
 /// Every idle link holds this future: it is made of the task alone, as an `async fn` would keep room for its arguments beside it.
-pub(crate) fn serve(socket: WebSocket, conversation: Conversation) -> impl Future<Output = ()> + Send {
+pub(crate) fn serve(
+    socket: WebSocket,
+    conversation: Conversation,
+    connection: Connection,
+) -> impl Future<Output = ()> + Send {
     let mut task = Task {
         socket,
         started: std::time::Instant::now(),
@@ -86,6 +91,7 @@ pub(crate) fn serve(socket: WebSocket, conversation: Conversation) -> impl Futur
         ending: None,
         is_broken: false,
         is_deaf: false,
+        _connection: connection,
         quota: Quota::new(&conversation.limiters, conversation.address),
         conversation,
     };
@@ -116,6 +122,8 @@ struct Task {
     is_broken: bool,
     /// True when nothing can be read any more.
     is_deaf: bool,
+    /// Counted for as long as the socket is there.
+    _connection: Connection,
     quota: Quota,
     conversation: Conversation,
 }

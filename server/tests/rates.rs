@@ -179,6 +179,26 @@ async fn a_native_client_that_is_refused_sends_again_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_connection_too_many_is_refused_before_it_is_upgraded_and_let_in_when_another_has_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start_with(folder.path(), &["--max-connections", "2"]);
+    let connect = async || within("a connection", connect_async(process.socket_url())).await;
+    let mut open = vec![connect().await.unwrap(), connect().await.unwrap()];
+    let Err(Error::Http(refused)) = connect().await else { panic!("a third connection was let in") };
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+    let body: Value = serde_json::from_slice(refused.body().as_ref().unwrap()).unwrap();
+    assert_eq!((&body["error"]["code"], &body["error"]["retry"]), (&json!("unavailable"), &json!(true)));
+    assert!(body["error"]["message"].as_str().unwrap().contains("--max-connections"), "{body}");
+    let (_, _, metrics) = http(process.address, "GET /metrics", &[], "").await;
+    let metrics = metrics.as_str().unwrap();
+    assert!(metrics.contains("\nrejoin_connections 2\n"), "{metrics}");
+    assert!(metrics.contains("\nrejoin_connections_refused_total 1\n"), "{metrics}");
+    open.pop();
+    let let_in = async { while connect().await.is_err() {} };
+    within("room for another", let_in).await;
+}
+
+#[tokio::test]
 async fn messages_that_cannot_be_refused_wait_for_their_turn_and_the_link_stays() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start_with(folder.path(), &["--messages-per-second", "5"]);

@@ -15,6 +15,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::*;
 use crate::admission::Open;
+use crate::connections::{Connection, Connections};
 use crate::rates::Rates;
 
 /// Longer than anything here takes.
@@ -59,6 +60,7 @@ async fn serve_text(heartbeat_timeout: Duration, write_patience: Duration) -> Te
     let of_socket = hub.clone();
     let upgrade = move |upgrade: WebSocketUpgrade| async move {
         let session = Session::text(config, "link".into(), Instant(0));
+        let connection = Connections::at_most(0).open().unwrap();
         let conversation = Conversation {
             hub: of_socket,
             admission: Arc::new(Open),
@@ -71,7 +73,7 @@ async fn serve_text(heartbeat_timeout: Duration, write_patience: Duration) -> Te
             address: None,
             write_patience,
         };
-        upgrade.write_buffer_size(4_096).on_upgrade(|socket| serve(socket, conversation))
+        upgrade.write_buffer_size(4_096).on_upgrade(|socket| serve(socket, conversation, connection))
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
@@ -193,7 +195,7 @@ async fn a_reader_that_pauses_for_less_gets_all_that_it_asked_for() {
 
 #[test]
 fn what_an_idle_link_keeps_is_small() {
-    fn future_bytes<F: Future>(_: fn(WebSocket, Conversation) -> F) -> usize {
+    fn future_bytes<F: Future>(_: fn(WebSocket, Conversation, Connection) -> F) -> usize {
         size_of::<F>()
     }
     let bytes = future_bytes(serve);
