@@ -14,6 +14,11 @@ use rejoin_server::{Server, ServerOptions, examine, router};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// A server allocates a little for every change and frees it on another thread, which glibc is slow at.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Time that links have to leave when the server is told to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
