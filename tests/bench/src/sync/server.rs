@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rusqlite::{Connection, OpenFlags};
@@ -66,6 +67,17 @@ impl Server {
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
         let kibibytes: u64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
         Ok(kibibytes * 1024)
+    }
+
+    /// Time of processors that the process has taken, in steps of a hundredth of a second.
+    pub(super) fn processor_time(&self) -> Result<Duration> {
+        /// `USER_HZ`, which is the same on every Linux.
+        const TICKS_PER_SECOND: u32 = 100;
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name of the program, in brackets, may hold anything.
+        let (_, fields) = status.rsplit_once(')').context("no name")?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u32>);
+        Ok(Duration::from_secs(1) * ticks.sum::<Result<u32, _>>()? / TICKS_PER_SECOND)
     }
 
     /// Bytes of the bodies of all rows of changes, and how many rows there are.
