@@ -4,9 +4,13 @@
 
 mod support;
 
+use rejoin_core::storage::StoreError;
 use rejoin_core::{Grant, Input, Life, LinkStatus, Output, Peer, Rung};
-use rejoin_wire::{CloseCode, Encoding, ErrorCode, ErrorMessage, Message, ReplicaId, Revision, Scope};
-use support::{World, id, json};
+use rejoin_wire::{
+    Body, Change, CloseCode, Counter, DocumentPush, Encoding, ErrorCode, ErrorMessage, Message, PushedChange,
+    ReplicaId, Revision, Scope, UnixMillis,
+};
+use support::{World, id, json, patch};
 
 /// Long enough that a few edits of its kind are told by a snapshot rather than one by one.
 fn long(word: &str) -> String {
@@ -155,4 +159,48 @@ fn a_refusal_before_the_welcome_is_final_where_its_close_code_says_so() {
         replica.handle_input(now, Input::LinkClosed { link, code: Some(close.number()) });
         assert_eq!(replica.sync_status().link, status);
     }
+}
+
+#[test]
+fn a_push_whose_beginning_a_failed_commit_gives_back_goes_on_in_order() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(1, "d", r#"{"n":0}"#);
+    world.followers[0].holds_messages = true;
+    let replica = ReplicaId(7);
+    let seen = |counter| json(&format!(r#"{{"n":0,"seen":{counter}}}"#));
+    let pushed = |counter| {
+        let operations = patch(&format!(r#"[{{"op":"add","path":"/{counter}","value":true}}]"#));
+        let body = Body::Edit { patch: operations, settles: Vec::new(), undoes: None };
+        let (counter, base) = (Counter(counter), Revision(1));
+        let change = Change { replica, counter, base, over: counter, time: UnixMillis(0), body };
+        PushedChange { change, seen: Some(seen(counter.0).content_hash()) }
+    };
+    let say = |counter: u64| Message::SeenContent {
+        document: id("d"),
+        replica,
+        counter: Counter(counter),
+        content: Some(seen(counter)),
+        header: None,
+    };
+    let changes = vec![pushed(1), pushed(2)];
+    world.say_to_root(
+        0,
+        Message::Push { pushes: vec![DocumentPush { document: id("d"), changes, author: None }] },
+    );
+    world.run();
+    world.root.store.fail_next_commits(1, StoreError::Unavailable("busy".into()));
+    world.say_to_root(0, say(1));
+    world.run();
+    // The first is given back, while the second waits for this.
+    world.say_to_root(0, say(2));
+    world.run_for(1_000);
+    for counter in [1, 2] {
+        world.say_to_root(0, say(counter));
+        world.run_for(1_000);
+    }
+    assert_eq!(world.content(1, "d"), r#"{"1":true,"2":true,"n":0}"#);
+    world.let_messages_through(0);
+    let forked = |message: &Message| matches!(message, Message::Forked { .. });
+    assert!(!world.followers[0].messages.iter().any(forked), "{:?}", world.followers[0].messages);
 }

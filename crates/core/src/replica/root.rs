@@ -91,8 +91,13 @@ impl Queued {
 
     /// True for pushes of which one waits at a document at most.
     fn is_of_one_sender(&self, other: &Self) -> bool {
+        self.from == other.from && (!self.relayed || self.is_of_one_replica(other))
+    }
+
+    /// True for pushes of one replica by one sender.
+    fn is_of_one_replica(&self, other: &Self) -> bool {
         let replica = |queued: &Self| queued.first().map(|change| change.replica);
-        self.from == other.from && (!self.relayed || replica(self) == replica(other))
+        self.from == other.from && replica(self) == replica(other)
     }
 
     /// The same with only the changes that are still to be decided.
@@ -328,6 +333,9 @@ impl Replica {
         if told {
             self.tell(id);
         }
+        if let Some(document) = self.documents.get_mut(id) {
+            document.queue.retained.clear();
+        }
         if later || more { Turn::Later } else { Turn::Idle }
     }
 
@@ -446,6 +454,11 @@ impl Replica {
         document.queue.rows.clear();
         document.queue.tellings.clear();
         for queued in std::mem::take(&mut document.queue.retained).into_iter().rev() {
+            let parked = &mut document.queue.parked;
+            let rest = parked.iter().position(|parked| parked.is_of_one_replica(&queued));
+            if let Some(rest) = rest.map(|at| parked.remove(at)) {
+                document.queue.waiting.push_front(rest);
+            }
             document.queue.waiting.push_front(queued);
         }
         if reload {

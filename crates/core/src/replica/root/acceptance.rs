@@ -53,7 +53,7 @@ impl Acceptance<'_> {
             self.needs.push(Need::Refuse(queued.from, queued.first(), refusal));
             return None;
         }
-        let mut done = 0;
+        let (mut done, mut forked) = (0, false);
         let first_revision = self.document.tip().revision.next();
         let previous = self.document.tip().chain;
         let mut rejected = Vec::new();
@@ -84,6 +84,7 @@ impl Acceptance<'_> {
                 Step::Forked => {
                     self.document.queue.tellings.push(Telling::Forked(pushed.change.id(), queued.from));
                     stop = Stop::Drop;
+                    forked = true;
                     break;
                 }
                 other => {
@@ -96,12 +97,16 @@ impl Acceptance<'_> {
         }
         let rest = queued.changes.split_off(done);
         self.note_row(&queued, first_revision, previous, &rejected);
+        if forked {
+            queued.changes.extend(rest.first().cloned());
+        }
         let waits = match stop {
             Stop::Done | Stop::Drop => None,
             Stop::Wait => Some(queued.rest(rest)),
             Stop::Park => {
                 // Whoever is asked does not hold up the others.
-                let rest = queued.rest(rest);
+                let mut rest = queued.rest(rest);
+                self.reunite(&mut rest);
                 let parked = &mut self.document.queue.parked;
                 parked.retain(|parked| !parked.is_of_one_sender(&rest));
                 if parked.len() >= MAX_QUEUED_PUSHES {
@@ -112,10 +117,26 @@ impl Acceptance<'_> {
                 None
             }
         };
-        if self.moved && !queued.changes.is_empty() {
+        // With a commit that fails, everything goes that was to be told with it: it is decided again.
+        if !queued.changes.is_empty() {
             self.document.queue.retained.push(queued);
         }
         waits
+    }
+
+    /// Puts what follows a push behind it again. A commit that fails gives back the beginning of a push whose rest has gone on.
+    fn reunite(&mut self, push: &mut Queued) {
+        for queued in std::mem::take(&mut self.document.queue.waiting) {
+            let next = push.changes.last().map(|last| last.change.counter.next());
+            let fits = push.changes.len() + queued.changes.len() <= MAX_CHANGES_PER_PUSH;
+            let follows =
+                queued.first().map(|first| first.counter) == next && push.is_of_one_replica(&queued);
+            if follows && fits {
+                push.changes.extend(queued.changes);
+            } else {
+                self.document.queue.waiting.push_back(queued);
+            }
+        }
     }
 
     /// Fills in what a driver's change was made on, and its counter.
