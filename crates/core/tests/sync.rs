@@ -554,6 +554,8 @@ fn presence_is_seen_by_the_others_and_ends_with_the_link() {
     world.offline(0);
     world.run_for(200);
     assert_eq!(world.followers[1].replica.present(&id("d")).len(), 0);
+    world.online(0);
+    assert_eq!(world.followers[1].replica.present(&id("d")).len(), 1, "and begins with the next");
 }
 
 #[test]

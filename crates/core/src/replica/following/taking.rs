@@ -345,6 +345,8 @@ impl Replica {
         let Some(document) = self.documents.get_mut(id) else { return };
         if document.outbox.sync == Sync::Opening {
             document.outbox.sync = Sync::Open;
+            // What was shown on another link is due again on this one.
+            self.lively.insert(id.clone());
             let needed = document.opened > 0 || document.outbox.has_pending();
             self.event(Event::Synced { document: id.clone() });
             // It was asked for to be compared only: the feed goes on with it.
