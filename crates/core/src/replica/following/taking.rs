@@ -180,7 +180,7 @@ impl Replica {
         let opening = document.outbox.sync == Sync::Opening;
         let held = document.durable.revision;
         if !snapshot.continues {
-            if !answers(&snapshot, held) {
+            if !answers(&snapshot, document) {
                 self.ask_anew(id);
                 return;
             }
@@ -365,10 +365,16 @@ impl Replica {
     }
 }
 
-/// Whether the snapshot of another line answers one who holds this revision: it names that line from there back. Whoever asked twice before
-/// the first answer came holds something else when the second does, and would bring back once more what nobody has lost.
-fn answers(snapshot: &Snapshot, held: Revision) -> bool {
-    snapshot.ancestors.first().is_none_or(|newest| newest.revision == held.min(snapshot.revision))
+/// Whether the snapshot of another line answers one who holds this document: it names that line from there back, and what is held is not on
+/// it. Whoever asked twice before the first answer came holds something else when the second does, and would bring back once more what
+/// nobody has lost.
+fn answers(snapshot: &Snapshot, document: &crate::replica::Document) -> bool {
+    let held = Have { revision: document.durable.revision, chain: document.durable.chain };
+    let newest = snapshot.ancestors.first();
+    newest.is_none_or(|newest| {
+        newest.revision == held.revision.min(snapshot.revision)
+            && (*newest != held || held.revision == Revision(0))
+    })
 }
 
 /// What an entry is to this replica.
