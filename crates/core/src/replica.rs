@@ -4,6 +4,7 @@ mod commands;
 mod documents;
 mod following;
 mod outbox;
+mod relaying;
 mod root;
 mod serving;
 mod storing;
@@ -29,11 +30,15 @@ pub use commands::{
     SyncStatus, Undone, View, patch_to,
 };
 pub use outbox::MAX_KEPT;
+pub use relaying::{
+    MAX_EARLY_BYTES, MAX_FORWARDED_BYTES, MAX_FORWARDED_BYTES_PER_LINK, MAX_FORWARDED_QUESTIONS,
+};
 pub use root::Base;
 pub use serving::{MAX_CATCH_UP_REVISIONS, MAX_INQUIRIES, MAX_SUBSCRIPTIONS};
 
 pub(crate) use documents::Document;
 use following::Upstream;
+use relaying::Relay;
 use root::Root;
 use serving::Downstream;
 
@@ -108,13 +113,17 @@ impl Config {
     }
 }
 
-/// Whether a replica decides.
+/// Whether a replica decides, and whom it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The authority: it has no upstream. With the feature `authority`.
     #[cfg(feature = "authority")]
     Root,
-    /// It follows an authority, and may serve others what it was told.
+    /// Between an authority and links from below: it follows the whole workspace, serves what is confirmed, passes on what only the authority
+    /// can decide, and makes no changes of its own. With the feature `authority`.
+    #[cfg(feature = "authority")]
+    Relay,
+    /// It follows an authority, and makes changes.
     Follower {
         /// What it wants of the feed, besides the documents that are opened.
         scope: Option<Scope>,
@@ -124,7 +133,24 @@ pub enum Role {
 impl Role {
     /// Whether a replica of this role is the authority.
     fn decides(&self) -> bool {
+        self.serves() && !self.relays()
+    }
+
+    /// Whether it serves links from below.
+    fn serves(&self) -> bool {
         !matches!(self, Self::Follower { .. })
+    }
+
+    /// Whether it stands between an authority and links from below.
+    #[cfg(feature = "authority")]
+    fn relays(&self) -> bool {
+        matches!(self, Self::Relay)
+    }
+
+    #[cfg(not(feature = "authority"))]
+    #[expect(clippy::unused_self, reason = "as with links from below")]
+    fn relays(&self) -> bool {
+        false
     }
 }
 
@@ -448,6 +474,7 @@ pub struct Replica {
     lively: BTreeSet<DocumentId>,
     links: BTreeMap<LinkId, Downstream>,
     root: Root,
+    relay: Relay,
     upstream: Upstream,
     storing: storing::Storing,
     /// Counts uses of documents, for forgetting the least recently used.
@@ -502,6 +529,7 @@ impl Replica {
             lively: BTreeSet::new(),
             links: BTreeMap::new(),
             root: Root::default(),
+            relay: Relay::default(),
             storing: storing::Storing::default(),
             uses: 0,
         };
@@ -558,6 +586,7 @@ impl Replica {
             self.upstream.retry_at(),
             self.next_refused_push(),
             self.next_presence_flush(),
+            self.next_showing(),
         ]
         .into_iter()
         .flatten()
@@ -577,7 +606,16 @@ impl Replica {
         }
         self.answer_reads();
         if SERVES {
+            let relays = self.config.role.relays();
+            if relays {
+                self.admit_links();
+                self.ask_outcomes();
+            }
             self.serve_links();
+            if relays {
+                self.tell_positions();
+                self.update_shown();
+            }
         }
         self.push_pending();
         self.send_opens();
@@ -596,7 +634,7 @@ impl Replica {
     fn handle_link_opened(&mut self, link: LinkId, peer: Peer) {
         if self.upstream.is_link(link) {
             self.handle_upstream_opened(link, &peer);
-        } else if SERVES {
+        } else if SERVES && self.config.role.serves() {
             self.handle_downstream_opened(link, peer);
         } else {
             let reason = "this replica serves nobody: connect to the authority".into();

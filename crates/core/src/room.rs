@@ -238,6 +238,11 @@ impl Room {
         Some(Flush { message: self.message(false, members, left), sole })
     }
 
+    /// What a member shows.
+    pub fn state(&self, member: MemberId) -> Option<&Json> {
+        self.members.get(&member).map(|occupant| &occupant.state)
+    }
+
     /// Counts the changes of what a keyframe says.
     pub const fn version(&self) -> u64 {
         self.version

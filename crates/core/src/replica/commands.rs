@@ -280,13 +280,15 @@ impl Replica {
             document.own_presence.leave();
             // Closing takes the presence away, so that the same state is due again after the next opening.
             document.own_presence.forget_sent();
-            self.close_upstream(id);
+            if !self.is_shown(id) {
+                self.close_upstream(id);
+            }
         }
     }
 
     /// The document with own changes; `None` until it has been read.
     pub fn view(&mut self, id: &DocumentId) -> Option<View> {
-        if self.config.role.decides() {
+        if self.config.role.serves() {
             return self.confirmed(id);
         }
         let limits = self.config.limits;
@@ -568,8 +570,8 @@ impl Replica {
 
     /// Makes an own change after checking it against the view by the authority's own rules.
     fn submit_own(&mut self, id: &DocumentId, body: Body, origin: Origin) -> Result<ChangeId, EditError> {
-        if self.config.role.decides() {
-            let message = "the authority makes no changes of its own; submit them".into();
+        if self.config.role.serves() {
+            let message = "this replica makes no changes of its own; submit them to the authority".into();
             return Err(EditError::Refused { code: ErrorCode::UnexpectedMessage, message });
         }
         let view = self.view(id).ok_or(EditError::NotOpen)?;

@@ -1,9 +1,10 @@
 //! Documents in memory: how they come from the store, and when they go.
 
 use bytes::Bytes;
-use rejoin_wire::{ChainHash, ChangeId, ConflictId, Counter, DocumentId, Fate, Revision};
+use rejoin_wire::{ChainHash, ChangeId, ConflictId, Counter, DocumentId, Fate, MemberId, Revision};
 
 use super::outbox::Outbox;
+use super::relaying::Relayed;
 use super::root::Queue;
 use super::serving::Subscriber;
 use super::{Event, LinkId, Purpose, Replica, SERVES};
@@ -50,6 +51,8 @@ pub(crate) struct Document {
     pub(crate) room: Room,
     pub(crate) present: Present,
     pub(crate) own_presence: OwnPresence,
+    /// Those below who are shown upstream, at a relay.
+    pub(crate) relayed: BTreeMap<MemberId, Relayed>,
     /// Times that the program has opened it and not closed it.
     pub(crate) opened: u32,
     /// Conflicts already told to the program.
@@ -78,6 +81,7 @@ impl Document {
             room: Room::new(id.clone()),
             present: Present::default(),
             own_presence: OwnPresence::new(),
+            relayed: BTreeMap::new(),
             opened: 0,
             told: BTreeSet::new(),
             used: 0,
@@ -98,6 +102,7 @@ impl Document {
             && self.outbox.is_idle()
             && self.subscribers.is_empty()
             && self.room.is_empty()
+            && self.relayed.is_empty()
     }
 }
 

@@ -16,7 +16,7 @@ use super::documents::checkpoint_body;
 use super::outbox::Sync;
 use super::root::head_of;
 use super::storing::PAGE_RECORDS;
-use super::{CHECKPOINT_INTERVAL, Event, LinkId, LinkStatus, Output, Peer, Purpose, Replica, Role};
+use super::{CHECKPOINT_INTERVAL, Event, LinkId, LinkStatus, Output, Peer, Purpose, Replica, Role, SERVES};
 use crate::backoff::Backoff;
 use crate::collections::{BTreeMap, BTreeSet};
 use crate::log::{Log, MAX_LOG_REVISIONS, Revised};
@@ -24,6 +24,7 @@ use crate::records::{CursorRecord, List, Row, StoredRevision, seal};
 use crate::state::{Life, Point, State, apply_effect, chain_after};
 use crate::storage::{ChangeRow, Head, MetaKey, Operation, RecordKey, RecordKind, Write};
 use crate::time::Instant;
+pub(super) use taking::effect_of;
 
 /// Messages about one document that wait while it is read from the store. One more, and the document is asked for anew instead.
 const MAX_WAITING_MESSAGES: usize = 64;
@@ -56,6 +57,8 @@ pub(super) struct Upstream {
     reached: Option<Sequence>,
     /// The head of the feed, once all up to there was told and not all of it is taken in.
     caught_up: Option<Sequence>,
+    /// Everything up to the head of the feed was taken in on this link, and nothing is left to compare.
+    complete: bool,
     /// Documents whose newest revisions were told and could not be taken.
     holes: BTreeSet<DocumentId>,
     /// The authority's line of history, and as whom this replica is known there.
@@ -102,6 +105,8 @@ impl Upstream {
         let scope = match role {
             #[cfg(feature = "authority")]
             Role::Root => None,
+            #[cfg(feature = "authority")]
+            Role::Relay => Some(Scope::Documents),
             Role::Follower { scope } => *scope,
         };
         Self {
@@ -117,6 +122,7 @@ impl Upstream {
             newest: None,
             reached: None,
             caught_up: None,
+            complete: false,
             holes: BTreeSet::new(),
             welcome: None,
             line_changed: false,
@@ -155,6 +161,25 @@ impl Upstream {
         if self.newest.as_ref().is_none_or(|(newest, _)| *newest <= sequence) {
             self.newest = Some((sequence, id.clone()));
         }
+    }
+
+    /// How far the feed is held here, or will be with the next commit.
+    pub(super) fn cursor(&self) -> Option<Cursor> {
+        self.cursor
+    }
+
+    /// Whether nothing was taken in beyond the cursor.
+    pub(super) fn is_even(&self) -> bool {
+        let position = self.cursor.map(|cursor| cursor.sequence);
+        self.newest.as_ref().is_none_or(|(newest, _)| Some(*newest) <= position)
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.phase, Phase::Refused(_))
     }
 
     pub(super) fn list(&self) -> impl Iterator<Item = &ListItem> {
@@ -213,9 +238,14 @@ impl Replica {
         self.upstream.welcome = None;
         self.upstream.waiting.clear();
         self.upstream.caught_up = None;
+        self.upstream.complete = false;
         self.upstream.to_open.clear();
         self.upstream.phase = refused.map_or(Phase::Idle, Phase::Refused);
         self.upstream.retry_at = Some(self.upstream.backoff.failed(self.now, &mut self.random));
+        if SERVES && self.config.role.relays() {
+            self.close_below("the authority is out of reach; connect again");
+            self.turn_away_if_hopeless();
+        }
         let now = self.now;
         let mut fell = Vec::new();
         for (id, document) in &mut self.documents {
@@ -258,7 +288,19 @@ impl Replica {
         }
     }
 
+    /// A message as it would be sent upstream.
+    pub(super) fn encode_upstream(&self, message: &Message) -> bytes::Bytes {
+        rejoin_wire::encode_message(message, self.upstream.encoding)
+    }
+
+    pub(super) fn send_upstream_payload(&mut self, payload: bytes::Bytes) {
+        if let Some(link) = self.upstream.link {
+            self.transmit_payload(Arc::from([link]), payload);
+        }
+    }
+
     pub(super) fn handle_from_upstream(&mut self, link: LinkId, message: Message) {
+        let relays = SERVES && self.config.role.relays();
         match message {
             Message::Welcome(welcome) if self.upstream.phase == Phase::Greeting => {
                 self.handle_welcome(welcome);
@@ -274,17 +316,32 @@ impl Replica {
                 self.handle_about(document.clone(), Message::Outcomes { document, outcomes });
             }
             Message::NeedSeen { document, replica, counter } => {
-                self.handle_need_seen(&document, ChangeId { replica, counter });
+                let change = ChangeId { replica, counter };
+                if !relays || !self.route_need_seen(&document, change) {
+                    self.handle_need_seen(&document, change);
+                }
             }
             Message::Forked { document, replica, counter } => {
-                self.fork(&document, ChangeId { replica, counter });
+                let change = ChangeId { replica, counter };
+                if relays {
+                    self.route_forked(&document, change);
+                }
+                self.fork(&document, change);
             }
             Message::Position { sequence } => self.handle_position(sequence, true),
             Message::Listing { items, position } => self.handle_listing(items, position),
             Message::Members { document, keyframe, members, left } => {
                 self.handle_members(&document, keyframe, members, &left);
             }
-            Message::Error(error) => self.handle_upstream_error(&error),
+            Message::Error(error) => {
+                if !relays || !self.route_error(&error) {
+                    self.handle_upstream_error(&error);
+                }
+            }
+            Message::Finding(finding) if relays => self.handle_finding(finding),
+            Message::HistoryPage { request, .. } if relays && self.is_asked(request) => {
+                self.route_history(message);
+            }
             Message::HistoryPage { request, document, first, entries, more } => {
                 self.handle_history_page(request, document, first, entries, more);
             }
@@ -304,6 +361,7 @@ impl Replica {
         let line_changed = self.upstream.cursor.is_some_and(|cursor| !continues(&cursor));
         self.upstream.line_changed = line_changed;
         self.upstream.comparing = Comparing::Not;
+        self.upstream.complete = false;
         self.upstream.reached = None;
         self.upstream.phase = Phase::Online;
         self.upstream.backoff.opened(self.now);
@@ -346,7 +404,11 @@ impl Replica {
     fn compare(&mut self) {
         self.upstream.line_changed = true;
         self.upstream.newest = None;
+        self.upstream.complete = false;
         self.upstream.comparing = Comparing::Scanning;
+        if SERVES && self.config.role.relays() {
+            self.close_below("the authority has another history; connect again");
+        }
         self.scan_held(Sequence(0));
     }
 
@@ -386,12 +448,19 @@ impl Replica {
     }
 
     pub(super) fn close_upstream(&mut self, id: &DocumentId) {
-        if let Some(document) = self.documents.get_mut(id) {
-            document.outbox.sync = Sync::Closed;
-            document.present.clear();
+        self.close_all_upstream(std::slice::from_ref(id));
+    }
+
+    /// Ends subscriptions, as many as one message names.
+    pub(super) fn close_all_upstream(&mut self, ids: &[DocumentId]) {
+        for document in ids {
+            if let Some(document) = self.documents.get_mut(document) {
+                document.outbox.sync = Sync::Closed;
+                document.present.clear();
+            }
         }
         if self.upstream.is_online() {
-            self.send_upstream(&Message::Close { documents: vec![id.clone()] });
+            self.send_upstream(&Message::Close { documents: ids.to_vec() });
         }
     }
 
@@ -421,7 +490,8 @@ impl Replica {
         self.event(Event::Opened { document: id.clone() });
         self.take_waiting(id);
         let Some(document) = self.documents.get(id) else { return };
-        if self.upstream.holes.contains(id) || document.opened > 0 || document.outbox.has_pending() {
+        let needed = document.opened > 0 || document.outbox.has_pending();
+        if self.upstream.holes.contains(id) || needed || self.is_shown(id) {
             self.open_upstream(id);
         }
     }
@@ -468,6 +538,7 @@ impl Replica {
             }
         }
         if let Some(position) = self.upstream.caught_up.take() {
+            self.upstream.complete = true;
             self.event(Event::CaughtUp { position });
         }
         let (Some(sequence), Some(welcome)) = (self.upstream.reached, &self.upstream.welcome) else { return };
@@ -499,9 +570,18 @@ impl Replica {
     }
 
     fn handle_members(&mut self, id: &DocumentId, keyframe: bool, members: Vec<Member>, left: &[MemberId]) {
+        let relays = SERVES && self.config.role.relays();
+        if relays && !self.is_shown(id) {
+            return;
+        }
+        let (members, left) =
+            if relays { self.not_from_here(members, left) } else { (members, left.to_vec()) };
         let own = self.upstream.member();
         let Some(document) = self.documents.get_mut(id) else { return };
-        let changes = document.present.apply(own.unwrap_or_default(), keyframe, members, left);
+        let changes = document.present.apply(own.unwrap_or_default(), keyframe, members, &left);
+        if relays {
+            self.show_below(id, &changes);
+        }
         if !changes.is_empty() {
             self.event(Event::Present { document: id.clone() });
         }

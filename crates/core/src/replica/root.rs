@@ -133,6 +133,8 @@ pub enum Base {
 pub(super) enum From {
     Link(LinkId),
     Driver(Token),
+    /// Whoever it was, the authority accepted it and told a relay.
+    Upstream,
 }
 
 /// What a submitter is told once it is durable.
@@ -156,6 +158,10 @@ impl Replica {
         let first = push.changes.first().map(|pushed| pushed.change.id());
         if let Err(refusal) = well_formed(&push).and_then(|()| may_push(&push, &grant)) {
             self.refuse_push(link, &push.document, first, refusal.code, &refusal.message);
+            return;
+        }
+        if self.config.role.relays() {
+            self.forward_push(link, push);
             return;
         }
         let relayed = push.author.is_some();
@@ -229,6 +235,7 @@ impl Replica {
                 let reply = Reply::Refused { code, message: message.into() };
                 self.outputs.push_back(Output::Reply { token, reply });
             }
+            From::Upstream => {}
         }
     }
 

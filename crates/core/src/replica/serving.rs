@@ -1,7 +1,9 @@
 //! Links from below: who gets what of which document, and when.
 
 mod answer;
+mod greeting;
 mod inquiring;
+mod opening;
 mod presence;
 mod telling;
 
@@ -18,15 +20,20 @@ use rejoin_wire::{
 };
 
 use super::root::{EncodedOnce, From, Telling};
-use super::{Document, Grant, LINK_HIGH_WATER_BYTES, LinkId, Output, Peer, Purpose, Replica, SERVES};
+use super::{
+    Document, Grant, LINK_HIGH_WATER_BYTES, LinkId, MAX_EARLY_BYTES, Output, Peer, Purpose, Replica, SERVES,
+};
 use crate::authority::Provided;
 use crate::collections::{BTreeMap, BTreeSet};
 use crate::state::{Life, Point};
 use crate::storage::{self, Head};
 use crate::time::Instant;
 use answer::{ancestors, answer, snapshot, update_between};
+use greeting::Early;
+pub(super) use greeting::Greeting;
 use inquiring::Inquiry;
 pub use inquiring::MAX_INQUIRIES;
+use opening::Known;
 
 /// Documents of one page of catching up.
 const PAGE_DOCUMENTS: u32 = 256;
@@ -46,7 +53,8 @@ pub(super) struct Downstream {
     member: MemberId,
     /// How many numbers after its member number are of those that it speaks for.
     relayed_members: u32,
-    welcomed: bool,
+    greeting: Greeting,
+    early: Early,
     /// Bytes handed over since the driver last said that its queue is short.
     unread: usize,
     /// Documents whose presence the link missed while it was full: the next it gets of each is everybody there.
@@ -88,6 +96,8 @@ pub(crate) struct Subscriber {
     runs: Vec<PendingRun>,
     /// True until the answer to `Open` is given.
     unanswered: bool,
+    /// Until then: whose word the answer is.
+    known: Known,
 }
 
 impl Downstream {
@@ -132,63 +142,6 @@ enum Missing {
 }
 
 impl Replica {
-    pub(super) fn handle_downstream_opened(&mut self, link: LinkId, peer: Peer) {
-        let member = MemberId(self.next_member);
-        let relayed_members = if peer.grant.may_relay { MAX_RELAYED_MEMBERS } else { 0 };
-        self.next_member += 1 + u64::from(relayed_members);
-        self.links.insert(
-            link,
-            Downstream {
-                peer,
-                member,
-                relayed_members,
-                welcomed: false,
-                unread: 0,
-                stale_presence: BTreeSet::new(),
-                behind: VecDeque::new(),
-                subscribed: BTreeSet::new(),
-                following: None,
-                inquiries: VecDeque::new(),
-            },
-        );
-        if self.ready {
-            self.welcome(link);
-        }
-    }
-
-    /// Greets links that opened before the store had said who this replica is.
-    pub(super) fn welcome_all(&mut self) {
-        let links: Vec<LinkId> =
-            self.links.iter().filter(|(_, link)| !link.welcomed).map(|(id, _)| *id).collect();
-        for link in links {
-            self.welcome(link);
-        }
-    }
-
-    fn welcome(&mut self, link: LinkId) {
-        let head = self.root.durable;
-        let (time, epoch, policy) = (self.unix_now(), self.epoch, self.config.policy);
-        let workspace = self.config.workspace.clone();
-        let heartbeat_timeout_ms =
-            u32::try_from(self.config.heartbeat_timeout.as_millis()).unwrap_or(u32::MAX);
-        let Some(downstream) = self.links.get_mut(&link) else { return };
-        downstream.welcomed = true;
-        let welcome = Welcome {
-            version: PROTOCOL_VERSION,
-            workspace,
-            epoch,
-            head,
-            member: downstream.member,
-            principal: Arc::clone(&downstream.peer.grant.principal),
-            may_edit: downstream.peer.grant.may_edit,
-            policy,
-            time,
-            heartbeat_timeout_ms,
-            max_message_bytes: u32::try_from(MAX_MESSAGE_BYTES).unwrap_or(u32::MAX),
-        };
-        self.send(link, &Message::Welcome(welcome));
-    }
-
     pub(super) fn handle_downstream_closed(&mut self, link: LinkId) {
         let Some(downstream) = self.links.remove(&link) else { return };
         for id in &downstream.subscribed {
@@ -197,8 +150,10 @@ impl Replica {
                 document.room.leave_all(downstream.members());
                 self.lively.insert(id.clone());
             }
+            self.leave_relayed(id, downstream.members());
         }
         self.forget_parked(link);
+        self.forget_forwarded(link);
     }
 
     pub(super) fn handle_writable(&mut self, link: LinkId) {
@@ -215,7 +170,16 @@ impl Replica {
     }
 
     pub(super) fn handle_from_downstream(&mut self, link: LinkId, message: Message) {
+        let relays = self.config.role.relays();
+        if relays && !self.is_welcomed(link) {
+            self.hold_early(link, message);
+            return;
+        }
         match message {
+            Message::SeenContent { .. } if relays => self.forward_seen(link, &message),
+            Message::Inquiry { .. } | Message::HistoryRequest { .. } if relays => {
+                self.forward_question(link, message);
+            }
             Message::Follow { scope, cursor } => self.handle_follow(link, scope, cursor),
             Message::Open { documents } => {
                 for document in documents {
@@ -270,10 +234,12 @@ impl Replica {
         }
         let again = !downstream.subscribed.insert(open.document.clone());
         downstream.owe(&open.document);
+        self.reconsider_shown(&open.document);
         let document = self.document(&open.document);
-        document
-            .subscribers
-            .insert(link, Subscriber { have: open.have, runs: open.pending, unanswered: true });
+        document.subscribers.insert(
+            link,
+            Subscriber { have: open.have, runs: open.pending, unanswered: true, known: Known::Held },
+        );
         // One that opens again may still show somebody who has left.
         if again || !document.room.is_empty() {
             self.owe_presence(link, &open.document);
@@ -289,9 +255,10 @@ impl Replica {
         let members = downstream.members();
         if let Some(document) = self.documents.get_mut(id) {
             document.subscribers.remove(&link);
-            document.room.leave_all(members);
+            document.room.leave_all(members.clone());
             self.lively.insert(id.clone());
         }
+        self.leave_relayed(id, members);
     }
 
     /// Tells every link what it waits for, as far as it can take it.
@@ -331,11 +298,15 @@ impl Replica {
     }
 
     fn serve_page(&mut self, link: LinkId) {
-        let head = self.root.durable;
+        let (head, live) = (self.root.durable, self.live_position());
         while let Some(downstream) = self.links.get_mut(&link).filter(|downstream| !downstream.is_full()) {
             let Some(following) = &mut downstream.following else { return };
             match &mut following.page {
                 Page::Live | Page::Asked { .. } => return,
+                // The rest can be looked up once it is stored.
+                Page::Wanted if following.sent >= head && live.is_none_or(|live| following.sent < live) => {
+                    return;
+                }
                 Page::Wanted if following.sent >= head => {
                     following.page = Page::Live;
                     let sequence = following.sent;
@@ -376,15 +347,17 @@ impl Replica {
     }
 
     pub(super) fn handle_page(&mut self, link: LinkId, heads: Vec<Head>) {
+        let relays = self.config.role.relays();
         let Some(following) = self.links.get_mut(&link).and_then(|downstream| downstream.following.as_mut())
         else {
             return;
         };
         let Page::Asked { head } = following.page else { return };
         let complete = heads.len() < PAGE_DOCUMENTS as usize;
-        // A commit may be in the store already whose end is not known here: it belongs to the next page.
-        let heads: Vec<Head> = heads.into_iter().filter(|found| found.sequence <= head).collect();
-        let last = heads.last().map_or(head, |found| found.sequence);
+        // A commit may be in the store already whose end is not known here: it belongs to the next page. What a relay has stored beyond its
+        // head is the authority's word, and the document may have an older revision that belongs to this page.
+        let heads: Vec<Head> = heads.into_iter().filter(|found| relays || found.sequence <= head).collect();
+        let last = heads.last().map_or(head, |found| found.sequence.min(head));
         let through = if complete { head } else { last };
         match following.scope {
             Scope::Documents => {
@@ -432,8 +405,9 @@ impl Replica {
                 self.send_error(link, ErrorCode::Corrupted, CORRUPTED, Some(id));
                 return true;
             }
-            Some(_) => match answer(id, document, link, since) {
-                Ok(messages) => {
+            Some(_) => match self.answer_to(link, id, since) {
+                Ok(None) => return false,
+                Ok(Some(messages)) => {
                     self.deliver(link, id, &messages);
                     return true;
                 }
@@ -442,6 +416,20 @@ impl Replica {
         };
         self.meet_missing(id, &missing);
         false
+    }
+
+    /// What a link lacks of a document; `None` while the authority is asked.
+    fn answer_to(
+        &mut self,
+        link: LinkId,
+        id: &DocumentId,
+        since: Option<Sequence>,
+    ) -> Result<Option<Vec<Message>>, Missing> {
+        if self.config.role.relays() && self.needs_finding(link, id)? {
+            return Ok(None);
+        }
+        let Some(document) = self.documents.get(id) else { return Ok(None) };
+        answer(id, document, link, since).map(Some)
     }
 
     /// Asks for what an answer waits for.
@@ -479,6 +467,7 @@ impl Replica {
             subscriber.have = Have { revision: held, chain };
             subscriber.unanswered = false;
             subscriber.runs.clear();
+            subscriber.known = Known::Held;
             if !complete && let Some(downstream) = self.links.get_mut(&link) {
                 downstream.owe(id);
             }
@@ -491,6 +480,7 @@ impl Replica {
         if let Some(subscriber) = document.subscribers.get_mut(&link) {
             subscriber.have = Have { revision: have, ..Have::default() };
             subscriber.unanswered = true;
+            subscriber.known = Known::Held;
             if let Some(downstream) = self.links.get_mut(&link) {
                 downstream.owe(id);
             }
@@ -549,6 +539,32 @@ impl Replica {
     }
 }
 
+impl Replica {
+    /// Everybody who was told of a document misses something: each is told again what it lacks.
+    pub(super) fn fall_behind(&mut self, id: &DocumentId) {
+        for downstream in self.links.values_mut() {
+            downstream.fall_behind(id);
+        }
+    }
+
+    /// Live followers that were not told of a position yet and can take it, by their encodings; they count as told.
+    pub(super) fn links_before(&mut self, sequence: Sequence) -> BTreeMap<Encoding, Vec<LinkId>> {
+        let mut groups: BTreeMap<Encoding, Vec<LinkId>> = BTreeMap::new();
+        for (link, downstream) in &mut self.links {
+            if !downstream.is_live() || downstream.is_full() {
+                continue;
+            }
+            if let Some(following) =
+                downstream.following.as_mut().filter(|following| following.sent < sequence)
+            {
+                following.sent = sequence;
+                groups.entry(downstream.peer.encoding).or_default().push(*link);
+            }
+        }
+        groups
+    }
+}
+
 impl Downstream {
     fn is_waiting(&self) -> bool {
         !self.behind.is_empty() || !self.inquiries.is_empty() || self.is_paging()
@@ -579,7 +595,7 @@ impl Telling {
         | Self::Forked(_, from)) = self;
         match from {
             From::Link(link) => Some(*link),
-            From::Driver(_) => None,
+            From::Driver(_) | From::Upstream => None,
         }
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Storing {
 struct Committing {
     writes: Vec<Write>,
     saving: Vec<(DocumentId, ChangeId)>,
+    /// How far the feed is held once it is done.
+    cursor: Option<Cursor>,
 }
 
 impl Storing {
@@ -163,12 +165,16 @@ impl Replica {
 
     fn handle_meta(&mut self, records: &[(MetaKey, bytes::Bytes)], sequence: Sequence) {
         let find = |key| records.iter().find(|(found, _)| *found == key).map(|(_, body)| body);
-        self.start_feed(sequence);
         let identity = find(MetaKey::Identity).and_then(|body| unseal::<IdentityRecord>(body).ok());
         let epoch = find(MetaKey::Epoch).and_then(|body| unseal::<Epoch>(body).ok());
         if let Some(cursor) = find(MetaKey::Cursor).and_then(|body| unseal::<CursorRecord>(body).ok()) {
             self.upstream
                 .resume_from(Cursor { epoch: cursor.epoch, sequence: cursor.sequence }, cursor.newest);
+        }
+        if self.config.role.decides() {
+            self.start_feed(sequence);
+        } else if SERVES {
+            self.note_stored(self.upstream.cursor());
         }
         match (identity, epoch) {
             (Some(identity), Some(epoch)) => {
@@ -213,7 +219,7 @@ impl Replica {
     fn become_ready(&mut self) {
         self.ready = true;
         self.event(Event::Ready);
-        if SERVES {
+        if SERVES && self.config.role.decides() {
             self.welcome_all();
         }
         if !self.config.role.decides() && !self.storing.memory_only {
@@ -229,6 +235,9 @@ impl Replica {
         self.storing.heads.clear();
         self.event(Event::StoreFailed { error, lasting: true });
         self.take_ephemeral_identity();
+        if SERVES && self.config.role.relays() {
+            self.turn_away_if_hopeless();
+        }
     }
 
     /// Stores what waits, when no commit is under way.
@@ -245,7 +254,8 @@ impl Replica {
         self.store_heads();
         let writes = newest_only(std::mem::take(&mut self.storing.writes));
         let saving = std::mem::take(&mut self.storing.saving);
-        self.storing.commit = Some(Committing { writes: writes.clone(), saving });
+        let cursor = self.upstream.cursor();
+        self.storing.commit = Some(Committing { writes: writes.clone(), saving, cursor });
         self.request(Operation::Commit(Batch { expect: Vec::new(), writes }), Purpose::Commit);
     }
 
@@ -270,9 +280,12 @@ impl Replica {
     }
 
     fn handle_committed(&mut self, result: Result<(), StoreError>) {
-        let Some(Committing { mut writes, mut saving }) = self.storing.commit.take() else { return };
+        let Some(Committing { mut writes, mut saving, cursor }) = self.storing.commit.take() else { return };
         match result {
             Ok(()) => {
+                if SERVES {
+                    self.note_stored(cursor);
+                }
                 if std::mem::take(&mut self.storing.failing) {
                     self.event(Event::StoreWorks);
                 }

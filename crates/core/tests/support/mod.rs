@@ -1,4 +1,4 @@
-//! A root and its followers joined without a network: every message arrives at once, every store answers at once.
+//! A root, relays and followers joined without a network: every message arrives at once, every store answers at once.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -26,6 +26,7 @@ const UNIX_START: u64 = 1_700_000_000_000;
 
 pub struct Node {
     pub replica: Replica,
+    pub relays: bool,
     pub store: MemoryStore,
     pub events: Vec<Event>,
     pub replies: BTreeMap<u64, Reply>,
@@ -36,6 +37,8 @@ pub struct Node {
     pub sent: usize,
     pub received: usize,
     pub messages: Vec<Message>,
+    /// Codes with which its links were closed from above.
+    pub closed: Vec<u16>,
     /// Everything that the store was asked.
     pub asked: Vec<Operation>,
     /// What the authority says after its welcome stays on its way until it is let through.
@@ -50,6 +53,8 @@ pub struct World {
     pub now: Instant,
     pub root: Node,
     pub followers: Vec<Node>,
+    /// The relay among the followers that each one is connected to; the root where there is none.
+    pub above: Vec<Option<usize>>,
     pub grants: Vec<Grant>,
     /// So many pushes are refused on their way, as by a server that limits rates.
     pub refused_pushes: usize,
@@ -91,6 +96,7 @@ impl Node {
         now: Instant,
         principal: &str,
     ) -> Self {
+        let relays = role == Role::Relay;
         let mut config = Config::new(workspace(), role);
         config.principal = principal.into();
         config.max_outbox_bytes = 1 << 20;
@@ -99,6 +105,7 @@ impl Node {
         let replica = Replica::new(config, Seed(seed), now, unix);
         Self {
             replica,
+            relays,
             store,
             events: Vec::new(),
             replies: BTreeMap::new(),
@@ -107,6 +114,7 @@ impl Node {
             sent: 0,
             received: 0,
             messages: Vec::new(),
+            closed: Vec::new(),
             asked: Vec::new(),
             holds_messages: false,
             on_the_way: Vec::new(),
@@ -129,6 +137,7 @@ impl World {
             now,
             root,
             followers: Vec::new(),
+            above: Vec::new(),
             grants: Vec::new(),
             refused_pushes: 0,
             refused_presences: 0,
@@ -148,8 +157,46 @@ impl World {
         let at = self.followers.len();
         let name = format!("user{at}");
         self.followers.push(Node::new(Role::Follower { scope }, store, self.seeds, self.now, &name));
+        self.above.push(None);
         self.grants.push(Grant::new(name.as_str(), true));
         at
+    }
+
+    /// Adds a follower of the whole workspace below a relay.
+    pub fn add_below(&mut self, relay: usize) -> usize {
+        let at = self.add(Some(Scope::Documents), MemoryStore::new());
+        self.above[at] = Some(relay);
+        at
+    }
+
+    /// Adds a relay below the root, or below another relay.
+    pub fn add_relay(&mut self, above: Option<usize>) -> usize {
+        let at = self.add(None, MemoryStore::new());
+        self.followers[at] = Node::new(Role::Relay, MemoryStore::new(), self.seeds, self.now, "relay");
+        self.above[at] = above;
+        self.grants[at] = Grant { may_relay: true, ..Grant::new("relay", true) };
+        at
+    }
+
+    /// Replaces a relay by one that starts anew from a store.
+    pub fn restart_relay(&mut self, at: usize, mut store: MemoryStore) {
+        self.cut(at);
+        for below in
+            (0..self.followers.len()).filter(|below| self.above[*below] == Some(at)).collect::<Vec<_>>()
+        {
+            self.cut(below);
+        }
+        self.seeds += 1;
+        store.crash();
+        self.followers[at] = Node::new(Role::Relay, store, self.seeds, self.now, "relay");
+    }
+
+    /// Whoever a follower is connected to.
+    fn parent(&mut self, at: usize) -> &mut Node {
+        match self.above[at] {
+            Some(relay) => &mut self.followers[relay],
+            None => &mut self.root,
+        }
     }
 
     /// Adds a follower that keeps no more than so many documents in memory while nothing needs them.
@@ -171,6 +218,17 @@ impl World {
                 node.messages.push(message.clone());
                 node.replica.handle_input(self.now, Input::Received { link, message });
             }
+        }
+        self.run();
+    }
+
+    /// The root's store does and answers what it was asked meanwhile.
+    pub fn let_root_commits_through(&mut self) {
+        self.root.holds_commits = false;
+        for (request, operation) in std::mem::take(&mut self.root.uncommitted) {
+            let answer = self.root.store.execute(&workspace(), &operation);
+            self.root.store.sync();
+            self.root.replica.handle_input(self.now, Input::Stored { request, answer });
         }
         self.run();
     }
@@ -225,7 +283,7 @@ impl World {
         self.followers[at].on_the_way.clear();
         if let Some(up) = self.followers[at].up.take() {
             self.followers[at].replica.handle_input(now, Input::LinkClosed { link: up, code: None });
-            self.root.replica.handle_input(now, Input::LinkClosed { link: root_link(at), code: None });
+            self.parent(at).replica.handle_input(now, Input::LinkClosed { link: root_link(at), code: None });
         }
     }
 
@@ -271,41 +329,19 @@ impl World {
         while let Some(output) = self.root.replica.poll_output() {
             moved = true;
             match output {
+                Output::Store { request, operation: operation @ Operation::Commit(_) }
+                    if self.root.holds_commits =>
+                {
+                    self.root.uncommitted.push((request, operation));
+                }
                 Output::Store { request, operation } => {
                     let answer: Answer = self.root.store.execute(&workspace(), &operation);
                     self.root.asked.push(operation);
                     self.root.store.sync();
                     self.root.replica.handle_input(self.now, Input::Stored { request, answer });
                 }
-                Output::Transmit { to, payload } => {
-                    let message = decode_message(&payload, Encoding::Binary).expect("own messages decode");
-                    for link in to.iter() {
-                        let at = usize::try_from(link.0 - 1).unwrap();
-                        let node = &mut self.followers[at];
-                        if node.holds_messages && !matches!(message, Message::Welcome(_)) {
-                            node.on_the_way.push(message.clone());
-                        } else if let Some(up) = node.up {
-                            node.received += payload.len();
-                            node.messages.push(message.clone());
-                            node.replica.handle_input(
-                                self.now,
-                                Input::Received { link: up, message: message.clone() },
-                            );
-                        }
-                        if self.slow != Some(at) {
-                            self.root.replica.handle_input(self.now, Input::Writable { link: *link });
-                        }
-                    }
-                }
-                Output::Disconnect { link, code, .. } => {
-                    let at = usize::try_from(link.0 - 1).unwrap();
-                    if let Some(up) = self.followers[at].up.take() {
-                        let code = Some(code.number());
-                        self.followers[at]
-                            .replica
-                            .handle_input(self.now, Input::LinkClosed { link: up, code });
-                    }
-                }
+                Output::Transmit { to, payload } => self.send_down(&to, &payload),
+                Output::Disconnect { link, code, .. } => self.hang_up_below(link, code.number()),
                 Output::Reply { token: Token(token), reply } => {
                     self.root.replies.insert(token, reply);
                 }
@@ -316,7 +352,37 @@ impl World {
         moved
     }
 
-    fn drain_follower(&mut self, at: usize) -> bool {
+    /// Gives a message to those below.
+    fn send_down(&mut self, to: &[LinkId], payload: &[u8]) {
+        let message = decode_message(payload, Encoding::Binary).expect("own messages decode");
+        for link in to {
+            let at = usize::try_from(link.0 - 1).unwrap();
+            let node = &mut self.followers[at];
+            if node.holds_messages && !matches!(message, Message::Welcome(_)) {
+                node.on_the_way.push(message.clone());
+            } else if let Some(up) = node.up {
+                node.received += payload.len();
+                node.messages.push(message.clone());
+                node.replica.handle_input(self.now, Input::Received { link: up, message: message.clone() });
+            }
+            if self.slow != Some(at) {
+                let now = self.now;
+                self.parent(at).replica.handle_input(now, Input::Writable { link: *link });
+            }
+        }
+    }
+
+    /// Closes the link of somebody below.
+    fn hang_up_below(&mut self, link: LinkId, code: u16) {
+        let at = usize::try_from(link.0 - 1).unwrap();
+        if let Some(up) = self.followers[at].up.take() {
+            self.followers[at].closed.push(code);
+            let code = Some(code);
+            self.followers[at].replica.handle_input(self.now, Input::LinkClosed { link: up, code });
+        }
+    }
+
+    pub fn drain_follower(&mut self, at: usize) -> bool {
         let mut moved = false;
         while let Some(output) = self.followers[at].replica.poll_output() {
             moved = true;
@@ -345,11 +411,19 @@ impl World {
                         node.replica.handle_input(now, Input::LinkClosed { link, code: None });
                     }
                 }
+                Output::Transmit { to, payload } if to.iter().all(|link| link.0 < UPSTREAM) => {
+                    self.send_down(&to, &payload);
+                }
+                Output::Disconnect { link, code, .. } if link.0 < UPSTREAM => {
+                    self.hang_up_below(link, code.number());
+                }
                 Output::Transmit { payload, .. } => {
                     node.sent += payload.len();
                     let message = decode_message(&payload, Encoding::Binary).expect("own messages decode");
                     let link = root_link(at);
-                    self.root_heard.push(message.clone());
+                    if self.above[at].is_none() {
+                        self.root_heard.push(message.clone());
+                    }
                     let refused_push = |push: &DocumentPush| {
                         (push.document.clone(), push.changes.first().map(|pushed| pushed.change.id()))
                     };
@@ -390,11 +464,11 @@ impl World {
                         }
                         message => Input::Received { link, message },
                     };
-                    self.root.replica.handle_input(now, input);
+                    self.parent(at).replica.handle_input(now, input);
                 }
                 Output::Disconnect { .. } => {
                     node.up = None;
-                    self.root
+                    self.parent(at)
                         .replica
                         .handle_input(now, Input::LinkClosed { link: root_link(at), code: None });
                 }
@@ -411,18 +485,21 @@ impl World {
     pub fn allow(&mut self, at: usize, may_edit: bool) {
         self.grants[at].may_edit = may_edit;
         let grant = self.grants[at].clone();
-        self.root.replica.handle_input(self.now, Input::Granted { link: root_link(at), grant });
+        let now = self.now;
+        self.parent(at).replica.handle_input(now, Input::Granted { link: root_link(at), grant });
     }
 
     /// A follower's link says something that the follower did not.
     pub fn say_to_root(&mut self, at: usize, message: Message) {
-        self.root.replica.handle_input(self.now, Input::Received { link: root_link(at), message });
+        let now = self.now;
+        self.parent(at).replica.handle_input(now, Input::Received { link: root_link(at), message });
     }
 
     /// A slow follower has read everything.
     pub fn catch_breath(&mut self) {
         let Some(at) = self.slow.take() else { return };
-        self.root.replica.handle_input(self.now, Input::Writable { link: root_link(at) });
+        let now = self.now;
+        self.parent(at).replica.handle_input(now, Input::Writable { link: root_link(at) });
         self.run();
     }
 
@@ -464,6 +541,9 @@ impl World {
         root.content.canonical()
     }
 }
+
+/// From here on links are named by those who open them upstream.
+const UPSTREAM: u64 = 1 << 63;
 
 fn root_link(at: usize) -> LinkId {
     LinkId(at as u64 + 1)

@@ -96,6 +96,7 @@ impl Node {
     pub(crate) fn scope(&self) -> Option<Scope> {
         match self.config.role {
             Role::Root => None,
+            Role::Relay => Some(Scope::Documents),
             Role::Follower { scope } => scope,
         }
     }

@@ -7,7 +7,12 @@ impl Replica {
         match message {
             Message::Update(update) => self.take_update(id, update),
             Message::Snapshot(snapshot) => self.take_snapshot(id, *snapshot),
-            Message::Outcomes { outcomes, .. } => self.take_outcomes(id, &outcomes),
+            Message::Outcomes { outcomes, .. } => {
+                if SERVES && self.config.role.relays() {
+                    self.route_outcomes(id, &outcomes);
+                }
+                self.take_outcomes(id, &outcomes);
+            }
             _ => {}
         }
     }
@@ -39,6 +44,9 @@ impl Replica {
         if let Some(position) = position {
             self.handle_position(position, false);
         }
+        if SERVES && self.config.role.relays() {
+            self.tell_below(id, held);
+        }
     }
 
     /// Takes in the entries after a revision; false when they can't be taken and were asked for again.
@@ -49,7 +57,9 @@ impl Replica {
         let mut records = Vec::new();
         let mut complete = true;
         let previous = self.documents.get(id).map(|document| document.durable.chain).unwrap_or_default();
-        for mut entry in update.entries.into_iter().skip(skip) {
+        let relays = SERVES && self.config.role.relays();
+        for (revision, mut entry) in (update.first.0..).map(Revision).zip(update.entries).skip(skip) {
+            let submitted = if relays { self.take_forwarded(id, &mut entry, revision) } else { None };
             let own = match self.own_part(id, &entry) {
                 OwnPart::Foreign => false,
                 OwnPart::Head(body) => {
@@ -74,8 +84,9 @@ impl Replica {
                 complete = false;
                 break;
             };
-            let revised = Revised { entry, reverse, submitted: None, previous: before };
+            let mut revised = Revised { entry, reverse, submitted: None, previous: before };
             taken.push(StoredRevision::from(&revised));
+            revised.submitted = submitted;
             records.extend(revised.entry.conflicts.iter().cloned());
             let change = revised.entry.change;
             let revision = document.durable.revision;
@@ -214,6 +225,9 @@ impl Replica {
         self.store_starts_whole(id);
         self.note_open(id);
         self.tell_rung(id);
+        if SERVES && self.config.role.relays() {
+            self.tell_jump(id);
+        }
     }
 
     /// Asks for what is held now, where only what was held before has been asked for.
@@ -347,7 +361,7 @@ impl Replica {
             document.outbox.sync = Sync::Open;
             // What was shown on another link is due again on this one.
             self.lively.insert(id.clone());
-            let needed = document.opened > 0 || document.outbox.has_pending();
+            let needed = document.opened > 0 || document.outbox.has_pending() || self.is_shown(id);
             self.event(Event::Synced { document: id.clone() });
             // It was asked for to be compared only: the feed goes on with it.
             if !needed && self.upstream.holes.contains(id) {
@@ -358,7 +372,7 @@ impl Replica {
         self.finish_hole(id);
     }
 
-    pub(super) fn finish_hole(&mut self, id: &DocumentId) {
+    pub(in crate::replica) fn finish_hole(&mut self, id: &DocumentId) {
         if self.upstream.holes.remove(id) {
             self.advance_cursor();
         }

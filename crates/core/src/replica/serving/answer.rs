@@ -63,15 +63,25 @@ pub(super) fn answer(
     };
     let have = subscriber.have;
     let mut messages = Vec::new();
-    let (continues, reachable) = continues(document, have)?;
+    let held = continues(document, have)?;
+    let (continues, reachable) = match &subscriber.known {
+        Known::Found(finding) => (finding.continues, held == (true, true)),
+        _ => held,
+    };
     let by_entries = continues && reachable && have.revision > Revision(0);
     let update =
         if by_entries { update_between(id, document, have.revision, durable.revision) } else { None };
     let update = update.filter(|update| !snapshot_is_smaller(document, update));
-    if !continues {
-        reach_common(document, have)?;
-    }
-    let outcomes = outcomes(document, &subscriber.runs)?;
+    let (common, outcomes) = match &subscriber.known {
+        Known::Found(finding) => {
+            (Some(&finding.ancestors), opening::found_outcomes(document, &subscriber.runs, finding))
+        }
+        _ if continues => (None, outcomes(document, &subscriber.runs)?),
+        _ => {
+            reach_common(document, have)?;
+            (None, outcomes(document, &subscriber.runs)?)
+        }
+    };
     match update {
         Some(update) => {
             // What the entries tell is not told twice; rejections come first, since no entry tells them.
@@ -86,7 +96,8 @@ pub(super) fn answer(
             }
         }
         None => {
-            let parted = (!continues).then(|| ancestors(document, have.revision));
+            let named = || common.cloned().unwrap_or_else(|| ancestors(document, have.revision));
+            let parted = (!continues).then(named);
             messages.push(snapshot(id, document, parted, subscriber.runs.clone(), outcomes));
         }
     }

@@ -35,6 +35,9 @@ impl Replica {
         if let Err(error) = document.room.apply(member, &principal, change) {
             self.send_error(link, error.code(), &error.to_string(), Some(id));
         }
+        if self.config.role.relays() {
+            self.show_member(id, member, &principal);
+        }
     }
 
     /// The link must be told of everybody who is in a document before it can be told of changes.
@@ -62,7 +65,8 @@ impl Replica {
         // What waits for its document to be open is sent then.
         let own = lively().filter(|document| document.outbox.sync == Sync::Open);
         let own = own.filter_map(|document| document.own_presence.poll_timeout());
-        rooms.chain(own.filter(|_| self.upstream.is_online())).min()
+        let relayed = lively().filter(|_| SERVES).filter_map(Document::next_relayed_presence);
+        rooms.chain(own.chain(relayed).filter(|_| self.upstream.is_online())).min()
     }
 
     pub(in crate::replica) fn flush_presence(&mut self) {
@@ -74,7 +78,8 @@ impl Replica {
             if SERVES && let Some(flush) = document.room.poll_flush(now) {
                 flushes.push((id.clone(), flush));
             }
-            document.room.poll_timeout().or(document.own_presence.poll_timeout()).is_some()
+            let shows = SERVES && document.shows_relayed();
+            shows || document.room.poll_timeout().or(document.own_presence.poll_timeout()).is_some()
         });
         for (id, flush) in flushes {
             let mut encoded = EncodedOnce::default();
@@ -102,5 +107,8 @@ impl Replica {
             }
         }
         self.send_own_presence();
+        if self.config.role.relays() {
+            self.send_relayed_presence();
+        }
     }
 }

@@ -20,7 +20,7 @@ impl Replica {
     }
 
     /// Tells a submitter what became of its changes, in their order.
-    pub(super) fn tell_author(&mut self, link: LinkId, id: &DocumentId, tellings: &[Telling]) {
+    pub(in crate::replica) fn tell_author(&mut self, link: LinkId, id: &DocumentId, tellings: &[Telling]) {
         if !self.links.contains_key(&link) {
             return;
         }
@@ -74,7 +74,12 @@ impl Replica {
         self.send_run(link, id, run.take());
     }
 
-    pub(super) fn send_outcomes(&mut self, link: LinkId, id: &DocumentId, outcomes: &mut Vec<Outcome>) {
+    pub(in crate::replica) fn send_outcomes(
+        &mut self,
+        link: LinkId,
+        id: &DocumentId,
+        outcomes: &mut Vec<Outcome>,
+    ) {
         if outcomes.is_empty() {
             return;
         }
@@ -115,16 +120,19 @@ impl Replica {
     }
 
     pub(super) fn position_for(&self, link: LinkId, sequence: Sequence) -> Option<Sequence> {
-        self.links.get(&link).is_some_and(Downstream::is_live).then_some(sequence)
+        let live = self.links.get(&link).is_some_and(Downstream::is_live);
+        live.then(|| self.told_position(sequence))
     }
 
     pub(super) fn note_told(&mut self, link: LinkId, id: &DocumentId, last: Revision) {
         let Some(document) = self.documents.get_mut(id) else { return };
         let chain = document.log.chain_at(&document.durable, last).unwrap_or_default();
         let sequence = document.log.revised(last).map(|revised| revised.entry.sequence);
+        let whole = last == document.durable.revision;
         if let Some(subscriber) = document.subscribers.get_mut(&link) {
             subscriber.have = Have { revision: last, chain };
         }
+        let sequence = sequence.filter(|_| whole).map(|sequence| self.told_position(sequence));
         let following = self.links.get_mut(&link).and_then(|downstream| downstream.following.as_mut());
         if let (Some(Following { page: Page::Live, sent, .. }), Some(sequence)) = (following, sequence) {
             *sent = (*sent).max(sequence);
@@ -132,7 +140,12 @@ impl Replica {
     }
 
     /// Sends the new revisions to everybody who holds the one before, encoded once; who reads too slowly is caught up later.
-    pub(super) fn tell_others(&mut self, id: &DocumentId, first: Revision, authors: &BTreeSet<LinkId>) {
+    pub(in crate::replica) fn tell_others(
+        &mut self,
+        id: &DocumentId,
+        first: Revision,
+        authors: &BTreeSet<LinkId>,
+    ) {
         let Some(document) = self.documents.get(id) else { return };
         let subscribers: Vec<LinkId> = document.subscribers.keys().copied().collect();
         let live = self.links.iter().filter(|(_, link)| link.is_live()).map(|(id, _)| *id);
@@ -157,22 +170,29 @@ impl Replica {
             return;
         }
         let Some(document) = self.documents.get(id) else { return };
-        let last = document.durable.revision;
-        let Some(update) = update_between(id, document, first.previous(), last) else { return };
+        let newest = document.durable.revision;
+        let Some(update) = update_between(id, document, first.previous(), newest) else { return };
+        let last = Revision(first.0 + update.entries.len() as u64).previous();
+        let sequence = update.entries.last().map_or(Sequence(0), |entry| entry.sequence);
+        let position = (last == newest).then(|| self.told_position(sequence));
         let mut followed = EncodedOnce::default();
         let mut opened = EncodedOnce::default();
         for ((live, encoding), links) in groups {
-            let position = live.then_some(update.entries.last().map_or(Sequence(0), |entry| entry.sequence));
+            let position = position.filter(|_| live);
             let message = || Message::Update(Update { position, ..update.clone() });
             let payload = if live { followed.get(encoding, message) } else { opened.get(encoding, message) };
             for link in &links {
                 self.note_told(*link, id, last);
+                // A long update is cut, and the rest told like what a slow reader missed.
+                if let Some(downstream) = self.links.get_mut(link).filter(|_| last < newest) {
+                    downstream.fall_behind(id);
+                }
             }
             self.transmit_payload(links.into(), payload);
         }
     }
 
-    pub(super) fn tell_lists(&mut self, id: &DocumentId) {
+    pub(in crate::replica) fn tell_lists(&mut self, id: &DocumentId) {
         let lists = |link: &Downstream| {
             matches!(&link.following, Some(Following { scope: Scope::List, page: Page::Live, .. }))
         };
@@ -183,7 +203,7 @@ impl Replica {
         }
         let Some(document) = self.documents.get(id) else { return };
         let item = list_item(crate::replica::root::head_of(id, &document.durable));
-        let position = item.sequence;
+        let position = self.told_position(item.sequence);
         let message = Message::Listing { items: vec![item], position };
         for link in links {
             let Some(downstream) = self.links.get_mut(&link) else { continue };

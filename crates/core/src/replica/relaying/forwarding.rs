@@ -1,0 +1,247 @@
+//! What is passed on to the authority, and who gets what it answers.
+
+use super::questions::NO_ANSWER;
+use super::*;
+
+/// Bytes of changes from below that wait for their outcomes, over all links: a push beyond them is refused with `rate_limited`.
+pub const MAX_FORWARDED_BYTES: usize = 64 << 20;
+
+/// Bytes of changes of one link that wait for their outcomes: a push beyond them is refused with `rate_limited`.
+pub const MAX_FORWARDED_BYTES_PER_LINK: usize = 8 << 20;
+
+/// Bytes that a change takes here besides its own.
+const CHANGE_OVERHEAD_BYTES: usize = 256;
+
+/// A change from below without an outcome.
+pub(super) struct InFlight {
+    pub(super) change: Arc<Change>,
+    pub(super) hash: ChangeHash,
+    /// Those who pushed it and are still here.
+    pub(super) links: BTreeSet<LinkId>,
+    /// Who pushed it first.
+    owner: LinkId,
+    bytes: usize,
+    /// The authority waits to be told what its author saw.
+    need_seen: bool,
+}
+
+impl Replica {
+    /// Passes a well-formed push on, as it came, with its author.
+    pub(in crate::replica) fn forward_push(&mut self, link: LinkId, push: DocumentPush) {
+        let Some(downstream) = self.links.get(&link) else { return };
+        let grant = author_of(&push, downstream.grant().clone());
+        let author = Some(Author { principal: grant.principal, may_edit: grant.may_edit });
+        let hashed: Vec<(ChangeHash, Arc<Change>)> = push
+            .changes
+            .iter()
+            .map(|pushed| (pushed.change.hash(&push.document), Arc::new(pushed.change.clone())))
+            .collect();
+        let push = DocumentPush { author, ..push };
+        let id = push.document.clone();
+        let first = push.changes.first().map(|pushed| pushed.change.id());
+        let message = Message::Push { pushes: vec![push] };
+        let payload = self.encode_upstream(&message);
+        let refusal = self.refusal_of(link, &id, &hashed, payload.len());
+        if let Some((code, reason)) = refusal {
+            self.refuse_push(link, &id, first, code, reason);
+            return;
+        }
+        for (hash, change) in hashed {
+            let bytes = in_flight_bytes(&change);
+            let relay = &mut self.relay;
+            let in_flight = relay.in_flight.entry((id.clone(), change.id())).or_insert_with(|| {
+                relay.bytes += bytes;
+                *relay.bytes_of.entry(link).or_default() += bytes;
+                InFlight { change, hash, links: BTreeSet::new(), owner: link, bytes, need_seen: false }
+            });
+            in_flight.links.insert(link);
+        }
+        self.send_upstream_payload(payload);
+    }
+
+    /// Why a push is not passed on.
+    fn refusal_of(
+        &self,
+        link: LinkId,
+        id: &DocumentId,
+        changes: &[(ChangeHash, Arc<Change>)],
+        payload: usize,
+    ) -> Option<(ErrorCode, &'static str)> {
+        if payload > MAX_MESSAGE_BYTES {
+            return Some((
+                ErrorCode::TooLarge,
+                "with its author the push is too large for one message; split it",
+            ));
+        }
+        let relay = &self.relay;
+        let known = |change: &Change| relay.in_flight.get(&(id.clone(), change.id()));
+        if changes.iter().any(|(hash, change)| known(change).is_some_and(|known| known.hash != *hash)) {
+            // Its outcome would be taken for that of the other.
+            let reason = "another change of this name waits for the authority; send this one again later";
+            return Some((ErrorCode::RateLimited, reason));
+        }
+        let fresh = changes.iter().filter(|(_, change)| known(change).is_none());
+        let bytes: usize = fresh.map(|(_, change)| in_flight_bytes(change)).sum();
+        let used = relay.bytes_of.get(&link).copied().unwrap_or_default();
+        // One push may be larger than the limit by itself: it goes alone.
+        let over = |used: usize, most: usize| used > 0 && bytes > 0 && used + bytes > most;
+        let full = over(used, MAX_FORWARDED_BYTES_PER_LINK) || over(relay.bytes, MAX_FORWARDED_BYTES);
+        full.then_some((
+            ErrorCode::RateLimited,
+            "too many changes wait for the authority; send them again later",
+        ))
+    }
+
+    /// Takes out a change that has its outcome, or gets none.
+    pub(super) fn settle_forwarded(&mut self, key: &(DocumentId, ChangeId)) -> Option<InFlight> {
+        let relay = &mut self.relay;
+        let in_flight = relay.in_flight.remove(key)?;
+        relay.bytes -= in_flight.bytes;
+        if let Some(bytes) = relay.bytes_of.get_mut(&in_flight.owner) {
+            *bytes -= in_flight.bytes;
+            if *bytes == 0 {
+                relay.bytes_of.remove(&in_flight.owner);
+            }
+        }
+        Some(in_flight)
+    }
+
+    /// The names of a replica's changes in flight from a counter on.
+    fn run_in_flight(&self, id: &DocumentId, change: ChangeId) -> Vec<(DocumentId, ChangeId)> {
+        let last = ChangeId { counter: Counter(u64::MAX), ..change };
+        let range = (id.clone(), change)..=(id.clone(), last);
+        self.relay.in_flight.range(range).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Changes of a document that have no outcome, as runs.
+    pub(super) fn runs_in_flight(&self, id: &DocumentId) -> Vec<PendingRun> {
+        let names =
+            self.relay.in_flight.keys().filter(|(document, _)| document == id).map(|(_, change)| *change);
+        let mut runs: Vec<PendingRun> = Vec::new();
+        for ChangeId { replica, counter } in names {
+            match runs.last_mut() {
+                Some(run) if run.replica == replica && run.last.next() == counter => run.last = counter,
+                _ => runs.push(PendingRun { replica, first: counter, last: counter }),
+            }
+        }
+        runs
+    }
+
+    /// Gives outcomes to those who pushed the changes.
+    pub(in crate::replica) fn route_outcomes(&mut self, id: &DocumentId, outcomes: &[Outcome]) {
+        let mut routed: BTreeMap<LinkId, Vec<Outcome>> = BTreeMap::new();
+        for outcome in outcomes {
+            let Some(in_flight) = self.settle_forwarded(&(id.clone(), outcome.change)) else { continue };
+            for link in in_flight.links {
+                routed.entry(link).or_default().push(outcome.clone());
+            }
+        }
+        for (link, mut outcomes) in routed {
+            self.send_outcomes(link, id, &mut outcomes);
+        }
+    }
+
+    /// Drops what a document's authors can push again, and has them do so: nobody can say what became of it.
+    pub(super) fn give_up_forwarded(&mut self, id: &DocumentId) {
+        let of_document = self.relay.in_flight.keys().filter(|(document, _)| document == id);
+        let keys: Vec<_> = of_document.cloned().collect();
+        let mut links = BTreeSet::new();
+        for key in keys {
+            links.extend(self.settle_forwarded(&key).into_iter().flat_map(|in_flight| in_flight.links));
+        }
+        for link in links {
+            self.disconnect(link, CloseCode::Unavailable, NO_ANSWER);
+        }
+    }
+
+    /// Tells those who pushed a change that another one has its name.
+    pub(in crate::replica) fn route_forked(&mut self, id: &DocumentId, change: ChangeId) {
+        let mut links = BTreeSet::new();
+        for key in self.run_in_flight(id, change) {
+            links.extend(self.settle_forwarded(&key).into_iter().flat_map(|in_flight| in_flight.links));
+        }
+        let ChangeId { replica, counter } = change;
+        for link in links {
+            self.send(link, &Message::Forked { document: id.clone(), replica, counter });
+        }
+    }
+
+    /// Asks one of those who pushed a change what its author saw; false when nobody here did.
+    pub(in crate::replica) fn route_need_seen(&mut self, id: &DocumentId, change: ChangeId) -> bool {
+        let Some(in_flight) = self.relay.in_flight.get_mut(&(id.clone(), change)) else { return false };
+        in_flight.need_seen = true;
+        match in_flight.links.iter().next().copied() {
+            Some(link) => {
+                let ChangeId { replica, counter } = change;
+                self.send(link, &Message::NeedSeen { document: id.clone(), replica, counter });
+            }
+            None => self.forget_from(id, change),
+        }
+        true
+    }
+
+    /// Nobody is here who could go on with a change: its author pushes it again.
+    fn forget_from(&mut self, id: &DocumentId, change: ChangeId) {
+        for key in self.run_in_flight(id, change) {
+            let gone = self.relay.in_flight.get(&key).is_some_and(|in_flight| in_flight.links.is_empty());
+            if gone {
+                self.settle_forwarded(&key);
+            }
+        }
+    }
+
+    /// Passes on what an author saw.
+    pub(in crate::replica) fn forward_seen(&mut self, link: LinkId, message: &Message) {
+        let Message::SeenContent { document, replica, counter, .. } = message else { return };
+        let change = ChangeId { replica: *replica, counter: *counter };
+        let in_flight = self.relay.in_flight.get_mut(&(document.clone(), change));
+        let asked = |in_flight: &&mut InFlight| in_flight.need_seen && in_flight.links.contains(&link);
+        if let Some(in_flight) = in_flight.filter(asked) {
+            in_flight.need_seen = false;
+            self.send_upstream(message);
+        }
+    }
+
+    /// A link below is gone. What it pushed goes on, unless its author would have to be asked.
+    pub(in crate::replica) fn forget_forwarded(&mut self, link: LinkId) {
+        let mut lost = Vec::new();
+        for ((id, change), in_flight) in &mut self.relay.in_flight {
+            if in_flight.links.remove(&link) && in_flight.links.is_empty() && in_flight.need_seen {
+                lost.push((id.clone(), *change));
+            }
+        }
+        for (id, change) in lost {
+            self.forget_from(&id, change);
+        }
+        self.relay.bytes_of.remove(&link);
+    }
+
+    /// Gives the authority's refusal of a push to those who made it; false when it was not made below.
+    pub(super) fn route_refusal(&mut self, error: &ErrorMessage) -> bool {
+        let (Some(id), Some(change)) = (&error.document, error.change) else { return false };
+        let Some(in_flight) = self.relay.in_flight.get(&(id.clone(), change)) else { return false };
+        let base = in_flight.change.base;
+        let mut links = BTreeSet::new();
+        for key in self.run_in_flight(id, change) {
+            links.extend(self.settle_forwarded(&key).into_iter().flat_map(|in_flight| in_flight.links));
+        }
+        for link in links {
+            // A link that speaks for others is told which push it was, and knows whose.
+            let speaks = self.links.get(&link).is_some_and(|downstream| downstream.grant().may_relay);
+            match error.code {
+                ErrorCode::UnknownBase if !speaks && self.subscribes_itself(link, id) => {
+                    self.send_diverged(link, id, base);
+                }
+                ErrorCode::BadMessage if !speaks => {
+                    self.disconnect(link, CloseCode::BadMessage, &error.message);
+                }
+                code => self.refuse_push(link, id, Some(change), code, &error.message),
+            }
+        }
+        true
+    }
+}
+
+fn in_flight_bytes(change: &Change) -> usize {
+    crate::replica::outbox::change_bytes(change) + CHANGE_OVERHEAD_BYTES
+}

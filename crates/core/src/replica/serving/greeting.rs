@@ -1,0 +1,120 @@
+//! A link from below, from its opening to its welcome.
+
+use super::*;
+
+/// How far a link is on its way to being served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::replica) enum Greeting {
+    /// It waits until this replica is ready.
+    Waiting,
+    /// At a relay: the authority was asked how far the feed is.
+    Asked,
+    /// At a relay: it is welcomed once everything up to here is held.
+    Until(Sequence),
+    /// It is served.
+    Welcomed,
+}
+
+/// What a link has said before its welcome.
+#[derive(Default)]
+pub(in crate::replica) struct Early {
+    messages: Vec<Message>,
+    bytes: usize,
+}
+
+impl Replica {
+    pub(in crate::replica) fn handle_downstream_opened(&mut self, link: LinkId, peer: Peer) {
+        let member = MemberId(self.next_member);
+        let relayed_members = if peer.grant.may_relay { MAX_RELAYED_MEMBERS } else { 0 };
+        self.next_member += 1 + u64::from(relayed_members);
+        self.links.insert(
+            link,
+            Downstream {
+                peer,
+                member,
+                relayed_members,
+                greeting: Greeting::Waiting,
+                early: Early::default(),
+                unread: 0,
+                stale_presence: BTreeSet::new(),
+                behind: VecDeque::new(),
+                subscribed: BTreeSet::new(),
+                following: None,
+                inquiries: VecDeque::new(),
+            },
+        );
+        if !self.config.role.decides() {
+            self.turn_away_if_hopeless();
+        } else if self.ready {
+            self.welcome(link);
+        }
+    }
+
+    /// Greets links that opened before the store had said who this replica is.
+    pub(in crate::replica) fn welcome_all(&mut self) {
+        for link in self.greeting_links(|greeting| greeting == Greeting::Waiting) {
+            self.welcome(link);
+        }
+    }
+
+    pub(in crate::replica) fn welcome(&mut self, link: LinkId) {
+        let head = self.root.durable;
+        let (time, epoch, policy) = (self.unix_now(), self.epoch, self.config.policy);
+        let workspace = self.config.workspace.clone();
+        let heartbeat_timeout_ms =
+            u32::try_from(self.config.heartbeat_timeout.as_millis()).unwrap_or(u32::MAX);
+        let Some(downstream) = self.links.get_mut(&link) else { return };
+        downstream.greeting = Greeting::Welcomed;
+        let welcome = Welcome {
+            version: PROTOCOL_VERSION,
+            workspace,
+            epoch,
+            head,
+            member: downstream.member,
+            principal: Arc::clone(&downstream.peer.grant.principal),
+            may_edit: downstream.peer.grant.may_edit,
+            policy,
+            time,
+            heartbeat_timeout_ms,
+            max_message_bytes: u32::try_from(MAX_MESSAGE_BYTES).unwrap_or(u32::MAX),
+        };
+        self.send(link, &Message::Welcome(welcome));
+    }
+
+    /// Links that are as far as this on their way.
+    pub(in crate::replica) fn greeting_links(&self, at: impl Fn(Greeting) -> bool) -> Vec<LinkId> {
+        self.links.iter().filter(|(_, link)| at(link.greeting)).map(|(id, _)| *id).collect()
+    }
+
+    pub(in crate::replica) fn set_greeting(&mut self, link: LinkId, greeting: Greeting) {
+        if let Some(downstream) = self.links.get_mut(&link) {
+            downstream.greeting = greeting;
+        }
+    }
+
+    pub(in crate::replica) fn is_welcomed(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|downstream| downstream.greeting == Greeting::Welcomed)
+    }
+
+    /// Keeps what a link says before its welcome, as far as that goes.
+    pub(in crate::replica) fn hold_early(&mut self, link: LinkId, message: Message) {
+        let Some(downstream) = self.links.get_mut(&link) else { return };
+        let bytes = rejoin_wire::encode_message(&message, Encoding::Binary).len() + MESSAGE_OVERHEAD_BYTES;
+        if downstream.early.bytes + bytes > MAX_EARLY_BYTES {
+            let reason = "too much was said before the welcome; connect again and wait for it";
+            self.disconnect(link, CloseCode::Unavailable, reason);
+            return;
+        }
+        downstream.early.bytes += bytes;
+        downstream.early.messages.push(message);
+    }
+
+    /// What a link has said before its welcome, in order.
+    pub(in crate::replica) fn take_early(&mut self, link: LinkId) -> Vec<Message> {
+        let early = self.links.get_mut(&link).map(|downstream| std::mem::take(&mut downstream.early));
+        early.unwrap_or_default().messages
+    }
+}
+
+/// Bytes that a message takes in memory besides its own.
+const MESSAGE_OVERHEAD_BYTES: usize = 256;
