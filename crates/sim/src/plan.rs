@@ -4,6 +4,7 @@ use rejoin_wire::limits::MAX_FRAME_BYTES;
 use rejoin_wire::{MIN_FRAME_BYTES, Scope};
 
 use crate::dice::Dice;
+use crate::world::ROOT;
 
 /// How a world is built and what goes wrong in it.
 #[derive(Clone, Debug)]
@@ -14,6 +15,10 @@ pub struct Plan {
     pub steps: u32,
     /// What each follower wants of the feed.
     pub followers: Vec<Option<Scope>>,
+    /// How many relays there are, in a chain below the authority.
+    pub relays: usize,
+    /// How many of them are between each follower and the authority.
+    pub relayed: Vec<usize>,
     /// How many documents there are.
     pub documents: usize,
     /// Pause between actions in microseconds, at most.
@@ -87,7 +92,11 @@ impl Plan {
         let scope = |dice: &mut Dice| {
             dice.weighted(&[(60, Some(Scope::Documents)), (15, Some(Scope::List)), (25, None)])
         };
-        let followers = (0..followers).map(|_| scope(&mut dice)).collect();
+        let followers: Vec<_> = (0..followers).map(|_| scope(&mut dice)).collect();
+        // Of dice of their own, so that the worlds without relays stay what they are.
+        let mut chain = Dice::new(u128::from(seed) << 64 | 0x7265_6c61);
+        let relays = chain.weighted(&[(65, 0), (25, 1), (10, 2)]);
+        let relayed = followers.iter().map(|_| chain.below(relays + 1)).collect();
         let often = |dice: &mut Dice, most: u64| u32::try_from(dice.between(0, most)).unwrap_or(0);
         let calm = dice.chance(1_500);
         let faults = if calm {
@@ -112,6 +121,8 @@ impl Plan {
             seed,
             steps,
             followers,
+            relays,
+            relayed,
             documents: usize::try_from(dice.between(1, 3)).unwrap_or(1),
             pace_us: *dice.pick(&[2_000, 40_000, 400_000]),
             delay_us: *dice.pick(&[500, 20_000, 200_000]),
@@ -128,12 +139,24 @@ impl Plan {
         }
     }
 
+    /// The node that another is connected to. After the authority come the followers, then the relays.
+    pub(crate) fn above(&self, node: usize) -> usize {
+        let followers = self.followers.len();
+        let relays = match self.relayed.get(node - 1) {
+            Some(relays) => *relays,
+            None => node - 1 - followers,
+        };
+        if relays == 0 { ROOT } else { followers + relays }
+    }
+
     /// A world in which nothing goes wrong by itself and nobody acts, for plots.
     pub fn still(followers: usize, documents: usize) -> Self {
         Self {
             seed: 1,
             steps: 0,
             followers: vec![Some(Scope::Documents); followers],
+            relays: 0,
+            relayed: vec![0; followers],
             documents,
             pace_us: 1_000,
             delay_us: 1_000,

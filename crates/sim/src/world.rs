@@ -171,6 +171,10 @@ impl World {
         for (number, scope) in plan.followers.iter().enumerate() {
             nodes.push(Node::follower(&plan, &workspace, number + 1, *scope, &mut dice));
         }
+        nodes.extend((0..plan.relays).map(|_| Node::relay(&plan, &workspace)));
+        for (number, node) in nodes.iter_mut().enumerate().skip(1) {
+            node.above = plan.above(number);
+        }
         let trace = Trace::new(plan.trace);
         let heartbeat_interval = Duration::from_micros(plan.heartbeat_us);
         let sessions = SessionConfig {
@@ -306,9 +310,11 @@ impl World {
             Happening::Hangup { wire, side } => self.hang_up(wire, side),
             Happening::Beat { wire, side } => self.beat(wire, side),
             Happening::Authenticate { wire } => self.authenticate(wire),
-            Happening::Writable { wire } => match self.wires.get(&wire).map(|wire| wire.end(Side::Root).link)
-            {
-                Some(link) => self.input(ROOT, Input::Writable { link }),
+            Happening::Writable { wire } => match self.wires.get(&wire) {
+                Some(wire) => {
+                    let (above, link) = (wire.above, wire.end(Side::Above).link);
+                    self.input(above, Input::Writable { link })
+                }
                 None => Ok(()),
             },
             Happening::Start { node } => self.start(node),
@@ -382,7 +388,9 @@ impl World {
                 self.trace.note(self.now, 7, node, reason.as_bytes(), || {
                     format!("disconnects {link:?} {code:?}: {reason}")
                 });
-                if code != CloseCode::Normal {
+                // A relay that has lost the authority closes what is below.
+                let lost = self.nodes[node].is_relay() && code == CloseCode::Unavailable;
+                if code != CloseCode::Normal && !lost {
                     return Err(Violation::new(
                         Claim::Hospitality,
                         format!("node {node} closes a link with {code:?}: {reason}"),
@@ -473,7 +481,8 @@ impl World {
         if node == ROOT && commit && self.dice.chance(conflict) {
             return Some(StoreError::Conflict("a simulated other writer was first".into()));
         }
-        if node != ROOT && commit && self.dice.chance(full) {
+        // A relay without a disk serves nobody.
+        if node != ROOT && !self.nodes[node].is_relay() && commit && self.dice.chance(full) {
             self.nodes[node].disk.full = true;
         }
         None
@@ -493,7 +502,8 @@ impl World {
             }
         }
         let grant = self.nodes[node].grant();
-        let links: Vec<LinkId> = self.nodes[ROOT]
+        let above = self.nodes[node].above;
+        let links: Vec<LinkId> = self.nodes[above]
             .links
             .iter()
             .filter(|(_, wire)| self.wires.get(wire).is_some_and(|wire| wire.follower == node))
@@ -501,7 +511,7 @@ impl World {
             .collect();
         for link in links {
             let grant = grant.clone();
-            self.input(ROOT, Input::Granted { link, grant })?;
+            self.input(above, Input::Granted { link, grant })?;
         }
         Ok(())
     }

@@ -89,7 +89,9 @@ impl World {
             self.plan_at(pace, super::Happening::Act);
         }
         self.fault()?;
-        let up: Vec<usize> = (1..self.nodes.len()).filter(|node| self.is_ready(*node)).collect();
+        let up: Vec<usize> = (1..self.nodes.len())
+            .filter(|node| self.is_ready(*node) && !self.nodes[*node].is_relay())
+            .collect();
         let document = self.dice.pick(&self.documents).clone();
         match self.dice.weighted(&ACTIONS) {
             Action::Submit => self.submit(&document),

@@ -30,17 +30,17 @@ impl World {
         }
         if self.dice.chance(faults.stall) {
             let until = self.now + lasts;
-            let side = if self.dice.chance(5_000) { Side::Follower } else { Side::Root };
+            let side = if self.dice.chance(5_000) { Side::Below } else { Side::Above };
             if let Some(wire) = self.any_wire().and_then(|wire| self.wires.get_mut(&wire)) {
                 wire.end_mut(side).pipe.stalled_until = until;
             }
         }
         if self.dice.chance(faults.partition) {
-            let node = self.any_follower();
+            let node = self.any_below();
             self.partition(node, lasts);
         }
         if self.dice.chance(faults.crash) {
-            let node = self.any_follower();
+            let node = self.any_below();
             self.crash(node);
             self.plan_at(lasts, Happening::Start { node });
         }
@@ -67,8 +67,16 @@ impl World {
         Ok(())
     }
 
-    fn any_follower(&mut self) -> usize {
+    /// Any but the authority.
+    fn any_below(&mut self) -> usize {
         1 + self.dice.below(self.nodes.len() - 1)
+    }
+
+    /// Any that people work with.
+    fn any_follower(&mut self) -> usize {
+        let followers: Vec<usize> =
+            (1..self.nodes.len()).filter(|node| !self.nodes[*node].is_relay()).collect();
+        *self.dice.pick(&followers)
     }
 
     fn any_wire(&mut self) -> Option<u64> {
@@ -208,7 +216,7 @@ impl World {
     pub(super) fn heal(&mut self) -> Checked {
         self.healed = true;
         for wire in self.wires.values_mut() {
-            for side in [Side::Follower, Side::Root] {
+            for side in [Side::Below, Side::Above] {
                 wire.end_mut(side).pipe.stalled_until = 0;
             }
         }

@@ -17,7 +17,8 @@ const ASKED_AGAIN_US: u64 = 2_000_000;
 
 impl World {
     pub(super) fn dial(&mut self, node: usize, link: LinkId) -> Checked {
-        if self.nodes[ROOT].replica.is_none() || self.nodes[node].partitioned {
+        let above = self.nodes[node].above;
+        if self.nodes[above].replica.is_none() || self.nodes[node].partitioned {
             self.trace.note(self.now, 4, node, &[], || format!("cannot connect {link:?}"));
             return self.input(node, Input::LinkClosed { link, code: None });
         }
@@ -28,15 +29,15 @@ impl World {
         let client = Session::client(self.sessions.clone(), encoding, now);
         let server = Session::server(self.sessions.clone(), encoding, now);
         let ends = [(link, client), (LinkId(number), server)];
-        self.wires.insert(number, Wire::new(node, encoding, ends));
+        self.wires.insert(number, Wire::new([node, above], encoding, ends));
         self.nodes[node].links.insert(link, number);
         self.trace
             .note(self.now, 4, node, &number.to_le_bytes(), || format!("connects {link:?} as {number}"));
-        self.pump(number, Side::Root)?;
+        self.pump(number, Side::Above)?;
         let grant = self.nodes[node].grant();
         let peer = Peer { replica: rejoin_wire::ReplicaId(0), encoding, grant, token: None };
         self.input(node, Input::LinkOpened { link, peer })?;
-        self.pump(number, Side::Follower)
+        self.pump(number, Side::Below)
     }
 
     /// A replica hands a message over.
@@ -46,11 +47,12 @@ impl World {
         let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
         let encoding = wire.encoding;
         let mut payload = payload.clone();
-        if node == ROOT || self.plan.plant.is_some() {
+        let serves = wire.above == node;
+        if serves || self.plan.plant.is_some() {
             let mut message = decode_message(&payload, encoding).map_err(|error| {
                 Violation::new(Claim::Hospitality, format!("node {node} sends what cannot be read: {error}"))
             })?;
-            if node == ROOT {
+            if node == ROOT || (serves && !self.restored) {
                 Standing::check_told(&message, self.nodes[ROOT].disk.durable())?;
             } else if self.rewrite(node, &mut message) {
                 payload = rejoin_wire::encode_message(&message, encoding);
@@ -61,7 +63,7 @@ impl World {
             format!("sends on {number}: {}", message.map_or_else(|error| error.to_string(), |it| shown(&it)))
         });
         let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
-        let side = if node == ROOT { Side::Root } else { Side::Follower };
+        let side = wire.side(node);
         let end = wire.end_mut(side);
         let Some(session) = &mut end.session else { return Ok(()) };
         end.handed += payload.len();
@@ -78,7 +80,7 @@ impl World {
     /// A replica closes a link.
     pub(super) fn close(&mut self, node: usize, link: LinkId, code: CloseCode, reason: &str) -> Checked {
         let Some(number) = self.nodes[node].links.remove(&link) else { return Ok(()) };
-        let side = if node == ROOT { Side::Root } else { Side::Follower };
+        let Some(side) = self.wires.get(&number).map(|wire| wire.side(node)) else { return Ok(()) };
         self.tell(number, side, SessionInput::Close { code, reason: reason.into() })
     }
 
@@ -97,7 +99,7 @@ impl World {
     pub(super) fn authenticate(&mut self, number: u64) -> Checked {
         let Some(wire) = self.wires.get(&number) else { return Ok(()) };
         let grant = self.nodes[wire.follower].grant();
-        self.tell(number, Side::Root, SessionInput::Authenticated(grant))
+        self.tell(number, Side::Above, SessionInput::Authenticated(grant))
     }
 
     /// The socket says that it is closed.
@@ -178,7 +180,7 @@ impl World {
         let Some(session) = &end.session else { return };
         let waiting = session.queued_bytes() + end.pipe.bytes();
         let writable =
-            side == Side::Root && end.handed >= LINK_LOW_WATER_BYTES && waiting < LINK_LOW_WATER_BYTES;
+            side == Side::Above && end.handed >= LINK_LOW_WATER_BYTES && waiting < LINK_LOW_WATER_BYTES;
         if writable {
             end.handed = 0;
         }
@@ -197,7 +199,7 @@ impl World {
     fn write(&mut self, number: u64, side: Side, frame: Frame) {
         self.frames += 1;
         let Some(wire) = self.wires.get(&number) else { return };
-        let (node, encoding) = (if side == Side::Root { ROOT } else { wire.follower }, wire.encoding);
+        let (node, encoding) = (wire.node(side), wire.encoding);
         self.trace.note(self.now, 10, node, frame.payload(), || {
             format!("writes {} bytes on {number}", frame.payload().len())
         });
@@ -247,19 +249,19 @@ impl World {
 
     fn open_link(&mut self, number: u64, opened: Opened) -> Checked {
         let Some(wire) = self.wires.get(&number) else { return Ok(()) };
-        let (link, encoding) = (wire.end(Side::Root).link, wire.encoding);
+        let (link, encoding, above) = (wire.end(Side::Above).link, wire.encoding, wire.above);
         let Sender::Replica { hello, .. } = opened.sender else {
             return Err(Violation::new(Claim::Hospitality, "a replica is taken for a plain client"));
         };
-        self.nodes[ROOT].links.insert(link, number);
+        self.nodes[above].links.insert(link, number);
         let peer = Peer { replica: hello.replica, encoding, grant: opened.grant, token: None };
-        self.input(ROOT, Input::LinkOpened { link, peer })
+        self.input(above, Input::LinkOpened { link, peer })
     }
 
     fn receive(&mut self, number: u64, side: Side, message: Message) -> Checked {
         let Some(wire) = self.wires.get(&number) else { return Ok(()) };
         let link = wire.end(side).link;
-        let node = if side == Side::Root { ROOT } else { wire.follower };
+        let node = wire.node(side);
         let peer_at_fault = matches!(&message, Message::Error(error) if matches!(
             error.code,
             rejoin_wire::ErrorCode::BadMessage
@@ -278,10 +280,7 @@ impl World {
     /// A session has ended: its socket is closed, and its replica is told.
     fn end_line(&mut self, number: u64, side: Side, end: Disconnect) -> Checked {
         let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
-        let (node, link) = match side {
-            Side::Follower => (wire.follower, wire.end(side).link),
-            Side::Root => (ROOT, wire.end(side).link),
-        };
+        let (node, link) = (wire.node(side), wire.end(side).link);
         let (spoiled, cut) = (wire.spoiled, wire.cut);
         wire.end_mut(side).session = None;
         if wire.is_over() {
@@ -300,14 +299,14 @@ impl World {
         if !by_peer && !cut {
             self.carry(number, side, Carried::Close { code, reason });
         }
-        if side == Side::Follower && !CloseCode::retry(code) {
+        if side == Side::Below && !CloseCode::retry(code) {
             let life = self.nodes[node].life;
             self.plan_at(ASKED_AGAIN_US, Happening::Reconnect { node, life });
         }
         if self.nodes[node].links.remove(&link).is_none() {
             return Ok(());
         }
-        let code = (side == Side::Follower).then_some(code);
+        let code = (side == Side::Below).then_some(code);
         self.input(node, Input::LinkClosed { link, code })
     }
 
@@ -316,12 +315,12 @@ impl World {
     pub(super) fn cut(&mut self, number: u64, follower_after: Option<u64>, root_after: Option<u64>) {
         let Some(wire) = self.wires.get_mut(&number).filter(|wire| !wire.cut) else { return };
         wire.cut = true;
-        for side in [Side::Follower, Side::Root] {
+        for side in [Side::Below, Side::Above] {
             if self.dice.chance(5_000) {
                 wire.end_mut(side).pipe.lose();
             }
         }
-        for (side, after) in [(Side::Follower, follower_after), (Side::Root, root_after)] {
+        for (side, after) in [(Side::Below, follower_after), (Side::Above, root_after)] {
             if let Some(after) = after {
                 self.plan_at(after, Happening::Hangup { wire: number, side });
             }
@@ -332,8 +331,8 @@ impl World {
     pub(super) fn drop_sessions(&mut self, node: usize) {
         let mut over = Vec::new();
         for (number, wire) in &mut self.wires {
-            if node == ROOT || wire.follower == node {
-                let side = if node == ROOT { Side::Root } else { Side::Follower };
+            if wire.above == node || wire.follower == node {
+                let side = wire.side(node);
                 wire.end_mut(side).session = None;
                 over.push(*number);
             }

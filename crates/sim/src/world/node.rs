@@ -7,8 +7,8 @@ use std::time::Duration;
 use rejoin_core::{Config, Grant, LinkId, Replica, Role};
 use rejoin_wire::{ChangeHash, ChangeId, DocumentId, Scope, WorkspaceId};
 
-use super::Replied;
 use super::disk::{Disk, pending_key};
+use super::{ROOT, Replied};
 use crate::dice::Dice;
 use crate::model::MadeId;
 use crate::plan::Plan;
@@ -23,6 +23,8 @@ pub(crate) struct Node {
     pub(crate) ready: bool,
     pub(crate) disk: Disk,
     pub(crate) links: BTreeMap<LinkId, u64>,
+    /// Whom it connects to: the authority, or a relay.
+    pub(crate) above: usize,
     pub(crate) partitioned: bool,
     pub(crate) may_edit: bool,
     /// How far its wall clock is wrong, in milliseconds.
@@ -58,6 +60,15 @@ impl Node {
         Self::new(config, dice.between(0, 4_000))
     }
 
+    /// A node between the authority and followers.
+    pub(crate) fn relay(plan: &Plan, workspace: &WorkspaceId) -> Self {
+        let mut config = Config::new(workspace.clone(), Role::Relay);
+        config.principal = "relay".into();
+        config.max_idle_documents = plan.idle_documents;
+        config.heartbeat_timeout = 2 * Duration::from_micros(plan.heartbeat_us);
+        Self::new(config, 0)
+    }
+
     fn new(config: Config, skew_ms: u64) -> Self {
         Self {
             config,
@@ -66,6 +77,7 @@ impl Node {
             ready: false,
             disk: Disk::default(),
             links: BTreeMap::new(),
+            above: ROOT,
             partitioned: false,
             may_edit: true,
             skew_ms,
@@ -86,11 +98,16 @@ impl Node {
         for (document, changes) in &mut own {
             changes.retain(|_, (change, _)| durable.pending.contains(&pending_key(document, *change)));
         }
-        Self { disk, own, opened: self.opened.clone(), ..Self::new(self.config.clone(), self.skew_ms) }
+        let (opened, above) = (self.opened.clone(), self.above);
+        Self { disk, own, opened, above, ..Self::new(self.config.clone(), self.skew_ms) }
     }
 
     pub(crate) fn grant(&self) -> Grant {
-        Grant::new(Arc::clone(&self.config.principal), self.may_edit)
+        Grant { may_relay: self.is_relay(), ..Grant::new(Arc::clone(&self.config.principal), self.may_edit) }
+    }
+
+    pub(crate) fn is_relay(&self) -> bool {
+        self.config.role == Role::Relay
     }
 
     pub(crate) fn scope(&self) -> Option<Scope> {

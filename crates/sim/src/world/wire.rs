@@ -1,4 +1,4 @@
-//! A connection between a follower and the authority: a session at each end, and frames on their way.
+//! A connection between a follower and the authority, or a relay on the way to it: a session at each end, and frames on their way.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use rejoin_wire::{Encoding, Frame};
 /// Which end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
-    Follower,
-    Root,
+    Below,
+    Above,
 }
 
 impl Side {
     pub(crate) fn other(self) -> Self {
         match self {
-            Self::Follower => Self::Root,
-            Self::Root => Self::Follower,
+            Self::Below => Self::Above,
+            Self::Above => Self::Below,
         }
     }
 }
@@ -26,13 +26,15 @@ impl Side {
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) follower: usize,
+    /// The authority, or a relay.
+    pub(crate) above: usize,
     pub(crate) encoding: Encoding,
     /// Nothing that is written arrives any more, though an end may not know it yet.
     pub(crate) cut: bool,
     /// Something came over it that no correct peer sends.
     pub(crate) spoiled: bool,
-    follower_end: End,
-    root_end: End,
+    below_end: End,
+    above_end: End,
 }
 
 /// One end, with what it has written.
@@ -49,9 +51,9 @@ pub(crate) struct End {
 
 impl Wire {
     pub(crate) fn new(
-        follower: usize,
+        [follower, above]: [usize; 2],
         encoding: Encoding,
-        [follower_end, root_end]: [(LinkId, Session); 2],
+        [below_end, above_end]: [(LinkId, Session); 2],
     ) -> Self {
         let end = |(link, session)| End {
             link,
@@ -62,31 +64,45 @@ impl Wire {
         };
         Self {
             follower,
+            above,
             encoding,
             cut: false,
             spoiled: false,
-            follower_end: end(follower_end),
-            root_end: end(root_end),
+            below_end: end(below_end),
+            above_end: end(above_end),
         }
     }
 
     pub(crate) fn end(&self, side: Side) -> &End {
         match side {
-            Side::Follower => &self.follower_end,
-            Side::Root => &self.root_end,
+            Side::Below => &self.below_end,
+            Side::Above => &self.above_end,
         }
     }
 
     pub(crate) fn end_mut(&mut self, side: Side) -> &mut End {
         match side {
-            Side::Follower => &mut self.follower_end,
-            Side::Root => &mut self.root_end,
+            Side::Below => &mut self.below_end,
+            Side::Above => &mut self.above_end,
+        }
+    }
+
+    /// The end of a node.
+    pub(crate) fn side(&self, node: usize) -> Side {
+        if node == self.above { Side::Above } else { Side::Below }
+    }
+
+    /// The node at an end.
+    pub(crate) fn node(&self, side: Side) -> usize {
+        match side {
+            Side::Below => self.follower,
+            Side::Above => self.above,
         }
     }
 
     /// Whether neither end knows of it any more.
     pub(crate) fn is_over(&self) -> bool {
-        self.follower_end.session.is_none() && self.root_end.session.is_none()
+        self.below_end.session.is_none() && self.above_end.session.is_none()
     }
 }
 
