@@ -176,31 +176,6 @@ fn a_copied_profile_takes_a_fresh_id_and_nothing_is_doubled_or_lost() {
 }
 
 #[test]
-fn who_begins_anew_after_a_deletion_that_a_copy_sent_too_is_known_to_have_seen_a_tombstone() {
-    let mut world = World::new(1);
-    world.open("d");
-    let header = Header { counters: vec!["/n".try_into().unwrap()], ..Header::default() };
-    let ours = Header { policy: Policy::Ours, ..header.clone() };
-    world.followers[0].replica.create_with(&id("d"), ours, json(r#"{"n":6}"#)).unwrap();
-    world.run();
-    world.offline(0);
-    world.followers[0].replica.delete(&id("d")).unwrap();
-    world.run();
-    let copy = world.add(Some(Scope::Documents), world.followers[0].store.clone());
-    world.offline(copy);
-    world.run();
-    world.followers[copy].replica.open(&id("d"));
-    world.run();
-    for (at, start) in [(0, r#"{"n":0}"#), (copy, r#"{"a":1,"n":0}"#)] {
-        world.followers[at].replica.create_with(&id("d"), header.clone(), json(start)).unwrap();
-    }
-    world.edit(copy, "d", r#"[{"op":"replace","path":"/n","value":-2}]"#);
-    world.online(0);
-    world.online(copy);
-    assert_eq!(world.converged("d"), r#"{"a":1,"n":-2}"#);
-}
-
-#[test]
 fn an_authority_that_went_back_gets_the_lost_changes_again() {
     let mut world = World::new(2);
     world.open("d");
