@@ -1,4 +1,4 @@
-//! Runs simulated worlds: `rejoin-sim --seed N --steps M --seeds K [--all] [--trace] [--once] [--plant rewrite-pending]`.
+//! Runs simulated worlds: `rejoin-sim --seed N --steps M --seeds K [--all] [--trace] [--once] [--plant FAULT]`.
 //!
 //! Exits with 1 at the first violation, or after all of them; the last line then names the first seed.
 #![allow(clippy::print_stdout, reason = "this program reports to people")]
@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use rejoin_sim::{Plan, Plant, Report, Violation, World};
 
-const USAGE: &str = "usage: rejoin-sim [--seed N] [--seeds K] [--steps M] [--threads T] [--all] [--trace] [--once] [--plant rewrite-pending]
+const USAGE: &str = "usage: rejoin-sim [--seed N] [--seeds K] [--steps M] [--threads T] [--all] [--trace] [--once] [--plant FAULT]
   --seed    the first seed (1)
   --seeds   how many seeds (1)
   --steps   actions in each world (200)
@@ -17,7 +17,7 @@ const USAGE: &str = "usage: rejoin-sim [--seed N] [--seeds K] [--steps M] [--thr
   --all     go on after a violation
   --trace   print every event
   --once    run each seed once, without comparing two runs
-  --plant   plant a fault that the checks must find";
+  --plant   plant a fault that the checks must find: rewrite-pending, push-twice, answer-early";
 
 struct Arguments {
     seed: u64,
@@ -57,10 +57,12 @@ fn arguments() -> Result<Arguments, String> {
             "--all" => arguments.all = true,
             "--trace" => arguments.trace = true,
             "--once" => arguments.once = true,
-            "--plant" => match given.next().as_deref() {
-                Some("rewrite-pending") => arguments.plant = Some(Plant::RewritePending),
-                _ => return Err("--plant knows only rewrite-pending".to_owned()),
-            },
+            "--plant" => {
+                let fault = given.next().unwrap_or_default();
+                let known = Plant::ALL.into_iter().find(|(name, _)| *name == fault);
+                let (_, plant) = known.ok_or_else(|| format!("{fault:?} is no fault to plant"))?;
+                arguments.plant = Some(plant);
+            }
             _ => return Err(format!("{name} is not an option")),
         }
     }

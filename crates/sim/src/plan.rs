@@ -82,6 +82,19 @@ pub enum Plant {
     /// Clients rewrite pending changes onto the newest revision that they know before they send them: the obvious way, which hides
     /// what their authors had not seen.
     RewritePending,
+    /// Clients send what they have sent once more under another name, as one that forgets who it was.
+    PushTwice,
+    /// Disks say that a commit is durable a little before it is.
+    AnswerEarly,
+}
+
+impl Plant {
+    /// Every fault, by its name for the command line.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("rewrite-pending", Self::RewritePending),
+        ("push-twice", Self::PushTwice),
+        ("answer-early", Self::AnswerEarly),
+    ];
 }
 
 impl Plan {

@@ -6,6 +6,7 @@ mod ending;
 mod faults;
 mod line;
 mod node;
+mod planting;
 mod watching;
 mod wire;
 
@@ -139,13 +140,15 @@ impl Ord for Due {
     }
 }
 
-/// What happens. A life is one run of a process: what was meant for an earlier one does not happen.
+/// What happens. A life is one run of a process: what was meant for an earlier one does not happen. A late flush is that of a disk which has
+/// said already that it is done.
 #[derive(Debug)]
 enum Happening {
     Drain { node: usize, life: u32 },
     Wake { node: usize, life: u32 },
     Execute { node: usize, life: u32, request: RequestId, operation: Operation },
     Flush { node: usize, life: u32, request: RequestId, answer: Answer },
+    FlushLate { node: usize, life: u32 },
     Dial { node: usize, life: u32, link: LinkId },
     Deliver { wire: u64, to: Side },
     Hangup { wire: u64, side: Side },
@@ -301,9 +304,13 @@ impl World {
             }
             Happening::Flush { node, life, request, answer } if self.lives(node, life) => {
                 if matches!(answer, Ok(rejoin_core::storage::Answered::Committed)) {
-                    self.nodes[node].disk.flush();
+                    self.flush(node, life);
                 }
                 self.input(node, Input::Stored { request, answer })
+            }
+            Happening::FlushLate { node, life } if self.lives(node, life) => {
+                self.nodes[node].disk.flush();
+                Ok(())
             }
             Happening::Dial { node, life, link } if self.lives(node, life) => self.dial(node, link),
             Happening::Deliver { wire, to } => self.deliver(wire, to),
@@ -514,31 +521,6 @@ impl World {
             self.input(above, Input::Granted { link, grant })?;
         }
         Ok(())
-    }
-
-    /// A client that rewrites what is pending onto the newest revision that it knows; false where the message has nothing of that.
-    fn rewrite(&mut self, node: usize, message: &mut Message) -> bool {
-        let Message::Push { pushes } = message else { return false };
-        for push in pushes {
-            let confirmed =
-                self.nodes[node].replica.as_ref().and_then(|replica| replica.confirmed(&push.document));
-            let (Some(confirmed), Some(first)) =
-                (confirmed, push.changes.first().map(|first| first.change.counter))
-            else {
-                continue;
-            };
-            for pushed in &mut push.changes {
-                if let (Some(made), changed) =
-                    (self.model.named(pushed.change.hash(&push.document)), &mut pushed.change)
-                {
-                    changed.base = confirmed.revision;
-                    changed.over = first;
-                    pushed.seen = (changed.counter == first).then(|| confirmed.content.content_hash());
-                    self.model.name(changed.hash(&push.document), made);
-                }
-            }
-        }
-        true
     }
 
     fn grant_of_root() -> Grant {

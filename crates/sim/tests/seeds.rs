@@ -37,3 +37,16 @@ fn rewriting_what_is_pending_is_caught() {
     let violation = caught.expect("2,000 worlds overwrote nothing unseen");
     assert!(violation.what.contains("unseen and unrecorded"), "{violation}");
 }
+
+#[test]
+fn what_is_planted_is_caught_by_the_claim_that_it_breaks() {
+    for (plant, claims) in [
+        (Plant::PushTwice, &[Claim::AtMostOnce][..]),
+        (Plant::AnswerEarly, &[Claim::Rungs, Claim::DurableOnly]),
+    ] {
+        for seed in 1..=10 {
+            let violation = run(Plan { plant: Some(plant), ..Plan::of_seed(seed, 200) }).unwrap_err();
+            assert!(claims.contains(&violation.claim), "{plant:?}, seed {seed}: {violation}");
+        }
+    }
+}

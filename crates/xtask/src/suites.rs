@@ -100,7 +100,7 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "sim",
-        what: "simulated worlds with faults, each twice; a planted fault is found",
+        what: "simulated worlds with faults, each twice; planted faults are found",
         budget_s: 250,
         needs: &[],
         run: simulation,
@@ -148,7 +148,10 @@ const INSTALLATION_S: u64 = 300;
 /// Worlds that the simulation suite runs.
 const SEEDS: u32 = 2_000;
 
-/// Worlds among which the simulation finds a planted fault, if its checks are any good.
+/// Faults that can be planted.
+const PLANTED: [&str; 3] = ["rewrite-pending", "push-twice", "answer-early"];
+
+/// Worlds among which the simulation finds each of them, if its checks are any good.
 const PLANTED_SEEDS: u32 = 50;
 
 /// How many times its budget a suite may take before it is ended: one that is merely slow still says how slow.
@@ -243,7 +246,7 @@ fn wasm_tests(run: &Run<'_>) -> Result<String> {
     Ok(format!("tests: {}", counts.join(", ")))
 }
 
-/// Runs the simulation, then once more with a known fault in the engine: checks that miss it would miss others too.
+/// Runs the simulation, then again with known faults planted: checks that miss them would miss others too.
 fn simulation(run: &Run<'_>) -> Result<String> {
     run.output(&mut run.cargo(&["build", "--release", "--package", "rejoin-sim"]))?;
     let program =
@@ -251,15 +254,17 @@ fn simulation(run: &Run<'_>) -> Result<String> {
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
     let mut sound = Command::new(&program);
     run.output(sound.args(["--seeds", &SEEDS.to_string(), "--threads", &threads.to_string()]))?;
-    let mut planted = Command::new(&program);
-    let planted = planted
-        .args(["--seeds", &PLANTED_SEEDS.to_string(), "--plant", "rewrite-pending"])
-        .output()
-        .context("the simulation did not start")?;
-    if !found_fault(planted.status.code(), &String::from_utf8_lossy(&planted.stdout)) {
-        bail!("the simulation did not find the planted fault ({})", planted.status);
+    for fault in PLANTED {
+        let mut planted = Command::new(&program);
+        let planted = planted
+            .args(["--seeds", &PLANTED_SEEDS.to_string(), "--plant", fault])
+            .output()
+            .context("the simulation did not start")?;
+        if !found_fault(planted.status.code(), &String::from_utf8_lossy(&planted.stdout)) {
+            bail!("the simulation did not find the planted fault {fault} ({})", planted.status);
+        }
     }
-    Ok(format!("{SEEDS} worlds"))
+    Ok(format!("{SEEDS} worlds, {} faults found", PLANTED.len()))
 }
 
 /// Runs every fuzz target on a fixed number of inputs.

@@ -1,12 +1,12 @@
 //! Checks of each revision that the authority appends to its log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rejoin_core::Life;
 use rejoin_json::{Json, Policy};
 use rejoin_wire::{Body, ConflictRecord, Counter, DocumentId, Effect, Entry, ReplicaId, Revision};
 
-use crate::model::{Appended, Logged};
+use crate::model::{Appended, Logged, MadeId};
 use crate::tokens::{Counts, Issuer, Token, in_body, in_effect, in_records, tokens};
 use crate::violation::{Checked, Claim, Violation};
 
@@ -32,6 +32,7 @@ impl Revisions {
     /// The authority lost what came after a point: counters may come again.
     pub(crate) fn note_restored(&mut self) {
         self.order.0.clear();
+        self.once.restored = true;
     }
 }
 
@@ -152,18 +153,27 @@ impl NothingLost {
     }
 }
 
-/// A value stands no more often than accepted changes wrote it.
+/// A change is accepted once, under whatever name, and a value stands no more often than accepted changes wrote it.
 #[derive(Debug, Default)]
-struct AtMostOnce(BTreeMap<(DocumentId, Token), u32>);
+struct AtMostOnce {
+    accepted: BTreeSet<MadeId>,
+    /// What a restored authority lost comes back from who held it, and pending changes go on under fresh names: those of copies under several.
+    restored: bool,
+    written: BTreeMap<(DocumentId, Token), u32>,
+}
 
 impl AtMostOnce {
     fn check(&mut self, appended: &Appended<'_>) -> Checked {
+        let again = appended.after.made.is_some_and(|made| !self.accepted.insert(made));
+        if again && !self.restored {
+            return Err(breach(Claim::AtMostOnce, appended, "a change that was accepted before"));
+        }
         let submitted = appended.made.map(|made| in_body(&made.body)).unwrap_or_default();
         for (token, count) in submitted {
-            *self.0.entry((appended.document.clone(), token)).or_default() += count;
+            *self.written.entry((appended.document.clone(), token)).or_default() += count;
         }
         for (token, count) in appended.after.counts.iter().filter(|(_, count)| **count > 1) {
-            let written = self.0.get(&(appended.document.clone(), *token)).copied().unwrap_or(0);
+            let written = self.written.get(&(appended.document.clone(), *token)).copied().unwrap_or(0);
             if *count > written {
                 let what = format!("{token:?} stands {count} times and was written {written} times");
                 return Err(breach(Claim::AtMostOnce, appended, &what));

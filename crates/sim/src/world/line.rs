@@ -54,7 +54,7 @@ impl World {
             })?;
             if node == ROOT || (serves && !self.restored) {
                 Standing::check_told(&message, self.nodes[ROOT].disk.durable())?;
-            } else if self.rewrite(node, &mut message) {
+            } else if self.spoil(node, &mut message) {
                 payload = rejoin_wire::encode_message(&message, encoding);
             }
         }
