@@ -3,6 +3,7 @@
 mod ban;
 mod crate_list;
 mod files;
+mod invariants;
 mod layers;
 mod purity;
 
@@ -21,6 +22,7 @@ const CHECKS: &[Check] = &[
     Check { rule: "the pure crates depend on nothing that is not on the list", find: purity::find },
     Check { rule: "the pure crates ban clocks, threads, chance and the machine", find: ban::find },
     Check { rule: "ARCHITECTURE.md lists the crates that there are", find: crate_list::find },
+    Check { rule: "every invariant of docs/sync.md names what checks it", find: invariants::find },
     Check { rule: "files are short, finished and tied to no machine", find: files::find },
 ];
 

@@ -34,7 +34,7 @@ pub(super) fn find(workspace: &Workspace) -> Result<Vec<String>> {
 }
 
 /// Every file of the repository that is not ignored, with `/` between folders.
-fn tracked(root: &Path) -> Result<Vec<String>> {
+pub(super) fn tracked(root: &Path) -> Result<Vec<String>> {
     let output = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root)
