@@ -29,7 +29,6 @@ struct Group {
 const GROUPS: &[Group] = &[
     Group { name: "json", what: "patches applied and found, beside other libraries", run: json::run },
     Group { name: "sync", what: "edits, reconnects and links through a real server", run: sync::run },
-    Group { name: "durable", what: "durable acknowledgements, beside bare SQLite", run: sync::run_durable },
 ];
 
 /// Measures Rejoin.

@@ -19,12 +19,12 @@ pub(crate) fn run() -> Result<Vec<Table>> {
     server::build()?;
     let runtime = Runtime::new()?;
     runtime.block_on(async {
-        Ok(vec![edits::run().await?, reconnect::run().await?, queue::run().await?, idle::run().await?])
+        Ok(vec![
+            edits::run().await?,
+            reconnect::run().await?,
+            queue::run().await?,
+            durable::run().await?,
+            idle::run().await?,
+        ])
     })
-}
-
-/// Runs what is measured beside SQLite.
-pub(crate) fn run_durable() -> Result<Vec<Table>> {
-    server::build()?;
-    Runtime::new()?.block_on(async { Ok(vec![durable::run().await?]) })
 }
