@@ -5,7 +5,7 @@
 mod support;
 
 use rejoin_core::storage::StoreError;
-use rejoin_core::{Grant, Input, Life, LinkStatus, Output, Peer, Rung};
+use rejoin_core::{EditError, Grant, Input, Life, LinkStatus, Output, Peer, Rung};
 use rejoin_wire::{
     Body, Change, CloseCode, Counter, DocumentPush, Encoding, ErrorCode, ErrorMessage, Message, PushedChange,
     ReplicaId, Revision, Scope, UnixMillis,
@@ -203,4 +203,28 @@ fn a_push_whose_beginning_a_failed_commit_gives_back_goes_on_in_order() {
     world.let_messages_through(0);
     let forked = |message: &Message| matches!(message, Message::Forked { .. });
     assert!(!world.followers[0].messages.iter().any(forked), "{:?}", world.followers[0].messages);
+}
+
+#[test]
+fn a_full_outbox_takes_no_more_changes_and_drops_none() {
+    let mut world = World::new(1);
+    world.open("d");
+    world.create(0, "d", "{}");
+    world.offline(0);
+    let text = "x".repeat(100_000);
+    let mut made = 0;
+    let refused = loop {
+        let change = patch(&format!(r#"[{{"op":"add","path":"/{made}","value":"{text}"}}]"#));
+        match world.followers[0].replica.edit(&id("d"), change) {
+            Ok(_) => made += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused, EditError::OutboxFull { limit: 1 << 20 });
+    assert_eq!(made, 10, "as many as there is room for");
+    assert_eq!(world.followers[0].replica.pending(&id("d")).len(), made);
+    world.online(0);
+    assert_eq!(world.converged("d").matches(&text).count(), made);
+    world.edit(0, "d", r#"[{"op":"add","path":"/more","value":1}]"#);
+    assert!(world.converged("d").contains("more"), "what was sent makes room");
 }
