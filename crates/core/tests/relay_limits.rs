@@ -299,3 +299,22 @@ fn a_link_that_goes_takes_nothing_with_it_and_leaves_nothing_behind() {
     assert_eq!(world.content(BO, "e"), r#"{"kept":true}"#, "what was passed on stays so");
     others_go_on(&mut world);
 }
+
+#[test]
+fn who_pushed_last_is_asked_what_it_saw_and_when_it_goes_another() {
+    let mut world = world();
+    world.followers[BO].holds_messages = true;
+    let mut push = push("d", ReplicaId(7), 1, Revision(1), edit(r#"[{"op":"add","path":"/e","value":1}]"#));
+    push.changes[0].seen = Some(json("{}").content_hash());
+    for at in [EVE, BO] {
+        world.say_to_root(at, Message::Push { pushes: vec![push.clone()] });
+    }
+    world.run();
+    // The same client may be on both links: the older one is dead then, and nobody has noticed.
+    let asked = |world: &World| world.followers[EVE].messages.iter().any(|told| told.kind() == "need_seen");
+    assert!(!asked(&world));
+    let link = LinkId(BO as u64 + 1);
+    world.followers[RELAY].replica.handle_input(world.now, Input::LinkClosed { link, code: None });
+    world.run();
+    assert!(asked(&world));
+}

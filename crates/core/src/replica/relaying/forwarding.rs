@@ -166,11 +166,12 @@ impl Replica {
         }
     }
 
-    /// Asks one of those who pushed a change what its author saw; false when nobody here did.
+    /// Asks the newest of those who pushed a change what its author saw, since older links of a client that came back may be dead; false when
+    /// nobody here did.
     pub(in crate::replica) fn route_need_seen(&mut self, id: &DocumentId, change: ChangeId) -> bool {
         let Some(in_flight) = self.relay.in_flight.get_mut(&(id.clone(), change)) else { return false };
         in_flight.need_seen = true;
-        match in_flight.links.iter().next().copied() {
+        match in_flight.links.iter().next_back().copied() {
             Some(link) => {
                 let ChangeId { replica, counter } = change;
                 self.send(link, &Message::NeedSeen { document: id.clone(), replica, counter });
@@ -202,16 +203,16 @@ impl Replica {
         }
     }
 
-    /// A link below is gone. What it pushed goes on, unless its author would have to be asked.
+    /// A link below is gone. What it pushed goes on; where its author would have to be asked, another who pushed it is.
     pub(in crate::replica) fn forget_forwarded(&mut self, link: LinkId) {
-        let mut lost = Vec::new();
+        let mut unsaid = Vec::new();
         for ((id, change), in_flight) in &mut self.relay.in_flight {
-            if in_flight.links.remove(&link) && in_flight.links.is_empty() && in_flight.need_seen {
-                lost.push((id.clone(), *change));
+            if in_flight.links.remove(&link) && in_flight.need_seen {
+                unsaid.push((id.clone(), *change));
             }
         }
-        for (id, change) in lost {
-            self.forget_from(&id, change);
+        for (id, change) in unsaid {
+            self.route_need_seen(&id, change);
         }
         self.relay.bytes_of.remove(&link);
     }
