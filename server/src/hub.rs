@@ -6,17 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rejoin_core::storage::{Answer, RequestId, StoreError};
+use rejoin_core::storage::{RequestId, StoreError};
 use rejoin_core::{
-    Config, Event, Input, Instant, LinkId, Output, Payload, Peer, Replica, Reply, Role, Seed, Token,
+    Config, Event, Input, Instant, Job, LinkId, Output, Payload, Peer, Replica, Reply, Role, Seed, Token,
 };
 use rejoin_store::Store;
 use rejoin_wire::{CloseCode, Encoding, Message, UnixMillis, WorkspaceId};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::instruments;
 
@@ -93,11 +94,15 @@ impl Hub {
         configure: impl Fn(WorkspaceId) -> Config + Send + Sync + 'static,
     ) -> Self {
         let configure: Arc<dyn Fn(WorkspaceId) -> Config + Send + Sync> = Arc::new(configure);
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let processors = Arc::new(Semaphore::new(processors));
         let mut senders = Vec::new();
         for _ in 0..shards.max(1) {
             let (sender, receiver) = mpsc::channel(SHARD_QUEUE);
             senders.push(sender);
-            tokio::spawn(Shard::new(Arc::clone(store), Arc::clone(&configure)).run(receiver));
+            tokio::spawn(
+                Shard::new(Arc::clone(store), Arc::clone(&configure), Arc::clone(&processors)).run(receiver),
+            );
         }
         let shared = Shared {
             shards: senders,
@@ -210,17 +215,17 @@ impl Drop for Link {
 /// Answers of the store that wait for a shard. Bounded by the requests that its replicas have under way.
 #[derive(Default)]
 struct Answers {
-    waiting: Mutex<Vec<(WorkspaceId, RequestId, Answer)>>,
+    waiting: Mutex<Vec<(WorkspaceId, Input)>>,
     arrived: Notify,
 }
 
 impl Answers {
-    fn push(&self, workspace: WorkspaceId, request: RequestId, answer: Answer) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push((workspace, request, answer));
+    fn push(&self, workspace: WorkspaceId, answer: Input) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push((workspace, answer));
         self.arrived.notify_one();
     }
 
-    fn take(&self) -> Vec<(WorkspaceId, RequestId, Answer)> {
+    fn take(&self) -> Vec<(WorkspaceId, Input)> {
         std::mem::take(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -231,6 +236,8 @@ struct Shard {
     configure: Arc<dyn Fn(WorkspaceId) -> Config + Send + Sync>,
     started: std::time::Instant,
     answers: Arc<Answers>,
+    /// Jobs that may run at a time.
+    processors: Arc<Semaphore>,
     replicas: BTreeMap<WorkspaceId, Replica>,
     links: BTreeMap<LinkId, LinkEnd>,
     replies: BTreeMap<Token, oneshot::Sender<Reply>>,
@@ -239,10 +246,15 @@ struct Shard {
 }
 
 impl Shard {
-    fn new(store: Arc<dyn Store>, configure: Arc<dyn Fn(WorkspaceId) -> Config + Send + Sync>) -> Self {
+    fn new(
+        store: Arc<dyn Store>,
+        configure: Arc<dyn Fn(WorkspaceId) -> Config + Send + Sync>,
+        processors: Arc<Semaphore>,
+    ) -> Self {
         Self {
             store,
             configure,
+            processors,
             started: std::time::Instant::now(),
             answers: Arc::default(),
             replicas: BTreeMap::new(),
@@ -277,9 +289,9 @@ impl Shard {
                 self.take(input, &mut touched);
             }
             let now = self.now();
-            for (workspace, request, answer) in answers.take() {
+            for (workspace, answer) in answers.take() {
                 if let Some(replica) = self.replicas.get_mut(&workspace) {
-                    replica.handle_input(now, Input::Stored { request, answer });
+                    replica.handle_input(now, answer);
                     touched.insert(workspace);
                 }
             }
@@ -352,11 +364,13 @@ impl Shard {
                 }
                 Output::Store { request, operation } => {
                     let (answers, of) = (Arc::clone(&self.answers), workspace.clone());
-                    let reply = Box::new(move |answer| answers.push(of, request, answer));
+                    let reply = Box::new(move |answer| answers.push(of, Input::Stored { request, answer }));
                     if let Err(refused) = self.store.submit(workspace, operation, reply) {
-                        self.answers.push(workspace.clone(), request, Err(StoreError::from(refused)));
+                        let answer = Err(StoreError::from(refused));
+                        self.answers.push(workspace.clone(), Input::Stored { request, answer });
                     }
                 }
+                Output::Compute { request, job } => self.compute(workspace.clone(), request, job),
                 Output::Reply { token, reply } => {
                     if let Some(sender) = self.replies.remove(&token) {
                         // Whoever asked may have gone.
@@ -372,6 +386,19 @@ impl Shard {
             None => self.deadlines.remove(workspace),
         };
         self.replicas.insert(workspace.clone(), replica);
+    }
+
+    /// Runs a job on a thread of its own, as many at a time as there are processors.
+    fn compute(&self, workspace: WorkspaceId, request: RequestId, job: Box<Job>) {
+        let (answers, processors) = (Arc::clone(&self.answers), Arc::clone(&self.processors));
+        tokio::spawn(async move {
+            let Ok(_processor) = processors.acquire().await else { return };
+            match tokio::task::spawn_blocking(move || job.run()).await {
+                Ok(computed) => answers.push(workspace, Input::Computed { request, computed }),
+                // Its document takes no more changes until the server is started again; all others do.
+                Err(error) => tracing::error!(%workspace, %error, "a decision failed; report this as a bug"),
+            }
+        });
     }
 
     /// Gives a message to links; returns those that could not take it and are gone.

@@ -291,7 +291,8 @@ impl Driver {
                     refuse(Err(StoreError::from(refused)));
                 }
             }
-            Output::Reply { .. } => {}
+            // For those who serve others.
+            Output::Reply { .. } | Output::Compute { .. } => {}
             Output::Event(event) => {
                 // Nobody may be listening.
                 let _ = self.events.send(event);

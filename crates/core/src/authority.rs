@@ -1,20 +1,25 @@
 //! How the authority of a document accepts changes: one at a time, each with one durable outcome.
 
+mod deciding;
+
 use std::sync::Arc;
 
-use rejoin_json::{ContentHash, Json, Limits, PlacePath, Side, touched};
+use rejoin_json::{Json, Limits};
 use rejoin_wire::{
-    Body, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, Effect, Entry, ErrorCode, Fate, Header,
-    Outcome, PushedChange, ReplicaId, Revision, Sequence, UnixMillis,
+    Body, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, Entry, ErrorCode, Fate, Header, Outcome,
+    PushedChange, ReplicaId, Revision, Sequence, UnixMillis,
 };
 
 use crate::collections::BTreeMap;
 use crate::log::{Log, Revised};
-use crate::merging::{Meeting, Refusal, decide};
+use crate::merging::Refusal;
 use crate::records::Rejection;
-use crate::splicing::spliced;
-use crate::state::{Life, Point, State, apply_reverse};
+use crate::state::{Point, State};
 use crate::window::{MAX_REBUILD_MERGES, Own, OwnFate, Progress, Window};
+use deciding::{Decided, Decision, Material};
+
+pub use deciding::{Computed, Job};
+pub(crate) use deciding::{Work, content_hash};
 
 /// Replicas whose windows are kept per document; beyond that the least recently used is dropped, and its author asked for what it saw when needed.
 pub(crate) const MAX_SHADOWS: usize = 256;
@@ -24,10 +29,6 @@ pub(crate) const MAX_OPEN_CONFLICTS: usize = 1_000;
 
 /// Outcomes held in memory per document; older ones are read from the store.
 pub(crate) const MAX_OUTCOMES: usize = 4_096;
-
-/// Conflicts of one change whose winning revision is looked for in the log; the others name the newest revision. Each look-up may go through
-/// the whole log.
-const MAX_TRACED_CONFLICTS: usize = 16;
 
 /// The accepting side of a document.
 #[derive(Clone, Debug, Default)]
@@ -102,6 +103,9 @@ pub(crate) enum Step {
     Forked,
     /// Its author must say what was seen.
     NeedSeen,
+    /// It is more work than a turn has time for: the job is run elsewhere, and the change tried again with the result. `None` while that
+    /// is under way.
+    NeedComputed(Option<Box<Job>>),
     /// Older revisions must be read first.
     NeedLog {
         /// Down to this revision.
@@ -169,52 +173,64 @@ impl Authority {
         self.shadows.clear();
     }
 
-    /// Decides one change on the tentative point.
+    /// Decides one change on the tentative point. `computed` is what a [`Job`] for just this change on just this point came to.
     pub(crate) fn accept(
         &mut self,
         tip: &mut Point,
         log: &mut Log,
         submission: Submission<'_>,
+        computed: Option<Computed>,
+        work: &mut Work,
         limits: &Limits,
     ) -> Step {
         let change = &submission.pushed.change;
-        let known = tip.clock.counter(change.replica);
-        if change.counter <= known {
+        let counter = tip.clock.counter(change.replica);
+        if change.counter <= counter {
             return self.known(&submission);
         }
-        if change.counter != known.next() {
+        if change.counter != counter.next() {
             return Step::Forked;
         }
         if change.base > tip.revision {
             return Step::UnknownBase(change.base);
         }
-        let refused = submission
-            .refused
-            .clone()
-            .or_else(|| ill_formed(submission.pushed))
-            .or_else(|| (self.lost.get(&change.id()) == Some(&Lost::Seen)).then(unsayable));
-        let (seen, seen_is_known) = match self.seen(tip, log, &submission, limits) {
-            Ok(seen) => (seen, true),
-            // What is refused anyway, or does nothing, needs no answer about what was seen.
-            Err(_) if refused.is_some() || change.body == Body::Void => (State::absent(), false),
-            Err(step) => return step,
+        let decision = match computed {
+            Some(Computed(decision)) => decision,
+            None => {
+                let material = Material {
+                    tip,
+                    log,
+                    shadow: self.shadows.get(&change.replica),
+                    provided: self.provided.get(&change.id()),
+                    lost: self.lost.get(&change.id()).copied(),
+                    pushed: submission.pushed,
+                    refused: submission.refused.as_ref(),
+                    seen: submission.seen,
+                    is_plain: submission.is_plain,
+                    received: submission.received,
+                    limits,
+                };
+                if !work.has_room_for(material.work()) {
+                    return Step::NeedComputed(Some(Box::new(material.job())));
+                }
+                material.decide().map(Box::new)
+            }
         };
-        let short = submission.is_plain.then(|| shortened(submission.pushed, &seen, limits)).flatten();
+        let decision = match decision {
+            Ok(decision) => *decision,
+            Err(obstacle) => return obstacle.into(),
+        };
+        let Decision { seen, seen_is_known, short, decided, after } = decision;
         let submission = Submission { pushed: short.as_ref().unwrap_or(submission.pushed), ..submission };
         let change = submission.pushed.change.id();
-        let decided = match refused {
-            Some(refusal) => Err(refusal),
-            None => self.decided(tip, log, &submission, &seen, limits),
-        };
-        let after = decided.as_ref().ok().and_then(|decided| shared_after(&submission, &seen, tip, decided));
         self.remember(&submission, &seen, decided.is_ok(), after, limits);
         if !seen_is_known {
             // Nothing that follows can be rebuilt from here: its author is asked.
             self.shadows.remove(&change.replica);
         }
         match decided {
-            Ok(outcome) => {
-                append(tip, log, &submission, outcome);
+            Ok(decided) => {
+                append(tip, log, &submission, decided);
                 self.tentative.insert(change, (submission.hash, Fate::Accepted { revision: tip.revision }));
                 Step::Accepted
             }
@@ -247,104 +263,6 @@ impl Authority {
             }
             Some(_) => Step::Forked,
         }
-    }
-
-    /// What the author saw, checked against what the author announced.
-    fn seen(
-        &self,
-        tip: &Point,
-        log: &Log,
-        submission: &Submission<'_>,
-        limits: &Limits,
-    ) -> Result<State, Step> {
-        let PushedChange { change, seen: announced } = submission.pushed;
-        if let Some(seen) = submission.seen {
-            return Ok(seen.clone());
-        }
-        if let Some(Provided { content, header }) = self.provided.get(&change.id()) {
-            if announced.is_some_and(|hash| hash != content.content_hash()) {
-                return Err(Step::WrongSeen);
-            }
-            let header = header.clone().unwrap_or_else(|| {
-                let base = log.state_at(tip, change.base, limits);
-                base.map_or_else(|| Arc::clone(&tip.state.header), |base| base.header)
-            });
-            return Ok(State { life: life_seen(&change.body), header, content: content.clone() });
-        }
-        let window = self.shadows.get(&change.replica).map(|shadow| &shadow.window);
-        let follows = window.and_then(|window| {
-            window
-                .continues(change.base, change.over, change.counter)
-                .or_else(|| unmoved(window, log, change))
-        });
-        let rebuilt = match follows {
-            Some(after) => after.clone(),
-            None => {
-                if change.base < log.floor() {
-                    if self.lost.contains_key(&change.id()) {
-                        return Err(Step::NeedSeen);
-                    }
-                    return Err(Step::NeedLog { floor: change.base });
-                }
-                let base = log.state_at(tip, change.base, limits).ok_or(Step::NeedSeen)?;
-                if change.over == change.counter {
-                    base
-                } else {
-                    window
-                        .and_then(|window| window.rebuild(&base, change.over, change.counter, true, limits))
-                        .ok_or(Step::NeedSeen)?
-                }
-            }
-        };
-        match announced {
-            Some(hash) if *hash != content_hash(&rebuilt) => Err(Step::NeedSeen),
-            // A tombstone hashes like what it keeps, so what was done says which of both was seen: by who brings back an edit that a tombstone
-            // kept, and by who begins anew after an own deletion that a copy of it sent too.
-            Some(_) if rebuilt.life != Life::Absent => Ok(State { life: life_seen(&change.body), ..rebuilt }),
-            _ => Ok(rebuilt),
-        }
-    }
-
-    fn decided(
-        &self,
-        tip: &Point,
-        log: &Log,
-        submission: &Submission<'_>,
-        seen: &State,
-        limits: &Limits,
-    ) -> Result<Decided, Refusal> {
-        let change = &submission.pushed.change;
-        let clean = self.clean(tip, log, change, limits);
-        let places = Places { tip, log, base: change.base, replica: change.replica, limits };
-        let time = change.time.min(submission.received);
-        let newer = |place: &PlacePath| places.newer(place, time);
-        let meeting = Meeting {
-            body: &change.body,
-            seen,
-            clean: clean.as_ref(),
-            current: &tip.state,
-            newer: &newer,
-            limits,
-        };
-        let outcome = decide(&meeting)?;
-        let against = outcome.conflicts.iter().enumerate();
-        let against: Vec<Revision> = against
-            .map(|(at, conflict)| {
-                (at < MAX_TRACED_CONFLICTS).then(|| places.newest(&conflict.path)).flatten()
-            })
-            .map(|newest| newest.unwrap_or(tip.revision))
-            .collect();
-        Ok(Decided { outcome, against, time })
-    }
-
-    /// What the author would have seen without the own changes that were rejected meanwhile, when there are any.
-    fn clean(&self, tip: &Point, log: &Log, change: &rejoin_wire::Change, limits: &Limits) -> Option<State> {
-        let Shadow { window, rejected, .. } = self.shadows.get(&change.replica)?;
-        if rejected.is_none_or(|rejected| rejected < change.over) {
-            return None;
-        }
-        let base = log.state_at(tip, change.base, limits)?;
-        window.rebuild(&base, change.over, change.counter, false, limits)
     }
 
     fn remember(
@@ -386,91 +304,6 @@ impl Authority {
             }
         }
     }
-}
-
-struct Decided {
-    outcome: crate::merging::Outcome,
-    against: Vec<Revision>,
-    time: UnixMillis,
-}
-
-/// The change with splices in the place of long strings, where it has any that are better told so. Its hash stays that of what was
-/// submitted, by which a repeat is known.
-fn shortened(pushed: &PushedChange, seen: &State, limits: &Limits) -> Option<PushedChange> {
-    let Body::Edit { patch, .. } = &pushed.change.body else { return None };
-    let short = spliced(patch.clone(), &seen.content, limits);
-    if short == *patch {
-        return None;
-    }
-    let mut pushed = pushed.clone();
-    if let Body::Edit { patch, .. } = &mut pushed.change.body {
-        *patch = short;
-    }
-    Some(pushed)
-}
-
-/// What an author has after an edit of just the state that stood, taken from the decision: a run of edits that meets nobody
-/// then shares every node with what stands, and is merged by looking at one pointer.
-fn shared_after(submission: &Submission<'_>, seen: &State, tip: &Point, decided: &Decided) -> Option<State> {
-    let plain = matches!(submission.pushed.change.body, Body::Edit { .. }) && decided.outcome.exact;
-    (plain && seen.same(&tip.state)).then(|| decided.outcome.state.clone())
-}
-
-/// The hash that an author announces for what it saw; nothing hashes like null.
-pub(crate) fn content_hash(state: &State) -> ContentHash {
-    match state.life {
-        Life::Absent => Json::Null.content_hash(),
-        Life::Alive | Life::Deleted => state.content.content_hash(),
-    }
-}
-
-/// What the author had after its newest change, when all that moved its base since are its own changes, accepted as they were.
-fn unmoved<'a>(window: &'a Window, log: &Log, change: &rejoin_wire::Change) -> Option<&'a State> {
-    let newest = &window.newest()?.change;
-    if newest.counter.next() != change.counter || change.base < newest.base || newest.base < log.floor() {
-        return None;
-    }
-    let mut expected = newest.over;
-    for (revision, revised) in log.since(newest.base) {
-        if revision > change.base {
-            break;
-        }
-        let own = ChangeId { replica: change.replica, counter: expected };
-        if revised.entry.change != own || revised.submitted.is_some() {
-            return None;
-        }
-        expected = expected.next();
-    }
-    if expected == change.over { window.after() } else { None }
-}
-
-/// Whether the author of a change saw a living document, where only the content that it saw is known.
-///
-/// Nobody creates or undeletes what stands, and everything else is done to what stands.
-fn life_seen(body: &Body) -> Life {
-    match body {
-        Body::Create { .. } | Body::Undelete => Life::Deleted,
-        Body::Edit { .. } | Body::Header { .. } | Body::Delete | Body::Void => Life::Alive,
-    }
-}
-
-/// Why a change makes no sense whatever the document holds.
-fn ill_formed(pushed: &PushedChange) -> Option<Refusal> {
-    let change = &pushed.change;
-    if change.over > change.counter || change.over.0 == 0 {
-        return Some(Refusal::new(
-            ErrorCode::BadMessage,
-            "`over` must lie between 1 and the change's own counter",
-        ));
-    }
-    None
-}
-
-fn unsayable() -> Refusal {
-    Refusal::new(
-        ErrorCode::UnknownBase,
-        "what the change was made on can no longer be told; make it again on the document as it is",
-    )
 }
 
 /// Appends a decided change as the next revision of the tentative point.
@@ -532,56 +365,4 @@ fn append(tip: &mut Point, log: &mut Log, submission: &Submission<'_>, decided: 
     let previous = tip.chain;
     tip.advance_to(&entry, outcome.state);
     log.push(Revised { previous, reverse: outcome.reverse, submitted, entry });
-}
-
-/// The places that revisions touched since a base.
-struct Places<'a> {
-    tip: &'a Point,
-    log: &'a Log,
-    base: Revision,
-    replica: ReplicaId,
-    limits: &'a Limits,
-}
-
-impl Places<'_> {
-    /// The newest revision after the base, by anybody else, that touched a place.
-    fn newest(&self, place: &PlacePath) -> Option<Revision> {
-        self.touching(place).map(|(revision, _)| revision)
-    }
-
-    /// Whether an own change of this time is later than what stands at a place.
-    fn newer(&self, place: &PlacePath, time: UnixMillis) -> Side {
-        match self.touching(place) {
-            Some((_, revised))
-                if (revised.entry.time, revised.entry.change.replica) > (time, self.replica) =>
-            {
-                Side::Current
-            }
-            _ => Side::Incoming,
-        }
-    }
-
-    /// The newest revision that touched a place, found by going back from the newest one.
-    fn touching(&self, place: &PlacePath) -> Option<(Revision, &Revised)> {
-        let mut before = self.tip.state.clone();
-        for (revision, revised) in self.log.since(self.base).rev() {
-            apply_reverse(&mut before, &revised.reverse, self.limits).ok()?;
-            if revised.entry.change.replica != self.replica && touches(&before, &revised.entry.effect, place)
-            {
-                return Some((revision, revised));
-            }
-        }
-        None
-    }
-}
-
-fn touches(before: &State, effect: &Effect, place: &PlacePath) -> bool {
-    match effect {
-        Effect::Patched { patch } => {
-            touched(&before.content, patch, &before.header.identity).iter().any(|other| other.overlaps(place))
-        }
-        Effect::Created { .. } => true,
-        Effect::Deleted | Effect::Undeleted => place.steps().is_empty(),
-        Effect::Own | Effect::Header { .. } | Effect::Void => false,
-    }
 }

@@ -16,6 +16,7 @@ pub mod storage;
 mod time;
 mod window;
 
+pub use authority::{Computed, Job};
 pub use backoff::{BACKOFF_BASE, BACKOFF_CAP, BACKOFF_STABLE_AFTER, Backoff};
 pub use clock::{Causality, VectorClock};
 pub use merging::Refusal;

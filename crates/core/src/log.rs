@@ -35,6 +35,13 @@ impl Log {
         Self { first: revision.next(), entries: VecDeque::new() }
     }
 
+    /// A copy without what was before a revision.
+    pub(crate) fn after_revision(&self, revision: Revision) -> Self {
+        let floor = self.floor().max(revision);
+        let entries = self.since(floor).map(|(_, revised)| revised.clone()).collect();
+        Self { first: floor.next(), entries }
+    }
+
     /// The oldest revision whose content can be had by going back: the one before the first entry.
     pub(crate) fn floor(&self) -> Revision {
         self.first.previous()

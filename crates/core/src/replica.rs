@@ -20,6 +20,7 @@ use rejoin_wire::{
     Sequence, UnixMillis, WorkspaceId,
 };
 
+use crate::authority::{Computed, Job};
 use crate::collections::{BTreeMap, BTreeSet};
 use crate::storage::{Answer, Operation, RequestId};
 use crate::time::{Instant, Random, Seed};
@@ -50,6 +51,9 @@ pub const LINK_LOW_WATER_BYTES: usize = 64 * 1024;
 
 /// Changes of one document that are accepted in a turn, before the next document has its turn.
 pub const MAX_CHANGES_PER_TURN: usize = 256;
+
+/// How many changes that take the most that is done inline ([`Config::max_inline_bytes`]) fill a turn.
+pub const MAX_INLINE_CHANGES_PER_TURN: usize = 8;
 
 /// Documents whose changes go into one commit.
 pub const MAX_DOCUMENTS_PER_COMMIT: usize = 256;
@@ -88,6 +92,9 @@ pub struct Config {
     pub limits: Limits,
     /// Bytes of changes without an outcome that are kept before `edit` is refused.
     pub max_outbox_bytes: usize,
+    /// Bytes of content that the authority looks at for one change by itself. A decision that may take more (the content's size, times the
+    /// merges that it takes) is given to the driver as [`Output::Compute`]: other documents go on meanwhile.
+    pub max_inline_bytes: usize,
     /// Documents that stay in memory while nothing needs them.
     pub max_idle_documents: usize,
     /// Time of silence that is announced to peers as deadly.
@@ -106,6 +113,7 @@ impl Config {
             policy: Policy::Theirs,
             limits: Limits::default(),
             max_outbox_bytes: 64 << 20,
+            max_inline_bytes: 1 << 20,
             max_idle_documents: 1_024,
             heartbeat_timeout: Duration::from_secs(60),
             store_retry: Duration::from_millis(500),
@@ -199,6 +207,13 @@ pub enum Input {
         /// The answer.
         answer: Answer,
     },
+    /// A job is done.
+    Computed {
+        /// The request.
+        request: RequestId,
+        /// What it came to.
+        computed: Computed,
+    },
     /// The host went online or offline: offline ends the link and stops reconnecting, online reconnects at once.
     Online(bool),
     /// The wall clock was read again.
@@ -266,6 +281,13 @@ pub enum Output {
         request: RequestId,
         /// What is asked.
         operation: Operation,
+    },
+    /// Run a job, on another thread where there are any. Only an authority asks for it, for one change of a document at a time.
+    Compute {
+        /// The request, answered by [`Input::Computed`].
+        request: RequestId,
+        /// The job.
+        job: Box<Job>,
     },
     /// Answers a driver's request.
     Reply {
@@ -501,6 +523,8 @@ enum Purpose {
     Heads(Token),
     Identity,
     Commit,
+    /// Not of the store.
+    Compute(DocumentId),
 }
 
 impl Replica {
@@ -556,9 +580,10 @@ impl Replica {
             Input::Received { link, message } => self.handle_message(link, message),
             Input::Writable { link } if SERVES => self.handle_writable(link),
             Input::Granted { link, grant } if SERVES => self.handle_granted(link, grant),
-            Input::Writable { .. } | Input::Granted { .. } => {}
             Input::LinkClosed { link, code } => self.handle_link_closed(link, code),
             Input::Stored { request, answer } => self.handle_stored(request, answer),
+            Input::Computed { request, computed } if SERVES => self.handle_computed(request, computed),
+            Input::Writable { .. } | Input::Granted { .. } | Input::Computed { .. } => {}
             Input::Online(online) => self.handle_online(online),
             Input::Clock(unix) => self.clock = i128::from(unix.0) - i128::from(self.now.0 / 1000),
         }
@@ -655,10 +680,15 @@ impl Replica {
     }
 
     fn request(&mut self, operation: Operation, purpose: Purpose) -> RequestId {
+        let request = self.next_request(purpose);
+        self.outputs.push_back(Output::Store { request, operation });
+        request
+    }
+
+    fn next_request(&mut self, purpose: Purpose) -> RequestId {
         let request = RequestId(self.next_request);
         self.next_request += 1;
         self.requests.insert(request, purpose);
-        self.outputs.push_back(Output::Store { request, operation });
         request
     }
 

@@ -41,6 +41,10 @@ pub struct Plan {
     pub idle_documents: usize,
     /// Largest document that the authority takes, in bytes; clients take more, and learn it by a rejection.
     pub root_document_bytes: usize,
+    /// Bytes that the authority looks at for one change before it has the decision made elsewhere.
+    pub inline_bytes: usize,
+    /// Time that a decision takes elsewhere in microseconds, at most.
+    pub compute_us: u64,
     /// The fault that is planted, if any.
     pub plant: Option<Plant>,
     /// Whether every event is printed.
@@ -147,6 +151,8 @@ impl Plan {
             faults,
             idle_documents: if dice.chance(2_500) { 1 } else { 1_024 },
             root_document_bytes: if dice.chance(1_000) { 1_200 } else { 8 << 20 },
+            inline_bytes: *dice.pick(&[1 << 20, 1 << 20, 500, 0]),
+            compute_us: *dice.pick(&[100, 20_000, 500_000]),
             plant: None,
             trace: false,
         }
@@ -181,6 +187,8 @@ impl Plan {
             faults: Faults::default(),
             idle_documents: 1_024,
             root_document_bytes: 8 << 20,
+            inline_bytes: 1 << 20,
+            compute_us: 500,
             plant: None,
             trace: false,
         }

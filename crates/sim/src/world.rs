@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use rejoin_core::storage::{Answer, Operation, RequestId, StoreError};
 use rejoin_core::{
-    Event, Grant, Input, Instant, LINK_HIGH_WATER_BYTES, LinkId, Output, Replica, Reply, SessionConfig,
+    Event, Grant, Input, Instant, Job, LINK_HIGH_WATER_BYTES, LinkId, Output, Replica, Reply, SessionConfig,
 };
 use rejoin_wire::{CloseCode, ConflictRecord, DocumentId, Message, Revision, WorkspaceId};
 
@@ -149,6 +149,7 @@ enum Happening {
     Execute { node: usize, life: u32, request: RequestId, operation: Operation },
     Flush { node: usize, life: u32, request: RequestId, answer: Answer },
     FlushLate { node: usize, life: u32 },
+    Compute { node: usize, life: u32, request: RequestId, job: Box<Job> },
     Dial { node: usize, life: u32, link: LinkId },
     Deliver { wire: u64, to: Side },
     Hangup { wire: u64, side: Side },
@@ -312,6 +313,9 @@ impl World {
                 self.nodes[node].disk.flush();
                 Ok(())
             }
+            Happening::Compute { node, life, request, job } if self.lives(node, life) => {
+                self.input(node, Input::Computed { request, computed: job.run() })
+            }
             Happening::Dial { node, life, link } if self.lives(node, life) => self.dial(node, link),
             Happening::Deliver { wire, to } => self.deliver(wire, to),
             Happening::Hangup { wire, side } => self.hang_up(wire, side),
@@ -414,6 +418,10 @@ impl World {
                     disk.free_at = at;
                 }
                 self.plan_at(at - self.now, Happening::Execute { node, life, request, operation });
+            }
+            Output::Compute { request, job } => {
+                let after = self.dice.between(1, self.plan.compute_us);
+                self.plan_at(after, Happening::Compute { node, life, request, job });
             }
             Output::Reply { reply, token } => {
                 self.nodes[node].replies.push((token, reply));

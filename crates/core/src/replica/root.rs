@@ -8,22 +8,22 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rejoin_json::{ContentHash, Limits};
 use rejoin_wire::{
-    Author, Change, ChangeHash, ChangeId, Counter, DocumentId, DocumentPush, ErrorCode, Fate, Message,
-    Outcome, PushedChange, ReplicaId, Revision, Sequence, limits::MAX_CHANGES_PER_PUSH,
+    Author, ChainHash, Change, ChangeHash, ChangeId, Counter, DocumentId, DocumentPush, ErrorCode, Fate,
+    Message, Outcome, PushedChange, ReplicaId, Revision, Sequence, limits::MAX_CHANGES_PER_PUSH,
 };
 
 use super::documents::checkpoint_body;
 use super::{
     Accepted, CHECKPOINT_INTERVAL, Document, Grant, LinkId, MAX_CHANGES_PER_TURN, MAX_DOCUMENTS_PER_COMMIT,
-    MAX_QUEUED_PUSHES, Output, Purpose, Replica, Reply, Token, View,
+    MAX_INLINE_CHANGES_PER_TURN, MAX_QUEUED_PUSHES, Output, Purpose, Replica, Reply, Token, View,
 };
-use crate::authority::{Provided, Step, Submission};
+use crate::authority::{Computed, Job, Provided, Step, Submission, Work};
 use crate::collections::BTreeSet;
 use crate::log::{MAX_LOG_REVISIONS, Revised};
 use crate::merging::Refusal;
 use crate::records::{Rejection, seal_row};
 use crate::state::{State, apply_reverse};
-use crate::storage::{Batch, ChangeRow, Head, Operation, StoreError, Write};
+use crate::storage::{Batch, ChangeRow, Head, Operation, RequestId, StoreError, Write};
 use crate::time::Instant;
 use acceptance::{Acceptance, Need, Turn};
 
@@ -59,6 +59,25 @@ pub(crate) struct Queue {
     tellings: Vec<Telling>,
     /// Rows of the commit under way.
     rows: Vec<ChangeRow>,
+    /// The decision that is being made elsewhere for the change that is next.
+    computing: Option<Computing>,
+}
+
+/// A decision that is made elsewhere.
+struct Computing {
+    request: RequestId,
+    of: Decidable,
+    /// Its result, until the change is tried again.
+    computed: Option<Computed>,
+}
+
+/// A change, and the point that a decision about it is made on: what was decided on another one is of no use.
+#[derive(PartialEq, Eq)]
+struct Decidable {
+    change: ChangeId,
+    hash: ChangeHash,
+    revision: Revision,
+    chain: ChainHash,
 }
 
 impl Queue {
@@ -304,7 +323,7 @@ impl Replica {
     }
 
     fn accept_document(&mut self, id: &DocumentId) -> Turn {
-        let limits = self.config.limits;
+        let (limits, work) = (self.config.limits, self.config.max_inline_bytes);
         let received = self.unix_now();
         let sequence = self.root.given;
         let Some(document) =
@@ -322,6 +341,7 @@ impl Replica {
             received,
             sequence,
             budget: MAX_CHANGES_PER_TURN,
+            work: Work { per_change: work, left: work.saturating_mul(MAX_INLINE_CHANGES_PER_TURN).max(1) },
             needs: Vec::new(),
             moved: false,
         };
@@ -346,6 +366,20 @@ impl Replica {
         if later || more { Turn::Later } else { Turn::Idle }
     }
 
+    /// Takes a decision that was made elsewhere.
+    pub(super) fn handle_computed(&mut self, request: RequestId, computed: Computed) {
+        let Some(Purpose::Compute(id)) = self.requests.get(&request) else { return };
+        let id = id.clone();
+        self.requests.remove(&request);
+        let Some(document) = self.documents.get_mut(&id) else { return };
+        if let Some(computing) =
+            document.queue.computing.as_mut().filter(|computing| computing.request == request)
+        {
+            computing.computed = Some(computed);
+            self.busy.insert(id);
+        }
+    }
+
     /// Does what a push waits for; true when it can be tried again at once.
     fn meet_need(&mut self, id: &DocumentId, need: Need) -> bool {
         match need {
@@ -367,6 +401,15 @@ impl Replica {
             }
             Need::Outcomes(change, last) => {
                 self.load_outcomes(id, change, last);
+                false
+            }
+            Need::Computed(None) => false,
+            Need::Computed(Some((job, of))) => {
+                let request = self.next_request(Purpose::Compute(id.clone()));
+                if let Some(document) = self.documents.get_mut(id) {
+                    document.queue.computing = Some(Computing { request, of, computed: None });
+                }
+                self.outputs.push_back(Output::Compute { request, job });
                 false
             }
             Need::Snapshot(base, From::Link(link)) => {

@@ -95,6 +95,9 @@ impl Storing {
 
 impl Replica {
     pub(super) fn handle_stored(&mut self, request: RequestId, answer: Answer) {
+        if matches!(self.requests.get(&request), Some(Purpose::Compute(_))) {
+            return;
+        }
         // A late or repeated answer belongs to nothing.
         let Some(purpose) = self.requests.remove(&request) else { return };
         // Nothing was read, nothing is known of what was to be written: both are asked for again.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use rejoin_core::storage::{Answer, Operation, RequestId};
 use rejoin_core::{
-    Config, Event, Grant, Input, Instant, LinkId, Output, Peer, Replica, Reply, Role, Seed, Token,
+    Config, Event, Grant, Input, Instant, Job, LinkId, Output, Peer, Replica, Reply, Role, Seed, Token,
 };
 use rejoin_json::{Json, Limits, Patch};
 use rejoin_store::MemoryStore;
@@ -28,6 +28,8 @@ pub struct Node {
     pub replica: Replica,
     pub relays: bool,
     pub store: MemoryStore,
+    /// Decisions that are to be made elsewhere.
+    pub jobs: Vec<(RequestId, Box<Job>)>,
     pub events: Vec<Event>,
     pub replies: BTreeMap<u64, Reply>,
     /// The follower's name for its link.
@@ -85,11 +87,11 @@ pub fn patch(text: &str) -> Patch {
 
 impl Node {
     fn new(role: Role, store: MemoryStore, seed: u128, now: Instant, principal: &str) -> Self {
-        Self::keeping(1_024, role, store, seed, now, principal)
+        Self::configured(|_| {}, role, store, seed, now, principal)
     }
 
-    fn keeping(
-        max_idle_documents: usize,
+    fn configured(
+        configure: impl FnOnce(&mut Config),
         role: Role,
         store: MemoryStore,
         seed: u128,
@@ -100,13 +102,14 @@ impl Node {
         let mut config = Config::new(workspace(), role);
         config.principal = principal.into();
         config.max_outbox_bytes = 1 << 20;
-        config.max_idle_documents = max_idle_documents;
+        configure(&mut config);
         let unix = UnixMillis(UNIX_START + now.0 / 1000);
         let replica = Replica::new(config, Seed(seed), now, unix);
         Self {
             replica,
             relays,
             store,
+            jobs: Vec::new(),
             events: Vec::new(),
             replies: BTreeMap::new(),
             up: None,
@@ -131,8 +134,18 @@ impl World {
     }
 
     pub fn with_scope(followers: usize, scope: Option<Scope>) -> Self {
+        Self::with_root(|_| {}, followers, scope)
+    }
+
+    /// A root that has every decision made elsewhere that looks at more than so many bytes.
+    pub fn with_inline_bytes(max_inline_bytes: usize, followers: usize) -> Self {
+        let configure = |config: &mut Config| config.max_inline_bytes = max_inline_bytes;
+        Self::with_root(configure, followers, Some(Scope::Documents))
+    }
+
+    fn with_root(configure: impl FnOnce(&mut Config), followers: usize, scope: Option<Scope>) -> Self {
         let now = Instant(1_000_000);
-        let root = Node::new(Role::Root, MemoryStore::new(), 1, now, "root");
+        let root = Node::configured(configure, Role::Root, MemoryStore::new(), 1, now, "root");
         let mut world = Self {
             now,
             root,
@@ -204,8 +217,9 @@ impl World {
         let at = self.add(scope, MemoryStore::new());
         let name = format!("user{at}");
         let role = Role::Follower { scope };
+        let configure = |config: &mut Config| config.max_idle_documents = max_idle_documents;
         self.followers[at] =
-            Node::keeping(max_idle_documents, role, MemoryStore::new(), self.seeds, self.now, &name);
+            Node::configured(configure, role, MemoryStore::new(), self.seeds, self.now, &name);
         at
     }
 
@@ -243,6 +257,19 @@ impl World {
             node.replica.handle_input(self.now, Input::Stored { request, answer });
         }
         self.run();
+    }
+
+    /// The root's jobs are done; gives how many there were.
+    pub fn compute(&mut self) -> usize {
+        let mut done = 0;
+        while !self.root.jobs.is_empty() {
+            for (request, job) in std::mem::take(&mut self.root.jobs) {
+                self.root.replica.handle_input(self.now, Input::Computed { request, computed: job.run() });
+                done += 1;
+            }
+            self.run();
+        }
+        done
     }
 
     /// Replaces a follower by one that starts anew from its store.
@@ -342,6 +369,7 @@ impl World {
                 }
                 Output::Transmit { to, payload } => self.send_down(&to, &payload),
                 Output::Disconnect { link, code, .. } => self.hang_up_below(link, code.number()),
+                Output::Compute { request, job } => self.root.jobs.push((request, job)),
                 Output::Reply { token: Token(token), reply } => {
                     self.root.replies.insert(token, reply);
                 }
@@ -472,6 +500,7 @@ impl World {
                         .replica
                         .handle_input(now, Input::LinkClosed { link: root_link(at), code: None });
                 }
+                Output::Compute { .. } => panic!("a follower decides nothing"),
                 Output::Reply { token: Token(token), reply } => {
                     node.replies.insert(token, reply);
                 }

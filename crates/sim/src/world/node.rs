@@ -43,6 +43,7 @@ impl Node {
         let mut config = Config::new(workspace.clone(), Role::Root);
         config.limits.max_document_bytes = plan.root_document_bytes;
         config.max_idle_documents = plan.idle_documents;
+        config.max_inline_bytes = plan.inline_bytes;
         config.heartbeat_timeout = 2 * Duration::from_micros(plan.heartbeat_us);
         Self::new(config, 0)
     }

@@ -17,6 +17,8 @@ pub(super) enum Need {
     Seen(ChangeId, From),
     Log(Revision, ChangeId),
     Outcomes(ChangeId, Counter),
+    /// More work than a turn has time for; `None` while it is under way.
+    Computed(Option<(Box<Job>, Decidable)>),
     /// What it was made on is not part of this history.
     Snapshot(Revision, From),
     Close(From),
@@ -30,7 +32,10 @@ pub(super) struct Acceptance<'a> {
     pub(super) limits: &'a Limits,
     pub(super) received: rejoin_wire::UnixMillis,
     pub(super) sequence: Sequence,
+    /// Changes that it may still decide.
     pub(super) budget: usize,
+    /// What it may still compute.
+    pub(super) work: Work,
     pub(super) needs: Vec<Need>,
     /// True once there is something to commit.
     pub(super) moved: bool,
@@ -38,13 +43,17 @@ pub(super) struct Acceptance<'a> {
 
 impl Acceptance<'_> {
     pub(super) fn run(&mut self) {
-        while self.budget > 0 {
+        while self.has_time() {
             let Some(queued) = self.document.queue.waiting.pop_front() else { return };
             let Some(rest) = self.accept(queued) else { continue };
             // The push stopped in the middle: what is left goes on later, from the front.
             self.document.queue.waiting.push_front(rest);
             return;
         }
+    }
+
+    fn has_time(&self) -> bool {
+        self.budget > 0 && self.work.left > 0
     }
 
     /// Accepts a push; gives back what could not be decided yet.
@@ -59,7 +68,7 @@ impl Acceptance<'_> {
         let mut rejected = Vec::new();
         let mut stop = Stop::Done;
         for pushed in &queued.changes {
-            if self.budget == 0 {
+            if !self.has_time() {
                 stop = Stop::Wait;
                 break;
             }
@@ -85,6 +94,12 @@ impl Acceptance<'_> {
                     self.document.queue.tellings.push(Telling::Forked(pushed.change.id(), queued.from));
                     stop = Stop::Drop;
                     forked = true;
+                    break;
+                }
+                Step::NeedComputed(job) => {
+                    let job = job.map(|job| (job, self.decidable(pushed.change.id(), hash)));
+                    self.needs.push(Need::Computed(job));
+                    stop = Stop::Wait;
                     break;
                 }
                 other => {
@@ -212,6 +227,12 @@ impl Acceptance<'_> {
         stop
     }
 
+    /// What a decision about a change is made on.
+    fn decidable(&self, change: ChangeId, hash: ChangeHash) -> Decidable {
+        let tip = self.document.tip();
+        Decidable { change, hash, revision: tip.revision, chain: tip.chain }
+    }
+
     fn step(&mut self, queued: &Queued, pushed: &PushedChange, hash: ChangeHash) -> Step {
         let refused = (!queued.grant.may_edit).then(|| {
             Refusal::new(
@@ -219,6 +240,18 @@ impl Acceptance<'_> {
                 "you may read this workspace but not edit it; ask for the role editor",
             )
         });
+        let decidable = self.decidable(pushed.change.id(), hash);
+        let computed = match self.document.queue.computing.take() {
+            Some(computing) if computing.of == decidable => match computing.computed {
+                None => {
+                    self.document.queue.computing = Some(computing);
+                    return Step::NeedComputed(None);
+                }
+                computed => computed,
+            },
+            // Of another change, or of the same on what a failed commit took back: nobody waits for it.
+            _ => None,
+        };
         let Document { tentative, durable, authority, log, .. } = &mut *self.document;
         let tip = tentative.get_or_insert_with(|| durable.clone());
         let submission = Submission {
@@ -231,7 +264,7 @@ impl Acceptance<'_> {
             received: self.received,
             sequence: self.sequence.next(),
         };
-        let step = authority.accept(tip, log, submission, self.limits);
+        let step = authority.accept(tip, log, submission, computed, &mut self.work, self.limits);
         self.moved |= matches!(step, Step::Accepted | Step::Rejected(_));
         if !self.moved {
             *tentative = None;
