@@ -58,7 +58,6 @@ impl ApiError {
             | ErrorCode::IdempotencyMismatch
             | ErrorCode::TestFailed
             | ErrorCode::ReplicaForked
-            | ErrorCode::CounterGap
             | ErrorCode::DependsOnRejected => StatusCode::CONFLICT,
             ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             ErrorCode::TooLarge | ErrorCode::TooDeep => StatusCode::PAYLOAD_TOO_LARGE,

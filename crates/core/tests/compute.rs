@@ -6,8 +6,8 @@ mod support;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use rejoin_core::storage::Answered;
-use rejoin_core::{Input, MAX_INLINE_CHANGES_PER_TURN, Rung};
+use rejoin_core::storage::{Answered, StoreError};
+use rejoin_core::{Event, Input, MAX_INLINE_CHANGES_PER_TURN, Rung};
 use support::{World, id};
 
 /// Bytes of the content that [`world`] starts with.
@@ -101,6 +101,27 @@ fn what_was_decided_on_a_commit_that_never_was_is_decided_again() {
     world.root.replica.handle_input(world.now, Input::Computed { request, computed: job.run() });
     world.run();
     assert_eq!(world.converged("d"), expected);
+}
+
+#[test]
+fn a_push_that_a_failed_commit_cuts_in_two_stays_one() {
+    let mut world = world(300);
+    world.followers[0].holds_messages = true;
+    world.edit(0, "d", r#"[{"op":"add","path":"/a","value":1}]"#);
+    world.compute();
+    world.offline(0);
+    world.edit(1, "d", r#"[{"op":"add","path":"/b","value":1}]"#);
+    // The second goes on the first, which makes it much: it is decided elsewhere, on what the commit takes back.
+    world.edit(0, "d", &format!(r#"[{{"op":"add","path":"/long","value":"{:0400}"}}]"#, 0));
+    world.edit(0, "d", r#"[{"op":"add","path":"/c","value":1}]"#);
+    world.followers[0].holds_messages = false;
+    world.root.store.fail_next_commits(1, StoreError::Unavailable("test".into()));
+    world.online(0);
+    assert!(world.compute() > 0);
+    world.run_for(60_000);
+    assert_eq!(world.compute(), 0);
+    assert!(!world.followers[0].events.iter().any(|event| matches!(event, Event::Forked { .. })));
+    assert!(world.converged("d").starts_with(r#"{"a":1,"b":1,"c":1,"long":"#));
 }
 
 #[test]

@@ -75,7 +75,6 @@ codes! {
     /// The change edits what exists only through a rejected change.
     DependsOnRejected = 306, "depends_on_rejected", false;
     /// Counters do not follow one another.
-    CounterGap = 307, "counter_gap", false;
     /// Two replicas use one id.
     ReplicaForked = 308, "replica_forked", false;
     /// A value cannot be stored: too large an integer, a lone surrogate.

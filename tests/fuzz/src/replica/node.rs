@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use rejoin_core::storage::{Answer, Answered, Operation, RequestId, StoreError};
-use rejoin_core::{Config, Input as Given, Instant, LinkId, Output, Replica, Role, Seed};
+use rejoin_core::{Config, Input as Given, Instant, Job, LinkId, Output, Replica, Role, Seed};
 use rejoin_store::MemoryStore;
 use rejoin_wire::{UnixMillis, WorkspaceId};
 
@@ -19,6 +19,7 @@ pub(super) struct Node {
     pub(super) replica: Replica,
     store: MemoryStore,
     pub(super) asked: VecDeque<(RequestId, Operation)>,
+    jobs: VecDeque<(RequestId, Box<Job>)>,
     lives: u128,
 }
 
@@ -38,11 +39,13 @@ impl Node {
         let mut config = Config::new(workspace(), role);
         config.max_idle_documents = max_idle_documents;
         config.max_outbox_bytes = 64 << 10;
+        config.max_inline_bytes = 64;
         Self {
             replica: Self::started(&config, 1, now),
             config,
             store: MemoryStore::new(),
             asked: VecDeque::new(),
+            jobs: VecDeque::new(),
             lives: 1,
         }
     }
@@ -62,6 +65,7 @@ impl Node {
         self.lives += 1;
         self.store.crash();
         self.asked.clear();
+        self.jobs.clear();
         self.replica = Self::started(&self.config, self.lives, now);
     }
 
@@ -71,6 +75,7 @@ impl Node {
             match self.replica.poll_output() {
                 None => return wishes,
                 Some(Output::Store { request, operation }) => self.asked.push_back((request, operation)),
+                Some(Output::Compute { request, job }) => self.jobs.push_back((request, job)),
                 Some(Output::Connect { link }) => wishes.push(Wish::Connect(link)),
                 Some(Output::Transmit { to, payload }) => wishes.push(Wish::Transmit(to.to_vec(), payload)),
                 Some(Output::Disconnect { link, .. }) => wishes.push(Wish::Disconnect(link)),
@@ -80,8 +85,12 @@ impl Node {
         panic!("a replica does not come to an end");
     }
 
-    /// The store does what it was asked first, and says so.
+    /// A job is done, or the store does what it was asked first; either says so.
     pub(super) fn answer(&mut self, now: Instant) -> bool {
+        if let Some((request, job)) = self.jobs.pop_front() {
+            self.replica.handle_input(now, Given::Computed { request, computed: job.run() });
+            return true;
+        }
         let Some((request, operation)) = self.asked.pop_front() else { return false };
         let answer = self.execute(&operation);
         self.replica.handle_input(now, Given::Stored { request, answer });
