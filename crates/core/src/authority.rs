@@ -39,7 +39,8 @@ pub(crate) struct Authority {
     /// Outcomes that are not durable yet.
     tentative: BTreeMap<ChangeId, (ChangeHash, Fate)>,
     /// What authors said that they saw, until the change that it belongs to has its outcome.
-    provided: BTreeMap<ChangeId, Provided>,
+    /// Two copies of a replica can wait with one name, so the hash is part of the key; `None` when the author cannot say.
+    provided: BTreeMap<(ChangeId, ChangeHash), Option<Provided>>,
     /// What cannot be known any more about changes that wait for their outcome.
     lost: BTreeMap<ChangeId, Lost>,
     /// Counts uses, for forgetting the least recently used shadow.
@@ -51,8 +52,6 @@ pub(crate) struct Authority {
 enum Lost {
     /// The content at its base is compacted away.
     Base,
-    /// Its author cannot say what it saw.
-    Seen,
     /// It had an outcome, which is no longer in the store.
     Outcome,
 }
@@ -130,9 +129,9 @@ impl Authority {
         self.outcomes.insert(change, (hash, fate));
     }
 
-    /// Takes what the author of a change says that it saw.
-    pub(crate) fn provide(&mut self, change: ChangeId, seen: Provided) {
-        self.provided.insert(change, seen);
+    /// Takes what the author of a change says that it saw; `None` when it cannot say, and the change will be rejected.
+    pub(crate) fn provide(&mut self, change: ChangeId, hash: ChangeHash, seen: Option<Provided>) {
+        self.provided.insert((change, hash), seen);
     }
 
     /// Whether a change had an outcome that the store no longer has.
@@ -143,11 +142,6 @@ impl Authority {
     /// Notes that the content at a change's base cannot be had: its author is asked.
     pub(crate) fn lost_base(&mut self, change: ChangeId) {
         self.lost.insert(change, Lost::Base);
-    }
-
-    /// Notes that the author of a change cannot say what it saw: the change will be rejected.
-    pub(crate) fn give_up(&mut self, change: ChangeId) {
-        self.lost.insert(change, Lost::Seen);
     }
 
     /// Notes which of these counters have no outcome in the store although the clock says that they had one.
@@ -201,7 +195,7 @@ impl Authority {
                     tip,
                     log,
                     shadow: self.shadows.get(&change.replica),
-                    provided: self.provided.get(&change.id()),
+                    provided: self.provided.get(&(change.id(), submission.hash)).map(Option::as_ref),
                     lost: self.lost.get(&change.id()).copied(),
                     pushed: submission.pushed,
                     refused: submission.refused.as_ref(),
@@ -274,7 +268,7 @@ impl Authority {
         limits: &Limits,
     ) {
         let change = &submission.pushed.change;
-        self.provided.remove(&change.id());
+        self.provided.retain(|(name, _), _| *name != change.id());
         self.lost.remove(&change.id());
         if submission.seen.is_some() {
             return;

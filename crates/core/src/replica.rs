@@ -5,6 +5,7 @@ mod documents;
 mod following;
 mod outbox;
 mod relaying;
+mod reply;
 mod root;
 mod serving;
 mod storing;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rejoin_json::{Json, Limits, Policy};
+use rejoin_json::{Limits, Policy};
 use rejoin_wire::{
     ChangeId, CloseCode, ConflictRecord, DocumentId, Encoding, Epoch, ErrorCode, Message, ReplicaId, Scope,
     Sequence, UnixMillis, WorkspaceId,
@@ -34,6 +35,7 @@ pub use outbox::MAX_KEPT;
 pub use relaying::{
     MAX_EARLY_BYTES, MAX_FORWARDED_BYTES, MAX_FORWARDED_BYTES_PER_LINK, MAX_FORWARDED_QUESTIONS,
 };
+pub use reply::{Accepted, HistoryEntry, HistoryPage, Reply};
 pub use root::Base;
 pub use serving::{MAX_CATCH_UP_REVISIONS, MAX_INQUIRIES, MAX_SUBSCRIPTIONS};
 
@@ -298,68 +300,6 @@ pub enum Output {
     },
     /// Something that the program may want to know.
     Event(Event),
-}
-
-/// The answer to a driver's request.
-#[derive(Clone, Debug)]
-pub enum Reply {
-    /// A document, as it is durable.
-    Document(Box<View>),
-    /// A change was accepted and is durable.
-    Accepted(Box<Accepted>),
-    /// It was refused.
-    Refused {
-        /// For programs.
-        code: ErrorCode,
-        /// For people.
-        message: Arc<str>,
-    },
-    /// A page of history.
-    History(Box<HistoryPage>),
-    /// Heads of documents.
-    Heads(Vec<crate::storage::Head>),
-}
-
-/// A change that a driver submitted, accepted and durable.
-#[derive(Clone, Debug)]
-pub struct Accepted {
-    /// The document after it, or after a later change of the same commit.
-    pub view: View,
-    /// The revision that it made.
-    pub revision: rejoin_wire::Revision,
-    /// Conflict records that it made.
-    pub conflicts: Vec<ConflictRecord>,
-    /// True when it took effect just as it was submitted.
-    pub exact: bool,
-}
-
-/// Consecutive revisions of a document.
-#[derive(Clone, Debug)]
-pub struct HistoryPage {
-    /// The document.
-    pub document: DocumentId,
-    /// The revision that the first entry makes.
-    pub first: rejoin_wire::Revision,
-    /// The entries, ascending, each with the patch that takes it back.
-    pub entries: Vec<HistoryEntry>,
-    /// True when older revisions exist.
-    pub more: bool,
-}
-
-/// A revision in a page of history.
-#[derive(Clone, Debug)]
-pub struct HistoryEntry {
-    /// The revision as it is told.
-    pub entry: rejoin_wire::Entry,
-    /// The patch of an entry that patched in the words of RFC 6902: whole strings in the place of splices. `None` where the page has no
-    /// splices, and where the authority was asked.
-    pub forward_patch: Option<rejoin_json::Patch>,
-    /// The patch back, for an entry that patched, in the words of RFC 6902.
-    pub reverse_patch: Option<rejoin_json::Patch>,
-    /// The whole content before, for an entry that deleted or undeleted: what the one took away and the other brought back.
-    pub before: Option<Json>,
-    /// The header's title then.
-    pub title: Option<Arc<str>>,
 }
 
 /// Something that the program may want to know. Events carry no content: the view has it.

@@ -228,3 +228,52 @@ fn a_full_outbox_takes_no_more_changes_and_drops_none() {
     world.edit(0, "d", r#"[{"op":"add","path":"/more","value":1}]"#);
     assert!(world.converged("d").contains("more"), "what was sent makes room");
 }
+
+#[test]
+fn what_one_of_two_copies_saw_is_not_taken_for_what_the_other_saw() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(1, "d", r#"{"a":1}"#);
+    let copied = ReplicaId(77);
+    let push = |counter, key: &str, seen: &str| {
+        let patch = patch(&format!(r#"[{{"op":"add","path":"/{key}","value":1}}]"#));
+        let change = Change {
+            replica: copied,
+            counter: Counter(counter),
+            base: Revision(1),
+            over: Counter(1),
+            time: UnixMillis(1),
+            body: Body::Edit { patch, settles: Vec::new(), undoes: None },
+        };
+        let changes = vec![PushedChange { change, seen: Some(json(seen).content_hash()) }];
+        Message::Push { pushes: vec![DocumentPush { document: id("d"), changes, author: None }] }
+    };
+    world.say_to_root(0, push(1, "common", r#"{"a":1}"#));
+    world.run();
+    // From now on the authority has to ask what was made on that change.
+    world.restart_root(world.root.store.clone());
+    world.run_for(60_000);
+    let seen = [r#"{"a":1,"mine":0}"#, r#"{"a":1,"mine":1}"#];
+    for at in [0, 1] {
+        world.followers[at].holds_messages = true;
+        world.say_to_root(at, push(2, &format!("by{at}"), seen[at]));
+    }
+    world.run();
+    for at in [0, 1] {
+        let content = Some(json(seen[at]));
+        let (document, replica, counter) = (id("d"), copied, Counter(2));
+        world.say_to_root(at, Message::SeenContent { document, replica, counter, content, header: None });
+    }
+    world.run();
+    assert!(world.followers.iter().all(|node| node.up.is_some()), "both were right about what they saw");
+    for at in [0, 1] {
+        world.let_messages_through(at);
+    }
+    assert_eq!(
+        world.converged("d"),
+        r#"{"a":1,"by0":1,"common":1}"#,
+        "and the second is told that it is a copy"
+    );
+    let forked = |message: &Message| matches!(message, Message::Forked { replica, .. } if *replica == copied);
+    assert!(world.followers[1].messages.iter().any(forked));
+}

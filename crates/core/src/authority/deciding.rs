@@ -24,8 +24,8 @@ pub(super) struct Material<'a> {
     pub(super) log: &'a Log,
     /// What is remembered of the author's own changes.
     pub(super) shadow: Option<&'a Shadow>,
-    /// What the author says that it saw.
-    pub(super) provided: Option<&'a Provided>,
+    /// What the author says that it saw, when it was asked; `None` inside when it cannot say.
+    pub(super) provided: Option<Option<&'a Provided>>,
     pub(super) lost: Option<Lost>,
     pub(super) pushed: &'a PushedChange,
     pub(super) refused: Option<&'a Refusal>,
@@ -85,7 +85,7 @@ pub struct Job {
     tip: Point,
     log: Log,
     shadow: Option<Shadow>,
-    provided: Option<Provided>,
+    provided: Option<Option<Provided>>,
     lost: Option<Lost>,
     pushed: PushedChange,
     refused: Option<Refusal>,
@@ -107,7 +107,7 @@ impl Job {
             tip: &self.tip,
             log: &self.log,
             shadow: self.shadow.as_ref(),
-            provided: self.provided.as_ref(),
+            provided: self.provided.as_ref().map(Option::as_ref),
             lost: self.lost,
             pushed: &self.pushed,
             refused: self.refused.as_ref(),
@@ -146,18 +146,19 @@ impl<'a> Material<'a> {
     pub(super) fn work(&self) -> usize {
         let change = &self.pushed.change;
         let content = self.tip.state.content.encoded_len();
-        let (provided, follows) = (self.provided.is_some(), self.follows());
+        let provided = self.provided.flatten();
+        let follows = self.follows();
         let own = usize::try_from(change.counter.0.saturating_sub(change.over.0)).unwrap_or(usize::MAX);
         let hashed = usize::from(self.pushed.seen.is_some());
-        let rebuilt = if self.seen.is_some() || provided || follows.is_some() { 0 } else { own };
+        let rebuilt = if self.seen.is_some() || provided.is_some() || follows.is_some() { 0 } else { own };
         let cleaned = if self.rejected_before().is_some() { own.saturating_add(1) } else { 0 };
         let stands = match follows {
             Some(after) => after.same(&self.tip.state),
             None => own == 0 && change.base == self.tip.revision,
         };
-        let met = usize::from(!stands || provided || self.seen.is_some());
+        let met = usize::from(!stands || provided.is_some() || self.seen.is_some());
         let passes = hashed + met;
-        let provided = self.provided.map_or(0, |provided| provided.content.encoded_len());
+        let provided = provided.map_or(0, |provided| provided.content.encoded_len());
         content
             .saturating_add(provided)
             .saturating_mul(rebuilt.saturating_add(cleaned).saturating_add(passes))
@@ -171,7 +172,7 @@ impl<'a> Material<'a> {
             tip: self.tip.clone(),
             log: self.log.after_revision(oldest),
             shadow: self.shadow.cloned(),
-            provided: self.provided.cloned(),
+            provided: self.provided.map(Option::<&Provided>::cloned),
             lost: self.lost,
             pushed: self.pushed.clone(),
             refused: self.refused.cloned(),
@@ -189,7 +190,7 @@ impl<'a> Material<'a> {
             .refused
             .cloned()
             .or_else(|| ill_formed(self.pushed))
-            .or_else(|| (self.lost == Some(Lost::Seen)).then(unsayable));
+            .or_else(|| matches!(self.provided, Some(None)).then(unsayable));
         let (seen, seen_is_known) = match self.what_was_seen() {
             Ok(seen) => (seen, true),
             // What is refused anyway, or does nothing, needs no answer about what was seen.
@@ -212,7 +213,7 @@ impl<'a> Material<'a> {
         if let Some(seen) = self.seen {
             return Ok(seen.clone());
         }
-        if let Some(Provided { content, header }) = self.provided {
+        if let Some(Some(Provided { content, header })) = self.provided {
             if announced.is_some_and(|hash| hash != content.content_hash()) {
                 return Err(Obstacle::WrongSeen);
             }

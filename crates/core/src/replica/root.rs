@@ -272,9 +272,8 @@ impl Replica {
                 && queued.changes.first().is_some_and(|pushed| pushed.change.id() == change)
         });
         let Some(queued) = parked.map(|at| document.queue.parked.remove(at)) else { return };
-        match seen {
-            Some(seen) => document.authority.provide(change, seen),
-            None => document.authority.give_up(change),
+        if let Some(first) = queued.changes.first() {
+            document.authority.provide(change, first.change.hash(id), seen);
         }
         document.queue.waiting.push_back(queued);
         self.busy.insert(id.clone());

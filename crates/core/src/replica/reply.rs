@@ -1,0 +1,71 @@
+//! Answers to the requests of drivers.
+
+use std::sync::Arc;
+
+use rejoin_json::{Json, Patch};
+use rejoin_wire::{ConflictRecord, DocumentId, Entry, ErrorCode, Revision};
+
+use super::View;
+use crate::storage::Head;
+
+/// The answer to a driver's request.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// A document, as it is durable.
+    Document(Box<View>),
+    /// A change was accepted and is durable.
+    Accepted(Box<Accepted>),
+    /// It was refused.
+    Refused {
+        /// For programs.
+        code: ErrorCode,
+        /// For people.
+        message: Arc<str>,
+    },
+    /// A page of history.
+    History(Box<HistoryPage>),
+    /// Heads of documents.
+    Heads(Vec<Head>),
+}
+
+/// A change that a driver submitted, accepted and durable.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// The document after it, or after a later change of the same commit.
+    pub view: View,
+    /// The revision that it made.
+    pub revision: Revision,
+    /// Conflict records that it made.
+    pub conflicts: Vec<ConflictRecord>,
+    /// True when it took effect just as it was submitted.
+    pub exact: bool,
+}
+
+/// Consecutive revisions of a document.
+#[derive(Clone, Debug)]
+pub struct HistoryPage {
+    /// The document.
+    pub document: DocumentId,
+    /// The revision that the first entry makes.
+    pub first: Revision,
+    /// The entries, ascending, each with the patch that takes it back.
+    pub entries: Vec<HistoryEntry>,
+    /// True when older revisions exist.
+    pub more: bool,
+}
+
+/// A revision in a page of history.
+#[derive(Clone, Debug)]
+pub struct HistoryEntry {
+    /// The revision as it is told.
+    pub entry: Entry,
+    /// The patch of an entry that patched in the words of RFC 6902: whole strings in the place of splices. `None` where the page has no
+    /// splices, and where the authority was asked.
+    pub forward_patch: Option<Patch>,
+    /// The patch back, for an entry that patched, in the words of RFC 6902.
+    pub reverse_patch: Option<Patch>,
+    /// The whole content before, for an entry that deleted or undeleted: what the one took away and the other brought back.
+    pub before: Option<Json>,
+    /// The header's title then.
+    pub title: Option<Arc<str>>,
+}
