@@ -48,10 +48,13 @@ pub enum Operation {
         /// The last counter.
         last: Counter,
     },
-    /// Reads heads in the order of their feed number. Answered by [`Answered::Heads`].
+    /// Reads heads in the order of their feed numbers, and of their documents' ids where the numbers are the same, which they can be where
+    /// an authority went back. Answered by [`Answered::Heads`].
     ScanHeads {
         /// Only documents whose newest revision has a higher number.
         after: Sequence,
+        /// And those with just this number whose id is higher.
+        past: Option<DocumentId>,
         /// At most so many.
         limit: u32,
     },

@@ -152,8 +152,18 @@ trait Shorthand: TestStore {
     }
 
     async fn heads(&mut self, workspace: &WorkspaceId, after: u64, limit: u32) -> Vec<Head> {
+        self.heads_past(workspace, after, None, limit).await
+    }
+
+    async fn heads_past(
+        &mut self,
+        workspace: &WorkspaceId,
+        after: u64,
+        past: Option<DocumentId>,
+        limit: u32,
+    ) -> Vec<Head> {
         let after = rejoin_wire::Sequence(after);
-        match self.execute(workspace, Operation::ScanHeads { after, limit }).await {
+        match self.execute(workspace, Operation::ScanHeads { after, past, limit }).await {
             Ok(Answered::Heads(heads)) => heads,
             other => panic!("ScanHeads was answered by {other:?}"),
         }

@@ -73,7 +73,9 @@ impl MemoryStore {
             Operation::LoadOutcomes { document, replica, first, last } => {
                 Answered::Changes(contents.outcomes(document, *replica, *first, *last))
             }
-            Operation::ScanHeads { after, limit } => Answered::Heads(contents.heads(*after, *limit)),
+            Operation::ScanHeads { after, past, limit } => {
+                Answered::Heads(contents.heads(*after, past.as_ref(), *limit))
+            }
             Operation::ScanRecords { kind, after, limit } => {
                 Answered::Records(contents.records(*kind, after.as_ref(), *limit))
             }

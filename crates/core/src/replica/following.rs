@@ -78,15 +78,15 @@ pub(super) struct Upstream {
 }
 
 /// How far what is held has been compared with another line of history.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Comparing {
     /// There is nothing to compare.
     #[default]
     Not,
     /// The store is asked what is held.
     Scanning,
-    /// A page of documents has been asked for; after it comes the next from a position, if there is one.
-    Page { next: Option<Sequence> },
+    /// A page of documents has been asked for; after it comes the next from a head, if there is one.
+    Page { next: Option<(Sequence, DocumentId)> },
 }
 
 /// How far the link is.
@@ -409,7 +409,7 @@ impl Replica {
         if SERVES && self.config.role.relays() {
             self.close_below("the authority has another history; connect again");
         }
-        self.scan_held(Sequence(0));
+        self.scan_held(None);
     }
 
     /// Asks for the feed, from what is held of the authority's line.
@@ -524,12 +524,13 @@ impl Replica {
         if !self.upstream.holes.is_empty() || !self.upstream.waiting.is_empty() {
             return;
         }
-        match self.upstream.comparing {
+        match &self.upstream.comparing {
             Comparing::Not => {}
             Comparing::Scanning => return,
             Comparing::Page { next: Some(after) } => {
+                let after = after.clone();
                 self.upstream.comparing = Comparing::Scanning;
-                self.scan_held(after);
+                self.scan_held(Some(after));
                 return;
             }
             Comparing::Page { next: None } => {
@@ -635,9 +636,12 @@ impl Replica {
         }
     }
 
-    pub(super) fn scan_held(&mut self, after: Sequence) {
+    pub(super) fn scan_held(&mut self, after: Option<(Sequence, DocumentId)>) {
         if let Some(link) = self.upstream.link {
-            self.request(Operation::ScanHeads { after, limit: PAGE_RECORDS }, Purpose::HeldDocuments(link));
+            let (after, past) = after.unzip();
+            let after = after.unwrap_or_default();
+            let operation = Operation::ScanHeads { after, past, limit: PAGE_RECORDS };
+            self.request(operation, Purpose::HeldDocuments(link));
         }
     }
 
@@ -651,7 +655,8 @@ impl Replica {
             self.document(&head.document);
             self.open_upstream(&head.document);
         }
-        let next = heads.last().filter(|_| heads.len() >= PAGE_RECORDS as usize).map(|last| last.sequence);
+        let last = heads.last().filter(|_| heads.len() >= PAGE_RECORDS as usize);
+        let next = last.map(|last| (last.sequence, last.document.clone()));
         self.upstream.comparing = Comparing::Page { next };
         self.advance_cursor();
     }

@@ -320,8 +320,11 @@ impl Replica {
                 }
                 Page::Wanted => {
                     following.page = Page::Asked { head };
-                    let operation =
-                        storage::Operation::ScanHeads { after: following.sent, limit: PAGE_DOCUMENTS };
+                    let operation = storage::Operation::ScanHeads {
+                        after: following.sent,
+                        past: None,
+                        limit: PAGE_DOCUMENTS,
+                    };
                     self.request(operation, Purpose::Page(link));
                     return;
                 }

@@ -267,7 +267,7 @@ impl Replica {
             self.scan_pending(None);
         }
         if std::mem::take(&mut self.storing.scan_held_again) {
-            self.scan_held(Sequence(0));
+            self.scan_held(None);
         }
         for id in std::mem::take(&mut self.storing.reloads) {
             self.reload(&id);

@@ -48,7 +48,7 @@ impl Disk {
 
     /// All documents.
     pub(crate) fn heads(&mut self, workspace: &WorkspaceId) -> Vec<Head> {
-        let all = Operation::ScanHeads { after: Sequence(0), limit: u32::MAX };
+        let all = Operation::ScanHeads { after: Sequence(0), past: None, limit: u32::MAX };
         match self.store.execute(workspace, &all) {
             Ok(Answered::Heads(heads)) => heads,
             other => {

@@ -101,7 +101,10 @@ impl History {
             1 | 2 => Operation::LoadDocument { document },
             3 | 4 => by_revision(&document, from, to, limit),
             5 | 6 => by_counter(&document, self.random.below(4).into(), from, to),
-            7 => Operation::ScanHeads { after: Sequence(from), limit },
+            7 => {
+                let past = (self.random.below(2) > 0).then(|| self.document());
+                Operation::ScanHeads { after: Sequence(from), past, limit }
+            }
             8 => {
                 let after = (self.random.below(3) > 0).then(|| self.record_key());
                 Operation::ScanRecords { kind: self.random.of(&RECORD_KINDS), after, limit }

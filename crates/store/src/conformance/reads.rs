@@ -85,6 +85,17 @@ pub async fn heads_are_listed_in_feed_order_page_by_page(mut store: impl TestSto
     assert_eq!(listed(&mut store, &workspace, u64::MAX, 10).await, []);
     assert_eq!(store.meta(&workspace).await.1, Sequence(70_000));
 
+    // Of one number there are several where an authority went back: a page that ends among them loses none.
+    let equal = [head("b", 2, 300), head("e", 1, 300)];
+    store.commit(&workspace, equal.iter().cloned().map(Write::PutHead).collect()).await;
+    assert_eq!(store.heads(&workspace, 2, 1).await, equal[..1]);
+    let past = |id: &str| Some(document(id));
+    let rest = [head("c", 1, 300), head("e", 1, 300), head("d", 2, 70_000)];
+    assert_eq!(store.heads_past(&workspace, 300, past("b"), 9).await, rest);
+    assert_eq!(store.heads_past(&workspace, 300, past("c"), 1).await, rest[1..2]);
+    assert_eq!(store.heads_past(&workspace, 300, past("e"), 9).await, rest[2..]);
+    assert_eq!(store.heads_past(&workspace, 299, past("z"), 9).await.len(), 4);
+
     let tombstone = rejoin_core::storage::Head { deleted: true, title: None, ..head("a", 3, 70_001) };
     store.commit(&workspace, vec![Write::PutHead(tombstone.clone())]).await;
     assert_eq!(store.heads(&workspace, 70_000, 10).await, [tombstone]);

@@ -146,10 +146,19 @@ impl Workspace {
         rows.filter(|row| row.last_counter >= first).cloned().collect()
     }
 
-    pub(super) fn heads(&self, after: Sequence, limit: u32) -> Vec<Head> {
+    pub(super) fn heads(&self, after: Sequence, past: Option<&DocumentId>, limit: u32) -> Vec<Head> {
+        let equal = past.and_then(|past| Some((past, self.feed.get(&after)?)));
+        let equal = equal.into_iter().flat_map(|(past, documents)| {
+            documents.range::<DocumentId, _>((Bound::Excluded(past), Bound::Unbounded))
+        });
         let listed = self.feed.range((Bound::Excluded(after), Bound::Unbounded));
         let documents = listed.flat_map(|(_, documents)| documents);
-        documents.take(limit as usize).filter_map(|document| self.heads.get(document)).cloned().collect()
+        equal
+            .chain(documents)
+            .take(limit as usize)
+            .filter_map(|document| self.heads.get(document))
+            .cloned()
+            .collect()
     }
 
     pub(super) fn records(

@@ -86,8 +86,8 @@ impl SqliteConnection {
             Operation::LoadOutcomes { document, replica, first, last } => self.with(|connection| {
                 read::outcomes(connection, workspace, document, *replica, (*first, *last))
             }),
-            Operation::ScanHeads { after, limit } => {
-                self.with(|connection| read::heads(connection, workspace, *after, *limit))
+            Operation::ScanHeads { after, past, limit } => {
+                self.with(|connection| read::heads(connection, workspace, *after, past.as_ref(), *limit))
             }
             Operation::ScanRecords { kind, after, limit } => {
                 self.with(|connection| read::records(connection, workspace, *kind, after.as_ref(), *limit))

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rejoin_core::storage::{Answered, ChangeRow, Head, Loaded, MetaKey, RecordKey, RecordKind};
 use rejoin_wire::{Counter, DocumentId, ReplicaId, Revision, Sequence, WorkspaceId};
-use rusqlite::types::FromSqlError;
+use rusqlite::types::{FromSqlError, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
 
 use super::statement;
@@ -89,9 +89,13 @@ pub(super) fn heads(
     connection: &Connection,
     workspace: &WorkspaceId,
     after: Sequence,
+    past: Option<&DocumentId>,
     limit: u32,
 ) -> Result<Answered> {
-    let parameters = params![workspace.as_str(), Position(after.0), limit];
+    // A blob is greater than every text.
+    let past =
+        past.map_or(ToSqlOutput::Borrowed(ValueRef::Blob(&[])), |past| ToSqlOutput::from(past.as_str()));
+    let parameters = params![workspace.as_str(), Position(after.0), past, limit];
     Ok(Answered::Heads(all(connection, statement::HEADS, parameters, head)?))
 }
 

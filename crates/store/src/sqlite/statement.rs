@@ -14,7 +14,7 @@ pub(super) const HEAD: &str = "SELECT id, revision, sequence, deleted, title, cr
     FROM document WHERE workspace = ?1 AND id = ?2 AND revision IS NOT NULL";
 
 pub(super) const HEADS: &str = "SELECT id, revision, sequence, deleted, title, created_at, updated_at, author
-    FROM document WHERE workspace = ?1 AND sequence > ?2 ORDER BY sequence, number LIMIT ?3";
+    FROM document WHERE workspace = ?1 AND (sequence, id) > (?2, ?3) ORDER BY sequence, id LIMIT ?4";
 
 pub(super) const NEWEST_CHECKPOINT: &str = "SELECT revision, body FROM checkpoint
     WHERE document = (SELECT number FROM document WHERE workspace = ?1 AND id = ?2)

@@ -53,7 +53,7 @@ fn use_it(mut connection: SqliteConnection) -> Vec<Answer> {
         Operation::LoadDocument { document: document("right") },
         Operation::LoadChanges { document: left.clone(), after: Revision(9), until: Revision(30), limit: 99 },
         Operation::LoadOutcomes { document: left.clone(), replica, first: Counter(1), last: Counter(99) },
-        Operation::ScanHeads { after: Sequence(0), limit: 99 },
+        Operation::ScanHeads { after: Sequence(0), past: None, limit: 99 },
         Operation::ScanRecords { kind: RecordKind::Pending, after: None, limit: 99 },
         Operation::Commit(step(7, 41, &Bytes::from(vec![41; 2 * PAGE]))),
         Operation::Commit(step(7, 1, &Bytes::from_static(b"expected elsewhere"))),

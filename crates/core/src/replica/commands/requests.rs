@@ -58,7 +58,7 @@ impl Replica {
     /// Reads heads of documents in the order of their feed numbers. Answered by [`Reply::Heads`].
     pub fn heads(&mut self, token: Token, after: Sequence, limit: u32) {
         self.request(
-            Operation::ScanHeads { after, limit: limit.min(MAX_HISTORY_PAGE) },
+            Operation::ScanHeads { after, past: None, limit: limit.min(MAX_HISTORY_PAGE) },
             Purpose::Heads(token),
         );
     }

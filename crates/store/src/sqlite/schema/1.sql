@@ -16,7 +16,7 @@ CREATE TABLE document (
     UNIQUE (workspace, id)
 ) STRICT;
 
-CREATE INDEX document_by_sequence ON document (workspace, sequence);
+CREATE INDEX document_by_sequence ON document (workspace, sequence, id);
 
 -- Tables with bodies keep them in the order of writing, beside a rowid, so that a commit touches few pages; keys are indexes.
 
