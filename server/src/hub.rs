@@ -7,10 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::num::NonZero;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::FutureExt;
 use rejoin_core::storage::{RequestId, StoreError};
 use rejoin_core::{
     Config, Event, Input, Instant, Job, LinkId, Output, Payload, Peer, Replica, Reply, Role, Seed, Token,
@@ -98,11 +100,19 @@ impl Hub {
         let processors = Arc::new(Semaphore::new(processors));
         let mut senders = Vec::new();
         for _ in 0..shards.max(1) {
-            let (sender, receiver) = mpsc::channel(SHARD_QUEUE);
+            let (sender, mut receiver) = mpsc::channel(SHARD_QUEUE);
             senders.push(sender);
-            tokio::spawn(
-                Shard::new(Arc::clone(store), Arc::clone(&configure), Arc::clone(&processors)).run(receiver),
-            );
+            let (store, configure) = (Arc::clone(store), Arc::clone(&configure));
+            let processors = Arc::clone(&processors);
+            tokio::spawn(async move {
+                let shard =
+                    || Shard::new(Arc::clone(&store), Arc::clone(&configure), Arc::clone(&processors));
+                // What a panic leaves behind is not used again: links are closed, and replicas read what is durable.
+                while AssertUnwindSafe(shard().run(&mut receiver)).catch_unwind().await.is_err() {
+                    metrics::counter!(instruments::SHARD_PANICS).increment(1);
+                    tracing::error!("a shard panicked and starts again from the store; report this as a bug");
+                }
+            });
         }
         let shared = Shared {
             shards: senders,
@@ -269,7 +279,7 @@ impl Shard {
         Instant(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
-    async fn run(mut self, mut queue: mpsc::Receiver<ShardInput>) {
+    async fn run(mut self, queue: &mut mpsc::Receiver<ShardInput>) {
         let answers = Arc::clone(&self.answers);
         let mut batch = Vec::with_capacity(SHARD_BATCH);
         loop {
@@ -449,4 +459,35 @@ fn random_seed() -> Seed {
 pub(crate) fn unix_now() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use rejoin_core::Grant;
+    use rejoin_store::{SqliteOptions, SqliteStore};
+    use rejoin_wire::Sequence;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_shard_that_panics_closes_its_links_and_starts_again() {
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open("sqlite::memory:", &SqliteOptions::default()).unwrap());
+        let hub = Hub::start(&store, 1, |workspace| Config::new(workspace, Role::Root));
+        let workspace = WorkspaceId::new("w").unwrap();
+        let peer = Peer {
+            replica: rejoin_wire::ReplicaId(1),
+            encoding: Encoding::Binary,
+            grant: Grant::new("ada", true),
+            token: None,
+        };
+        let mut link = hub.open(&workspace, peer).await.unwrap();
+        assert!(matches!(link.queue.recv().await, Some(Outgoing::Payload(_))), "it is welcomed");
+        let answer = hub.command(&workspace, |_, _| panic!("on purpose")).await;
+        assert!(answer.is_err());
+        assert!(link.queue.recv().await.is_none());
+        let answer = hub.command(&workspace, |replica, token| replica.heads(token, Sequence(0), 1)).await;
+        assert!(matches!(answer, Ok(Reply::Heads(_))), "{answer:?}");
+    }
 }

@@ -27,13 +27,14 @@ pub(crate) const FRAMES_RECEIVED: &str = "rejoin_frames_received_total";
 pub(crate) const MESSAGES_SENT: &str = "rejoin_messages_sent_total";
 pub(crate) const SLOW_READERS: &str = "rejoin_slow_readers_total";
 pub(crate) const STORE_FAILURES: &str = "rejoin_store_failures_total";
+pub(crate) const SHARD_PANICS: &str = "rejoin_shard_panics_total";
 const STORE_QUEUED: &str = "rejoin_store_queued_requests";
 const STORE_QUEUED_BYTES: &str = "rejoin_store_queued_bytes";
 const STORE_TRANSACTIONS: &str = "rejoin_store_transactions_total";
 const STORE_BATCHES: &str = "rejoin_store_batches_total";
 const STORE_CHECKPOINT_FAILURES: &str = "rejoin_store_checkpoint_failures_total";
 
-const INSTRUMENTS: [Instrument; 12] = [
+const INSTRUMENTS: [Instrument; 13] = [
     gauge(CONNECTIONS, Unit::Count, "WebSocket connections that are open"),
     counter(
         CONNECTIONS_REFUSED,
@@ -45,6 +46,7 @@ const INSTRUMENTS: [Instrument; 12] = [
     counter(MESSAGES_SENT, Unit::Count, "messages handed to connections, each connection counted"),
     counter(SLOW_READERS, Unit::Count, "connections closed because their peer did not read"),
     counter(STORE_FAILURES, Unit::Count, "times that the store failed a replica"),
+    counter(SHARD_PANICS, Unit::Count, "times that a shard met a bug, closed its links and started again"),
     gauge(STORE_QUEUED, Unit::Count, "requests that wait for a thread of the store"),
     gauge(STORE_QUEUED_BYTES, Unit::Bytes, "what the writes among them take"),
     counter(STORE_TRANSACTIONS, Unit::Count, "transactions, each with one flush to the disk"),

@@ -158,7 +158,7 @@ async fn a_link_that_sends_but_does_not_read_is_closed_as_a_slow_reader() {
 
 #[tokio::test]
 async fn a_silent_link_that_does_not_read_dies_while_it_is_written_to() {
-    let server = serve_text(Duration::from_millis(400), DEADLINE).await;
+    let server = serve_text(Duration::from_secs(3), DEADLINE).await;
     let mut other = Peer::connect(&server).await;
     other.create_large().await;
     let mut silent = Peer::connect(&server).await;
