@@ -3,7 +3,7 @@
 
 mod support;
 
-use rejoin_core::{Input, LinkId, MAX_INQUIRIES};
+use rejoin_core::{Input, LinkId, MAX_INQUIRIES, MAX_QUEUED_PUSHES};
 use rejoin_wire::{
     Author, Body, ChainHash, Change, Counter, DocumentPush, ErrorCode, ErrorMessage, Fate, Have, Header,
     Message, OpenDocument, Outcome, PendingRun, PresenceChange, PushedChange, RelayedMember, ReplicaId,
@@ -145,4 +145,37 @@ fn inquiries_that_wait_are_bounded() {
     let refused = errors(&world, 0);
     assert_eq!(refused.len(), 1);
     assert_eq!((refused[0].code, refused[0].request), (ErrorCode::RateLimited, Some(MAX_INQUIRIES as u64)));
+}
+
+#[test]
+fn as_many_pushes_as_may_wait_for_their_authors_do_and_one_more_is_refused_for_now() {
+    let mut world = with_speaker();
+    world.open("d");
+    world.say_to_root(0, creation(7, eve(true)));
+    world.run();
+    world.followers[0].holds_messages = true;
+    // Nobody but their authors knows what these were made on.
+    let unknown = Some(json("null").content_hash());
+    let push = |number: usize| {
+        let (replica, counter) = (ReplicaId(100 + number as u128), Counter(1));
+        let change = Change {
+            replica,
+            counter,
+            base: Revision(1),
+            over: counter,
+            time: UnixMillis(0),
+            body: Body::Delete,
+        };
+        let changes = vec![PushedChange { change, seen: unknown }];
+        Message::Push { pushes: vec![DocumentPush { document: id("d"), changes, author: eve(true) }] }
+    };
+    for number in 0..=MAX_QUEUED_PUSHES {
+        world.say_to_root(0, push(number));
+        world.run();
+    }
+    world.let_messages_through(0);
+    let errors = errors(&world, 0);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!(errors[0].code, ErrorCode::RateLimited);
+    assert_eq!(errors[0].change.unwrap().replica, ReplicaId(100 + MAX_QUEUED_PUSHES as u128));
 }

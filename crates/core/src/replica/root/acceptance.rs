@@ -124,11 +124,15 @@ impl Acceptance<'_> {
                 self.reunite(&mut rest);
                 let parked = &mut self.document.queue.parked;
                 parked.retain(|parked| !parked.is_of_one_sender(&rest));
-                if parked.len() >= MAX_QUEUED_PUSHES {
-                    // Its author sends it again, or is gone.
-                    parked.remove(0);
+                if parked.len() < MAX_QUEUED_PUSHES {
+                    parked.push(rest);
+                } else {
+                    let message = "too many changes of this document wait for what their authors saw; send them again later";
+                    let refusal = Refusal::new(ErrorCode::RateLimited, message);
+                    // Instead of the question to its author.
+                    self.needs.pop();
+                    self.needs.push(Need::Refuse(rest.from, rest.first(), refusal));
                 }
-                parked.push(rest);
                 None
             }
         };
