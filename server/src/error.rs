@@ -20,6 +20,8 @@ pub(crate) struct ApiError {
     pub(crate) code: ErrorCode,
     pub(crate) message: Arc<str>,
     retry_after: Duration,
+    /// Where the code alone does not say it.
+    status: Option<StatusCode>,
 }
 
 #[derive(Serialize)]
@@ -36,7 +38,7 @@ struct Inner<'a> {
 
 impl ApiError {
     pub(crate) fn new(code: ErrorCode, message: impl Into<Arc<str>>) -> Self {
-        Self { code, message: message.into(), retry_after: RETRY_AFTER }
+        Self { code, message: message.into(), retry_after: RETRY_AFTER, status: None }
     }
 
     /// Too much was asked for; the next is answered after so long.
@@ -44,10 +46,19 @@ impl ApiError {
         let retry_after = wait.max(RETRY_AFTER);
         let message =
             format!("too many requests; send the next in {} s or later", whole_seconds(retry_after));
-        Self { code: ErrorCode::RateLimited, message: message.into(), retry_after }
+        Self { code: ErrorCode::RateLimited, message: message.into(), retry_after, status: None }
     }
 
-    fn status(&self) -> StatusCode {
+    /// The body did not arrive in time.
+    pub(crate) fn too_slow(patience: Duration) -> Self {
+        let message = format!("the body did not arrive within {} s; send it again", whole_seconds(patience));
+        Self { status: Some(StatusCode::REQUEST_TIMEOUT), ..Self::new(ErrorCode::Unavailable, message) }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        if let Some(status) = self.status {
+            return status;
+        }
         match self.code {
             ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
             ErrorCode::Forbidden => StatusCode::FORBIDDEN,

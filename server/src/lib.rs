@@ -8,6 +8,7 @@ pub mod config;
 mod connections;
 mod doctor;
 mod error;
+mod gate;
 mod hub;
 mod instruments;
 mod openapi;
@@ -18,6 +19,7 @@ mod socket;
 mod text_door;
 
 pub use doctor::{Finding, examine};
+pub use gate::{BODY_PATIENCE, MAX_BODIES_BYTES};
 pub use hub::{Hub, Stopped};
 pub use rates::{BURST_SECONDS, Rates};
 pub use router::{MAX_CONNECTIONS, Server, ServerOptions, StartError, router};

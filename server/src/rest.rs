@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json as Body, Router};
+use axum::{Extension, Json as Body, Router};
 use rejoin_core::{Base, Grant, Life, Reply, View};
 use rejoin_json::{Json, Limits, Patch, PlacePath, merge_patch_to_patch};
 use rejoin_wire::{
@@ -70,12 +70,7 @@ struct ListQuery {
     filter: Option<String>,
 }
 
-async fn list(
-    State(server): State<Server>,
-    headers: HeaderMap,
-    Query(query): Query<ListQuery>,
-) -> Result<Response, ApiError> {
-    server.grant(&headers)?;
+async fn list(State(server): State<Server>, Query(query): Query<ListQuery>) -> Result<Response, ApiError> {
     let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     let filter = query.filter.as_deref().map(Filter::parse).transpose()?;
     let mut after = Sequence(query.after.unwrap_or(0));
@@ -163,7 +158,12 @@ struct NewDocument {
     identity: Option<Vec<Arc<str>>>,
 }
 
-async fn create(State(server): State<Server>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+async fn create(
+    State(server): State<Server>,
+    Extension(grant): Extension<Grant>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
     let document: NewDocument = from_json(&body)?;
     let mut header = Header {
         title: document.title,
@@ -178,7 +178,7 @@ async fn create(State(server): State<Server>, headers: HeaderMap, body: Bytes) -
     }
     header.identity = document.identity.unwrap_or(header.identity);
     let change = ChangeBody::Create { header, content: document.content };
-    let mut response = write(&server, &headers, document.id, change, Some(Base::Current)).await?;
+    let mut response = write(&server, grant, &headers, document.id, change, Some(Base::Current)).await?;
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
 }
@@ -188,7 +188,6 @@ async fn read(
     headers: HeaderMap,
     Path(id): Path<DocumentId>,
 ) -> Result<Response, ApiError> {
-    server.grant(&headers)?;
     let view = read_view(&server, &id).await?;
     let unchanged = headers
         .get(header::IF_NONE_MATCH)
@@ -201,6 +200,7 @@ async fn read(
 
 async fn patch(
     State(server): State<Server>,
+    Extension(grant): Extension<Grant>,
     headers: HeaderMap,
     Path(id): Path<DocumentId>,
     Query(query): Query<BaseQuery>,
@@ -225,11 +225,12 @@ async fn patch(
         }
     };
     let change = ChangeBody::Edit { patch, settles: Vec::new(), undoes: None };
-    write(&server, &headers, id, change, base).await
+    write(&server, grant, &headers, id, change, base).await
 }
 
 async fn replace(
     State(server): State<Server>,
+    Extension(grant): Extension<Grant>,
     headers: HeaderMap,
     Path(id): Path<DocumentId>,
     Query(query): Query<BaseQuery>,
@@ -241,25 +242,27 @@ async fn replace(
     // What is sent was made of what is there now, or of the revision that the request names.
     let patch = rejoin_json::diff(&view.content, &content, &rejoin_json::DiffOptions::default());
     let change = ChangeBody::Edit { patch, settles: Vec::new(), undoes: None };
-    write(&server, &headers, id, change, base.or(Some(Base::Revision(view.revision)))).await
+    write(&server, grant, &headers, id, change, base.or(Some(Base::Revision(view.revision)))).await
 }
 
 async fn delete(
     State(server): State<Server>,
+    Extension(grant): Extension<Grant>,
     headers: HeaderMap,
     Path(id): Path<DocumentId>,
     Query(query): Query<BaseQuery>,
 ) -> Result<Response, ApiError> {
     let base = query.base(&headers)?;
-    write(&server, &headers, id, ChangeBody::Delete, base).await
+    write(&server, grant, &headers, id, ChangeBody::Delete, base).await
 }
 
 async fn undelete(
     State(server): State<Server>,
+    Extension(grant): Extension<Grant>,
     headers: HeaderMap,
     Path(id): Path<DocumentId>,
 ) -> Result<Response, ApiError> {
-    write(&server, &headers, id, ChangeBody::Undelete, None).await
+    write(&server, grant, &headers, id, ChangeBody::Undelete, None).await
 }
 
 #[derive(Deserialize)]
@@ -271,11 +274,9 @@ struct ChangesQuery {
 
 async fn changes(
     State(server): State<Server>,
-    headers: HeaderMap,
     Path(id): Path<DocumentId>,
     Query(query): Query<ChangesQuery>,
 ) -> Result<Response, ApiError> {
-    server.grant(&headers)?;
     let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     let (document, before) = (id.clone(), query.before.map(Revision));
     match server.command(move |replica, token| replica.history(token, &document, before, limit)).await? {
@@ -291,12 +292,7 @@ async fn changes(
     }
 }
 
-async fn conflicts(
-    State(server): State<Server>,
-    headers: HeaderMap,
-    Path(id): Path<DocumentId>,
-) -> Result<Response, ApiError> {
-    server.grant(&headers)?;
+async fn conflicts(State(server): State<Server>, Path(id): Path<DocumentId>) -> Result<Response, ApiError> {
     let view = read_view(&server, &id).await?;
     let items: Vec<TextConflict> = view.conflicts.values().map(TextConflict::from).collect();
     Ok(Body(Page { items, next: None }).into_response())
@@ -313,6 +309,7 @@ struct Settlement {
 
 async fn settle(
     State(server): State<Server>,
+    Extension(grant): Extension<Grant>,
     headers: HeaderMap,
     Path((id, conflict)): Path<(DocumentId, String)>,
     body: Bytes,
@@ -344,7 +341,7 @@ async fn settle(
         Some(value) => settling(&record.path, &view.content, value)?,
     };
     let change = ChangeBody::Edit { patch, settles: vec![name], undoes: None };
-    write(&server, &headers, id, change, Some(Base::Revision(view.revision))).await
+    write(&server, grant, &headers, id, change, Some(Base::Revision(view.revision))).await
 }
 
 fn settling(place: &PlacePath, content: &Json, value: Option<Json>) -> Result<Patch, ApiError> {
@@ -386,12 +383,12 @@ impl BaseQuery {
 
 async fn write(
     server: &Server,
+    grant: Grant,
     headers: &HeaderMap,
     id: DocumentId,
     body: ChangeBody,
     base: Option<Base>,
 ) -> Result<Response, ApiError> {
-    let grant: Grant = server.grant(headers)?;
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned);
     let base = base.unwrap_or(Base::Current);
     let reply = server

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -24,6 +24,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::admission::{LOCAL, Open, Secret};
 use crate::connections::Connections;
 use crate::error::ApiError;
+use crate::gate::{BODY_PATIENCE, Bodies, MAX_BODIES_BYTES, MAX_BODY_BYTES, Names, admit};
 use crate::hub::{Hub, Stopped};
 use crate::instruments;
 use crate::rates::{Limiters, Rates, counted_address, take};
@@ -38,9 +39,6 @@ const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Bytes that may wait in a socket's write buffer before writing waits for the network.
 const MAX_WRITE_BUFFER_BYTES: usize = 2 * MAX_MESSAGE_BYTES;
-
-/// Largest REST body: a document, with room for escapes.
-const MAX_BODY_BYTES: usize = MAX_MESSAGE_BYTES;
 
 /// WebSocket connections that may be open at a time unless another number is set: some 160 MiB while they are idle.
 pub const MAX_CONNECTIONS: usize = 16_384;
@@ -57,6 +55,9 @@ pub struct ServerOptions {
     pub secret: Option<Arc<str>>,
     /// Origins of pages on other hosts that may connect.
     pub allowed_origins: Vec<String>,
+    /// Without a secret: names, besides those of this machine (`localhost`, loopback addresses), under which requests are answered, as
+    /// `docs.internal`. With a secret every name is good.
+    pub hosts: Vec<String>,
     /// Tasks that own replicas; a workspace belongs to one.
     pub shards: usize,
     /// The policy of documents that are created without one.
@@ -68,6 +69,10 @@ pub struct ServerOptions {
     /// Proxies in front of the server that append to `X-Forwarded-For`; 0 where clients connect by themselves, and the header is not
     /// believed.
     pub trusted_proxies: usize,
+    /// Bytes of REST bodies that may be in memory at a time; more are refused with 503.
+    pub max_bodies_bytes: usize,
+    /// Time that a REST body may take to arrive.
+    pub body_patience: Duration,
     /// Where metrics are read from; without it `/metrics` says that there are none.
     pub metrics: Option<PrometheusHandle>,
 }
@@ -79,11 +84,14 @@ impl ServerOptions {
             database_url: database_url.into(),
             secret: None,
             allowed_origins: Vec::new(),
+            hosts: Vec::new(),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
             policy: Policy::Theirs,
             rates: Rates::NONE,
             max_connections: MAX_CONNECTIONS,
             trusted_proxies: 0,
+            max_bodies_bytes: MAX_BODIES_BYTES,
+            body_patience: BODY_PATIENCE,
             metrics: None,
         }
     }
@@ -107,7 +115,8 @@ struct Shared {
     hub: Hub,
     store: Arc<SqliteStore>,
     secret: Option<Secret>,
-    allowed_origins: Vec<String>,
+    names: Names,
+    bodies: Bodies,
     admission: Arc<dyn Admission>,
     session: Arc<SessionConfig>,
     workspace: WorkspaceId,
@@ -138,8 +147,12 @@ impl Server {
         let shared = Shared {
             hub,
             store,
+            names: Names {
+                allowed_origins: options.allowed_origins,
+                hosts: options.secret.is_none().then_some(options.hosts),
+            },
+            bodies: Bodies::new(options.max_bodies_bytes, options.body_patience),
             secret: options.secret.map(Secret),
-            allowed_origins: options.allowed_origins,
             admission,
             session: Arc::new(SessionConfig { local, ..SessionConfig::default() }),
             workspace: WorkspaceId::new(DEFAULT_WORKSPACE)
@@ -178,9 +191,25 @@ impl Server {
         self.shared.hub.command(&self.shared.workspace, run).await
     }
 
+    pub(crate) fn limiters(&self) -> &Limiters {
+        &self.shared.limiters
+    }
+
+    pub(crate) fn trusted_proxies(&self) -> usize {
+        self.shared.trusted_proxies
+    }
+
+    pub(crate) fn bodies(&self) -> &Bodies {
+        &self.shared.bodies
+    }
+
+    /// Whether a request's page and the name that it was sent to are good.
+    pub(crate) fn check_names(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), ApiError> {
+        self.shared.names.check(headers, uri)
+    }
+
     /// Who sends a REST request, and what it may do.
     pub(crate) fn grant(&self, headers: &HeaderMap) -> Result<Grant, ApiError> {
-        self.check_origin(headers)?;
         let grant = self.identify(headers)?;
         let limit = self.shared.limiters.credential_requests.as_ref();
         take(limit, Some(Arc::clone(&grant.principal))).map_err(ApiError::rate_limited)?;
@@ -202,21 +231,6 @@ impl Server {
             )),
         }
     }
-
-    /// Pages of other hosts may come in only when they are allowed by name: a browser lets any page connect anywhere.
-    fn check_origin(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let Some(origin) = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()) else {
-            return Ok(());
-        };
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let own = origin.split_once("://").is_some_and(|(_, authority)| authority == host);
-        if own || self.shared.allowed_origins.iter().any(|allowed| allowed == origin) {
-            return Ok(());
-        }
-        let message =
-            format!("the page's origin `{origin}` is not allowed here; add it to REJOIN_ALLOWED_ORIGINS");
-        Err(ApiError::new(ErrorCode::Forbidden, message))
-    }
 }
 
 /// The whole server as a router: `/ws`, `/api`, `/health`, `/ready`, `/metrics`. Mounts into any axum application.
@@ -226,16 +240,21 @@ impl Server {
 /// limits by credential hold.
 pub fn router(server: &Server) -> Router {
     let origins =
-        server.shared.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+        server.shared.names.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH])
-        .expose_headers([header::ETAG]);
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("idempotency-key"),
+        ])
+        .expose_headers([header::ETAG, header::RETRY_AFTER]);
     // Every route that looks at a token, or somebody could try one secret after the other.
-    let limited = rest::router()
-        .route("/metrics", get(metrics))
-        .route_layer(from_fn_with_state(server.clone(), limit_requests));
+    let limited =
+        rest::router().route("/metrics", get(metrics)).route_layer(from_fn_with_state(server.clone(), admit));
     Router::new()
         .merge(limited)
         .route("/ws", get(upgrade))
@@ -258,19 +277,18 @@ async fn ready(State(server): State<Server>) -> Response {
     }
 }
 
-async fn metrics(State(server): State<Server>, headers: HeaderMap) -> Result<Response, ApiError> {
-    server.grant(&headers)?;
+async fn metrics(State(server): State<Server>) -> Response {
     match &server.shared.metrics {
         Some(metrics) => {
             instruments::record_store(server.shared.store.stats());
-            Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response())
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response()
         }
-        None => Ok((StatusCode::NOT_FOUND, Json("this server records no metrics")).into_response()),
+        None => (StatusCode::NOT_FOUND, Json("this server records no metrics")).into_response(),
     }
 }
 
 /// From where a request came; unknown where the application does not say.
-struct Caller(Option<IpAddr>);
+pub(crate) struct Caller(pub(crate) Option<IpAddr>);
 
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
@@ -281,26 +299,14 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Lets a REST request through while its address has not asked for too much.
-async fn limit_requests(
-    State(server): State<Server>,
-    Caller(peer): Caller,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    let shared = &server.shared;
-    let address = counted_address(request.headers(), peer, shared.trusted_proxies);
-    take(shared.limiters.requests.as_ref(), address).map_err(ApiError::rate_limited)?;
-    Ok(next.run(request).await)
-}
-
 async fn upgrade(
     State(server): State<Server>,
     Caller(peer): Caller,
+    uri: Uri,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, ApiError> {
-    server.check_origin(&headers)?;
+    server.check_names(&headers, &uri)?;
     let address = counted_address(&headers, peer, server.shared.trusted_proxies);
     take(server.shared.limiters.connections.as_ref(), address).map_err(ApiError::rate_limited)?;
     if server.shared.hub.is_stopping() {
