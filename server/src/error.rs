@@ -69,6 +69,7 @@ impl ApiError {
             | ErrorCode::IdempotencyMismatch
             | ErrorCode::TestFailed
             | ErrorCode::ReplicaForked
+            | ErrorCode::TooManyConflicts
             | ErrorCode::DependsOnRejected => StatusCode::CONFLICT,
             ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             ErrorCode::TooLarge | ErrorCode::TooDeep => StatusCode::PAYLOAD_TOO_LARGE,

@@ -5,6 +5,7 @@ mod deciding;
 use std::sync::Arc;
 
 use rejoin_json::{Json, Limits};
+use rejoin_wire::limits::{MAX_CONFLICTS_PER_CHANGE, MAX_OPEN_CONFLICT_BYTES};
 use rejoin_wire::{
     Body, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, Entry, ErrorCode, Fate, Header, Outcome,
     PushedChange, ReplicaId, Revision, Sequence, UnixMillis,
@@ -24,11 +25,11 @@ pub(crate) use deciding::{Work, content_hash};
 /// Replicas whose windows are kept per document; beyond that the least recently used is dropped, and its author asked for what it saw when needed.
 pub(crate) const MAX_SHADOWS: usize = 256;
 
-/// Open conflict records of one document; beyond that the oldest are closed. All values stay in the log.
-pub(crate) const MAX_OPEN_CONFLICTS: usize = 1_000;
-
 /// Outcomes held in memory per document; older ones are read from the store.
 pub(crate) const MAX_OUTCOMES: usize = 4_096;
+
+/// What a conflict record takes besides its values.
+const CONFLICT_OVERHEAD_BYTES: usize = 512;
 
 /// The accepting side of a document.
 #[derive(Clone, Debug, Default)]
@@ -217,14 +218,15 @@ impl Authority {
         let Decision { seen, seen_is_known, short, decided, after } = decision;
         let submission = Submission { pushed: short.as_ref().unwrap_or(submission.pushed), ..submission };
         let change = submission.pushed.change.id();
+        let decided = decided.and_then(|decided| Ok((recorded(tip, &submission, &decided)?, decided)));
         self.remember(&submission, &seen, decided.is_ok(), after, limits);
         if !seen_is_known {
             // Nothing that follows can be rebuilt from here: its author is asked.
             self.shadows.remove(&change.replica);
         }
         match decided {
-            Ok(decided) => {
-                append(tip, log, &submission, decided);
+            Ok((recorded, decided)) => {
+                append(tip, log, &submission, decided, recorded);
                 self.tentative.insert(change, (submission.hash, Fate::Accepted { revision: tip.revision }));
                 Step::Accepted
             }
@@ -300,10 +302,16 @@ impl Authority {
     }
 }
 
-/// Appends a decided change as the next revision of the tentative point.
-fn append(tip: &mut Point, log: &mut Log, submission: &Submission<'_>, decided: Decided) {
+/// What a change does to the conflicts of its document.
+struct Recorded {
+    records: Vec<ConflictRecord>,
+    settled: Vec<ConflictId>,
+}
+
+/// The conflict records that a decided change makes, and those that it closes. A record is open until a change settles it, so a change that would
+/// leave too many open is refused.
+fn recorded(tip: &Point, submission: &Submission<'_>, decided: &Decided) -> Result<Recorded, Refusal> {
     let change = &submission.pushed.change;
-    let revision = tip.revision.next();
     let Decided { outcome, against, time } = decided;
     let mut settled: Vec<ConflictId> = match &change.body {
         Body::Edit { settles, .. } => {
@@ -311,40 +319,65 @@ fn append(tip: &mut Point, log: &mut Log, submission: &Submission<'_>, decided: 
         }
         _ => Vec::new(),
     };
+    if outcome.conflicts.len() > MAX_CONFLICTS_PER_CHANGE {
+        return Err(too_many_conflicts());
+    }
     let mut records = Vec::with_capacity(outcome.conflicts.len());
-    for (index, (conflict, against)) in outcome.conflicts.into_iter().zip(against).enumerate() {
-        let id = ConflictId { revision, index: u32::try_from(index).unwrap_or(u32::MAX) };
+    for ((index, conflict), against) in (0..).zip(&outcome.conflicts).zip(against) {
         let earlier = tip.conflicts.values().find(|record| {
             record.path == conflict.path
                 && record.change.replica == change.replica
-                && record.against == against
+                && record.against == *against
                 && record.kind == conflict.kind
         });
-        let base = earlier.map_or(conflict.base, |record| record.base.clone());
         if let Some(record) = earlier {
             settled.push(record.id);
         }
         records.push(ConflictRecord {
-            id,
+            id: ConflictId { revision: tip.revision.next(), index },
             change: change.id(),
-            against,
-            path: conflict.path,
+            against: *against,
+            path: conflict.path.clone(),
             kind: conflict.kind,
-            base,
-            current: conflict.current,
-            incoming: conflict.incoming,
+            base: earlier.map_or_else(|| conflict.base.clone(), |record| record.base.clone()),
+            current: conflict.current.clone(),
+            incoming: conflict.incoming.clone(),
             winner: conflict.winner,
             unresolved: conflict.unresolved,
             author: Arc::clone(submission.author),
-            time,
+            time: *time,
         });
-    }
-    let open = tip.conflicts.len() + records.len();
-    if open > MAX_OPEN_CONFLICTS {
-        settled.extend(tip.conflicts.keys().take(open - MAX_OPEN_CONFLICTS));
     }
     settled.sort_unstable();
     settled.dedup();
+    if !records.is_empty() {
+        let stay = tip.conflicts.values().filter(|record| settled.binary_search(&record.id).is_err());
+        let open: Vec<usize> = stay.chain(&records).map(conflict_bytes).collect();
+        if open.len() > MAX_CONFLICTS_PER_CHANGE || open.iter().sum::<usize>() > MAX_OPEN_CONFLICT_BYTES {
+            return Err(too_many_conflicts());
+        }
+    }
+    Ok(Recorded { records, settled })
+}
+
+fn too_many_conflicts() -> Refusal {
+    Refusal::new(
+        ErrorCode::TooManyConflicts,
+        "the change would leave more conflicts open than a document may have; settle some, then make it again",
+    )
+}
+
+/// What a record takes of [`MAX_OPEN_CONFLICT_BYTES`].
+fn conflict_bytes(record: &ConflictRecord) -> usize {
+    let values = [&record.base, &record.current, &record.incoming];
+    let values: usize = values.into_iter().flatten().map(Json::encoded_len).sum();
+    CONFLICT_OVERHEAD_BYTES + values + record.path.to_string().len()
+}
+
+/// Appends a decided change as the next revision of the tentative point.
+fn append(tip: &mut Point, log: &mut Log, submission: &Submission<'_>, decided: Decided, recorded: Recorded) {
+    let change = &submission.pushed.change;
+    let Decided { outcome, time, .. } = decided;
     let entry = Entry {
         sequence: submission.sequence,
         change: change.id(),
@@ -352,8 +385,8 @@ fn append(tip: &mut Point, log: &mut Log, submission: &Submission<'_>, decided: 
         author: Arc::clone(submission.author),
         time,
         effect: outcome.effect,
-        conflicts: records,
-        settled,
+        conflicts: recorded.records,
+        settled: recorded.settled,
     };
     let submitted = (!outcome.exact).then(|| change.clone());
     let previous = tip.chain;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rejoin_json::{
-    Conflict, ConflictKind, Json, Limits, MergeError, MergeOptions, Merged, Patch, PatchErrorKind, PlacePath,
-    Policy, Side, Winner, apply, merge, merge_create, merge_patch, touched,
+    Conflict, ConflictKind, Json, Limits, MergeError, MergeOptions, Merged, Operation, Patch, PatchErrorKind,
+    PlacePath, Policy, Side, Winner, apply, merge, merge_create, merge_patch, touched,
 };
 use rejoin_wire::{Body, Effect, ErrorCode, Header};
 
@@ -228,6 +228,13 @@ fn merged_outcome(meeting: &Meeting<'_>, merged: Merged, exact: bool) -> Result<
             "the document would be larger than it may be; remove something first",
         ));
     }
+    // Whatever it leaves behind, it is told whole in one message.
+    if patch_bytes(&merged.forward) > meeting.limits.max_document_bytes {
+        return Err(Refusal::new(
+            ErrorCode::TooLarge,
+            "the change is larger than a document may be; make it in parts",
+        ));
+    }
     let state = State { content: merged.content, ..meeting.current.clone() };
     let reverse = if merged.reverse.0.is_empty() { Reverse::Nothing } else { Reverse::Patch(merged.reverse) };
     Ok(Outcome {
@@ -237,6 +244,18 @@ fn merged_outcome(meeting: &Meeting<'_>, merged: Merged, exact: bool) -> Result<
         conflicts: merged.conflicts,
         exact,
     })
+}
+
+/// Bytes of the values of a patch, as JSON.
+fn patch_bytes(patch: &Patch) -> usize {
+    let bytes = |operation: &Operation| match operation {
+        Operation::Add { value, .. } | Operation::Replace { value, .. } | Operation::Test { value, .. } => {
+            value.encoded_len()
+        }
+        Operation::Splice { insert, .. } => insert.len(),
+        Operation::Remove { .. } | Operation::Move { .. } | Operation::Copy { .. } => 0,
+    };
+    patch.0.iter().map(bytes).sum()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "`map_err` gives errors away")]

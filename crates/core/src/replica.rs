@@ -28,8 +28,8 @@ use crate::time::{Instant, Random, Seed};
 use crate::window::Rung;
 
 pub use commands::{
-    ConflictChoice, DocumentStatus, EditError, MAX_HISTORY_PAGE, OwnChange, RecoveredVersion, RejectedChange,
-    SyncStatus, Undone, View, patch_to,
+    ConflictChoice, DocumentStatus, EditError, MAX_HISTORY_PAGE, MAX_HISTORY_PAGE_BYTES, OwnChange,
+    RecoveredVersion, RejectedChange, SyncStatus, Undone, View, patch_to,
 };
 pub use outbox::MAX_KEPT;
 pub use relaying::{

@@ -74,7 +74,8 @@ codes! {
     UnknownBase = 305, "unknown_base", false;
     /// The change edits what exists only through a rejected change.
     DependsOnRejected = 306, "depends_on_rejected", false;
-    /// Counters do not follow one another.
+    /// The change would leave more conflicts open than a document may have.
+    TooManyConflicts = 307, "too_many_conflicts", false;
     /// Two replicas use one id.
     ReplicaForked = 308, "replica_forked", false;
     /// A value cannot be stored: too large an integer, a lone surrogate.

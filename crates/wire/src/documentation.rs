@@ -137,6 +137,7 @@ fn the_table_of_limits_is_complete_and_true() {
         MAX_MEMBERS_PER_MESSAGE,
         MAX_RELAYED_MEMBERS,
         MAX_CONFLICTS_PER_CHANGE,
+        MAX_OPEN_CONFLICT_BYTES,
         MAX_PRESENCE_BYTES,
         MAX_TEXT_BYTES,
         MAX_HEADER_ITEMS,

@@ -26,8 +26,12 @@ pub const MAX_MEMBERS_PER_MESSAGE: usize = 4_096;
 /// Members below one relay that are present at the same time. The numbers after a relay's own member number are theirs.
 pub const MAX_RELAYED_MEMBERS: u32 = 65_535;
 
-/// Conflict records that one change may make; a change that would make more is recorded as one record of the whole content.
-pub const MAX_CONFLICTS_PER_CHANGE: usize = 256;
+/// Conflict records that one change may make, and that may be open in one document: a change that would leave more open is rejected.
+pub const MAX_CONFLICTS_PER_CHANGE: usize = 1_000;
+
+/// Bytes of the values and places of all open conflict records of one document, with 512 for each: a change that would leave more is
+/// rejected. With the largest document they fit into one message.
+pub const MAX_OPEN_CONFLICT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bytes of one presence state in its canonical form.
 pub const MAX_PRESENCE_BYTES: usize = 4 * 1024;

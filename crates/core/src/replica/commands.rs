@@ -15,7 +15,7 @@ use rejoin_wire::{
 use sha2::{Digest, Sha256};
 
 use super::following::id_from;
-use super::outbox::{change_bytes, rejected_key};
+use super::outbox::{MAX_KEPT, change_bytes, rejected_key};
 use super::root::Base;
 use super::{
     Event, Grant, HistoryEntry, HistoryPage, LinkId, LinkStatus, Output, Purpose, Replica, Reply, Token,
@@ -33,6 +33,9 @@ pub(super) use requests::Read;
 
 /// Entries of one page of history.
 pub const MAX_HISTORY_PAGE: u32 = 1_000;
+
+/// Bytes of the entries of one page of history, whole contents included; a page holds one entry at least.
+pub const MAX_HISTORY_PAGE_BYTES: usize = 4 << 20;
 
 /// Own changes per document that can be undone in turn.
 const MAX_UNDO: usize = 1_000;
@@ -76,6 +79,11 @@ pub enum EditError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// As many changes of the document were rejected as are kept, and each holds something that somebody typed.
+    #[error(
+        "{MAX_KEPT} rejected changes of this document wait to be seen; dismiss some before you make more"
+    )]
+    TooManyRejected,
     /// The header names too many counters or identity keys.
     #[error("a header names at most {MAX_HEADER_ITEMS} counters and identity keys")]
     HeaderTooLarge,
@@ -588,6 +596,9 @@ impl Replica {
         let bytes = change_bytes(&size);
         if bytes > MAX_MESSAGE_BYTES / 2 {
             return Err(EditError::TooLarge);
+        }
+        if self.documents.get(id).is_some_and(|document| document.outbox.rejected.len() >= MAX_KEPT) {
+            return Err(EditError::TooManyRejected);
         }
         let limit = self.config.max_outbox_bytes;
         let held: usize = self.documents.values().map(|document| document.outbox.bytes).sum();

@@ -28,7 +28,8 @@ use crate::window::{Own, OwnFate, Progress, Rung, Walk, Window, merged_in};
 /// Bytes of changes in one push: a push is one message, and its document's turn must stay short.
 const MAX_PUSH_BYTES: usize = 4 << 20;
 
-/// Rejected changes and recovered versions that are kept per document until they are dismissed; the oldest go first.
+/// Rejected changes of a document that are kept before further edits of it are refused until some are dismissed; and the recovered versions
+/// that are kept, of which the oldest go first: what they hold was sent again as changes.
 pub const MAX_KEPT: usize = 1_000;
 
 /// How far a document's own part has come with the authority.

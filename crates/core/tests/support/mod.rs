@@ -175,6 +175,18 @@ impl World {
         at
     }
 
+    /// Adds a follower whose outbox takes large changes.
+    pub fn add_roomy(&mut self) -> usize {
+        let scope = Some(Scope::Documents);
+        let at = self.add(scope, MemoryStore::new());
+        let (configure, name) =
+            (|config: &mut Config| config.max_outbox_bytes = 32 << 20, format!("user{at}"));
+        let role = Role::Follower { scope };
+        self.followers[at] =
+            Node::configured(configure, role, MemoryStore::new(), self.seeds, self.now, &name);
+        at
+    }
+
     /// Adds a follower of the whole workspace below a relay.
     pub fn add_below(&mut self, relay: usize) -> usize {
         let at = self.add(Some(Scope::Documents), MemoryStore::new());

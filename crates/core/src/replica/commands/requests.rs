@@ -1,6 +1,7 @@
 //! What drivers and links ask for on behalf of those without a replica.
 
 use rejoin_json::Limits;
+use rejoin_wire::to_bytes;
 
 use super::*;
 use crate::replica::Document;
@@ -159,12 +160,20 @@ impl Replica {
                 before: before.map(|state| state.content),
             }
         };
-        let mut entries: Vec<HistoryEntry> = document
-            .log
-            .since(first.previous())
-            .take_while(|(revision, _)| *revision <= last)
-            .map(entry)
-            .collect();
+        let mut entries = Vec::new();
+        let mut bytes = 0_usize;
+        let newest_first =
+            document.log.since(first.previous()).rev().skip_while(|(revision, _)| *revision > last);
+        for revised in newest_first {
+            let entry = entry(revised);
+            bytes = bytes.saturating_add(history_bytes(&entry));
+            if bytes > MAX_HISTORY_PAGE_BYTES && !entries.is_empty() {
+                break;
+            }
+            entries.push(entry);
+        }
+        entries.reverse();
+        let first = Revision(last.0.saturating_add(1) - entries.len() as u64).max(first);
         let more = first > Revision(1);
         match from {
             Asker::Driver(token) => {
@@ -209,6 +218,12 @@ impl Replica {
         self.outputs
             .push_back(Output::Reply { token: Token(request), reply: Reply::History(Box::new(page)) });
     }
+}
+
+/// What an entry takes of [`MAX_HISTORY_PAGE_BYTES`].
+fn history_bytes(HistoryEntry { entry, reverse_patch, before, .. }: &HistoryEntry) -> usize {
+    let patch = reverse_patch.as_ref().map_or(0, |patch| to_bytes(patch).len());
+    to_bytes(entry).len() + patch + before.as_ref().map_or(0, Json::encoded_len)
 }
 
 /// Puts whole strings where the patches of consecutive revisions have parts of them: programs know the patches of RFC 6902.

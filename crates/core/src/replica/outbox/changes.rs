@@ -138,16 +138,9 @@ impl Replica {
     ) {
         let Some(document) = self.documents.get_mut(id) else { return };
         let record = RejectedRecord { change: change.clone(), code, message: ShortText(message) };
-        let mut writes = vec![Write::PutRecord { key: rejected_key(id, change.id()), body: seal(&record) }];
+        let body = seal(&record);
         document.outbox.rejected.insert(change.id(), record);
-        if document.outbox.rejected.len() > MAX_KEPT
-            && let Some((oldest, _)) = document.outbox.rejected.pop_first()
-        {
-            writes.push(Write::DropRecord { key: rejected_key(id, oldest) });
-        }
-        for write in writes {
-            self.storing.write(write);
-        }
+        self.storing.write(Write::PutRecord { key: rejected_key(id, change.id()), body });
         self.event(Event::Rejected { document: id.clone(), change: change.id(), code });
         self.event(Event::Changed { document: id.clone(), local: false });
         self.tell_rung(id);
