@@ -32,6 +32,12 @@ const SHARD_BATCH: usize = 512;
 /// Messages that wait for one link. The replica stops by bytes long before; this bounds what it does not count.
 const LINK_QUEUE: usize = 4_096;
 
+/// Time after which a workspace that nobody uses leaves memory: nobody is linked to it and nothing is under way.
+pub(crate) const IDLE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a shard looks for such workspaces.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
+
 /// Something for a link's socket.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
@@ -240,15 +246,41 @@ impl Answers {
     }
 }
 
+/// A replica in memory.
+struct Running {
+    replica: Replica,
+    /// When somebody last wanted something of it.
+    used: Instant,
+    _counted: Counted,
+}
+
+/// Counts a replica until it is dropped, by whatever way.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        metrics::gauge!(instruments::WORKSPACES).increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!(instruments::WORKSPACES).decrement(1.0);
+    }
+}
+
 /// One task's replicas.
 struct Shard {
     store: Arc<dyn Store>,
     configure: Arc<dyn Fn(WorkspaceId) -> Config + Send + Sync>,
-    started: std::time::Instant,
+    started: tokio::time::Instant,
     answers: Arc<Answers>,
     /// Jobs that may run at a time.
     processors: Arc<Semaphore>,
-    replicas: BTreeMap<WorkspaceId, Replica>,
+    replicas: BTreeMap<WorkspaceId, Running>,
+    /// When it last looked for workspaces that nobody uses.
+    swept: Instant,
     links: BTreeMap<LinkId, LinkEnd>,
     replies: BTreeMap<Token, oneshot::Sender<Reply>>,
     next_token: u64,
@@ -265,7 +297,8 @@ impl Shard {
             store,
             configure,
             processors,
-            started: std::time::Instant::now(),
+            started: tokio::time::Instant::now(),
+            swept: Instant(0),
             answers: Arc::default(),
             replicas: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -283,7 +316,8 @@ impl Shard {
         let answers = Arc::clone(&self.answers);
         let mut batch = Vec::with_capacity(SHARD_BATCH);
         loop {
-            let deadline = self.deadlines.values().min().copied();
+            let sweep = (!self.replicas.is_empty()).then(|| self.swept + SWEEP_INTERVAL);
+            let deadline = self.deadlines.values().copied().chain(sweep).min();
             let wait = deadline.map_or(Duration::from_secs(3_600), |at| at.since(self.now()));
             let mut touched = BTreeSet::new();
             tokio::select! {
@@ -300,32 +334,61 @@ impl Shard {
             }
             let now = self.now();
             for (workspace, answer) in answers.take() {
-                if let Some(replica) = self.replicas.get_mut(&workspace) {
-                    replica.handle_input(now, answer);
+                if let Some(running) = self.replicas.get_mut(&workspace) {
+                    running.replica.handle_input(now, answer);
                     touched.insert(workspace);
                 }
             }
             let due =
                 self.deadlines.iter().filter(|(_, at)| **at <= now).map(|(workspace, _)| workspace.clone());
             for workspace in due.collect::<Vec<_>>() {
-                if let Some(replica) = self.replicas.get_mut(&workspace) {
-                    replica.handle_input(now, Input::Timeout);
+                if let Some(running) = self.replicas.get_mut(&workspace) {
+                    running.replica.handle_input(now, Input::Timeout);
                     touched.insert(workspace);
                 }
             }
             for workspace in touched {
                 self.drain(&workspace);
             }
+            if now.since(self.swept) >= SWEEP_INTERVAL {
+                self.forget_unused(now);
+            }
         }
     }
 
+    /// Drops the replicas that nobody uses. What they decided is in the store, from which the next use reads it.
+    fn forget_unused(&mut self, now: Instant) {
+        self.swept = now;
+        let deadlines = &mut self.deadlines;
+        self.replicas.retain(|workspace, running| {
+            let is_unused = now.since(running.used) >= IDLE_PATIENCE && running.replica.is_idle();
+            if is_unused {
+                deadlines.remove(workspace);
+            }
+            !is_unused
+        });
+    }
+
+    /// The replica of a workspace, which somebody uses now.
     fn replica(&mut self, workspace: &WorkspaceId) -> &mut Replica {
         let now = self.now();
-        self.replicas.entry(workspace.clone()).or_insert_with(|| {
+        let running = self.replicas.entry(workspace.clone()).or_insert_with(|| {
             let mut config = (self.configure)(workspace.clone());
             config.role = Role::Root;
-            Replica::new(config, random_seed(), now, unix_now())
-        })
+            let replica = Replica::new(config, random_seed(), now, unix_now());
+            Running { replica, used: now, _counted: Counted::new() }
+        });
+        running.used = now;
+        &mut running.replica
+    }
+
+    /// Tells a replica of one of its links. One that is gone has none.
+    fn tell_of_link(&mut self, workspace: &WorkspaceId, input: Input) {
+        let now = self.now();
+        if let Some(running) = self.replicas.get_mut(workspace) {
+            running.used = now;
+            running.replica.handle_input(now, input);
+        }
     }
 
     fn take(&mut self, input: ShardInput, touched: &mut BTreeSet<WorkspaceId>) {
@@ -337,12 +400,12 @@ impl Shard {
                 workspace
             }
             ShardInput::Link { workspace, input } => {
-                self.replica(&workspace).handle_input(now, input);
+                self.tell_of_link(&workspace, input);
                 workspace
             }
             ShardInput::Closed { workspace, link } => {
                 self.links.remove(&link);
-                self.replica(&workspace).handle_input(now, Input::LinkClosed { link, code: None });
+                self.tell_of_link(&workspace, Input::LinkClosed { link, code: None });
                 workspace
             }
             ShardInput::Command { workspace, run, reply } => {
@@ -359,7 +422,8 @@ impl Shard {
     /// Does everything that a replica asks for.
     fn drain(&mut self, workspace: &WorkspaceId) {
         let now = self.now();
-        let Some(mut replica) = self.replicas.remove(workspace) else { return };
+        let Some(mut running) = self.replicas.remove(workspace) else { return };
+        let replica = &mut running.replica;
         while let Some(output) = replica.poll_output() {
             match output {
                 Output::Transmit { to, payload } => {
@@ -395,7 +459,7 @@ impl Shard {
             Some(at) => self.deadlines.insert(workspace.clone(), at),
             None => self.deadlines.remove(workspace),
         };
-        self.replicas.insert(workspace.clone(), replica);
+        self.replicas.insert(workspace.clone(), running);
     }
 
     /// Runs a job on a thread of its own, as many at a time as there are processors.
@@ -476,18 +540,67 @@ mod tests {
             Arc::new(SqliteStore::open("sqlite::memory:", &SqliteOptions::default()).unwrap());
         let hub = Hub::start(&store, 1, |workspace| Config::new(workspace, Role::Root));
         let workspace = WorkspaceId::new("w").unwrap();
-        let peer = Peer {
-            replica: rejoin_wire::ReplicaId(1),
-            encoding: Encoding::Binary,
-            grant: Grant::new("ada", true),
-            token: None,
-        };
-        let mut link = hub.open(&workspace, peer).await.unwrap();
+        let mut link = hub.open(&workspace, peer(1)).await.unwrap();
         assert!(matches!(link.queue.recv().await, Some(Outgoing::Payload(_))), "it is welcomed");
         let answer = hub.command(&workspace, |_, _| panic!("on purpose")).await;
         assert!(answer.is_err());
         assert!(link.queue.recv().await.is_none());
         let answer = hub.command(&workspace, |replica, token| replica.heads(token, Sequence(0), 1)).await;
         assert!(matches!(answer, Ok(Reply::Heads(_))), "{answer:?}");
+    }
+
+    fn peer(replica: u128) -> Peer {
+        let replica = rejoin_wire::ReplicaId(replica);
+        Peer { replica, encoding: Encoding::Binary, grant: Grant::new("ada", true), token: None }
+    }
+
+    /// The gauge of workspaces in memory.
+    fn in_memory(metrics: &metrics_exporter_prometheus::PrometheusHandle) -> Option<u32> {
+        let text = metrics.render();
+        text.lines().find_map(|line| line.strip_prefix("rejoin_workspaces ")?.parse().ok())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn workspaces_that_nobody_uses_leave_memory_and_come_back_as_they_were() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        // Of this thread only, on which all tasks of the test run.
+        let _recorder = metrics::set_default_local_recorder(Box::leak(Box::new(recorder)));
+        let store: Arc<dyn Store> = Arc::new(rejoin_store::SharedMemoryStore::default());
+        let hub = Hub::start(&store, 2, |workspace| Config::new(workspace, Role::Root));
+        let mut links = Vec::new();
+        let many = 200;
+        for number in 0..many {
+            let workspace = WorkspaceId::new(&format!("w{number}")).unwrap();
+            let mut link = hub.open(&workspace, peer(number)).await.unwrap();
+            assert!(matches!(link.queue.recv().await, Some(Outgoing::Payload(_))), "it is welcomed");
+            links.push((workspace, link));
+        }
+        let document: rejoin_wire::DocumentId = "d".parse().unwrap();
+        let (first, of_first) = (links[0].0.clone(), document.clone());
+        let create = move |replica: &mut Replica, token| {
+            let body = rejoin_wire::Body::Create {
+                header: rejoin_wire::Header::default(),
+                content: rejoin_json::Json::from("kept"),
+            };
+            let base = rejoin_core::Base::Current;
+            replica.submit(token, Grant::new("ada", true), &of_first, body, base, None);
+        };
+        assert!(matches!(hub.command(&first, create).await, Ok(Reply::Accepted(_))));
+        let (_, kept) = links.pop().unwrap();
+        tokio::time::sleep(2 * IDLE_PATIENCE).await;
+        assert_eq!(in_memory(&metrics), Some(u32::try_from(many).unwrap()), "all have links");
+        drop(links);
+        tokio::time::sleep(IDLE_PATIENCE - SWEEP_INTERVAL).await;
+        assert_eq!(in_memory(&metrics), Some(u32::try_from(many).unwrap()), "not long enough");
+        tokio::time::sleep(2 * SWEEP_INTERVAL).await;
+        assert_eq!(in_memory(&metrics), Some(1), "one has a link");
+        let answer = hub.command(&first, move |replica, token| replica.read(token, &document)).await;
+        let Ok(Reply::Document(view)) = answer else { panic!("{answer:?}") };
+        assert_eq!(view.content, rejoin_json::Json::from("kept"));
+        assert_eq!(in_memory(&metrics), Some(2));
+        drop(kept);
+        tokio::time::sleep(IDLE_PATIENCE + 2 * SWEEP_INTERVAL).await;
+        assert_eq!(in_memory(&metrics), Some(0));
     }
 }

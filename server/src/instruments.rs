@@ -23,6 +23,7 @@ struct Instrument {
 pub(crate) const CONNECTIONS: &str = "rejoin_connections";
 pub(crate) const CONNECTIONS_REFUSED: &str = "rejoin_connections_refused_total";
 pub(crate) const LINKS: &str = "rejoin_links";
+pub(crate) const WORKSPACES: &str = "rejoin_workspaces";
 pub(crate) const FRAMES_RECEIVED: &str = "rejoin_frames_received_total";
 pub(crate) const MESSAGES_SENT: &str = "rejoin_messages_sent_total";
 pub(crate) const SLOW_READERS: &str = "rejoin_slow_readers_total";
@@ -34,7 +35,7 @@ const STORE_TRANSACTIONS: &str = "rejoin_store_transactions_total";
 const STORE_BATCHES: &str = "rejoin_store_batches_total";
 const STORE_CHECKPOINT_FAILURES: &str = "rejoin_store_checkpoint_failures_total";
 
-const INSTRUMENTS: [Instrument; 13] = [
+const INSTRUMENTS: [Instrument; 14] = [
     gauge(CONNECTIONS, Unit::Count, "WebSocket connections that are open"),
     counter(
         CONNECTIONS_REFUSED,
@@ -42,6 +43,7 @@ const INSTRUMENTS: [Instrument; 13] = [
         "WebSocket connections refused because as many were open as may be",
     ),
     gauge(LINKS, Unit::Count, "connections whose sender is known"),
+    gauge(WORKSPACES, Unit::Count, "workspaces in memory"),
     counter(FRAMES_RECEIVED, Unit::Count, "WebSocket frames that came, pings and closes among them"),
     counter(MESSAGES_SENT, Unit::Count, "messages handed to connections, each connection counted"),
     counter(SLOW_READERS, Unit::Count, "connections closed because their peer did not read"),

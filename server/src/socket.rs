@@ -25,7 +25,7 @@ use crate::hub::{Hub, Link, Outgoing};
 use crate::instruments;
 use crate::rates::Limiters;
 use crate::text_door::TextDoor;
-use quota::Quota;
+use quota::{Quota, Wait};
 
 mod quota;
 #[cfg(test)]
@@ -37,7 +37,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// A peer that takes nothing of what waits for it for so long has stopped reading.
 pub(crate) const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 
-/// A message that cannot be refused by itself waits so long for its turn, where too many came; then the link is closed.
+/// A frame that cannot be refused by itself waits so long for its turn, where too many came; then the link is closed.
 const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Messages taken from the link's queue before they are written together.
@@ -87,6 +87,7 @@ pub(crate) fn serve(
         unread: 0,
         received: 0,
         blocked: None,
+        over: None,
         held: None,
         ending: None,
         is_broken: false,
@@ -114,7 +115,9 @@ struct Task {
     received: usize,
     /// Since when the socket has taken nothing, while something waits for it.
     blocked: Option<Instant>,
-    /// A message that waits for its turn, because too many came. Nothing is read meanwhile.
+    /// How long the frame that was read last has to wait, because too many came; until it is refused or waits for its turn.
+    over: Option<Wait>,
+    /// A frame that waits for its turn. Nothing is read meanwhile.
     held: Option<Box<Held>>,
     /// Since when the session is over, while its last frames wait for a blocked socket.
     ending: Option<Instant>,
@@ -128,9 +131,10 @@ struct Task {
     conversation: Conversation,
 }
 
-/// A message that waits for its turn.
+/// A frame that waits for its turn.
 struct Held {
-    message: Message,
+    /// What it brings the replica; nothing where the session answered it, as a ping, or where it is part of a message.
+    message: Option<Message>,
     since: Instant,
     until: Instant,
 }
@@ -265,6 +269,10 @@ impl Task {
 
     fn take_frame(&mut self, frame: Option<Result<Frame, axum::Error>>) {
         let closed = |code, reason: &str| SessionInput::Closed { code, reason: reason.into() };
+        // Every frame costs something, whatever it says: it is counted before it is looked at.
+        if matches!(frame, Some(Ok(Frame::Binary(_) | Frame::Text(_) | Frame::Ping(_) | Frame::Pong(_)))) {
+            self.over = self.quota.take().err();
+        }
         let input = match frame {
             Some(Ok(Frame::Binary(bytes))) => SessionInput::Frame(WireFrame::Binary(bytes)),
             Some(Ok(Frame::Text(text))) => SessionInput::Frame(WireFrame::Text(text.into())),
@@ -340,8 +348,8 @@ impl Task {
                 SessionOutput::Authenticate(credentials) => self.authenticate(&credentials),
                 SessionOutput::Opened(opened) => self.open(opened.grant, opened.sender).await,
                 SessionOutput::Message(message) => {
-                    let now = self.now();
-                    self.hand_on(message, now).await;
+                    let (now, over) = (self.now(), self.over.take());
+                    self.hand_on(Some(message), now, over).await;
                 }
                 SessionOutput::Text(request) => {
                     self.take_request(request);
@@ -349,6 +357,11 @@ impl Task {
                 }
                 SessionOutput::Disconnect(end) => return Some(end),
             }
+        }
+        // Nothing came of a frame too many that could be refused: the next is read when it would have had its turn.
+        if let Some(over) = self.over.take() {
+            let now = self.now();
+            self.hand_on(None, now, Some(over)).await;
         }
         if !self.is_broken {
             let flushed = poll_fn(|context| Poll::Ready(self.socket.poll_flush_unpin(context))).await;
@@ -371,21 +384,23 @@ impl Task {
         }
     }
 
-    /// Hands on the message that waits when its turn has come; at once when the session is over, which has nothing to wait for.
+    /// Hands on what waits when its turn has come; at once when the session is over, which has nothing to wait for.
     async fn hand_on_held(&mut self) {
         let (now, is_over) = (self.now(), self.is_over());
         let Some(held) = self.held.take_if(|held| is_over || now >= held.until) else { return };
-        if is_over {
-            self.give_replica(held.message).await;
-        } else {
-            self.hand_on(held.message, held.since).await;
-        }
+        let over = if is_over { None } else { self.quota.take().err() };
+        self.hand_on(held.message, held.since, over).await;
     }
 
-    /// Hands a message to the replica; where too many came it is refused, or waits if it cannot be.
-    async fn hand_on(&mut self, message: Message, since: Instant) {
-        let Err(wait) = self.quota.take() else { return self.give_replica(message).await };
-        match quota::refusals(&message, &wait) {
+    /// Hands a frame's message to the replica; where too many came it is refused, or waits if it cannot be.
+    async fn hand_on(&mut self, message: Option<Message>, since: Instant, over: Option<Wait>) {
+        let Some(wait) = over else {
+            if let Some(message) = message {
+                self.give_replica(message).await;
+            }
+            return;
+        };
+        match message.as_ref().and_then(|message| quota::refusals(message, &wait)) {
             Some(refusals) if !self.quota.is_ignored() => {
                 for refusal in refusals {
                     let payload = Payload::encode(&Message::Error(refusal), self.conversation.encoding);
@@ -414,12 +429,13 @@ impl Task {
     /// Hands a request to the text door, unless too many came.
     fn take_request(&mut self, request: TextMessage<TextRequest>) {
         let bytes = std::mem::take(&mut self.received);
+        let over = self.over.take();
         let Some(door) = &mut self.door else { return };
-        match self.quota.take() {
-            Ok(()) => door.take_request(request, bytes),
-            Err(wait) if self.quota.is_ignored() => self
+        match over {
+            None => door.take_request(request, bytes),
+            Some(wait) if self.quota.is_ignored() => self
                 .input(SessionInput::Close { code: CloseCode::RateLimited, reason: wait.to_string().into() }),
-            Err(wait) => door.refuse(request.request_id, &wait.to_string()),
+            Some(wait) => door.refuse(request.request_id, &wait.to_string()),
         }
     }
 

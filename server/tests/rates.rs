@@ -5,12 +5,13 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use futures_util::{SinkExt, StreamExt};
 use rejoin_client::{Client, ClientOptions, Json};
 use rejoin_wire::{ChainHash, Encoding, ErrorCode, Have, Message, OpenDocument, Revision};
 use serde_json::{Value, json};
 use support::{Native, Process, Text, http, within};
 use tokio_tungstenite::connect_async;
-use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::{Error, Message as Sent};
 
 /// What a limit of one a second lets through at once.
 const BURST: usize = rejoin_server::BURST_SECONDS as usize;
@@ -234,7 +235,8 @@ async fn a_refused_history_request_is_named() {
         match native.next().await {
             Ok(Message::HistoryPage { request: answered, .. }) => assert_eq!(answered, request),
             Ok(Message::Error(refusal)) if refusal.code == ErrorCode::RateLimited => {
-                assert!(request >= BURST as u64, "{request}");
+                // The greeting was a frame too.
+                assert!(request + 1 >= BURST as u64, "{request}");
                 assert_eq!((refusal.request, refusal.document), (Some(request), None));
                 return;
             }
@@ -242,4 +244,32 @@ async fn a_refused_history_request_is_named() {
         }
     }
     panic!("{MANY} requests were answered");
+}
+
+#[tokio::test]
+async fn frames_that_ask_the_replica_for_nothing_are_counted_too() {
+    let frames = [
+        Sent::text(r#"{"type": "ping"}"#),
+        Sent::text(r#"{"type": "fly"}"#),
+        Sent::text("no json"),
+        Sent::Ping("x".into()),
+    ];
+    let flood = async |frame: Sent| {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start_with(folder.path(), &["--messages-per-second", "1"]);
+        let (mut socket, _) = within("a connection", connect_async(process.socket_url())).await.unwrap();
+        let started = std::time::Instant::now();
+        let many = BURST + 4;
+        for _ in 0..many {
+            socket.send(frame.clone()).await.unwrap();
+        }
+        for answered in 0..many {
+            let answer = within("an answer", socket.next()).await.unwrap().unwrap();
+            assert!(matches!(answer, Sent::Text(_) | Sent::Pong(_)), "{answered}: {answer}");
+        }
+        // The first after the burst is answered at once, and each after that when a second has passed.
+        assert!(started.elapsed() >= std::time::Duration::from_secs(3), "{frame}: {:?}", started.elapsed());
+        process.is_healthy().await;
+    };
+    futures_util::future::join_all(frames.map(flood)).await;
 }

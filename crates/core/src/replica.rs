@@ -511,6 +511,23 @@ impl Replica {
         self.ready
     }
 
+    /// True when dropping the replica loses nothing that its store does not have: it has no links, no request and no command is under way,
+    /// nothing waits, and nobody is present. A follower is never idle: it
+    /// has its link upstream. Inputs that come later, of the store say, are for nobody.
+    ///
+    /// Looks at every document in memory.
+    pub fn is_idle(&self) -> bool {
+        self.ready
+            && self.links.is_empty()
+            && self.requests.is_empty()
+            && self.reads.is_empty()
+            && self.outputs.is_empty()
+            && self.busy.is_empty()
+            && self.storing.unsaved().is_empty()
+            && self.upstream.is_none()
+            && self.documents.values().all(Document::is_idle)
+    }
+
     /// Takes note of what happened. Never fails, and never panics on foreign bytes.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         self.now = self.now.max(now);

@@ -9,7 +9,7 @@ use rejoin_wire::{ErrorCode, ErrorMessage, Message};
 
 use crate::rates::{Bucket, Limiters, take};
 
-/// Messages in a row that are refused before a link that sends on is closed.
+/// Frames in a row that are refused before a link that sends on is closed.
 const MAX_REFUSALS: u32 = 256;
 
 /// Too many came; how long to wait for the next.
@@ -33,7 +33,7 @@ impl fmt::Display for Wait {
 pub(super) struct Quota {
     address: Option<Arc<Bucket>>,
     credential: Option<Arc<Bucket>>,
-    /// Refusals since the last message that was taken.
+    /// Refusals since the last frame that was taken.
     refused: u32,
 }
 
@@ -54,7 +54,7 @@ impl Quota {
             limiters.credential_messages.as_ref().map(|limit| limit.bucket(Arc::clone(principal)));
     }
 
-    /// Counts a message.
+    /// Counts a frame.
     pub(super) fn take(&mut self) -> Result<(), Wait> {
         for bucket in self.address.iter().chain(&self.credential) {
             if let Err(wait) = bucket.take() {

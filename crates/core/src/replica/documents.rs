@@ -93,7 +93,7 @@ impl Document {
         self.tentative.as_ref().unwrap_or(&self.durable)
     }
 
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.loaded
             && self.requests == 0
             && self.tentative.is_none()

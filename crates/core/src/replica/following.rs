@@ -101,6 +101,11 @@ enum Phase {
 }
 
 impl Upstream {
+    /// Whether there is none: the authority follows nobody.
+    pub(super) fn is_none(&self) -> bool {
+        !self.follower
+    }
+
     pub(super) fn new(role: &Role) -> Self {
         let scope = match role {
             #[cfg(feature = "authority")]
