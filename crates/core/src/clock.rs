@@ -176,7 +176,6 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
-    use rejoin_wire::Revision;
 
     fn change(replica: u128, counter: u64) -> ChangeId {
         ChangeId { replica: ReplicaId(replica), counter: Counter(counter) }
@@ -240,68 +239,6 @@ mod tests {
         assert_eq!(written, collections::BTreeMap::from([(ReplicaId(10), Counter(3))]));
     }
 
-    /// A change as a document's history holds it.
-    #[derive(Clone, Debug)]
-    struct Made {
-        id: ChangeId,
-        base: Revision,
-        over: Counter,
-        /// The revision that it made; `None` when rejected.
-        accepted: Option<Revision>,
-        clock: VectorClock,
-    }
-
-    /// Plays replicas that each make changes on what they have, push and fetch, by a list of (replica, what to do).
-    fn play(steps: &[(u8, u8)]) -> Vec<Made> {
-        #[derive(Clone, Default)]
-        struct Replica {
-            base: Revision,
-            next: Counter,
-            pending: Vec<usize>,
-        }
-        let mut replicas: [Replica; 3] = Default::default();
-        let mut made: Vec<Made> = Vec::new();
-        // The document's clock at each revision; a rejected change counts from the next accepted one on.
-        let mut at_revision = vec![VectorClock::new()];
-        let mut now = VectorClock::new();
-        for (who, what) in steps {
-            let replica = &mut replicas[usize::from(who % 3)];
-            match what % 8 {
-                0..=3 => {
-                    replica.next = replica.next.next();
-                    let id = ChangeId { replica: ReplicaId(u128::from(who % 3)), counter: replica.next };
-                    let over = replica.pending.first().map_or(id.counter, |first| made[*first].id.counter);
-                    let base = replica.base;
-                    let mut clock = at_revision[usize::try_from(base.0).unwrap()].clone();
-                    clock.observe(id);
-                    replica.pending.push(made.len());
-                    made.push(Made { id, base, over, accepted: None, clock });
-                }
-                pushes @ 4..=5 => {
-                    for (at, index) in replica.pending.drain(..).enumerate() {
-                        now.observe(made[index].id);
-                        if pushes == 4 || at > 0 {
-                            made[index].accepted = Some(Revision(at_revision.len() as u64));
-                            at_revision.push(now.clone());
-                        }
-                    }
-                    replica.base = Revision(at_revision.len() as u64 - 1);
-                }
-                // Fetches what others did; own pending changes stay pending and later ones lie over them.
-                _ => replica.base = Revision(at_revision.len() as u64 - 1),
-            }
-        }
-        made
-    }
-
-    /// Whether `later` was made by somebody who had seen `earlier`, by base and over alone.
-    fn seen_by_base_and_over(earlier: &Made, later: &Made) -> bool {
-        let confirmed = earlier.accepted.is_some_and(|revision| revision <= later.base);
-        let own_pending = earlier.id.replica == later.id.replica
-            && (later.over..later.id.counter).contains(&earlier.id.counter);
-        confirmed || own_pending
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
 
@@ -329,19 +266,6 @@ mod tests {
             let before = both.clone();
             both.merge(&a);
             prop_assert_eq!(both, before);
-        }
-
-        #[test]
-        fn the_clock_calls_concurrent_what_base_and_over_call_concurrent(
-            steps in prop::collection::vec((any::<u8>(), any::<u8>()), 0..60)
-        ) {
-            let accepted: Vec<Made> = play(&steps).into_iter().filter(|made| made.accepted.is_some()).collect();
-            for (at, a) in accepted.iter().enumerate() {
-                for b in &accepted[at + 1..] {
-                    let seen = seen_by_base_and_over(a, b) || seen_by_base_and_over(b, a);
-                    prop_assert_eq!(a.clock.is_concurrent_with(&b.clock), !seen, "{:?} {:?}", a, b);
-                }
-            }
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "lint",
         what: "clippy on every target of every crate, warnings are errors",
-        budget_s: 240,
+        budget_s: 220,
         needs: &[],
         run: |run| {
             run.command(&mut run.cargo(&[
@@ -83,14 +83,14 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "doc-tests",
         what: "the examples in the documentation",
-        budget_s: 120,
+        budget_s: 80,
         needs: &[],
         run: |run| run.command(&mut run.cargo(&["test", "--workspace", "--doc", "--no-fail-fast"])),
     },
     Suite {
         name: "embed",
         what: "somebody else's application mounts the server",
-        budget_s: 240,
+        budget_s: 200,
         needs: &[],
         run: |run| {
             let mut command = run.cargo(&["test", "--manifest-path", "tests/embed/Cargo.toml"]);
@@ -101,21 +101,21 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "sim",
         what: "simulated worlds with faults, each twice; planted faults are found",
-        budget_s: 250,
+        budget_s: 300,
         needs: &[],
         run: simulation,
     },
     Suite {
         name: "fuzz",
         what: "foreign bytes do no harm: what once did, and as many mutations as take half a minute",
-        budget_s: 110,
+        budget_s: 150,
         needs: &[],
         run: fuzzing,
     },
     Suite {
         name: "docs",
         what: "the documentation builds, every link in it leads somewhere",
-        budget_s: 120,
+        budget_s: 100,
         needs: &[],
         run: |run| {
             let mut command = run.cargo(&["doc", "--workspace", "--no-deps", "--keep-going"]);
@@ -125,7 +125,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "wasm",
         what: "the tests of the pure crates on wasm32, in Node.js",
-        budget_s: 270,
+        budget_s: 300,
         needs: &[Tool::WasmTarget, Tool::WasmTestRunner, Tool::Node],
         run: wasm_tests,
     },

@@ -127,7 +127,7 @@ pub struct View {
     pub version: u64,
     /// Open conflict records.
     pub conflicts: Arc<BTreeMap<ConflictId, ConflictRecord>>,
-    /// Which changes of whom are in.
+    /// Which changes of whom are in: all of them at the authority; at others those that they were told one by one since a snapshot, and their own.
     pub clock: Arc<VectorClock>,
     /// When it was created.
     pub created_at: UnixMillis,
