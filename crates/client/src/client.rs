@@ -7,6 +7,7 @@ use rejoin_store::{SharedMemoryStore, Store};
 use rejoin_wire::{DocumentId, ListItem};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::connect::Route;
 use crate::document::{Document, DocumentError};
 use crate::driver::{Command, Driver};
 use crate::options::{ClientOptions, StartError};
@@ -33,14 +34,12 @@ pub struct Client {
 impl Client {
     /// Starts a client. Must be called inside a tokio runtime.
     pub fn start(options: ClientOptions) -> Result<Self, StartError> {
-        if !(options.url.starts_with("ws://") || options.url.starts_with("wss://")) {
-            return Err(StartError::Url(options.url));
-        }
+        let route = Route::new(&options)?;
         let store = open_store(&options)?;
         let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
         let (events, _) = broadcast::channel(EVENT_QUEUE);
         let (turn, turns) = watch::channel(0);
-        let driver = Driver::new(options, store, events.clone(), turn);
+        let driver = Driver::new(options, route, store, events.clone(), turn);
         tokio::spawn(driver.run(receiver));
         Ok(Self { commands, events, turns })
     }
@@ -127,11 +126,12 @@ impl Client {
 
 #[cfg(feature = "sqlite")]
 fn open_store(options: &ClientOptions) -> Result<Arc<dyn Store>, StartError> {
+    use rejoin_store::{Location, SqliteOptions, SqliteStore};
     match &options.database {
         None => Ok(Arc::new(SharedMemoryStore::default())),
         Some(path) => {
-            let url = format!("sqlite:{}", path.display());
-            Ok(Arc::new(rejoin_store::SqliteStore::open(&url, &rejoin_store::SqliteOptions::default())?))
+            let file = Location::File { path: path.clone(), create: true };
+            Ok(Arc::new(SqliteStore::open_at(file, &SqliteOptions::default())?))
         }
     }
 }

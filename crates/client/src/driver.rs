@@ -5,30 +5,19 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures_util::{SinkExt, StreamExt};
 use rejoin_core::storage::{Answer, RequestId, StoreError};
 use rejoin_core::{
     Config, Disconnect, Event, Grant, Input, Instant, LinkId, Output, Payload, Peer, Replica, Role, Seed,
-    Session, SessionConfig, SessionInput, SessionOutput,
+    SessionConfig,
 };
 use rejoin_store::Store;
-use rejoin_wire::limits::MAX_MESSAGE_BYTES;
-use rejoin_wire::{CloseCode, Encoding, Frame as WireFrame, ReplicaId, SUBPROTOCOL_BINARY, UnixMillis};
-use tokio::net::TcpStream;
+use rejoin_wire::{Encoding, ReplicaId, UnixMillis};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error as SocketError, Message as Frame, Utf8Bytes};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::tungstenite::Error as SocketError;
 
+use crate::connect::{Route, refusal};
+use crate::line::{Drained, Line, LineWake, Socket};
 use crate::options::ClientOptions;
-
-/// An attempt to connect that takes longer has failed.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Time to close a socket in good order.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is asked of the client's task.
 pub(crate) enum Command {
@@ -37,7 +26,6 @@ pub(crate) enum Command {
     Close(oneshot::Sender<()>),
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Connecting = Pin<Box<dyn Future<Output = Result<Socket, SocketError>> + Send>>;
 
 /// Answers of the store. Bounded by the requests that the replica has under way.
@@ -47,14 +35,9 @@ struct Answers {
     arrived: Notify,
 }
 
-struct Line {
-    link: LinkId,
-    socket: Socket,
-    session: Session,
-}
-
 pub(crate) struct Driver {
     options: ClientOptions,
+    route: Route,
     store: Arc<dyn Store>,
     replica: Replica,
     started: std::time::Instant,
@@ -75,13 +58,14 @@ enum Wake {
     Command(Option<Command>),
     Answer,
     Connected(Result<Socket, SocketError>),
-    Frame(Option<Result<Frame, SocketError>>),
+    Line(LineWake),
     Timeout,
 }
 
 impl Driver {
     pub(crate) fn new(
         options: ClientOptions,
+        route: Route,
         store: Arc<dyn Store>,
         events: broadcast::Sender<Event>,
         turn: watch::Sender<u64>,
@@ -98,6 +82,7 @@ impl Driver {
         }
         Self {
             options,
+            route,
             store,
             replica,
             started: std::time::Instant::now(),
@@ -148,14 +133,14 @@ impl Driver {
                 Wake::Command(Some(Command::Close(closed))) => self.closing.push(closed),
                 Wake::Answer => self.take_answers(),
                 Wake::Connected(connected) => self.take_connected(connected),
-                Wake::Frame(frame) => self.take_frame(frame),
+                Wake::Line(wake) => self.take_line(wake),
                 Wake::Timeout => self.take_timeout(),
             }
         }
     }
 
     async fn wait(&mut self, commands: &mut mpsc::Receiver<Command>) -> Wake {
-        let session = self.line.as_ref().and_then(|line| line.session.poll_timeout());
+        let session = self.line.as_ref().and_then(Line::poll_timeout);
         let deadline = [self.replica.poll_timeout(), session].into_iter().flatten().min();
         let now = self.now();
         let sleep = deadline.map_or(Duration::from_secs(3_600), |at| at.since(now));
@@ -167,9 +152,9 @@ impl Driver {
                 None => std::future::pending().await,
             }
         };
-        let frame = async {
+        let line = async {
             match &mut self.line {
-                Some(line) => line.socket.next().await,
+                Some(line) => line.wake().await,
                 None => std::future::pending().await,
             }
         };
@@ -177,7 +162,7 @@ impl Driver {
             command = commands.recv(), if !closing => Wake::Command(command),
             () = answers.arrived.notified() => Wake::Answer,
             connected = connected => Wake::Connected(connected),
-            frame = frame => Wake::Frame(frame),
+            wake = line => Wake::Line(wake),
             () = tokio::time::sleep(sleep) => Wake::Timeout,
         }
     }
@@ -186,7 +171,7 @@ impl Driver {
         self.input(Input::Timeout);
         let now = self.now();
         if let Some(line) = &mut self.line {
-            line.session.handle_input(now, SessionInput::Timeout);
+            line.take_timeout(now);
         }
     }
 
@@ -203,8 +188,7 @@ impl Driver {
         let Some((link, _)) = self.connecting.take() else { return };
         match connected {
             Ok(socket) => {
-                let session = Session::client(Arc::clone(&self.session), Encoding::Binary, self.now());
-                self.line = Some(Line { link, socket, session });
+                self.line = Some(Line::new(link, socket, Arc::clone(&self.session), self.now()));
                 let grant = Grant::new("authority", true);
                 let token = self.options.token.clone();
                 let peer = Peer { replica: ReplicaId(0), encoding: Encoding::Binary, grant, token };
@@ -222,19 +206,10 @@ impl Driver {
         }
     }
 
-    fn take_frame(&mut self, frame: Option<Result<Frame, SocketError>>) {
-        let closed = |code, reason: &str| SessionInput::Closed { code, reason: reason.into() };
-        let input = match frame {
-            Some(Ok(Frame::Binary(bytes))) => SessionInput::Frame(WireFrame::Binary(bytes)),
-            Some(Ok(Frame::Text(text))) => SessionInput::Frame(WireFrame::Text(text.into())),
-            Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => SessionInput::Alive,
-            Some(Ok(Frame::Close(Some(frame)))) => closed(Some(frame.code.into()), frame.reason.as_str()),
-            Some(Ok(Frame::Close(None))) | None => closed(None, ""),
-            Some(Err(error)) => closed(None, &error.to_string()),
-        };
+    fn take_line(&mut self, wake: LineWake) {
         let now = self.now();
         if let Some(line) = &mut self.line {
-            line.session.handle_input(now, input);
+            line.take_wake(now, wake);
         }
     }
 
@@ -247,7 +222,7 @@ impl Driver {
                 moved = true;
                 self.perform(output).await;
             }
-            moved |= self.drain_session().await;
+            moved |= self.drain_line().await;
             if !moved {
                 break;
             }
@@ -261,22 +236,20 @@ impl Driver {
     async fn perform(&mut self, output: Output) {
         match output {
             Output::Connect { link } => {
-                let url = self.options.url.clone();
-                let token = self.options.token.clone();
-                self.connecting = Some((link, Box::pin(connect(url, token))));
+                self.connecting = Some((link, Box::pin(self.route.clone().connect())));
             }
             Output::Transmit { payload, .. } => {
                 let now = self.now();
                 if let Some(line) = &mut self.line {
                     let payload = Payload::of_encoded(payload, Encoding::Binary);
-                    line.session.handle_input(now, SessionInput::Send(payload));
+                    line.send(now, payload);
                 }
             }
             Output::Disconnect { code, reason, .. } => {
                 self.connecting = None;
                 let now = self.now();
                 if let Some(line) = &mut self.line {
-                    line.session.handle_input(now, SessionInput::Close { code, reason });
+                    line.finish(now, code, reason);
                 }
             }
             Output::Store { request, operation } => {
@@ -301,100 +274,33 @@ impl Driver {
     }
 
     /// Writes what the session has, and hands on what came; true when anything moved.
-    async fn drain_session(&mut self) -> bool {
+    async fn drain_line(&mut self) -> bool {
+        let now = self.now();
         let Some(line) = &mut self.line else { return false };
-        let (link, mut moved, mut fed, mut messages, mut end) = (line.link, false, false, Vec::new(), None);
-        while let Some(output) = line.session.poll_output() {
-            moved = true;
-            let written = match output {
-                SessionOutput::Frame(frame) => {
-                    fed = true;
-                    line.socket.feed(frame_of(frame)).await
-                }
-                SessionOutput::Ping => {
-                    fed = true;
-                    line.socket.feed(Frame::Ping(bytes::Bytes::new())).await
-                }
-                SessionOutput::Message(message) => {
-                    messages.push(message);
-                    Ok(())
-                }
-                SessionOutput::Disconnect(disconnect) => {
-                    end = Some(disconnect);
-                    break;
-                }
-                SessionOutput::Authenticate(_) | SessionOutput::Opened(_) | SessionOutput::Text(_) => Ok(()),
-            };
-            if let Err(error) = written {
-                let now = Instant(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX));
-                line.session
-                    .handle_input(now, SessionInput::Closed { code: None, reason: error.to_string().into() });
-            }
-        }
-        if fed {
-            // A broken socket shows itself at the next read.
-            let _ = line.socket.flush().await;
-        }
+        let link = line.link;
+        let Drained { moved, messages, end } = line.drain(now).await;
         for message in messages {
             self.input(Input::Received { link, message });
         }
         if let Some(end) = end {
-            self.close_line(&end).await;
+            self.close_line(end);
         }
         moved
     }
 
-    async fn close_line(&mut self, end: &Disconnect) {
-        let Some(mut line) = self.line.take() else { return };
-        if !end.by_peer {
-            let frame = CloseFrame { code: end.code.into(), reason: Utf8Bytes::from(end.reason.as_ref()) };
-            let _ = tokio::time::timeout(CLOSE_PATIENCE, line.socket.close(Some(frame))).await;
-        }
+    /// Closes the connection beside this task: a socket may take its time over it.
+    fn close_line(&mut self, end: Disconnect) {
+        let Some(line) = self.line.take() else { return };
         self.input(Input::LinkClosed { link: line.link, code: Some(end.code) });
+        tokio::spawn(async move { line.close(Some(&end)).await });
     }
 
     async fn end(&mut self) {
-        if let Some(mut line) = self.line.take() {
-            let _ = tokio::time::timeout(CLOSE_PATIENCE, line.socket.close(None)).await;
+        if let Some(line) = self.line.take() {
+            line.close(None).await;
         }
         for closed in self.closing.drain(..) {
             let _ = closed.send(());
         }
-    }
-}
-
-async fn connect(url: String, token: Option<Arc<str>>) -> Result<Socket, SocketError> {
-    let mut request = url.into_client_request()?;
-    let headers = request.headers_mut();
-    headers.insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL_BINARY));
-    if let Some(token) = token
-        && let Ok(value) = HeaderValue::from_str(&format!("Bearer {token}"))
-    {
-        headers.insert("authorization", value);
-    }
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(MAX_MESSAGE_BYTES))
-        .max_frame_size(Some(MAX_MESSAGE_BYTES));
-    let connecting = connect_async_with_config(request, Some(config), true);
-    match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-        Ok(connected) => connected.map(|(socket, _)| socket),
-        Err(_) => Err(SocketError::Io(std::io::ErrorKind::TimedOut.into())),
-    }
-}
-
-/// The close code that says what a refusal to upgrade says; `None` for one that may be another answer next time.
-fn refusal(status: u16) -> Option<u16> {
-    match status {
-        401 => Some(CloseCode::Unauthorized.number()),
-        403 => Some(CloseCode::Forbidden.number()),
-        _ => None,
-    }
-}
-
-fn frame_of(frame: WireFrame) -> Frame {
-    match frame {
-        WireFrame::Binary(bytes) => Frame::Binary(bytes),
-        // What goes out as text was encoded as such.
-        WireFrame::Text(text) => Frame::Text(Utf8Bytes::try_from(text).unwrap_or_default()),
     }
 }

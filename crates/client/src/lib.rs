@@ -19,8 +19,10 @@
 //! ```
 
 mod client;
+mod connect;
 mod document;
 mod driver;
+mod line;
 mod options;
 
 pub use client::{Client, Closed};

@@ -15,6 +15,9 @@ pub struct ClientOptions {
     pub(crate) database: Option<PathBuf>,
     pub(crate) principal: Arc<str>,
     pub(crate) online: bool,
+    /// In PEM.
+    #[cfg(feature = "tls")]
+    pub(crate) authorities: Vec<Arc<[u8]>>,
 }
 
 /// Why a client could not start.
@@ -23,6 +26,19 @@ pub enum StartError {
     /// The address is none.
     #[error("`{0}` is no WebSocket address; write ws://HOST:PORT/ws or wss://…")]
     Url(String),
+    /// The address is `wss://`, and TLS is left out of this build.
+    #[error("this build has no TLS, which `{0}` needs; enable the feature `tls`, or write ws://")]
+    NoTls(String),
+    /// Certificates to trust could not be read.
+    #[cfg(feature = "tls")]
+    #[error("the certificates of authorities cannot be used: {0}")]
+    Certificates(String),
+    /// There is nobody to trust: neither this machine nor the options name an authority.
+    #[cfg(feature = "tls")]
+    #[error(
+        "this machine trusts no certificate authority, so `wss://` reaches nobody; install its certificates, or name one with `trust`"
+    )]
+    NoAuthorities,
     /// The database could not be opened.
     #[cfg(feature = "sqlite")]
     #[error("the database cannot be opened: {0}")]
@@ -33,7 +49,7 @@ pub enum StartError {
 }
 
 impl ClientOptions {
-    /// A client of the default workspace that keeps everything in memory and holds the documents that it opens.
+    /// A client of the default workspace, at a `ws://` or `wss://` address, that keeps everything in memory and holds the documents that it opens.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -44,6 +60,8 @@ impl ClientOptions {
             database: None,
             principal: "local".into(),
             online: true,
+            #[cfg(feature = "tls")]
+            authorities: Vec::new(),
         }
     }
 
@@ -72,6 +90,14 @@ impl ClientOptions {
     #[must_use]
     pub fn follow(mut self, scope: Scope) -> Self {
         self.scope = Some(scope);
+        self
+    }
+
+    /// Trusts the certificate authorities in this PEM text too, besides those that this machine trusts. For `wss://` addresses.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn trust(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.authorities.push(pem.as_ref().into());
         self
     }
 

@@ -11,7 +11,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::{OpenError, meaning, needs_reopening};
 use super::schema::{self, Role};
 use super::write::{self, Failure};
-use super::{Location, SqliteOptions, read};
+use super::{Location, LocationError, SqliteOptions, read};
 
 /// Pages in the log from which on it is copied into the database, 4 MiB: few enough to be read quickly after
 /// a crash, and enough that a page which is written often is copied once.
@@ -40,7 +40,17 @@ struct Log {
 impl SqliteConnection {
     /// Opens the database at a `sqlite:` URL, and creates or migrates it where needed.
     pub fn open(url: &str, options: &SqliteOptions) -> Result<Self, OpenError> {
-        Self::open_as(Role::Writer, url.parse()?, options.clone())
+        Self::open_at(url.parse()?, options)
+    }
+
+    /// Opens the database at a location, whose path is taken as it is, and creates or migrates it where needed.
+    pub fn open_at(location: Location, options: &SqliteOptions) -> Result<Self, OpenError> {
+        match &location {
+            Location::File { path, .. } if path.as_os_str().is_empty() => {
+                Err(OpenError::Location(LocationError::Empty))
+            }
+            _ => Self::open_as(Role::Writer, location, options.clone()),
+        }
     }
 
     /// Opens another connection to the same database, which only reads; none where that would be another

@@ -9,7 +9,7 @@ use rejoin_core::storage::{Answer, Batch, Operation, StoreError, Write};
 use rejoin_wire::WorkspaceId;
 
 use super::queue::{Queue, Weight};
-use super::{OpenError, SqliteConnection, SqliteOptions};
+use super::{Location, OpenError, SqliteConnection, SqliteOptions};
 use crate::limits::{MAX_GROUP_BYTES, MAX_GROUP_WRITES, MAX_QUEUED_BYTES, MAX_QUEUED_REQUESTS};
 use crate::{Refused, Reply, Store};
 
@@ -61,7 +61,12 @@ struct Threads {
 impl SqliteStore {
     /// Opens the database at a `sqlite:` URL, creates or migrates it where needed, and starts the threads.
     pub fn open(url: &str, options: &SqliteOptions) -> Result<Self, OpenError> {
-        let writer = SqliteConnection::open(url, options)?;
+        Self::open_at(url.parse()?, options)
+    }
+
+    /// Opens the database at a location, whose path is taken as it is, creates or migrates it where needed, and starts the threads.
+    pub fn open_at(location: Location, options: &SqliteOptions) -> Result<Self, OpenError> {
+        let writer = SqliteConnection::open_at(location, options)?;
         let readers = (0..options.readers).filter_map(|_| writer.reader()).collect::<Result<_, _>>()?;
         Self::start(writer, readers)
     }
