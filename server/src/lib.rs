@@ -4,6 +4,7 @@
 //! Sockets and REST handlers are thin: they feed the machines of `rejoin-core` and write what those say.
 
 mod admission;
+mod answers;
 pub mod config;
 mod connections;
 mod doctor;

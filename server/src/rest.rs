@@ -1,5 +1,6 @@
 //! REST over the same documents: `/api/documents`.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -8,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json as Body, Router};
-use rejoin_core::{Base, Grant, Life, Reply, View};
+use rejoin_core::{Base, Grant, HistoryPage, Life, Reply, View};
 use rejoin_json::{Json, Limits, Patch, PlacePath, merge_patch_to_patch};
 use rejoin_wire::{
     Body as ChangeBody, ConflictId, DocumentId, ErrorCode, Header, Revision, Sequence, TextConflict,
@@ -16,6 +17,7 @@ use rejoin_wire::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::answers::{HISTORY_PAGE, Refused, Room, carried};
 use crate::error::ApiError;
 use crate::router::Server;
 use crate::text_door::{event_of, text_document};
@@ -28,6 +30,9 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// Documents of a page that does not say how many.
 const DEFAULT_PAGE: u32 = 100;
+
+/// Documents that one request with a filter looks at; the page then says how to go on, even if it found nothing.
+const MAX_FILTERED: usize = 1_000;
 
 /// Most documents or changes of one page.
 const MAX_PAGE: u32 = 1_000;
@@ -45,7 +50,7 @@ pub(crate) fn router() -> Router<Server> {
 /// A page of documents.
 #[derive(Serialize)]
 struct Page<T> {
-    items: Vec<T>,
+    items: T,
     /// Give this back as `after` or `before` for the next page.
     next: Option<u64>,
 }
@@ -76,6 +81,8 @@ async fn list(State(server): State<Server>, Query(query): Query<ListQuery>) -> R
     let mut after = Sequence(query.after.unwrap_or(0));
     let mut items = Vec::new();
     let mut next = None;
+    let mut room = Room::default();
+    let mut looked_at = 0;
     'pages: loop {
         let heads = match server.command(move |replica, token| replica.heads(token, after, MAX_PAGE)).await? {
             Reply::Heads(heads) => heads,
@@ -83,17 +90,31 @@ async fn list(State(server): State<Server>, Query(query): Query<ListQuery>) -> R
         };
         let full = heads.len() >= MAX_PAGE as usize;
         for head in heads {
-            after = head.sequence;
             if head.deleted {
+                after = head.sequence;
                 continue;
             }
-            let content = match &filter {
-                None => None,
-                Some(filter) => match read_view(&server, &head.document).await? {
-                    view if filter.matches(&view.content) => Some(view.content),
-                    _ => continue,
-                },
-            };
+            let mut content = None;
+            if let Some(filter) = &filter {
+                if looked_at >= MAX_FILTERED {
+                    next = Some(after.0);
+                    break 'pages;
+                }
+                looked_at += 1;
+                let view = is_there(&server, &head.document).await?;
+                // A document that was changed or deleted meanwhile is told where it is now.
+                if view.life == Life::Alive && filter.matches(&view.content) {
+                    if !room.take(view.content.encoded_len()) {
+                        next = Some(after.0);
+                        break 'pages;
+                    }
+                    content = Some(view.content);
+                } else {
+                    after = head.sequence;
+                    continue;
+                }
+            }
+            after = head.sequence;
             items.push(Listed {
                 id: head.document,
                 title: head.title,
@@ -278,16 +299,44 @@ async fn changes(
     Query(query): Query<ChangesQuery>,
 ) -> Result<Response, ApiError> {
     let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
-    let (document, before) = (id.clone(), query.before.map(Revision));
-    match server.command(move |replica, token| replica.history(token, &document, before, limit)).await? {
-        Reply::History(page) => {
-            let revisions = (page.first.0..).map(Revision);
-            let events =
-                revisions.zip(&page.entries).filter_map(|(revision, entry)| event_of(&id, revision, entry));
-            let items: Vec<TextEvent> = events.collect();
-            let next = page.more.then_some(page.first.0);
-            Ok(Body(Page { items, next }).into_response())
+    let mut before = query.before.map(Revision);
+    if before.is_none() {
+        is_there(&server, &id).await?;
+    }
+    let mut room = Room::default();
+    let mut items: VecDeque<TextEvent> = VecDeque::new();
+    // From the newest to the oldest, a few at a time: each may hold the whole document.
+    loop {
+        let left = limit.saturating_sub(u32::try_from(items.len()).unwrap_or(limit));
+        let page = history(&server, &id, before, left.min(HISTORY_PAGE)).await?;
+        let mut revision = Revision(page.first.0 + page.entries.len() as u64);
+        for entry in page.entries.iter().rev() {
+            revision = revision.previous();
+            let Some(event) = event_of(&id, revision, entry) else { continue };
+            if !room.take(carried(&event)) {
+                let next = Some(revision.next().0);
+                return Ok(Body(Page { items, next }).into_response());
+            }
+            items.push_front(event);
         }
+        let is_full = items.len() >= limit as usize;
+        if is_full || !page.more || page.entries.is_empty() {
+            let next = page.more.then_some(page.first.0);
+            return Ok(Body(Page { items, next }).into_response());
+        }
+        before = Some(page.first);
+    }
+}
+
+async fn history(
+    server: &Server,
+    id: &DocumentId,
+    before: Option<Revision>,
+    limit: u32,
+) -> Result<HistoryPage, ApiError> {
+    let id = id.clone();
+    match server.command(move |replica, token| replica.history(token, &id, before, limit)).await? {
+        Reply::History(page) => Ok(*page),
         reply => Err(refused(reply)),
     }
 }
@@ -420,26 +469,28 @@ struct Written {
 }
 
 async fn read_view(server: &Server, id: &DocumentId) -> Result<View, ApiError> {
+    let view = is_there(server, id).await?;
+    if view.life == Life::Deleted {
+        return Err(ApiError::new(ErrorCode::DocumentDeleted, "the document is deleted; undelete it first"));
+    }
+    Ok(view)
+}
+
+/// A document, or what is left of a deleted one.
+async fn is_there(server: &Server, id: &DocumentId) -> Result<View, ApiError> {
     let document = id.clone();
     match server.command(move |replica, token| replica.read(token, &document)).await? {
-        Reply::Document(view) => match view.life {
-            Life::Alive => Ok(*view),
-            Life::Deleted => {
-                Err(ApiError::new(ErrorCode::DocumentDeleted, "the document is deleted; undelete it first"))
-            }
-            Life::Absent => {
-                Err(ApiError::new(ErrorCode::DocumentNotFound, "there is no such document; create it first"))
-            }
-        },
+        Reply::Document(view) if view.life != Life::Absent => Ok(*view),
+        Reply::Document(_) => {
+            Err(ApiError::new(ErrorCode::DocumentNotFound, "there is no such document; create it first"))
+        }
         reply => Err(refused(reply)),
     }
 }
 
 fn refused(reply: Reply) -> ApiError {
-    match reply {
-        Reply::Refused { code, message } => ApiError::new(code, message),
-        _ => ApiError::new(ErrorCode::Unavailable, "the server gave no answer; send it again"),
-    }
+    let Refused { code, message } = reply.into();
+    ApiError::new(code, message)
 }
 
 fn tagged(view: &View, body: impl Serialize) -> Response {

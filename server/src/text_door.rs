@@ -8,21 +8,24 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 
-use rejoin_core::{Base, Grant, Payload};
+use rejoin_core::{Base, Grant, Payload, Present};
 use rejoin_json::Policy;
 use rejoin_wire::limits::MAX_MESSAGE_BYTES;
 use rejoin_wire::{
-    Body, ConflictRecord, Cursor, DocumentId, Effect, Encoding, Entry, ErrorCode, Header, Message,
+    Body, ConflictRecord, Cursor, DocumentId, Effect, Encoding, Entry, ErrorCode, Header, MemberId, Message,
     PresenceChange, RequestId, Revision, Scope, TextMessage, TextRequest, TextResponse, Update, WorkspaceId,
     decode_message,
 };
 
 use crate::hub::Hub;
 use client::{Client, Kind, Write};
-use words::{answer, has_splice, member, named_base, news_of};
+use known::Known;
+use words::{answer, has_splice, named_base, news_of};
 pub(crate) use words::{event_of, text_document};
 
+mod changes;
 mod client;
+mod known;
 mod words;
 
 /// Requests that wait for their turn; with so many the socket is not read until one is answered.
@@ -36,6 +39,9 @@ const MAX_DOCUMENTS: usize = 1_024;
 
 /// News that wait for a write's answer; beyond that they are told at once.
 const MAX_HELD_NEWS: usize = 1_024;
+
+/// No member has this number: members are told of as the replica tells of them.
+const NOBODY: MemberId = MemberId(0);
 
 /// Events of one `changes` answer, and what a request without a limit gets.
 const MAX_EVENTS: u32 = 1_000;
@@ -68,8 +74,8 @@ enum Work {
 
 /// News for which the document is looked at.
 enum Looked {
-    /// It was brought back.
-    Back,
+    /// It was brought back, or created where one was deleted.
+    Whole,
     /// These records were made; the document's policy says how they are settled.
     Conflicts(Vec<ConflictRecord>),
     /// Parts of strings changed, which a patch of RFC 6902 cannot say.
@@ -86,6 +92,8 @@ struct Done {
     known: Vec<(DocumentId, Revision)>,
     /// The own revision that news need not tell again.
     own: Option<(DocumentId, Revision)>,
+    /// A document that could not be opened for presence.
+    unopened: Option<DocumentId>,
     /// What is done next, before anything that waits.
     next: Option<Work>,
 }
@@ -103,8 +111,10 @@ pub(crate) struct TextDoor {
     /// True while the current request may make a revision.
     writing: bool,
     held: VecDeque<Message>,
-    known: BTreeMap<DocumentId, Revision>,
-    own: BTreeMap<DocumentId, Revision>,
+    /// What the client was told of the documents that it hears of.
+    known: Known,
+    /// What it need not be told: it wrote that itself.
+    own: Known,
     responses: Vec<Response>,
     messages: Vec<Message>,
     cursor: Cursor,
@@ -114,6 +124,8 @@ pub(crate) struct TextDoor {
     documents: BTreeSet<DocumentId>,
     /// Documents opened for presence: those subscribed to, and those that the client shows itself on.
     opened: BTreeSet<DocumentId>,
+    /// Who is there on them: the replica tells what changed, the client is told whole states.
+    present: BTreeMap<DocumentId, Present>,
 }
 
 impl TextDoor {
@@ -128,14 +140,15 @@ impl TextDoor {
             current: None,
             writing: false,
             held: VecDeque::new(),
-            known: BTreeMap::new(),
-            own: BTreeMap::new(),
+            known: Known::default(),
+            own: Known::default(),
             responses: Vec::new(),
             messages: Vec::new(),
             cursor: Cursor::default(),
             news: true,
             documents: BTreeSet::new(),
             opened: BTreeSet::new(),
+            present: BTreeMap::new(),
         }
     }
 
@@ -173,15 +186,18 @@ impl TextDoor {
         self.current = None;
         self.writing = false;
         for (document, revision) in done.known {
-            self.know(&document, revision);
+            self.known.raise(&document, revision);
         }
         self.responses.extend(done.responses);
         self.messages.extend(done.messages);
+        if let Some(document) = done.unopened {
+            self.opened.remove(&document);
+        }
         if let Some(next) = done.next {
             self.first(next);
         }
         if let Some((document, revision)) = done.own {
-            self.own.insert(document, revision);
+            self.own.raise(&document, revision);
         }
         for message in std::mem::take(&mut self.held) {
             self.tell(message);
@@ -222,16 +238,17 @@ impl TextDoor {
         self.waiting.push_front((work, 0));
     }
 
-    fn know(&mut self, document: &DocumentId, revision: Revision) {
-        let known = self.known.entry(document.clone()).or_default();
-        *known = (*known).max(revision);
-    }
-
     fn tell(&mut self, message: Message) {
         match message {
             Message::Update(update) => self.tell_update(update),
             Message::Members { document, keyframe, members, left } => {
-                let members = members.into_iter().filter_map(member).collect();
+                if !self.opened.contains(&document) {
+                    return;
+                }
+                let told: Vec<MemberId> = members.iter().map(|member| member.member).collect();
+                let present = self.present.entry(document.clone()).or_default();
+                present.apply(NOBODY, keyframe, members, &left);
+                let members = words::members(present, &told);
                 self.responses
                     .push(TextResponse::Presence { document_id: document, keyframe, members, left }.into());
             }
@@ -251,10 +268,11 @@ impl TextDoor {
         let mut revision = update.first;
         let mut looks = Vec::new();
         for entry in update.entries {
-            let own = self.own.get(&id).is_some_and(|own| *own >= revision);
+            let own = self.own.get(&id).is_some_and(|own| own >= revision);
             if wanted && !own {
                 let looked = match &entry.effect {
-                    Effect::Undeleted => Some(Looked::Back),
+                    Effect::Undeleted => Some(Looked::Whole),
+                    Effect::Created { .. } if revision > Revision(1) => Some(Looked::Whole),
                     _ if !entry.conflicts.is_empty() => Some(Looked::Conflicts(entry.conflicts.clone())),
                     _ => None,
                 };
@@ -265,7 +283,9 @@ impl TextDoor {
                 }
                 looks.extend(looked.map(|news| (revision, news)));
             }
-            self.know(&id, revision);
+            if wanted {
+                self.known.raise(&id, revision);
+            }
             revision = revision.next();
         }
         // In their order, before what waits.
@@ -304,7 +324,7 @@ impl TextDoor {
     fn start(&mut self, request_id: Option<RequestId>, request: TextRequest) -> Option<Progress> {
         let client = self.client();
         let base = |document: &DocumentId| match self.known.get(document) {
-            Some(revision) => Base::Revision(*revision),
+            Some(revision) => Base::Revision(revision),
             None => Base::Current,
         };
         if let TextRequest::Subscribe { document_id: Some(document) }
@@ -396,6 +416,7 @@ impl TextDoor {
                     None => self.news = false,
                     Some(document) => {
                         self.documents.remove(document);
+                        self.present.remove(document);
                         if self.opened.remove(document) {
                             self.messages.push(Message::Close { documents: vec![document.clone()] });
                         }
@@ -413,15 +434,8 @@ impl TextDoor {
                     return None;
                 }
             }
-            TextRequest::Ping => {
-                self.responses.push(answer(request_id, TextResponse::Pong));
-                return None;
-            }
-            TextRequest::Authenticate { client_id, .. } => {
-                let response = TextResponse::AuthSuccess { session_id: "".into(), client_id };
-                self.responses.push(answer(request_id, response));
-                return None;
-            }
+            // Of these the session takes care, before anything is handed on.
+            TextRequest::Authenticate { .. } | TextRequest::Ping => return None,
         };
         Some(progress)
     }

@@ -3,8 +3,11 @@
 
 mod support;
 
+use rejoin_wire::{ChainHash, DocumentId, Encoding, Have, Message, OpenDocument, PresenceChange, Revision};
 use serde_json::{Value, json};
-use support::{Process, Text, http};
+use support::{Native, Process, Text, http};
+
+const SECRET: &str = "the secret of this server, which is long";
 
 const ID: &str = "550e8400-e29b-41d4-a716-446655440001";
 
@@ -390,4 +393,200 @@ async fn a_long_string_changed_by_others_is_told_to_plain_clients_as_the_whole_s
     assert_eq!(ada.update("d", &moved).await["success"], true);
     let told = bob.expect("sync_document").await;
     assert_eq!((&told["document"]["revision"], &told["document"]["content"]["c"]), (&json!(3), &json!(line)));
+}
+
+#[tokio::test]
+async fn an_answer_about_changes_is_bounded_in_bytes_and_gone_on_with_from_its_last_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let mut text = Text::connect(&process).await;
+    // Three events, each with the whole document, are just too much for one answer; two are not.
+    let large = "x".repeat(1_500_000);
+    text.create("large", &json!({"t": large})).await;
+    text.create("small", &json!({"n": 0})).await;
+    let mut sequence = 2;
+    for _ in 0..3 {
+        text.ask(&json!({"type": "delete_document", "document_id": "large"}), "document_deleted_response")
+            .await;
+        text.update("small", &json!([{"op": "replace", "path": "/n", "value": sequence}])).await;
+        text.ask(
+            &json!({"type": "undelete_document", "document_id": "large"}),
+            "document_undeleted_response",
+        )
+        .await;
+        sequence += 3;
+    }
+    let (mut told, mut after, mut answers) = (Vec::new(), 0, 0);
+    loop {
+        let ask = json!({"type": "get_changes_since", "last_sequence": after, "limit": 1_000});
+        let page = text.ask(&ask, "changes").await;
+        assert!(page.to_string().len() <= 4 * 1_024 * 1_024, "{}", page.to_string().len());
+        assert_eq!(page["latest_sequence"], sequence);
+        let events = page["events"].as_array().unwrap();
+        told.extend(events.iter().map(|event| event["sequence"].as_u64().unwrap()));
+        after = *told.last().unwrap();
+        answers += 1;
+        if page["has_more"] == false {
+            break;
+        }
+    }
+    assert_eq!(told, (1..=sequence).collect::<Vec<u64>>());
+    assert_eq!(answers, 4, "seven events of the large document, two in an answer");
+    for after in 0..sequence {
+        let ask = json!({"type": "get_changes_since", "last_sequence": after, "limit": 1});
+        let page = text.ask(&ask, "changes").await;
+        assert_eq!(page["events"][0]["sequence"], after + 1);
+        assert_eq!(
+            (page["events"].as_array().unwrap().len(), &page["has_more"], &page["latest_sequence"]),
+            (1, &json!(after + 1 < sequence), &json!(sequence))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_long_history_is_told_from_anywhere_in_the_order_of_the_feed() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let mut text = Text::connect(&process).await;
+    text.create("a", &json!({"n": 0})).await;
+    text.create("b", &json!({"n": 0})).await;
+    for n in 3..=80 {
+        // Runs of several lengths, so that pages end within them.
+        let id = if n % 40 < 30 { "a" } else { "b" };
+        text.send(&json!({"type": "update_document", "patch": {"document_id": id, "patch": [{"op": "replace", "path": "/n", "value": n}]}})).await;
+    }
+    for _ in 3..=80 {
+        assert_eq!(text.expect("document_updated_response").await["success"], true);
+    }
+    for (after, limit) in [(0, 1_000), (0, 7), (1, 50), (31, 5), (40, 1), (63, 1_000), (79, 10), (80, 10)] {
+        let ask = json!({"type": "get_changes_since", "last_sequence": after, "limit": limit});
+        let page = text.ask(&ask, "changes").await;
+        let told: Vec<u64> = page["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| event["sequence"].as_u64().unwrap())
+            .collect();
+        let last = (after + limit).min(80);
+        assert_eq!(told, (after + 1..=last).collect::<Vec<u64>>(), "{limit} after {after}");
+        assert_eq!(page["has_more"], last < 80, "{limit} after {after}");
+    }
+}
+
+#[tokio::test]
+async fn where_a_revision_and_a_hash_name_the_base_both_must_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let mut text = Text::connect(&process).await;
+    text.create("d", &json!({})).await;
+    text.update("d", &json!([{"op": "add", "path": "/a", "value": "one"}])).await;
+    // SHA-256 of `{}`, which is revision 1.
+    let hash = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    let add = |revision: u64| {
+        json!({"type": "update_document", "patch": {"document_id": "d", "revision": revision, "content_hash": hash,
+            "patch": [{"op": "add", "path": "/b", "value": "two"}]}})
+    };
+    for other in [2, 3] {
+        let answer = text.ask(&add(other), "document_updated_response").await;
+        assert_eq!(
+            (&answer["success"], &answer["code"]),
+            (&json!(false), &json!("unknown_base")),
+            "{answer}"
+        );
+    }
+    let delete = json!({"type": "delete_document", "document_id": "d", "revision": 2, "content_hash": hash});
+    assert_eq!(text.ask(&delete, "document_deleted_response").await["code"], "unknown_base");
+    assert_eq!(text.ask(&add(1), "document_updated_response").await["success"], true);
+    assert_eq!(text.read("d").await["document"]["content"], json!({"a": "one", "b": "two"}));
+}
+
+#[tokio::test]
+async fn news_of_a_document_created_again_say_what_a_read_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let (mut one, mut other) = (Text::connect(&process).await, Text::connect(&process).await);
+    other.ask(&json!({"type": "subscribe"}), "subscribed").await;
+    other.expect("sync_complete").await;
+    one.create("d", &json!({"n": 1})).await;
+    assert_eq!(other.expect("document_created").await["document"], one.read("d").await["document"]);
+    one.ask(&json!({"type": "delete_document", "document_id": "d"}), "document_deleted_response").await;
+    one.create("d", &json!({"n": 2})).await;
+    let told = other.expect("document_created").await["document"].clone();
+    assert_eq!(told["revision"], 3);
+    assert_eq!(told, one.read("d").await["document"]);
+}
+
+#[tokio::test]
+async fn the_vector_clock_does_not_grow_with_the_names_of_requests() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let (mut one, mut other) = (Text::connect(&process).await, Text::connect(&process).await);
+    other.ask(&json!({"type": "subscribe"}), "subscribed").await;
+    let create = json!({"type": "create_document", "request_id": "create", "document": {"id": "d", "content": {"n": 0}}});
+    one.ask(&create, "document_created_response").await;
+    assert_eq!(other.expect("document_created").await["document"]["vector_clock"], json!({}));
+    for n in 1..=3 {
+        let update = json!({"type": "update_document", "request_id": format!("update {n}"), "patch": {"document_id": "d",
+            "patch": [{"op": "replace", "path": "/n", "value": n}]}});
+        assert_eq!(one.ask(&update, "document_updated_response").await["sync_revision"], n + 1);
+    }
+    assert_eq!(one.read("d").await["document"]["vector_clock"], json!({}));
+    one.update("d", &json!([{"op": "replace", "path": "/n", "value": 4}])).await;
+    let clock = one.read("d").await["document"]["vector_clock"].clone();
+    assert_eq!(clock.as_object().unwrap().len(), 1, "the server's own replica: {clock}");
+}
+
+#[tokio::test]
+async fn presence_is_told_whole_though_it_came_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let mut text = Text::connect(&process).await;
+    text.create("d", &json!({})).await;
+    text.ask(&json!({"type": "subscribe", "document_id": "d"}), "subscribed").await;
+    text.expect("sync_complete").await;
+    let mut peer = Native::open(&process, Encoding::Json).await;
+    let document: DocumentId = "d".parse().unwrap();
+    let have = Have { revision: Revision(0), chain: ChainHash::default() };
+    let open = OpenDocument { document: document.clone(), have, pending: Vec::new() };
+    peer.send(&Message::Open { documents: vec![open] }).await;
+    let more = "long enough that a part is shorter";
+    let parse = |value: serde_json::Value| serde_json::from_value(value).unwrap();
+    let show = |change| Message::Presence { document: document.clone(), change, member: None };
+    peer.send(&show(PresenceChange::Set(parse(json!({"name": "Ada", "cursor": 1, "more": more}))))).await;
+    let told = loop {
+        let told = text.expect("presence").await;
+        if told["members"][0]["state"]["name"] == "Ada" {
+            break told;
+        }
+    };
+    assert_eq!(told["members"][0]["state"]["cursor"], 1);
+    peer.send(&show(PresenceChange::Patch(parse(json!({"cursor": 2}))))).await;
+    let told = text.expect("presence").await;
+    let whole = json!({"name": "Ada", "cursor": 2, "more": more});
+    assert_eq!((&told["keyframe"], &told["members"][0]["state"]), (&json!(false), &whole), "{told}");
+}
+
+#[tokio::test]
+async fn a_server_with_a_secret_takes_it_with_the_upgrade_and_closes_after_auth_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start_with(folder.path(), &["--secret", SECRET]);
+    let authenticate = json!({"type": "authenticate", "email": "user@example.com", "client_id": "one",
+        "api_key": "rpa_key", "signature": "signature", "timestamp": 1_736_525_432, "request_id": 7});
+    for bearer in [None, Some("a wrong secret")] {
+        let mut text = Text::connect_with(&process, bearer).await;
+        let refused = text.ask(&json!({"type": "request_full_sync"}), "error").await;
+        assert_eq!(refused["code"], "unauthorized", "{refused}");
+        let refused = text.ask(&authenticate, "auth_error").await;
+        assert_eq!(
+            (&refused["code"], &refused["request_id"]),
+            (&json!("unauthorized"), &json!(7)),
+            "{refused}"
+        );
+        assert!(refused["reason"].as_str().unwrap().contains("token"), "{refused}");
+        assert_eq!(text.closed().await, Some(4_401));
+    }
+    let mut text = Text::connect_with(&process, Some(SECRET)).await;
+    assert_eq!(text.ask(&authenticate, "auth_success").await["client_id"], "one");
+    text.create("d", &json!({})).await;
+    assert_eq!(text.read("d").await["document"]["author"], "user@example.com");
 }

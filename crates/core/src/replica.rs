@@ -29,7 +29,7 @@ use crate::window::Rung;
 
 pub use commands::{
     ConflictChoice, DocumentStatus, EditError, MAX_HISTORY_PAGE, MAX_HISTORY_PAGE_BYTES, OwnChange,
-    RecoveredVersion, RejectedChange, SyncStatus, Undone, View, patch_to,
+    RecoveredVersion, RejectedChange, SyncStatus, Undone, View, is_keyed, patch_to,
 };
 pub use outbox::MAX_KEPT;
 pub use relaying::{

@@ -3,21 +3,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use rejoin_core::storage::Head;
 use rejoin_core::{Base, Grant, Life, Reply, View};
 use rejoin_wire::{
     Body, DocumentId, ErrorCode, Have, Message, OpenDocument, PresenceChange, RequestId, Revision, Sequence,
-    TextEvent, TextOutcome, TextResponse, WorkspaceId,
+    TextOutcome, TextResponse, WorkspaceId,
 };
 
-use super::words::{answer, conflicts_of, event_of, synced, text_document, whole_strings};
+use super::words::{answer, conflicts_of, error, synced, text_document, whole_strings};
 use super::{Done, Looked, Work};
+use crate::answers::Refused;
 use crate::hub::Hub;
 
-/// Events that are read of one document at a time.
-const MAX_EVENTS: u32 = 1_000;
-
 /// Documents of one page of a full answer.
-const PAGE: u32 = 256;
+pub(super) const PAGE: u32 = 256;
 
 /// What a request needs of the server, apart from the door that it came through.
 pub(super) struct Client {
@@ -104,12 +103,13 @@ impl Client {
         done
     }
 
-    pub(super) async fn read(&self, document: DocumentId) -> Option<View> {
-        let read =
-            self.hub.command(&self.workspace, move |replica, token| replica.read(token, &document)).await;
-        match read {
-            Ok(Reply::Document(view)) if view.life != Life::Absent => Some(*view),
-            _ => None,
+    /// A document that exists, dead or alive.
+    async fn read(&self, document: DocumentId) -> Result<Option<View>, Refused> {
+        let reply =
+            self.hub.command(&self.workspace, move |replica, token| replica.read(token, &document)).await?;
+        match reply {
+            Reply::Document(view) => Ok(Some(*view).filter(|view| view.life != Life::Absent)),
+            reply => Err(reply.into()),
         }
     }
 
@@ -122,11 +122,23 @@ impl Client {
     ) -> Done {
         let mut done = Done::default();
         while let Some(document) = documents.pop_front() {
-            if let Some(view) = self.read(document).await {
-                synced_count += 1;
-                done.known.push((view.document.clone(), view.revision));
-                done.responses.push(answer(request_id.clone(), synced(&view)));
-                break;
+            match self.read(document.clone()).await {
+                Ok(None) => {}
+                Ok(Some(view)) => {
+                    synced_count += 1;
+                    done.known.push((view.document.clone(), view.revision));
+                    done.responses.push(answer(request_id.clone(), synced(&view)));
+                    break;
+                }
+                // The others can be told.
+                Err(refused) if refused.code == ErrorCode::Corrupted => {
+                    done.responses.push(answer(request_id.clone(), error(of(&document, refused))));
+                    break;
+                }
+                Err(refused) => {
+                    done.responses.push(answer(request_id, error(of(&document, refused))));
+                    return done;
+                }
             }
         }
         if documents.is_empty() {
@@ -140,45 +152,58 @@ impl Client {
     /// Tells what a revision did, by the document as it is now.
     pub(super) async fn look(self, document: DocumentId, revision: Revision, news: Looked) -> Done {
         let mut done = Done::default();
-        if let Some(view) = self.read(document.clone()).await {
-            let response = match news {
-                Looked::Parts(entry) => match whole_strings(&entry, revision, &view) {
-                    Some(update) => update,
-                    None => {
-                        let documents = [document].into();
-                        done.next = Some(Work::Sync { request_id: None, documents, synced_count: 0 });
-                        return done;
-                    }
-                },
-                Looked::Back => {
-                    done.known.push((document.clone(), view.revision));
-                    done.own = Some((document, view.revision));
-                    TextResponse::DocumentCreated { document: text_document(&view) }
+        let view = match self.read(document.clone()).await {
+            Ok(Some(view)) => view,
+            Ok(None) => return done,
+            Err(refused) => {
+                done.responses.push(error(of(&document, refused)).into());
+                return done;
+            }
+        };
+        let response = match news {
+            Looked::Parts(entry) => match whole_strings(&entry, revision, &view) {
+                Some(update) => update,
+                None => {
+                    let documents = [document].into();
+                    done.next = Some(Work::Sync { request_id: None, documents, synced_count: 0 });
+                    return done;
                 }
-                Looked::Conflicts(records) => conflicts_of(&document, revision, view.header.policy, &records),
-            };
-            done.responses.push(response.into());
-        }
+            },
+            Looked::Whole => {
+                done.known.push((document.clone(), view.revision));
+                done.own = Some((document, view.revision));
+                TextResponse::DocumentCreated { document: text_document(&view) }
+            }
+            Looked::Conflicts(records) => conflicts_of(&document, revision, view.header.policy, &records),
+        };
+        done.responses.push(response.into());
         done
     }
 
     /// Opens a document where it is now, so that nothing of it is told again.
     pub(super) async fn open(self, document: DocumentId, show: Option<PresenceChange>) -> Done {
-        let have = self
-            .read(document.clone())
-            .await
-            .map_or_else(Have::default, |view| Have { revision: view.revision, chain: view.chain });
+        let have = match self.read(document.clone()).await {
+            Ok(Some(view)) => Have { revision: view.revision, chain: view.chain },
+            Ok(None) => Have::default(),
+            Err(refused) => {
+                let responses = vec![error(of(&document, refused)).into()];
+                return Done { responses, unopened: Some(document), ..Done::default() };
+            }
+        };
         let open = OpenDocument { document: document.clone(), have, pending: Vec::new() };
         let mut messages = vec![Message::Open { documents: vec![open] }];
         messages.extend(show.map(|change| Message::Presence { document, change, member: None }));
         Done { messages, ..Done::default() }
     }
 
-    pub(super) async fn heads(&self, after: Sequence) -> Vec<rejoin_core::storage::Head> {
-        match self.hub.command(&self.workspace, move |replica, token| replica.heads(token, after, PAGE)).await
-        {
-            Ok(Reply::Heads(heads)) => heads,
-            _ => Vec::new(),
+    pub(super) async fn heads(&self, after: Sequence) -> Result<Vec<Head>, Refused> {
+        let reply = self
+            .hub
+            .command(&self.workspace, move |replica, token| replica.heads(token, after, PAGE))
+            .await?;
+        match reply {
+            Reply::Heads(heads) => Ok(heads),
+            reply => Err(reply.into()),
         }
     }
 
@@ -186,7 +211,12 @@ impl Client {
         let mut after = Sequence(0);
         let mut documents = VecDeque::new();
         loop {
-            let heads = self.heads(after).await;
+            let heads = match self.heads(after).await {
+                Ok(heads) => heads,
+                Err(refused) => {
+                    return Done { responses: vec![answer(request_id, error(refused))], ..Done::default() };
+                }
+            };
             documents.extend(heads.iter().filter(|head| !head.deleted).map(|head| head.document.clone()));
             match heads.last() {
                 Some(last) if heads.len() >= PAGE as usize => after = last.sequence,
@@ -195,70 +225,10 @@ impl Client {
         }
         self.sync(request_id, documents, 0).await
     }
+}
 
-    /// Events of the feed: those of each document that changed since, put in the feed's order.
-    pub(super) async fn changes(self, request_id: Option<RequestId>, since: Sequence, limit: u32) -> Done {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut events: Vec<TextEvent> = Vec::new();
-        let (mut after, mut latest, mut cut) = (since, since, false);
-        loop {
-            let heads = self.heads(after).await;
-            for head in &heads {
-                latest = latest.max(head.sequence);
-                cut |= self.events_of(&head.document, since, limit, &mut events).await;
-            }
-            match heads.last() {
-                Some(last) if heads.len() >= PAGE as usize => after = last.sequence,
-                _ => break,
-            }
-        }
-        events.sort_by_key(|event| event.sequence);
-        let has_more = cut || events.len() > limit;
-        events.truncate(limit);
-        let response = TextResponse::Changes { events, latest_sequence: latest, has_more };
-        Done { responses: vec![answer(request_id, response)], ..Done::default() }
-    }
-
-    /// Adds a document's events after a position, the oldest ones; true when some were left out.
-    pub(super) async fn events_of(
-        &self,
-        document: &DocumentId,
-        since: Sequence,
-        limit: usize,
-        events: &mut Vec<TextEvent>,
-    ) -> bool {
-        let mut found: Vec<TextEvent> = Vec::new();
-        let mut before = None;
-        loop {
-            let id = document.clone();
-            let page = self
-                .hub
-                .command(&self.workspace, move |replica, token| {
-                    replica.history(token, &id, before, MAX_EVENTS);
-                })
-                .await;
-            let Ok(Reply::History(page)) = page else { break };
-            let mut revision = page.first;
-            let mut reached = false;
-            let mut older = Vec::new();
-            for entry in &page.entries {
-                if entry.entry.sequence > since {
-                    older.extend(event_of(document, revision, entry));
-                } else {
-                    reached = true;
-                }
-                revision = revision.next();
-            }
-            older.append(&mut found);
-            found = older;
-            if reached || !page.more {
-                break;
-            }
-            before = Some(page.first);
-        }
-        let cut = found.len() > limit;
-        found.truncate(limit);
-        events.append(&mut found);
-        cut
-    }
+/// The same, with the document that it is about.
+fn of(document: &DocumentId, refused: Refused) -> Refused {
+    let Refused { code, message } = refused;
+    Refused { code, message: format!("{document}: {message}").into() }
 }

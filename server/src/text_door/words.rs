@@ -3,22 +3,30 @@
 use std::sync::Arc;
 
 use rejoin_core::Base;
-use rejoin_core::{HistoryEntry, Life, View};
+use rejoin_core::{HistoryEntry, Life, Presence, Present, View, is_keyed};
 use rejoin_json::{ContentHash, Json, Operation, Patch, Policy};
 use rejoin_wire::{
-    ConflictRecord, DocumentId, Effect, Entry, EventType, Member, PresenceChange, RequestId, Revision,
-    Rfc3339, TextConflict, TextDocument, TextEvent, TextMember, TextMessage, TextResponse, TextUpdate,
-    whole_document,
+    ConflictRecord, DocumentId, Effect, Entry, EventType, MemberId, RequestId, Revision, Rfc3339,
+    TextConflict, TextDocument, TextEvent, TextMember, TextMessage, TextResponse, TextUpdate, whole_document,
 };
 
 use super::Response;
+use crate::answers::Refused;
 
 pub(super) fn answer(request_id: Option<RequestId>, message: TextResponse) -> Response {
     TextMessage { request_id, message }
 }
 
+pub(super) fn error(refused: Refused) -> TextResponse {
+    let Refused { code, message } = refused;
+    TextResponse::Error { code, message, field: None, retry: code.retry() }
+}
+
 pub(super) fn named_base(revision: Option<Revision>, hash: Option<ContentHash>) -> Option<Base> {
-    revision.map(Base::Revision).or(hash.map(Base::Hash))
+    match (revision, hash) {
+        (Some(revision), Some(hash)) => Some(Base::Both(revision, hash)),
+        (revision, hash) => revision.map(Base::Revision).or(hash.map(Base::Hash)),
+    }
 }
 
 pub(super) fn synced(view: &View) -> TextResponse {
@@ -33,7 +41,12 @@ pub(crate) fn text_document(view: &View) -> TextDocument {
         content: view.content.clone(),
         version: view.version,
         revision: view.revision,
-        vector_clock: view.clock.iter().map(|change| (change.replica, change.counter)).collect(),
+        vector_clock: view
+            .clock
+            .iter()
+            .filter(|change| !is_keyed(change.replica))
+            .map(|change| (change.replica, change.counter))
+            .collect(),
         created_at: Rfc3339(view.created_at),
         updated_at: Rfc3339(view.updated_at),
         deleted_at: (view.life == Life::Deleted).then_some(Rfc3339(view.updated_at)),
@@ -66,6 +79,8 @@ pub(super) fn news_of(id: &DocumentId, revision: Revision, entry: &Entry) -> Vec
     let time = Rfc3339(entry.time);
     let author = Arc::clone(&entry.author);
     match &entry.effect {
+        // Of a document that was there before, only the document itself says all.
+        Effect::Created { .. } if revision > Revision(1) => {}
         Effect::Created { header, content } => {
             let title =
                 header.title.clone().or_else(|| content.get("title").and_then(Json::as_str).map(Arc::from));
@@ -75,7 +90,11 @@ pub(super) fn news_of(id: &DocumentId, revision: Revision, entry: &Entry) -> Vec
                 content: content.clone(),
                 version: 1,
                 revision,
-                vector_clock: [(entry.change.replica, entry.change.counter)].into(),
+                vector_clock: [entry.change]
+                    .into_iter()
+                    .filter(|change| !is_keyed(change.replica))
+                    .map(|change| (change.replica, change.counter))
+                    .collect(),
                 created_at: time,
                 updated_at: time,
                 deleted_at: None,
@@ -160,11 +179,11 @@ pub(crate) fn event_of(id: &DocumentId, revision: Revision, entry: &HistoryEntry
     })
 }
 
-pub(super) fn member(member: Member) -> Option<TextMember> {
-    match member.change {
-        PresenceChange::Set(state) | PresenceChange::Patch(state) => {
-            Some(TextMember { member: member.member, author: member.principal, state })
-        }
-        PresenceChange::Leave => None,
-    }
+/// These members with their whole states, as they are known now.
+pub(super) fn members(present: &Present, members: &[MemberId]) -> Vec<TextMember> {
+    let whole = |member: &MemberId| {
+        let Presence { principal, state } = present.presence(*member)?;
+        Some(TextMember { member: *member, author: Arc::clone(principal), state: state.clone() })
+    };
+    members.iter().filter_map(whole).collect()
 }

@@ -136,7 +136,17 @@ pub struct Text {
 
 impl Text {
     pub async fn connect(process: &Process) -> Self {
-        let (socket, _) = within("a connection", connect_async(process.socket_url())).await.unwrap();
+        Self::connect_with(process, None).await
+    }
+
+    /// A connection whose upgrade request has a bearer token.
+    pub async fn connect_with(process: &Process, bearer: Option<&str>) -> Self {
+        let mut request = process.socket_url().into_client_request().unwrap();
+        if let Some(bearer) = bearer {
+            let value = format!("Bearer {bearer}").parse().unwrap();
+            request.headers_mut().insert("authorization", value);
+        }
+        let (socket, _) = within("a connection", connect_async(request)).await.unwrap();
         Self { socket, news: Vec::new() }
     }
 

@@ -30,6 +30,7 @@ use crate::state::{Life, Point, Reverse, State};
 use crate::storage::{Answer, Answered, Head, Operation, RecordKey, RecordKind, Write};
 use crate::window::Rung;
 pub(super) use requests::Read;
+pub use requests::is_keyed;
 
 /// Entries of one page of history.
 pub const MAX_HISTORY_PAGE: u32 = 1_000;

@@ -143,6 +143,8 @@ pub enum Base {
     Revision(Revision),
     /// The newest of the recent revisions whose content has this hash; what others did since is merged.
     Hash(ContentHash),
+    /// This one of the recent revisions, whose content must have this hash; what others did since is merged.
+    Both(Revision, ContentHash),
     /// Just this, seen at this revision.
     Seen(Revision, Box<State>),
 }

@@ -271,6 +271,9 @@ pub(super) fn unavailable(message: &str) -> Reply {
     Reply::Refused { code: ErrorCode::Unavailable, message: message.into() }
 }
 
+/// What the ids of keyed requests begin with: no replica's id does, but for one in four thousand million.
+const KEYED: u128 = 0x6b65_7965 << 96;
+
 /// The replica id under which a keyed request is made: a repeat has the same one, and so gets the first outcome.
 pub(super) fn keyed_replica(principal: &str, key: &str) -> ReplicaId {
     let mut hasher = Sha256::new();
@@ -278,5 +281,11 @@ pub(super) fn keyed_replica(principal: &str, key: &str) -> ReplicaId {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
     }
-    id_from(&hasher.finalize().into())
+    ReplicaId(KEYED | id_from(&hasher.finalize().into()).0 >> 32)
+}
+
+/// Whether an id stands for one keyed request and for no replica: a clock that is told to people leaves it out, or it would grow with
+/// every request.
+pub fn is_keyed(replica: ReplicaId) -> bool {
+    replica.0 >> 96 == KEYED >> 96
 }

@@ -181,6 +181,8 @@ impl Acceptance<'_> {
             Base::Revision(revision) if *revision <= tip.revision => *revision,
             Base::Revision(_) => return Err(unknown_base()),
             Base::Hash(hash) => self.revision_with(hash).ok_or_else(unknown_base)?,
+            Base::Both(revision, hash) if self.has_content(*revision, hash) => *revision,
+            Base::Both(..) => return Err(unknown_base()),
             Base::Seen(revision, state) => {
                 queued.seen = Some((**state).clone());
                 *revision
@@ -209,6 +211,14 @@ impl Acceptance<'_> {
             }
         }
         None
+    }
+
+    /// Whether a recent revision has a content with a hash.
+    fn has_content(&self, revision: Revision, hash: &ContentHash) -> bool {
+        let tip = self.document.tip();
+        let recent = tip.revision.0.saturating_sub(revision.0) <= MAX_HASHED_REVISIONS as u64;
+        let state = || self.document.log.state_at(tip, revision, self.limits);
+        recent && state().is_some_and(|state| state.content.content_hash() == *hash)
     }
 
     fn stop_for(&mut self, step: &Step, change: ChangeId, queued: &Queued) -> Stop {
