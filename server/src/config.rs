@@ -1,6 +1,6 @@
 //! Configuration: flag, then `REJOIN_*`, then `PORT` and `DATABASE_URL`, then file.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -35,6 +35,9 @@ pub const VARIABLES: [&str; 15] = [
     "REJOIN_LOG_FORMAT",
 ];
 
+/// What `REJOIN_LOG_FORMAT` may say.
+pub const LOG_FORMATS: [&str; 2] = ["json", "text"];
+
 /// What is configured, each where it was said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -43,6 +46,9 @@ pub struct Settings {
     pub bind_address: Option<String>,
     /// `sqlite:path`. Default `sqlite:rejoin.db`.
     pub database_url: Option<String>,
+    /// What named the database, for whoever has to correct it.
+    #[serde(skip)]
+    pub database_named_by: Option<&'static str>,
     /// Bearer token that everybody must present. Needed for any address but loopback.
     pub secret: Option<String>,
     /// Origins of pages on other hosts that may connect.
@@ -75,6 +81,8 @@ pub struct Resolved {
     pub address: SocketAddr,
     /// The database.
     pub database_url: String,
+    /// What named it; nothing where it is the default.
+    pub database_named_by: Option<&'static str>,
     /// The bearer token.
     pub secret: Option<String>,
     /// Pages that may connect.
@@ -111,8 +119,13 @@ pub enum ConfigError {
         error: Box<toml::de::Error>,
     },
     /// An address is none.
-    #[error("`{0}` is no address: write HOST:PORT, as 127.0.0.1:8080")]
+    #[error(
+        "`{0}` is no address: write HOST:PORT, as 127.0.0.1:8080, with a name or an address of this machine as HOST"
+    )]
     Address(String),
+    /// The log has another form.
+    #[error("REJOIN_LOG_FORMAT is `{0}`: write json or text")]
+    LogFormat(String),
     /// A port is none.
     #[error("PORT is `{0}`, which is no port")]
     Port(String),
@@ -141,8 +154,10 @@ impl Settings {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|error| ConfigError::File { path: path.into(), error })?;
-        toml::from_str(&text)
-            .map_err(|error| ConfigError::Format { path: path.into(), error: Box::new(error) })
+        let mut settings: Self = toml::from_str(&text)
+            .map_err(|error| ConfigError::Format { path: path.into(), error: Box::new(error) })?;
+        settings.database_named_by = settings.database_url.is_some().then_some("the configuration file");
+        Ok(settings)
     }
 
     /// What the environment says, and warnings about variables that mean nothing.
@@ -155,7 +170,13 @@ impl Settings {
         for (name, value) in variables {
             match name.as_str() {
                 "REJOIN_BIND_ADDRESS" => settings.bind_address = Some(value),
-                "REJOIN_DATABASE_URL" => settings.database_url = Some(value),
+                "REJOIN_DATABASE_URL" => {
+                    settings.database_url = Some(value);
+                    settings.database_named_by = Some("REJOIN_DATABASE_URL");
+                }
+                "REJOIN_LOG_FORMAT" if !LOG_FORMATS.contains(&value.as_str()) => {
+                    return Err(ConfigError::LogFormat(value));
+                }
                 "REJOIN_SECRET" => settings.secret = Some(value),
                 "REJOIN_ALLOWED_ORIGINS" => {
                     settings.allowed_origins =
@@ -182,9 +203,12 @@ impl Settings {
                 "REJOIN_TRUSTED_PROXIES" => settings.trusted_proxies = Some(number(&name, &value, 1)?),
                 "PORT" => {
                     let port: u16 = value.parse().map_err(|_| ConfigError::Port(value))?;
-                    fallback.bind_address = Some(SocketAddr::from(([0, 0, 0, 0], port)).to_string());
+                    fallback.bind_address = Some(every_address(port));
                 }
-                "DATABASE_URL" => fallback.database_url = Some(value),
+                "DATABASE_URL" => {
+                    fallback.database_url = Some(value);
+                    fallback.database_named_by = Some("DATABASE_URL");
+                }
                 name if name.starts_with("REJOIN_") && !VARIABLES.contains(&name) => {
                     warnings.push(format!(
                         "{name} means nothing to this server; known are {}",
@@ -202,6 +226,10 @@ impl Settings {
     pub fn or(self, other: Self) -> Self {
         Self {
             bind_address: self.bind_address.or(other.bind_address),
+            database_named_by: match self.database_url {
+                Some(_) => self.database_named_by,
+                None => other.database_named_by,
+            },
             database_url: self.database_url.or(other.database_url),
             secret: self.secret.or(other.secret),
             allowed_origins: self.allowed_origins.or(other.allowed_origins),
@@ -225,10 +253,7 @@ impl Settings {
     pub fn resolve(self) -> Result<Resolved, ConfigError> {
         let address = match self.bind_address {
             None => DEFAULT_ADDRESS,
-            Some(text) => {
-                let localhost = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
-                localhost.as_ref().unwrap_or(&text).parse().map_err(|_| ConfigError::Address(text.clone()))?
-            }
+            Some(text) => listened_on(&text).ok_or(ConfigError::Address(text))?,
         };
         let secret = self.secret.filter(|secret| !secret.is_empty());
         if !address.ip().is_loopback() && secret.is_none() {
@@ -251,6 +276,7 @@ impl Settings {
         };
         Ok(Resolved {
             address,
+            database_named_by: self.database_named_by,
             database_url: self.database_url.unwrap_or_else(|| DEFAULT_DATABASE.to_owned()),
             secret,
             allowed_origins: self.allowed_origins.unwrap_or_default(),
@@ -264,6 +290,18 @@ impl Settings {
             trusted_proxies: self.trusted_proxies.unwrap_or(0),
         })
     }
+}
+
+/// The address that a port alone means: every one of this machine.
+#[must_use]
+pub fn every_address(port: u16) -> String {
+    SocketAddr::from(([0, 0, 0, 0], port)).to_string()
+}
+
+/// The address of `HOST:PORT`. A name is looked up, and its first address taken; `localhost` is 127.0.0.1 everywhere.
+fn listened_on(text: &str) -> Option<SocketAddr> {
+    let localhost = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    localhost.as_deref().unwrap_or(text).to_socket_addrs().ok()?.next()
 }
 
 fn number<T: FromStr>(name: &str, value: &str, example: u32) -> Result<T, ConfigError> {
@@ -307,6 +345,35 @@ mod tests {
         let resolved = settings.resolve().unwrap();
         assert_eq!(resolved.database_url, "sqlite:b.db");
         assert_eq!(resolved.address.to_string(), "127.0.0.1:2");
+    }
+
+    #[test]
+    fn the_database_says_what_named_it() {
+        let named = |settings: Settings| settings.resolve().unwrap().database_named_by;
+        assert_eq!(named(Settings::default()), None);
+        let common = environment(&[("DATABASE_URL", "postgres://db/x")]);
+        assert_eq!(named(common.clone()), Some("DATABASE_URL"));
+        let own = environment(&[("DATABASE_URL", "a"), ("REJOIN_DATABASE_URL", "sqlite:b.db")]);
+        assert_eq!(named(own), Some("REJOIN_DATABASE_URL"));
+        let flag = Settings {
+            database_url: Some("sqlite:c.db".into()),
+            database_named_by: Some("--database-url"),
+            ..Settings::default()
+        };
+        assert_eq!(named(flag.or(common)), Some("--database-url"));
+    }
+
+    #[test]
+    fn an_address_is_a_host_with_a_port_and_the_log_has_a_known_form() {
+        let at = |text: &str| environment(&[("REJOIN_BIND_ADDRESS", text)]).resolve();
+        assert_eq!(at("[::1]:2").unwrap().address.to_string(), "[::1]:2");
+        for wrong in ["", "127.0.0.1", "localhost:99999", "no.such.host.invalid:80", ":80:80"] {
+            let error = at(wrong).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{wrong}`")) && error.contains("HOST:PORT"), "{error}");
+        }
+        let format = [("REJOIN_LOG_FORMAT".to_owned(), "xml".to_owned())];
+        let error = Settings::from_environment(format.into_iter()).unwrap_err().to_string();
+        assert_eq!(error, "REJOIN_LOG_FORMAT is `xml`: write json or text");
     }
 
     #[test]

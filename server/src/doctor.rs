@@ -61,7 +61,11 @@ fn secret(resolved: &Resolved) -> Finding {
 fn database(resolved: &Resolved) -> Finding {
     let url = &resolved.database_url;
     let path = match url.parse() {
-        Err(error) => return bad(format!("database: `{url}`: {error}")),
+        Err(error) => {
+            let named_by =
+                resolved.database_named_by.map_or_else(String::new, |by| format!(" (named by {by})"));
+            return bad(format!("database: `{url}`{named_by}: {error}"));
+        }
         Ok(Location::Memory) => return good("database: in memory; all is gone when the server stops"),
         Ok(Location::File { path, create }) if !path.exists() => return missing(&path, create),
         Ok(Location::File { path, .. }) => path,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use rejoin_server::config::{Resolved, Settings};
+use rejoin_server::config::{Resolved, Settings, every_address};
 use rejoin_server::{Server, ServerOptions, examine, router};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,8 +43,11 @@ enum Command {
 #[derive(Args)]
 struct Flags {
     /// Address and port to listen on; 127.0.0.1:8080 without it
-    #[arg(long = "bind", alias = "bind-address", value_name = "HOST:PORT")]
+    #[arg(long = "bind", visible_alias = "bind-address", value_name = "HOST:PORT")]
     bind_address: Option<String>,
+    /// Port to listen on, on every address of this machine; needs a secret
+    #[arg(long, value_name = "PORT", conflicts_with = "bind_address")]
+    port: Option<u16>,
     /// Database, as sqlite:rejoin.db
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
@@ -115,7 +118,8 @@ fn settings(flags: Flags) -> Result<Settings, Failure> {
         let _ = writeln!(std::io::stderr(), "rejoin: warning: {warning}");
     }
     let flags = Settings {
-        bind_address: flags.bind_address,
+        bind_address: flags.bind_address.or(flags.port.map(every_address)),
+        database_named_by: flags.database_url.is_some().then_some("--database-url"),
         database_url: flags.database_url,
         secret: flags.secret,
         allowed_origins: (!flags.allowed_origins.is_empty()).then_some(flags.allowed_origins),
@@ -158,7 +162,10 @@ async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
         metrics: Some(metrics),
         ..ServerOptions::new(resolved.database_url.clone())
     };
-    let server = Server::start(options)?;
+    let server = Server::start(options).map_err(|error| match resolved.database_named_by {
+        Some(named_by) => format!("{error} (named by {named_by})"),
+        None => error.to_string(),
+    })?;
     announce(address, &resolved, dev);
     let stopping = server.clone();
     let service = router(&server).into_make_service_with_connect_info::<SocketAddr>();
@@ -191,14 +198,20 @@ fn announce(address: SocketAddr, resolved: &Resolved, dev: bool) {
         None => writeln!(out, "open to this machine only: nobody needs a token, and nobody else can connect"),
         Some(_) => writeln!(out, "everybody needs the secret, as `Authorization: Bearer …`"),
     };
-    let _ = writeln!(out, "documents are kept in {}", resolved.database_url);
+    let named_by = resolved.database_named_by.map_or_else(String::new, |by| format!(", which {by} names"));
+    let _ = writeln!(out, "documents are kept in {}{named_by}", resolved.database_url);
     if dev {
+        // The secret itself is not for a terminal's history.
+        let curl = match &resolved.secret {
+            None => "curl",
+            Some(_) => "curl -H \"authorization: Bearer $REJOIN_SECRET\"",
+        };
         let _ = writeln!(
             out,
             "\ntry, in another terminal:\n  \
-             curl -X POST http://{address}/api/documents -H 'content-type: application/json' -d '{{\"id\":\"note\",\"content\":{{\"text\":\"Hello\"}}}}'\n  \
-             curl -X PATCH http://{address}/api/documents/note -H 'content-type: application/json-patch+json' -d '[{{\"op\":\"replace\",\"path\":\"/text\",\"value\":\"Hello, world\"}}]'\n  \
-             curl http://{address}/api/documents/note/changes\n\
+             {curl} -X POST http://{address}/api/documents -H 'content-type: application/json' -d '{{\"id\":\"note\",\"content\":{{\"text\":\"Hello\"}}}}'\n  \
+             {curl} -X PATCH http://{address}/api/documents/note -H 'content-type: application/json-patch+json' -d '[{{\"op\":\"replace\",\"path\":\"/text\",\"value\":\"Hello, world\"}}]'\n  \
+             {curl} http://{address}/api/documents/note/changes\n\
              or connect a WebSocket to ws://{address}/ws and send {{\"type\":\"subscribe\"}}\n"
         );
     }

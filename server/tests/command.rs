@@ -87,3 +87,66 @@ async fn what_was_answered_before_a_server_was_told_to_stop_is_there_when_it_sta
     let expected: Vec<_> = (0..list.len()).map(|edit| json!(edit)).collect();
     assert_eq!(list, expected, "each once, in order");
 }
+
+/// Runs the command in a folder with only these variables.
+fn run(folder: &std::path::Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
+    command.args(arguments).current_dir(folder).env_clear().envs(variables.iter().copied());
+    command.output().unwrap()
+}
+
+#[test]
+fn what_is_wrong_in_the_environment_is_refused_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["serve", "dev", "doctor"] {
+        let postgres = [("DATABASE_URL", "postgres://localhost/x")];
+        let refused = run(folder.path(), &[command, "--bind", "127.0.0.1:0"], &postgres);
+        assert!(
+            !refused.status.success() && said(&refused).contains("(named by DATABASE_URL)"),
+            "{}",
+            said(&refused)
+        );
+        let refused = run(folder.path(), &[command], &[("REJOIN_LOG_FORMAT", "xml")]);
+        assert!(!refused.status.success() && said(&refused).contains("json or text"), "{}", said(&refused));
+        let refused = run(folder.path(), &[command, "--port", "9"], &[]);
+        assert!(
+            !refused.status.success() && said(&refused).contains("0.0.0.0:9 can be"),
+            "{}",
+            said(&refused)
+        );
+        let refused = run(folder.path(), &[command, "--bind-address", "no.such.host.invalid:9"], &[]);
+        assert!(!refused.status.success() && said(&refused).contains("HOST:PORT"), "{}", said(&refused));
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is created in vain");
+}
+
+#[test]
+fn a_development_server_says_who_named_its_database_and_how_to_present_the_secret() {
+    use std::io::{BufRead, BufReader};
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [("DATABASE_URL", "sqlite:other.db"), ("REJOIN_SECRET", "a secret of some length")];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rejoin"))
+        .args(["dev", "--bind-address", "localhost:0"])
+        .current_dir(folder.path())
+        .env_clear()
+        .envs(variables)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+        let is_last = line.contains("connect a WebSocket");
+        lines.push(line);
+        if is_last {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = lines.join("\n");
+    assert!(said.contains("documents are kept in sqlite:other.db, which DATABASE_URL names"), "{said}");
+    assert_eq!(said.matches("curl -H \"authorization: Bearer $REJOIN_SECRET\"").count(), 3, "{said}");
+    assert_eq!(said.matches("curl").count(), 3, "{said}");
+    assert!(!said.contains("a secret of some length"), "{said}");
+}
