@@ -1,7 +1,33 @@
 //! Rejoin: documents that people edit apart and rejoin.
 //!
-//! What a Rust program depends on. With the feature `client` (the default) it has [`Client`]; with the feature `server` the axum
-//! router in the module `server`.
+//! What a Rust program depends on. With the feature `client` (a default) it has [`Client`], which keeps documents on the device, shows
+//! edits at once and sends them when there is a link; with the feature `server` the axum router in the module `server`. `sqlite` and
+//! `tls` (defaults too) let the client keep documents in files and connect to `wss://` addresses.
+//!
+//! It starts nothing by itself: a [`Client`] runs as a task of the tokio runtime that it is started in and ends with its last clone, and
+//! a server's router is served by the program. Nothing waits for the network but what says so: [`Document::acknowledged`],
+//! [`Document::synced`] and [`Client::settled`].
+//!
+//! ```
+//! # #[cfg(feature = "client")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use rejoin::json::{Json, Limits};
+//! use rejoin::{Client, ClientOptions};
+//!
+//! // Offline until it is sent online: nothing listens at this address.
+//! let client = Client::start(ClientOptions::new("ws://127.0.0.1:9/ws").offline())?;
+//! let note = client.open("note").await?;
+//! note.create(Json::parse(r#"{"text": "Hello"}"#, &Limits::default())?).await?;
+//! note.replace("/text", "Hello, world").await?;
+//! note.saved().await?;
+//! assert_eq!(note.value().await?.canonical(), r#"{"text":"Hello, world"}"#);
+//! assert_eq!(client.sync_status().await?.pending, 2);
+//! client.close().await;
+//! # Ok(()) }
+//! # #[cfg(not(feature = "client"))]
+//! # fn main() {}
+//! ```
 
 #[cfg(feature = "client")]
 pub use rejoin_client as client;
