@@ -150,3 +150,25 @@ fn a_development_server_says_who_named_its_database_and_how_to_present_the_secre
     assert_eq!(said.matches("curl").count(), 3, "{said}");
     assert!(!said.contains("a secret of some length"), "{said}");
 }
+
+#[tokio::test]
+async fn the_messages_of_the_readme_reach_the_other_terminal() {
+    let readme = include_str!("../../README.md");
+    let mut blocks =
+        readme.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap().lines());
+    let (listens, types) = (blocks.next().unwrap(), blocks.next().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let (mut first, mut second) = (Text::connect(&process).await, Text::connect(&process).await);
+    for line in listens {
+        first.send_text(line).await;
+    }
+    first.expect("subscribed").await;
+    for line in types {
+        second.send_text(line).await;
+    }
+    let created = first.expect("document_created").await;
+    assert_eq!(created["document"]["content"], json!({"text": "Hello"}), "{created}");
+    let updated = first.expect("document_updated").await;
+    assert_eq!(updated["patch"]["patch"][0]["value"], "Hello, world", "{updated}");
+}

@@ -6,8 +6,10 @@ mod support;
 use std::time::Duration;
 
 use rejoin_client::{Client, ClientOptions, Document, Json, Operation, Patch, PointerBuf};
+use rejoin_json::ConflictKind;
+use rejoin_wire::DocumentId;
 use serde_json::{Value, json};
-use support::{Process, Text, client, within};
+use support::{Process, Text, client, http, within};
 
 fn content(value: &Value) -> Json {
     Json::from_value(value).unwrap()
@@ -90,7 +92,7 @@ async fn crowd(clients: usize, edits: usize, pause: Duration) {
         assert_eq!(list.matches(&format!("\"{token}\"")).count(), 1, "{token} in {list}");
     }
     for (_client, document) in &documents {
-        assert_eq!(shows_all(document, &tokens).await.len(), seen.len());
+        assert_eq!(shows_all(document, &tokens).await, seen);
     }
 }
 
@@ -142,6 +144,15 @@ async fn a_deletion_against_an_edit_keeps_the_edit_for_an_undelete() {
     two.go_online().await.unwrap();
     within("acknowledgement", second.acknowledged()).await.unwrap();
     assert!(!second.exists().await.unwrap());
+    let conflicts = second.conflicts().await.unwrap();
+    assert_eq!(conflicts.len(), 1, "{conflicts:?}");
+    assert_eq!(conflicts[0].kind, ConflictKind::DeletedDocument);
+    let same = conflicts.clone();
+    let told = one.until(move |replica| {
+        let id = DocumentId::new("d").unwrap();
+        replica.view(&id).filter(|view| view.conflicts.values().eq(&same)).map(|_| ())
+    });
+    within("the conflict at the one who deleted", told).await.unwrap();
     second.undelete().await.unwrap();
     within("the undeletion", first.until(|content| content.get("b").is_some())).await.unwrap();
     assert!(first.exists().await.unwrap());
@@ -201,8 +212,21 @@ async fn a_server_killed_in_mid_edit_loses_nothing_that_was_acknowledged_and_dou
                 Operation::Add { path: PointerBuf::parse("/list/-").unwrap(), value: token.as_str().into() };
             document.edit(Patch(vec![add])).await.unwrap();
             tokens.push(token);
+            if edit == 19 {
+                within("acknowledgements before the kill", document.acknowledged()).await.unwrap();
+            }
         }
-        process.kill_and_restart();
+        process.kill();
+        // What is read next must come from the server's disk, not from its author.
+        one.go_offline().await.unwrap();
+        let acknowledged = tokens.len() - one.sync_status().await.unwrap().pending;
+        assert!(acknowledged >= round * 40 + 20, "{acknowledged} in round {round}");
+        process.restart();
+        let (_, _, body) = http(process.address, "GET /api/documents/d", &[], "").await;
+        let kept: Vec<String> = serde_json::from_value(body["content"]["list"].clone()).unwrap();
+        assert!(kept.len() >= acknowledged, "{} of {acknowledged} acknowledged edits are there", kept.len());
+        assert_eq!(kept, tokens[..kept.len()], "every edit once, in order");
+        one.go_online().await.unwrap();
     }
     within("acknowledgement", document.acknowledged()).await.unwrap();
     let other = client(&process);
@@ -256,32 +280,79 @@ async fn text_clients_and_native_clients_edit_the_same_document() {
 }
 
 #[tokio::test]
-async fn text_clients_that_edit_one_list_at_once_lose_nothing() {
+async fn two_text_clients_edit_one_document_and_each_is_told_what_the_other_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let (mut one, mut two) = (Text::connect(&process).await, Text::connect(&process).await);
+    two.ask(&json!({"type": "subscribe"}), "subscribed").await;
+    assert_eq!(one.create("d", &json!({"base": 1})).await["success"], true);
+    assert_eq!(two.expect("document_created").await["document"]["content"], json!({"base": 1}));
+    for key in ["a", "b"] {
+        let patch = json!([{"op": "add", "path": format!("/{key}"), "value": key}]);
+        assert_eq!(one.update("d", &patch).await["success"], true);
+        assert_eq!(two.expect("document_updated").await["patch"]["patch"], patch);
+        std::mem::swap(&mut one, &mut two);
+    }
+    let expected = json!({"base": 1, "a": "a", "b": "b"});
+    assert_eq!(one.read("d").await["document"]["content"], expected);
+    assert_eq!(two.read("d").await["document"]["content"], expected);
+}
+
+/// So many text clients make so many edits each, so far apart.
+async fn text_crowd(clients: usize, edits: usize, pause: Duration) {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path());
     let mut founder = Text::connect(&process).await;
     founder.create("d", &json!({"list": []})).await;
     let mut tasks = Vec::new();
-    for at in 0..5 {
+    for at in 0..clients {
         let mut text = Text::connect(&process).await;
         tasks.push(tokio::spawn(async move {
-            for edit in 0..10 {
-                let answer = text
-                    .update("d", &json!([{"op": "add", "path": "/list/-", "value": format!("{at}-{edit}")}]))
-                    .await;
+            let mut pace = tokio::time::interval(pause.max(Duration::from_millis(1)));
+            for edit in 0..edits {
+                pace.tick().await;
+                let value = format!("{at}-{edit}");
+                let patch = json!([{"op": "add", "path": "/list/-", "value": value},
+                    {"op": "add", "path": "/last", "value": value}]);
+                let answer = text.update("d", &patch).await;
                 assert_eq!(answer["success"], true, "{answer}");
             }
+            text
         }));
     }
+    let mut texts = Vec::new();
     for task in tasks {
-        task.await.unwrap();
+        texts.push(task.await.unwrap());
     }
-    let document = founder.read("d").await;
-    let mut list: Vec<String> =
-        serde_json::from_value(document["document"]["content"]["list"].clone()).unwrap();
+    let content = founder.read("d").await["document"]["content"].clone();
+    for text in &mut texts {
+        // The documents that it was told of before come first.
+        text.send(&json!({"type": "request_sync", "document_ids": ["d"]})).await;
+        while text.expect("sync_document").await["document"]["content"] != content {}
+    }
+    let mut list: Vec<String> = serde_json::from_value(content["list"].clone()).unwrap();
+    for at in 0..clients {
+        let own: Vec<_> = list.iter().filter(|token| token.starts_with(&format!("{at}-"))).cloned().collect();
+        let expected: Vec<_> = (0..edits).map(|edit| format!("{at}-{edit}")).collect();
+        assert_eq!(own, expected, "each edit once, in its author's order");
+    }
+    assert!(list.iter().any(|token| content["last"] == *token), "{content}");
     list.sort();
-    let mut expected: Vec<String> =
-        (0..5).flat_map(|at| (0..10).map(move |edit| format!("{at}-{edit}"))).collect();
-    expected.sort();
-    assert_eq!(list, expected);
+    list.dedup();
+    assert_eq!(list.len(), clients * edits);
+}
+
+#[tokio::test]
+async fn three_text_clients_make_three_edits_each_and_none_is_lost() {
+    text_crowd(3, 3, Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn five_text_clients_make_ten_edits_each_fifty_milliseconds_apart_and_none_is_lost() {
+    text_crowd(5, 10, Duration::from_millis(50)).await;
+}
+
+#[tokio::test]
+async fn text_clients_that_edit_one_list_at_once_lose_nothing() {
+    text_crowd(5, 10, Duration::ZERO).await;
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use rejoin_client::{Client, ClientOptions, Document, Json, Operation, Patch, PointerBuf};
 use serde_json::{Value, json};
 
-use crate::support::{Process, http, within};
+use crate::support::{Process, Text, http, within};
 
 /// Lines of the client's process begin with this, unlike those of the test runner around it.
 const MARK: &str = "client: ";
@@ -71,8 +71,13 @@ struct Life {
 
 impl Life {
     fn start(database: &Path, url: &str, life: &str) -> Self {
+        Self::run("the_client_that_is_killed", database, url, life)
+    }
+
+    /// Starts a test of this file as a process of its own.
+    fn run(test: &str, database: &Path, url: &str, life: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "killed::the_client_that_is_killed", "--ignored", "--nocapture"])
+            .args(["--exact", &format!("killed::{test}"), "--ignored", "--nocapture"])
             .env("CLIENT_URL", url)
             .env("CLIENT_DATABASE", database)
             .env("CLIENT_LIFE", life)
@@ -139,4 +144,53 @@ async fn a_client_killed_in_mid_edit_again_and_again_keeps_what_it_had_saved_and
     once.sort();
     once.dedup();
     assert_eq!(once.len(), list.len(), "each edit once: {list:?}");
+}
+
+/// The process of a client that deletes a document which it has: it takes it, deletes it offline until it is killed, or sends what it did.
+#[tokio::test]
+#[ignore = "started by the test below, as a process of its own"]
+async fn the_client_that_deletes() {
+    let variable = |name: &str| std::env::var(name).unwrap();
+    let life = variable("CLIENT_LIFE");
+    let mut options = ClientOptions::new(variable("CLIENT_URL")).sqlite(variable("CLIENT_DATABASE"));
+    if life == "delete" {
+        options = options.offline();
+    }
+    let client = Client::start(options).unwrap();
+    let document = client.open("d").await.unwrap();
+    if life == "take" {
+        within("the document", document.until(|_| true)).await.unwrap();
+    } else if life == "delete" {
+        assert!(document.exists().await.unwrap());
+        document.delete().await.unwrap();
+        document.saved().await.unwrap();
+        say("deleted");
+        std::future::pending::<()>().await;
+    } else {
+        assert!(!document.exists().await.unwrap());
+        within("acknowledgement", document.acknowledged()).await.unwrap();
+    }
+    client.close().await;
+    say("done");
+}
+
+#[tokio::test]
+async fn a_document_deleted_offline_by_a_client_that_is_killed_is_deleted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let (database, url) = (folder.path().join("client.db"), process.socket_url());
+    let mut text = Text::connect(&process).await;
+    text.create("d", &json!({"a": 1})).await;
+    let run = |life| Life::run("the_client_that_deletes", &database, &url, life);
+    assert_eq!(run("take").next(), "done");
+    // Dropped, and so killed, when it has said that much.
+    assert_eq!(run("delete").next(), "deleted");
+    assert_eq!(text.read("d").await["document"]["content"], json!({"a": 1}));
+    for _ in 0..2 {
+        assert_eq!(run("send").next(), "done");
+        assert_eq!(http(process.address, "GET /api/documents/d", &[], "").await.0, 410);
+    }
+    let undelete = json!({"type": "undelete_document", "document_id": "d"});
+    let back = text.ask(&undelete, "document_undeleted_response").await;
+    assert_eq!(back["sync_revision"], 3, "created, deleted once, brought back: {back}");
 }

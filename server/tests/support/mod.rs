@@ -82,8 +82,18 @@ impl Process {
 
     /// Kills the process as a power failure would, and starts it again on the same file and port.
     pub fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart();
+    }
+
+    /// Kills the process as a power failure would.
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Starts a killed process again on the same file and port.
+    pub fn restart(&mut self) {
         let arguments = std::mem::take(&mut self.arguments);
         let restarted = Self::start_on(&self.database, &self.address.to_string(), arguments);
         *self = restarted;
