@@ -9,6 +9,8 @@ mod malformed;
 mod order;
 #[path = "bad_input/samples.rs"]
 mod samples;
+#[path = "bad_input/table.rs"]
+mod table;
 #[path = "bad_input/text.rs"]
 mod text;
 
@@ -90,8 +92,8 @@ fn closed(error: &str, code: u16) -> End {
     End::Closed { errors: vec![error.to_owned()], goodbye: Some(code), code: Some(code) }
 }
 
-/// Each way to spoil one JSON object: members left out, and values of every wrong kind in their place.
-fn spoiled(sample: &Value) -> Vec<Value> {
+/// Each way to spoil one JSON object, with the path that it spoils: members left out, and values of every wrong kind in their place.
+fn spoiled(sample: &Value) -> Vec<(String, Value)> {
     let mut paths = Vec::new();
     collect(sample, &mut String::new(), &mut paths);
     let mut spoiled = Vec::new();
@@ -103,14 +105,14 @@ fn spoiled(sample: &Value) -> Vec<Value> {
             Value::Array(elements) => drop(elements.remove(key.parse().unwrap())),
             _ => unreachable!("only objects and arrays have members"),
         }
-        spoiled.push(without);
+        spoiled.push((path.clone(), without));
         for value in wrong_values() {
             let mut changed = sample.clone();
             *changed.pointer_mut(path).unwrap() = value;
-            spoiled.push(changed);
+            spoiled.push((path.clone(), changed));
         }
     }
-    spoiled.retain(|value| value != sample);
+    spoiled.retain(|(_, value)| value != sample);
     spoiled
 }
 

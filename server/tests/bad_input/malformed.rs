@@ -5,6 +5,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::Native;
+use crate::table::Table;
 use crate::{End, Witness, after, closed, samples, spoiled};
 
 /// A link that is opened anew whenever the one before was closed.
@@ -25,11 +26,15 @@ impl<'a> Prober<'a> {
     }
 
     /// Sends a frame: the link stays, with or without a typed error, or it is closed as what cannot be read must be.
-    async fn probe(&mut self, frame: Message, is_goodbye: bool, what: &str) {
+    /// Returns the errors that were told.
+    async fn probe(&mut self, frame: Message, is_goodbye: bool, what: &str) -> Vec<String> {
         self.nonce += 1;
         let _ = self.native.send_frame(frame).await;
         match self.native.judge(self.nonce).await {
-            End::Open(errors) => self.refused += usize::from(!errors.is_empty()),
+            End::Open(errors) => {
+                self.refused += usize::from(!errors.is_empty());
+                errors
+            }
             End::Closed { errors, goodbye, code } => {
                 // Of what was said before the last only `unexpected_message` and the like leave a link open.
                 let expected = match errors.last().map(String::as_str) {
@@ -46,6 +51,7 @@ impl<'a> Prober<'a> {
                 );
                 self.closed += 1;
                 self.native = Native::open(&self.witness.process, self.encoding).await;
+                errors
             }
         }
     }
@@ -55,17 +61,20 @@ impl<'a> Prober<'a> {
 async fn json_messages_that_are_wrong_in_one_field_are_refused_and_change_nothing() {
     let witness = Witness::start().await;
     let mut prober = Prober::new(&witness, Encoding::Json).await;
+    let mut table = Table::default();
     for (sample, message) in samples::messages() {
         if matches!(message, Wire::Goodbye { .. }) {
             continue;
         }
-        for wrong in spoiled(&sample) {
+        for (path, wrong) in spoiled(&sample) {
             let text = wrong.to_string();
             let what = text.chars().take(300).collect::<String>();
-            prober.probe(Message::text(text), false, &what).await;
+            let said = prober.probe(Message::text(text), false, &what).await;
+            table.note(&sample, &wrong, &path, &said);
         }
     }
     assert!(prober.closed > 500 && prober.refused > 100, "{} {}", prober.closed, prober.refused);
+    table.assert_is(include_str!("native.txt"));
     drop(prober);
     witness.assert_unharmed().await;
 }

@@ -3,37 +3,44 @@
 use serde_json::{Value, json};
 
 use crate::support::Text;
+use crate::table::Table;
 use crate::{Witness, samples, spoiled};
 
 #[tokio::test]
 async fn requests_that_are_wrong_in_one_field_are_answered_and_the_connection_stays() {
     let witness = Witness::start().await;
     let mut text = Text::connect(&witness.process).await;
-    let (mut refused, mut sent) = (0, 0);
+    let (mut refused, mut sent, mut table) = (0, 0, Table::default());
     for sample in samples::requests() {
         // An authentication may end its connection; its turn comes below. A creation that still can be read creates.
         if matches!(sample["type"].as_str(), Some("authenticate" | "create_document")) {
             continue;
         }
-        for wrong in spoiled(&sample) {
+        for (path, wrong) in spoiled(&sample) {
             sent += 1;
+            let mut said = Vec::new();
             text.send(&wrong).await;
             text.send(&json!({"type": "ping", "request_id": sent})).await;
             loop {
                 let answer =
                     text.next().await.unwrap_or_else(|| panic!("the connection closed after {wrong}"));
                 if answer["type"] == "error" {
-                    let said = answer["message"].as_str().is_some_and(|message| !message.is_empty());
-                    assert!(answer["code"].is_string() && said, "{answer} after {wrong}");
+                    let has_reason = answer["message"].as_str().is_some_and(|message| !message.is_empty());
+                    assert!(answer["code"].is_string() && has_reason, "{answer} after {wrong}");
+                    said.push(answer["code"].as_str().unwrap().to_owned());
                     refused += 1;
+                } else if answer["success"] == false {
+                    said.push("no success".to_owned());
                 }
                 if answer["type"] == "pong" && answer["request_id"] == sent {
                     break;
                 }
             }
+            table.note(&sample, &wrong, &path, &said);
         }
     }
     assert!(refused > 200, "{refused} of {sent}");
+    table.assert_is(include_str!("text.txt"));
     witness.assert_unharmed().await;
 }
 
@@ -42,7 +49,7 @@ async fn creations_that_are_wrong_in_one_field_create_only_what_they_say() {
     let witness = Witness::start().await;
     let mut text = Text::connect(&witness.process).await;
     let sample = samples::requests().into_iter().find(|sample| sample["type"] == "create_document").unwrap();
-    for wrong in spoiled(&sample) {
+    for (_, wrong) in spoiled(&sample) {
         text.send(&wrong).await;
         let answer = text.next().await.unwrap_or_else(|| panic!("the connection closed after {wrong}"));
         if answer["type"] == "document_created_response" && answer["success"] == true {
@@ -63,7 +70,7 @@ async fn creations_that_are_wrong_in_one_field_create_only_what_they_say() {
 async fn credentials_that_cannot_be_read_are_answered() {
     let witness = Witness::start().await;
     let sample = samples::requests().into_iter().find(|sample| sample["type"] == "authenticate").unwrap();
-    for wrong in spoiled(&sample) {
+    for (_, wrong) in spoiled(&sample) {
         let mut text = Text::connect(&witness.process).await;
         text.send(&wrong).await;
         let answer = text.next().await.unwrap_or_else(|| panic!("the connection closed after {wrong}"));
