@@ -55,6 +55,11 @@ impl ApiError {
         Self { status: Some(StatusCode::REQUEST_TIMEOUT), ..Self::new(ErrorCode::Unavailable, message) }
     }
 
+    /// The same with a status that the code alone does not say.
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status: Some(status), ..self }
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         if let Some(status) = self.status {
             return status;

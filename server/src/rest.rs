@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -21,6 +21,9 @@ use crate::answers::{HISTORY_PAGE, Refused, Room, carried};
 use crate::error::ApiError;
 use crate::router::Server;
 use crate::text_door::{event_of, text_document};
+use input::{Path, Query, bad_body, from_json};
+
+mod input;
 
 /// Media type of JSON Patch (RFC 6902).
 const JSON_PATCH: &str = "application/json-patch+json";
@@ -45,6 +48,8 @@ pub(crate) fn router() -> Router<Server> {
         .route("/api/documents/{id}/changes", get(changes))
         .route("/api/documents/{id}/conflicts", get(conflicts))
         .route("/api/documents/{id}/conflicts/{conflict}/settle", axum::routing::post(settle))
+        .method_not_allowed_fallback(input::no_such_method)
+        .route("/api/{*other}", axum::routing::any(input::no_such_path))
 }
 
 /// A page of documents.
@@ -231,8 +236,8 @@ async fn patch(
     let mut base = query.base(&headers)?;
     let patch = match kind.split(';').next().unwrap_or_default().trim() {
         JSON_PATCH | "application/json" => {
-            let text = std::str::from_utf8(&body).map_err(|error| bad_body(&error))?;
-            Patch::parse(text, &Limits::default()).map_err(|error| bad_body(&error))?
+            let text = std::str::from_utf8(&body).map_err(|error| bad_body(&body, &error))?;
+            Patch::parse(text, &Limits::default()).map_err(|error| bad_body(&body, &error))?
         }
         MERGE_PATCH => {
             // A merge patch names no base; it is turned into operations on what is there now.
@@ -503,12 +508,4 @@ fn tagged(view: &View, body: impl Serialize) -> Response {
 
 fn etag(revision: Revision) -> String {
     format!("\"{revision}\"")
-}
-
-fn from_json<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| bad_body(&error))
-}
-
-fn bad_body(error: &dyn std::fmt::Display) -> ApiError {
-    ApiError::new(ErrorCode::BadMessage, format!("the body cannot be read: {error}"))
 }

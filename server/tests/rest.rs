@@ -237,3 +237,120 @@ async fn a_long_string_replaced_by_a_plain_client_travels_to_replicas_as_the_par
     let patches = changes["items"].as_array().unwrap().iter().map(|event| &event["forward_patch"][0]["op"]);
     assert_eq!(patches.skip(1).collect::<Vec<_>>(), ["replace"; 3]);
 }
+
+#[tokio::test]
+async fn every_error_of_the_interface_has_a_code_and_a_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let at = process.address;
+    let long = format!("GET /api/documents/{}", "x".repeat(129));
+    let deep = |levels: usize| {
+        format!("{{\"id\":\"deep{levels}\",\"content\":{}{}}}", "[".repeat(levels), "]".repeat(levels))
+    };
+    let (fits, deep, deepest) = (deep(64), deep(65), deep(100));
+    let deep_patch =
+        format!("[{{\"op\":\"add\",\"path\":\"/a\",\"value\":{}{}}}]", "[".repeat(100), "]".repeat(100));
+    assert_eq!(http(at, "POST /api/documents", &[JSON], r#"{"id":"d","content":{}}"#).await.0, 201);
+    assert_eq!(http(at, "POST /api/documents", &[JSON], &fits).await.0, 201);
+    for (request, headers, body, status, code) in [
+        ("GET /api/documents?limit=many", &[][..], "", 400, "bad_message"),
+        ("GET /api/documents?colour=red", &[], "", 400, "bad_message"),
+        ("GET /api/documents/d/changes?before=-1", &[], "", 400, "bad_message"),
+        (long.as_str(), &[], "", 400, "bad_message"),
+        ("GET /api/documents/none", &[], "", 404, "document_not_found"),
+        ("GET /api/documents/none/changes", &[], "", 404, "document_not_found"),
+        ("GET /api/documents/none/conflicts", &[], "", 404, "document_not_found"),
+        ("GET /api/nothing", &[], "", 404, "bad_message"),
+        ("GET /api/documents/", &[], "", 404, "bad_message"),
+        ("PUT /api/documents", &[], "", 405, "bad_message"),
+        ("GET /api/documents/d/undelete", &[], "", 405, "bad_message"),
+        ("POST /api/documents", &[JSON], "{", 400, "bad_message"),
+        ("POST /api/documents", &[JSON], r#"{"id":"","content":{}}"#, 400, "bad_message"),
+        ("POST /api/documents", &[JSON], deep.as_str(), 413, "too_deep"),
+        ("POST /api/documents", &[JSON], deepest.as_str(), 413, "too_deep"),
+        ("PATCH /api/documents/d", &[PATCH], deep_patch.as_str(), 413, "too_deep"),
+    ] {
+        let answer = http(at, request, headers, body).await;
+        let error = &answer.2["error"];
+        assert_eq!((answer.0, &error["code"]), (status, &json!(code)), "{request}: {answer:?}");
+        assert!(
+            error["message"].as_str().is_some_and(|message| !message.is_empty()),
+            "{request}: {answer:?}"
+        );
+        assert!(answer.1.contains("content-type: application/json"), "{request}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn pages_are_bounded_in_bytes_and_gone_on_with() {
+    const MOST: usize = 4 * 1_024 * 1_024;
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let at = process.address;
+    let large = "x".repeat(1_500_000);
+    for id in ["a", "b", "c", "d", "e"] {
+        let body = json!({"id": id, "content": {"kind": "large", "t": large}}).to_string();
+        assert_eq!(http(at, "POST /api/documents", &[JSON], &body).await.0, 201);
+    }
+    let (mut found, mut after, mut pages) = (Vec::new(), 0, 0);
+    loop {
+        let filter = "%7B%22kind%22%3A%22large%22%7D";
+        let request = format!("GET /api/documents?limit=1000&filter={filter}&after={after}");
+        let (status, _, page) = http(at, &request, &[], "").await;
+        assert_eq!(status, 200);
+        assert!(page.to_string().len() <= MOST);
+        let items = page["items"].as_array().unwrap();
+        found.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+        pages += 1;
+        match page["next"].as_u64() {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    assert_eq!((found.join(""), pages), ("abcde".into(), 3));
+
+    // Seven events with the whole document.
+    for _ in 0..3 {
+        assert_eq!(http(at, "DELETE /api/documents/a", &[], "").await.0, 200);
+        assert_eq!(http(at, "POST /api/documents/a/undelete", &[], "").await.0, 200);
+    }
+    let (mut told, mut before, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let (status, _, page) =
+            http(at, &format!("GET /api/documents/a/changes?limit=1000{before}"), &[], "").await;
+        assert_eq!(status, 200);
+        assert!(page.to_string().len() <= MOST);
+        let items = page["items"].as_array().unwrap();
+        let revisions: Vec<u64> = items.iter().map(|item| item["revision"].as_u64().unwrap()).collect();
+        assert!(revisions.is_sorted());
+        told.splice(..0, revisions);
+        pages += 1;
+        match page["next"].as_u64() {
+            Some(next) => before = format!("&before={next}"),
+            None => break,
+        }
+    }
+    assert_eq!((told, pages), ((1..=7).collect(), 4));
+}
+
+#[tokio::test]
+async fn one_request_with_a_filter_looks_at_a_thousand_documents() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let mut text = Text::connect(&process).await;
+    for number in 0..=1_000 {
+        text.send(&json!({"type": "create_document", "document": {"id": format!("d{number}"), "content": {"n": number}}}))
+            .await;
+    }
+    for _ in 0..=1_000 {
+        assert_eq!(text.expect("document_created_response").await["success"], true);
+    }
+    let find =
+        |number: u32, after: u64| format!("GET /api/documents?filter=%7B%22n%22%3A{number}%7D&after={after}");
+    let (_, _, page) = http(process.address, &find(999, 0), &[], "").await;
+    assert_eq!((page["items"][0]["id"].clone(), page["next"].clone()), (json!("d999"), json!(1_000)));
+    let (_, _, page) = http(process.address, &find(1_000, 0), &[], "").await;
+    assert_eq!((page["items"].clone(), page["next"].clone()), (json!([]), json!(1_000)));
+    let (_, _, page) = http(process.address, &find(1_000, 1_000), &[], "").await;
+    assert_eq!((page["items"][0]["id"].clone(), page["next"].clone()), (json!("d1000"), json!(null)));
+}

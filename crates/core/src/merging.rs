@@ -151,11 +151,11 @@ fn merged_create(
 }
 
 fn create(meeting: &Meeting<'_>, header: &Header, content: &Json) -> Result<Outcome, Refusal> {
-    if content.encoded_len() > meeting.limits.max_document_bytes || content.depth() > meeting.limits.depth() {
-        return Err(Refusal::new(
-            ErrorCode::TooLarge,
-            "the content is larger or deeper than a document may be",
-        ));
+    if content.encoded_len() > meeting.limits.max_document_bytes {
+        return Err(Refusal::new(ErrorCode::TooLarge, "the content is larger than a document may be"));
+    }
+    if content.depth() > meeting.limits.depth() {
+        return Err(Refusal::new(ErrorCode::TooDeep, "the content is nested deeper than a document may be"));
     }
     if !meeting.current.is_alive() {
         return effected(meeting, Effect::Created { header: header.clone(), content: content.clone() }, true);
