@@ -3,12 +3,18 @@
 use std::net::TcpListener;
 use std::path::Path;
 
-use rejoin_store::{Location, SqliteOptions, SqliteStore};
+use rejoin_core::storage::{Answered, Operation, StoreError};
+use rejoin_core::{Config, Event, Input, Instant, Output, Replica, Role, Seed};
+use rejoin_store::{Location, SqliteConnection, SqliteOptions};
+use rejoin_wire::{Sequence, UnixMillis, WorkspaceId};
 
 use crate::config::{Resolved, Settings};
 
 /// Shortest secret that is not warned about, in bytes.
 const GOOD_SECRET_BYTES: usize = 16;
+
+/// Documents whose heads are read at a time.
+const HEADS_PER_PAGE: u32 = 1_000;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,13 +77,85 @@ fn database(resolved: &Resolved) -> Finding {
         Ok(Location::File { path, .. }) => path,
     };
     let path = path.display();
-    match SqliteStore::open(url, &SqliteOptions::default()) {
-        Ok(store) => match store.close() {
-            Ok(()) => good(format!("database: {path} opens and closes")),
-            Err(error) => bad(format!("database: {path} does not close: {error}")),
-        },
-        Err(error) => bad(format!("database: {error}")),
+    let mut connection = match SqliteConnection::open(url, &SqliteOptions::default()) {
+        Ok(connection) => connection,
+        Err(error) => return bad(format!("database: {error}")),
+    };
+    let looked = look_at_documents(&mut connection);
+    if let Err(error) = connection.close() {
+        return bad(format!("database: {path} does not close: {error}"));
     }
+    match looked {
+        Err(error) => bad(format!("database: {path} cannot be read: {error}; restore it from a backup")),
+        Ok(Looked { documents, unreadable }) if unreadable.is_empty() => good(format!(
+            "database: {path} opens and closes, and all of its {documents} documents can be read"
+        )),
+        Ok(Looked { documents, unreadable }) => bad(format!(
+            "database: {path}: {} of {documents} documents cannot be read, and are served to nobody: {}; restore them from a backup",
+            unreadable.len(),
+            unreadable.join(", ")
+        )),
+    }
+}
+
+/// What a look at all documents came to.
+struct Looked {
+    documents: usize,
+    /// Workspace and document.
+    unreadable: Vec<String>,
+}
+
+/// Has a replica read each document as a server would. Nothing is written.
+fn look_at_documents(connection: &mut SqliteConnection) -> Result<Looked, StoreError> {
+    let mut looked = Looked { documents: 0, unreadable: Vec::new() };
+    for workspace in connection.workspaces()? {
+        let mut config = Config::new(workspace.clone(), Role::Root);
+        config.max_idle_documents = 1;
+        let mut replica = Replica::new(config, Seed(0), Instant(0), UnixMillis(0));
+        serve(&mut replica, connection, &workspace)?;
+        let mut after = (Sequence(0), None);
+        loop {
+            let operation = Operation::ScanHeads { after: after.0, past: after.1, limit: HEADS_PER_PAGE };
+            let Answered::Heads(heads) = connection.execute(&workspace, &operation)? else { break };
+            let Some(last) = heads.last() else { break };
+            after = (last.sequence, Some(last.document.clone()));
+            for head in &heads {
+                replica.open(&head.document);
+                if serve(&mut replica, connection, &workspace)? {
+                    looked.unreadable.push(format!("{workspace}/{}", head.document));
+                }
+                replica.close(&head.document);
+                looked.documents += 1;
+            }
+        }
+    }
+    Ok(looked)
+}
+
+/// Answers what a replica asks of its store, without writing; true when it found something that it cannot read.
+fn serve(
+    replica: &mut Replica,
+    connection: &mut SqliteConnection,
+    workspace: &WorkspaceId,
+) -> Result<bool, StoreError> {
+    let mut unreadable = false;
+    while let Some(output) = replica.poll_output() {
+        match output {
+            Output::Store { request, operation } => {
+                let answer = match operation {
+                    Operation::Commit(_) => Ok(Answered::Committed),
+                    operation => match connection.execute(workspace, &operation) {
+                        Err(error @ StoreError::Unavailable(_)) => return Err(error),
+                        answer => answer,
+                    },
+                };
+                replica.handle_input(Instant(0), Input::Stored { request, answer });
+            }
+            Output::Event(Event::Quarantined { .. }) => unreadable = true,
+            _ => {}
+        }
+    }
+    Ok(unreadable)
 }
 
 fn missing(path: &Path, create: bool) -> Finding {

@@ -5,6 +5,9 @@ mod support;
 
 use std::process::{Command, Output};
 
+use rejoin_core::storage::{Batch, Head, Operation, Write};
+use rejoin_store::{SqliteConnection, SqliteOptions};
+use rejoin_wire::{Revision, Sequence, UnixMillis};
 use serde_json::json;
 use support::{Process, Text};
 
@@ -37,6 +40,37 @@ fn the_doctor_says_that_a_database_is_missing_and_creates_none() {
     drop(Process::start(folder.path()));
     let there = doctor(&format!("sqlite:{}", folder.path().join("server.db").display()));
     assert!(there.status.success() && said(&there).contains("opens and closes"), "{}", said(&there));
+}
+
+#[test]
+fn the_doctor_names_documents_that_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("server.db").display());
+    let mut connection = SqliteConnection::open(&url, &SqliteOptions::default()).unwrap();
+    let workspace = "default".parse().unwrap();
+    let head = |id: &str, sequence| Head {
+        document: id.parse().unwrap(),
+        revision: Revision(1),
+        sequence: Sequence(sequence),
+        deleted: false,
+        title: None,
+        created_at: UnixMillis(0),
+        updated_at: UnixMillis(0),
+        author: "ada".into(),
+    };
+    let spoiled = Write::PutCheckpoint {
+        document: "spoiled".parse().unwrap(),
+        revision: Revision(1),
+        body: bytes::Bytes::from_static(b"no record"),
+    };
+    let writes = vec![Write::PutHead(head("empty", 1)), Write::PutHead(head("spoiled", 2)), spoiled];
+    let commit = Operation::Commit(Batch { expect: Vec::new(), writes });
+    connection.execute(&workspace, &commit).unwrap();
+    connection.close().unwrap();
+    let looked = rejoin(&["doctor", "--bind", "127.0.0.1:0", "--database-url", &url]);
+    assert!(!looked.status.success());
+    assert!(said(&looked).contains("1 of 2 documents cannot be read"), "{}", said(&looked));
+    assert!(said(&looked).contains("default/spoiled;"), "{}", said(&looked));
 }
 
 #[test]

@@ -80,7 +80,7 @@ codes! {
     ReplicaForked = 308, "replica_forked", false;
     /// A value cannot be stored: too large an integer, a lone surrogate.
     InvalidValue = 309, "invalid_value", false;
-    /// The stored document cannot be read; it is read-only until repaired.
+    /// The stored document cannot be read; its operator can restore it.
     Corrupted = 310, "corrupted", false;
     /// Another member's precondition failed: the document has moved on.
     PreconditionFailed = 311, "precondition_failed", false;

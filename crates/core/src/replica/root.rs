@@ -223,7 +223,7 @@ impl Replica {
                 id,
                 queued.first(),
                 ErrorCode::Corrupted,
-                "the stored document cannot be read; it is read-only until it is repaired",
+                "the stored document cannot be read; ask the operator of the server to restore it",
             );
             return;
         }

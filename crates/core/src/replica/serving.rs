@@ -130,7 +130,7 @@ impl Downstream {
 }
 
 /// Why nothing is told of a document.
-const CORRUPTED: &str = "the stored document cannot be read; it is read-only until it is repaired";
+const CORRUPTED: &str = "the stored document cannot be read; ask the operator of the server to restore it";
 
 /// What cannot be answered before the store was read.
 enum Missing {

@@ -105,6 +105,13 @@ impl SqliteConnection {
         }
     }
 
+    /// The workspaces that hold documents.
+    pub fn workspaces(&mut self) -> Result<Vec<WorkspaceId>, StoreError> {
+        let names = self.with(|connection| read::workspaces(connection))?;
+        let unreadable = |_| StoreError::Corrupted("a workspace has a name that is none".into());
+        names.iter().map(|name| WorkspaceId::new(name).map_err(unreadable)).collect()
+    }
+
     /// Commits many batches with one flush, in order, and answers each by itself: one that conflicts, does
     /// not fit or meets damage fails alone. When the commit itself fails, all of it do.
     ///

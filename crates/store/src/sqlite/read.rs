@@ -99,6 +99,11 @@ pub(super) fn heads(
     Ok(Answered::Heads(all(connection, statement::HEADS, parameters, head)?))
 }
 
+/// Reads the names of all workspaces.
+pub(super) fn workspaces(connection: &Connection) -> Result<Vec<String>> {
+    all(connection, statement::WORKSPACES, [], |row| row.get(0))
+}
+
 /// Reads records of one kind.
 pub(super) fn records(
     connection: &Connection,

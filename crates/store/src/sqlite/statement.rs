@@ -16,6 +16,8 @@ pub(super) const HEAD: &str = "SELECT id, revision, sequence, deleted, title, cr
 pub(super) const HEADS: &str = "SELECT id, revision, sequence, deleted, title, created_at, updated_at, author
     FROM document WHERE workspace = ?1 AND (sequence, id) > (?2, ?3) ORDER BY sequence, id LIMIT ?4";
 
+pub(super) const WORKSPACES: &str = "SELECT DISTINCT workspace FROM document ORDER BY workspace";
+
 pub(super) const NEWEST_CHECKPOINT: &str = "SELECT revision, body FROM checkpoint
     WHERE document = (SELECT number FROM document WHERE workspace = ?1 AND id = ?2)
     ORDER BY revision DESC LIMIT 1";

@@ -118,7 +118,8 @@ impl Replica {
             Read::Document(token) => {
                 let reply = if document.corrupted {
                     let message =
-                        "the stored document cannot be read; it is read-only until it is repaired".into();
+                        "the stored document cannot be read; ask the operator of the server to restore it"
+                            .into();
                     Reply::Refused { code: ErrorCode::Corrupted, message }
                 } else {
                     Reply::Document(Box::new(View::of(id, &document.durable)))
