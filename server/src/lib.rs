@@ -16,6 +16,7 @@ mod openapi;
 mod rates;
 mod rest;
 mod router;
+mod serving;
 mod socket;
 mod text_door;
 
@@ -24,3 +25,4 @@ pub use gate::{BODY_PATIENCE, MAX_BODIES_BYTES};
 pub use hub::{Hub, Stopped};
 pub use rates::{BURST_SECONDS, Rates};
 pub use router::{MAX_CONNECTIONS, Server, ServerOptions, StartError, router};
+pub use serving::{HEAD_PATIENCE, Patience, STOP_PATIENCE, serve};

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,17 +11,18 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use rejoin_server::config::{Resolved, Settings, every_address};
-use rejoin_server::{Server, ServerOptions, examine, router};
+use rejoin_server::{Patience, Server, ServerOptions, examine, router, serve};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
 /// A server allocates a little for every change and frees it on another thread, which glibc is slow at.
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Time that links have to leave when the server is told to stop.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// Time for threads that the runtime still waits for when everything is stopped.
+const EXIT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Offline-first, real-time collaboration: one server for documents that people edit apart and rejoin.
 #[derive(Parser)]
@@ -94,10 +96,10 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
-        Command::Serve(flags) => settings(flags).and_then(|settings| serve(settings, false)),
+        Command::Serve(flags) => settings(flags).and_then(|settings| run_server(settings, false)),
         Command::Dev(flags) => settings(flags).and_then(|settings| {
             let dev = Settings { database_url: Some("sqlite:rejoin-dev.db".into()), ..Settings::default() };
-            serve(settings.or(dev), true)
+            run_server(settings.or(dev), true)
         }),
         Command::Doctor(flags) => settings(flags).and_then(doctor),
     };
@@ -136,11 +138,13 @@ fn settings(flags: Flags) -> Result<Settings, Failure> {
     Ok(flags.or(environment).or(file))
 }
 
-fn serve(settings: Settings, dev: bool) -> Result<ExitCode, Failure> {
+fn run_server(settings: Settings, dev: bool) -> Result<ExitCode, Failure> {
     log();
     let resolved = settings.resolve()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(resolved, dev))?;
+    let ran = runtime.block_on(run(resolved, dev));
+    runtime.shutdown_timeout(EXIT_PATIENCE);
+    ran?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -167,26 +171,40 @@ async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
         None => error.to_string(),
     })?;
     announce(address, &resolved, dev);
-    let stopping = server.clone();
-    let service = router(&server).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(async move {
-            asked_to_stop().await;
-            tracing::info!("stopping: clients are told to move");
-            stopping.stop(STOP_PATIENCE).await;
-        })
-        .await?;
-    tracing::info!("stopped");
+    let mut signals = StopSignals::listen()?;
+    let stop = Notify::new();
+    let mut serving = pin!(serve(listener, router(&server), &server, Patience::default(), stop.notified()));
+    tokio::select! {
+        () = &mut serving => return Ok(()),
+        () = signals.next() => stop.notify_one(),
+    }
+    tokio::select! {
+        () = &mut serving => tracing::info!("stopped"),
+        () = signals.next() => {
+            tracing::warn!("stopping at once: asked a second time");
+            std::process::exit(1);
+        }
+    }
     Ok(())
 }
 
-/// Resolves at SIGTERM or SIGINT.
-async fn asked_to_stop() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-    let Ok(mut interrupt) = signal(SignalKind::interrupt()) else { return };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Resolves at the next of them.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -167,8 +167,20 @@ impl Server {
     }
 
     /// Tells clients to move, finishes what is under way and closes the database.
+    ///
+    /// For applications with an accept loop of their own; [`serve`](crate::serve) does it by itself.
     pub async fn stop(&self, patience: Duration) {
+        self.leave(patience).await;
+        self.close().await;
+    }
+
+    /// Tells clients to move and refuses further requests; returns when they have gone, or the time is over.
+    pub(crate) async fn leave(&self, patience: Duration) {
         self.shared.hub.stop(patience).await;
+    }
+
+    /// Closes the database.
+    pub(crate) async fn close(&self) {
         let store = Arc::clone(&self.shared.store);
         // Closing waits for the writer's thread.
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
@@ -235,7 +247,8 @@ impl Server {
 
 /// The whole server as a router: `/ws`, `/api`, `/health`, `/ready`, `/metrics`. Mounts into any axum application.
 ///
-/// Limits by address need the address: serve the application with
+/// [`serve`](crate::serve) serves it, or the application that it is mounted in. An accept loop of another kind must bound how long the head of
+/// a request takes by itself, and give the address, which limits by address need:
 /// [`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info) for [`SocketAddr`]. Where that is left out only
 /// limits by credential hold.
 pub fn router(server: &Server) -> Router {

@@ -1,7 +1,6 @@
 //! A guest book that had an axum application before it had Rejoin: its own routes, state and shutdown, and documents under `/sync`.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,11 +8,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
-use rejoin::server::{Server, ServerOptions, StartError, router};
+use rejoin::server::{Patience, Server, ServerOptions, StartError, router, serve as serve_router};
 use tokio::net::TcpListener;
 
-/// Time in which links may leave when the application stops.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time in which links and requests may finish when the application stops.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The application's own state.
 #[derive(Clone, Default)]
@@ -43,13 +42,8 @@ pub async fn serve(
     asked_to_stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Failure> {
     let server = Server::start(ServerOptions::new(database_url))?;
-    let service = application(&server).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(async move {
-            asked_to_stop.await;
-            server.stop(PATIENCE).await;
-        })
-        .await?;
+    let patience = Patience { stop: STOP_PATIENCE, ..Patience::default() };
+    serve_router(listener, application(&server), &server, patience, asked_to_stop).await;
     Ok(())
 }
 
