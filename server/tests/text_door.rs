@@ -11,6 +11,9 @@ const SECRET: &str = "the secret of this server, which is long";
 
 const ID: &str = "550e8400-e29b-41d4-a716-446655440001";
 
+/// SHA-256 of `{}`.
+const EMPTY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+
 #[tokio::test]
 async fn the_first_steps_of_a_plain_client_work_as_they_are_shown() {
     let folder = tempfile::tempdir().unwrap();
@@ -229,8 +232,7 @@ async fn the_hash_of_what_was_seen_names_the_base() {
     let mut text = Text::connect(&process).await;
     text.create("d", &json!({})).await;
     text.update("d", &json!([{"op": "add", "path": "/a", "value": "one"}])).await;
-    // SHA-256 of `{}`.
-    let hash = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    let hash = EMPTY_HASH;
     let stale = json!({"type": "update_document", "patch": {"document_id": "d", "content_hash": hash,
         "patch": [{"op": "add", "path": "/a", "value": "two"}]}});
     assert_eq!(text.ask(&stale, "document_updated_response").await["success"], true);
@@ -480,8 +482,7 @@ async fn where_a_revision_and_a_hash_name_the_base_both_must_hold() {
     let mut text = Text::connect(&process).await;
     text.create("d", &json!({})).await;
     text.update("d", &json!([{"op": "add", "path": "/a", "value": "one"}])).await;
-    // SHA-256 of `{}`, which is revision 1.
-    let hash = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    let hash = EMPTY_HASH;
     let add = |revision: u64| {
         json!({"type": "update_document", "patch": {"document_id": "d", "revision": revision, "content_hash": hash,
             "patch": [{"op": "add", "path": "/b", "value": "two"}]}})

@@ -205,10 +205,11 @@ impl Authority {
                     received: submission.received,
                     limits,
                 };
-                if !work.has_room_for(material.work()) {
+                let follows = material.follows();
+                if !work.has_room_for(material.work(follows)) {
                     return Step::NeedComputed(Some(Box::new(material.job())));
                 }
-                material.decide().map(Box::new)
+                material.decide(follows).map(Box::new)
             }
         };
         let decision = match decision {

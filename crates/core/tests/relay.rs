@@ -5,9 +5,9 @@ mod support;
 
 use rejoin_core::{Input, LinkId, MAX_INQUIRIES, MAX_QUEUED_PUSHES};
 use rejoin_wire::{
-    Author, Body, ChainHash, Change, Counter, DocumentPush, ErrorCode, ErrorMessage, Fate, Have, Header,
-    Message, OpenDocument, Outcome, PendingRun, PresenceChange, PushedChange, RelayedMember, ReplicaId,
-    Revision, UnixMillis,
+    Author, Body, ChainHash, Change, Counter, DocumentPush, ErrorCode, Fate, Have, Header, Message,
+    OpenDocument, Outcome, PendingRun, PresenceChange, PushedChange, RelayedMember, ReplicaId, Revision,
+    UnixMillis,
 };
 use support::{World, id, json};
 
@@ -32,21 +32,13 @@ fn with_speaker() -> World {
     world
 }
 
-fn errors(world: &World, at: usize) -> Vec<ErrorMessage> {
-    let error = |message: &Message| match message {
-        Message::Error(error) => Some(error.clone()),
-        _ => None,
-    };
-    world.followers[at].messages.iter().filter_map(error).collect()
-}
-
 #[test]
 fn only_a_link_that_may_speak_for_others_pushes_in_their_names() {
     let mut world = with_speaker();
     world.open("d");
     world.say_to_root(1, creation(7, eve(true)));
     world.run();
-    let errors = errors(&world, 1);
+    let errors = world.errors(1);
     assert_eq!(errors.len(), 1);
     assert_eq!(errors[0].code, ErrorCode::Forbidden);
     assert_eq!(errors[0].change.unwrap().replica, ReplicaId(7), "it says which push it means");
@@ -88,8 +80,8 @@ fn a_relayed_member_is_shown_under_its_own_number_and_goes_with_the_link() {
     }
     world.say_to_root(1, show(1));
     world.run_for(1_000);
-    assert_eq!(errors(&world, 0).len(), 2);
-    assert_eq!(errors(&world, 1).len(), 1);
+    assert_eq!(world.errors(0).len(), 2);
+    assert_eq!(world.errors(1).len(), 1);
     world.say_to_root(0, show(1));
     world.say_to_root(0, show(65_535));
     world.run_for(1_000);
@@ -142,7 +134,7 @@ fn inquiries_that_wait_are_bounded() {
         world.root.replica.handle_input(world.now, Input::Received { link, message });
     }
     world.run();
-    let refused = errors(&world, 0);
+    let refused = world.errors(0);
     assert_eq!(refused.len(), 1);
     assert_eq!((refused[0].code, refused[0].request), (ErrorCode::RateLimited, Some(MAX_INQUIRIES as u64)));
 }
@@ -174,7 +166,7 @@ fn as_many_pushes_as_may_wait_for_their_authors_do_and_one_more_is_refused_for_n
         world.run();
     }
     world.let_messages_through(0);
-    let errors = errors(&world, 0);
+    let errors = world.errors(0);
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert_eq!(errors[0].code, ErrorCode::RateLimited);
     assert_eq!(errors[0].change.unwrap().replica, ReplicaId(100 + MAX_QUEUED_PUSHES as u128));

@@ -10,8 +10,8 @@ use rejoin_core::{
 use rejoin_json::Json;
 use rejoin_wire::limits::MAX_MESSAGE_BYTES;
 use rejoin_wire::{
-    Author, Body, Change, Counter, DocumentPush, Encoding, ErrorCode, ErrorMessage, Have, Header, Message,
-    OpenDocument, PushedChange, ReplicaId, Revision, UnixMillis, encode_message,
+    Author, Body, Change, Counter, DocumentPush, Encoding, ErrorCode, Have, Header, Message, OpenDocument,
+    PushedChange, ReplicaId, Revision, UnixMillis, encode_message,
 };
 use support::{World, id, json, patch};
 
@@ -32,15 +32,6 @@ fn world() -> World {
     world.create(BO, "d", r#"{"n":0}"#);
     world.root_heard.clear();
     world
-}
-
-/// What Eve's link was told is wrong.
-fn errors(world: &World, at: usize) -> Vec<ErrorMessage> {
-    let error = |message: &Message| match message {
-        Message::Error(error) => Some(error.clone()),
-        _ => None,
-    };
-    world.followers[at].messages.iter().filter_map(error).collect()
 }
 
 /// The others go on: the relay's link is open, and an edit of Bo's arrives.
@@ -109,14 +100,14 @@ fn changes_of_one_link_that_wait_for_their_outcomes_are_bounded() {
     }
     world.run();
     // With what a change takes besides its content, the last is one too many.
-    let refused = errors(&world, EVE);
+    let refused = world.errors(EVE);
     assert_eq!(refused.len(), 1);
     assert_eq!((refused[0].code, refused[0].document.clone()), (ErrorCode::RateLimited, Some(id("e7"))));
     assert_eq!(refused[0].change.unwrap().replica, ReplicaId(7));
     world.let_root_commits_through();
     world.say_to_root(EVE, Message::Push { pushes: vec![creation("e7", 7, megabyte())] });
     world.run();
-    assert_eq!(errors(&world, EVE).len(), 1, "there is room again");
+    assert_eq!(world.errors(EVE).len(), 1, "there is room again");
     others_go_on(&mut world);
 }
 
@@ -132,7 +123,7 @@ fn one_push_may_be_larger_than_what_may_wait() {
     }));
     world.say_to_root(EVE, Message::Push { pushes: vec![push] });
     world.run();
-    assert!(errors(&world, EVE).is_empty());
+    assert!(world.errors(EVE).is_empty());
     assert_eq!(heard(&world, "push"), 1);
 }
 
@@ -155,7 +146,7 @@ fn changes_of_all_links_that_wait_for_their_outcomes_are_bounded() {
         }
     }
     world.run();
-    let refused: Vec<usize> = (first..first + links).map(|at| errors(&world, at).len()).collect();
+    let refused: Vec<usize> = (first..first + links).map(|at| world.errors(at).len()).collect();
     let total: usize = refused.iter().sum();
     let taken = links * (each >> 20) - total;
     assert_eq!(taken, (MAX_FORWARDED_BYTES >> 20) - 1, "{refused:?}");
@@ -171,7 +162,7 @@ fn questions_that_wait_for_the_authority_are_bounded() {
         world.say_to_root(EVE, question(request));
         world.run();
     }
-    let refused = errors(&world, EVE);
+    let refused = world.errors(EVE);
     assert_eq!(refused.len(), 1);
     let last = MAX_FORWARDED_QUESTIONS as u64;
     assert_eq!((refused[0].code, refused[0].request), (ErrorCode::RateLimited, Some(last)));
@@ -201,7 +192,7 @@ fn a_push_that_its_author_makes_too_large_for_a_message_is_refused_by_the_relay(
     let largest = (most..).take_while(|bytes| encoded(*bytes) <= MAX_MESSAGE_BYTES).last().unwrap();
     world.say_to_root(EVE, message(largest));
     world.run();
-    let refused = errors(&world, EVE);
+    let refused = world.errors(EVE);
     assert_eq!((refused.len(), refused[0].code), (1, ErrorCode::TooLarge));
     assert_eq!(heard(&world, "push"), 0);
     // The name of the author is five bytes long, and two more say that there is one and that it may edit.
@@ -211,7 +202,7 @@ fn a_push_that_its_author_makes_too_large_for_a_message_is_refused_by_the_relay(
     let named = encode_message(&Message::Push { pushes: vec![named] }, Encoding::Binary);
     world.say_to_root(EVE, message(largest - (named.len() - name.len())));
     world.run();
-    assert_eq!((errors(&world, EVE).len(), heard(&world, "push")), (1, 1));
+    assert_eq!((world.errors(EVE).len(), heard(&world, "push")), (1, 1));
     others_go_on(&mut world);
 }
 
@@ -260,7 +251,7 @@ fn what_a_link_may_not_say_is_not_passed_on() {
     let content = Some(json("{}"));
     world.say_to_root(EVE, Message::SeenContent { document, replica, counter, content, header: None });
     world.run();
-    let codes: Vec<ErrorCode> = errors(&world, EVE).iter().map(|error| error.code).collect();
+    let codes: Vec<ErrorCode> = world.errors(EVE).iter().map(|error| error.code).collect();
     assert_eq!(codes, [ErrorCode::Forbidden, ErrorCode::BadMessage]);
     assert!(world.root_heard.is_empty(), "{:?}", world.root_heard);
     others_go_on(&mut world);

@@ -9,14 +9,20 @@ use support::{World, id, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-#[test]
-fn who_begins_anew_after_a_deletion_that_a_copy_sent_too_is_known_to_have_seen_a_tombstone() {
+/// A document that counts, under the policy `ours`; and the header that it gets when it begins anew.
+fn counting() -> (World, Header) {
     let mut world = World::new(1);
     world.open("d");
     let header = Header { counters: vec!["/n".try_into().unwrap()], ..Header::default() };
     let ours = Header { policy: Policy::Ours, ..header.clone() };
     world.followers[0].replica.create_with(&id("d"), ours, json(r#"{"n":6}"#)).unwrap();
     world.run();
+    (world, header)
+}
+
+#[test]
+fn who_begins_anew_after_a_deletion_that_a_copy_sent_too_is_known_to_have_seen_a_tombstone() {
+    let (mut world, header) = counting();
     world.offline(0);
     world.followers[0].replica.delete(&id("d")).unwrap();
     world.run();
@@ -36,12 +42,7 @@ fn who_begins_anew_after_a_deletion_that_a_copy_sent_too_is_known_to_have_seen_a
 
 #[test]
 fn who_begins_anew_after_an_own_deletion_and_is_asked_what_it_saw_is_known_to_have_seen_a_tombstone() {
-    let mut world = World::new(1);
-    world.open("d");
-    let header = Header { counters: vec!["/n".try_into().unwrap()], ..Header::default() };
-    let ours = Header { policy: Policy::Ours, ..header.clone() };
-    world.followers[0].replica.create_with(&id("d"), ours, json(r#"{"n":6}"#)).unwrap();
-    world.run();
+    let (mut world, header) = counting();
     // The deletion is accepted, and its author does not hear of it.
     world.followers[0].holds_messages = true;
     world.followers[0].replica.delete(&id("d")).unwrap();

@@ -116,7 +116,7 @@ impl Job {
             received: self.received,
             limits: &self.limits,
         };
-        Computed(material.decide().map(Box::new))
+        Computed(material.decide(material.follows()).map(Box::new))
     }
 }
 
@@ -143,11 +143,10 @@ impl Work {
 impl<'a> Material<'a> {
     /// At most how many bytes of content this decision has to look at: each merge, and the hash of what was seen, may go through all of it. 0
     /// for a change of just what stands that announces no hash.
-    pub(super) fn work(&self) -> usize {
+    pub(super) fn work(&self, follows: Option<&State>) -> usize {
         let change = &self.pushed.change;
         let content = self.tip.state.content.encoded_len();
         let provided = self.provided.flatten();
-        let follows = self.follows();
         let own = usize::try_from(change.counter.0.saturating_sub(change.over.0)).unwrap_or(usize::MAX);
         let hashed = usize::from(self.pushed.seen.is_some());
         let rebuilt = if self.seen.is_some() || provided.is_some() || follows.is_some() { 0 } else { own };
@@ -183,15 +182,15 @@ impl<'a> Material<'a> {
         }
     }
 
-    /// Decides.
-    pub(super) fn decide(&self) -> Result<Decision, Obstacle> {
+    /// Decides; `follows` is what [`follows`](Self::follows) says.
+    pub(super) fn decide(&self, follows: Option<&State>) -> Result<Decision, Obstacle> {
         let change = &self.pushed.change;
         let refused = self
             .refused
             .cloned()
             .or_else(|| ill_formed(self.pushed))
             .or_else(|| matches!(self.provided, Some(None)).then(unsayable));
-        let (seen, seen_is_known) = match self.what_was_seen() {
+        let (seen, seen_is_known) = match self.what_was_seen(follows) {
             Ok(seen) => (seen, true),
             // What is refused anyway, or does nothing, needs no answer about what was seen.
             Err(_) if refused.is_some() || change.body == Body::Void => (State::absent(), false),
@@ -208,7 +207,7 @@ impl<'a> Material<'a> {
     }
 
     /// What the author saw, checked against what the author announced.
-    fn what_was_seen(&self) -> Result<State, Obstacle> {
+    fn what_was_seen(&self, follows: Option<&State>) -> Result<State, Obstacle> {
         let PushedChange { change, seen: announced } = self.pushed;
         if let Some(seen) = self.seen {
             return Ok(seen.clone());
@@ -223,7 +222,7 @@ impl<'a> Material<'a> {
             });
             return Ok(State { life: life_seen(&change.body), header, content: content.clone() });
         }
-        let rebuilt = match self.follows() {
+        let rebuilt = match follows {
             Some(after) => after.clone(),
             None => self.rebuilt()?,
         };
@@ -237,7 +236,7 @@ impl<'a> Material<'a> {
     }
 
     /// What the author had after its newest change, when that is what this one was made on.
-    fn follows(&self) -> Option<&'a State> {
+    pub(super) fn follows(&self) -> Option<&'a State> {
         let (window, change) = (&self.shadow?.window, &self.pushed.change);
         window
             .continues(change.base, change.over, change.counter)

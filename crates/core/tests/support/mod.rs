@@ -522,6 +522,15 @@ impl World {
         moved
     }
 
+    /// What a follower was told is wrong.
+    pub fn errors(&self, at: usize) -> Vec<ErrorMessage> {
+        let error = |message: &Message| match message {
+            Message::Error(error) => Some(error.clone()),
+            _ => None,
+        };
+        self.followers[at].messages.iter().filter_map(error).collect()
+    }
+
     /// What a follower may do at the root changes.
     pub fn allow(&mut self, at: usize, may_edit: bool) {
         self.grants[at].may_edit = may_edit;

@@ -62,7 +62,7 @@ impl Acceptance<'_> {
             self.needs.push(Need::Refuse(queued.from, queued.first(), refusal));
             return None;
         }
-        let (mut done, mut forked) = (0, false);
+        let mut done = 0;
         let first_revision = self.document.tip().revision.next();
         let previous = self.document.tip().chain;
         let mut rejected = Vec::new();
@@ -92,8 +92,7 @@ impl Acceptance<'_> {
                 }
                 Step::Forked => {
                     self.document.queue.tellings.push(Telling::Forked(pushed.change.id(), queued.from));
-                    stop = Stop::Drop;
-                    forked = true;
+                    stop = Stop::Forked;
                     break;
                 }
                 Step::NeedComputed(job) => {
@@ -112,25 +111,24 @@ impl Acceptance<'_> {
         }
         let rest = queued.changes.split_off(done);
         self.note_row(&queued, first_revision, previous, &rejected);
-        if forked {
+        if matches!(stop, Stop::Forked) {
             queued.changes.extend(rest.first().cloned());
         }
         let waits = match stop {
-            Stop::Done | Stop::Drop => None,
+            Stop::Done | Stop::Drop | Stop::Forked => None,
             Stop::Wait => Some(queued.rest(rest)),
-            Stop::Park => {
+            Stop::Park(change) => {
                 // Whoever is asked does not hold up the others.
                 let mut rest = queued.rest(rest);
                 self.reunite(&mut rest);
                 let parked = &mut self.document.queue.parked;
                 parked.retain(|parked| !parked.is_of_one_sender(&rest));
                 if parked.len() < MAX_QUEUED_PUSHES {
+                    self.needs.push(Need::Seen(change, rest.from));
                     parked.push(rest);
                 } else {
                     let message = "too many changes of this document wait for what their authors saw; send them again later";
                     let refusal = Refusal::new(ErrorCode::RateLimited, message);
-                    // Instead of the question to its author.
-                    self.needs.pop();
                     self.needs.push(Need::Refuse(rest.from, rest.first(), refusal));
                 }
                 None
@@ -224,7 +222,7 @@ impl Acceptance<'_> {
     fn stop_for(&mut self, step: &Step, change: ChangeId, queued: &Queued) -> Stop {
         let last = queued.changes.last().map_or(change.counter, |pushed| pushed.change.counter);
         let (need, stop) = match step {
-            Step::NeedSeen => (Need::Seen(change, queued.from), Stop::Park),
+            Step::NeedSeen => return Stop::Park(change),
             Step::NeedLog { floor } => (Need::Log(*floor, change), Stop::Wait),
             Step::NeedOutcomes => (Need::Outcomes(change, last), Stop::Wait),
             Step::UnknownBase(_) if queued.relayed => {
@@ -254,15 +252,16 @@ impl Acceptance<'_> {
                 "you may read this workspace but not edit it; ask for the role editor",
             )
         });
-        let decidable = self.decidable(pushed.change.id(), hash);
         let computed = match self.document.queue.computing.take() {
-            Some(computing) if computing.of == decidable => match computing.computed {
-                None => {
-                    self.document.queue.computing = Some(computing);
-                    return Step::NeedComputed(None);
+            Some(computing) if computing.of == self.decidable(pushed.change.id(), hash) => {
+                match computing.computed {
+                    None => {
+                        self.document.queue.computing = Some(computing);
+                        return Step::NeedComputed(None);
+                    }
+                    computed => computed,
                 }
-                computed => computed,
-            },
+            }
             // Of another change, or of the same on what a failed commit took back: nobody waits for it.
             _ => None,
         };
@@ -332,10 +331,12 @@ pub(super) enum Stop {
     Done,
     /// The rest can never be taken.
     Drop,
+    /// The rest was made on another history. Its first change is kept: what is told of it goes with a commit that fails.
+    Forked,
     /// The rest goes on when the store has answered, or in the next turn.
     Wait,
-    /// The rest goes on when its author has answered.
-    Park,
+    /// The rest goes on when its author has said what it saw when it made this change.
+    Park(ChangeId),
 }
 
 /// Recent revisions that are looked through for a content hash: each costs hashing the document.
