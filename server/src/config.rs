@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::rates::Rates;
 use crate::router::MAX_CONNECTIONS;
+use crate::tls::TlsFiles;
 
 /// Where a server listens without being told.
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -17,10 +18,12 @@ pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 pub const DEFAULT_DATABASE: &str = "sqlite:rejoin.db";
 
 /// Every environment variable with the prefix that means something.
-pub const VARIABLES: [&str; 15] = [
+pub const VARIABLES: [&str; 17] = [
     "REJOIN_BIND_ADDRESS",
     "REJOIN_DATABASE_URL",
     "REJOIN_SECRET",
+    "REJOIN_TLS_CERT",
+    "REJOIN_TLS_KEY",
     "REJOIN_ALLOWED_ORIGINS",
     "REJOIN_POLICY",
     "REJOIN_SHARDS",
@@ -51,6 +54,10 @@ pub struct Settings {
     pub database_named_by: Option<&'static str>,
     /// Bearer token that everybody must present. Needed for any address but loopback.
     pub secret: Option<String>,
+    /// PEM file of the certificate, with those of its authorities behind it. Without it the server speaks no TLS.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file of the certificate's private key.
+    pub tls_key: Option<PathBuf>,
     /// Origins of pages on other hosts that may connect.
     pub allowed_origins: Option<Vec<String>>,
     /// Policy of documents that are created without one. Default `theirs`.
@@ -85,6 +92,8 @@ pub struct Resolved {
     pub database_named_by: Option<&'static str>,
     /// The bearer token.
     pub secret: Option<String>,
+    /// The server's identity; without it the server speaks no TLS.
+    pub tls: Option<TlsFiles>,
     /// Pages that may connect.
     pub allowed_origins: Vec<String>,
     /// Policy of new documents.
@@ -132,6 +141,9 @@ pub enum ConfigError {
     /// A policy is none.
     #[error("{0}")]
     Policy(String),
+    /// Of a certificate and its key one is missing.
+    #[error("{0} is set and {1} is not: a certificate needs its key; set {1} too ({2}), or take {0} away")]
+    HalfTls(&'static str, &'static str, &'static str),
     /// A number is none.
     #[error("{name} is `{value}`, which is no number: write a whole one, as {example}")]
     Number {
@@ -178,6 +190,8 @@ impl Settings {
                     return Err(ConfigError::LogFormat(value));
                 }
                 "REJOIN_SECRET" => settings.secret = Some(value),
+                "REJOIN_TLS_CERT" => settings.tls_cert = file(value),
+                "REJOIN_TLS_KEY" => settings.tls_key = file(value),
                 "REJOIN_ALLOWED_ORIGINS" => {
                     settings.allowed_origins =
                         Some(value.split(',').map(|origin| origin.trim().to_owned()).collect());
@@ -232,6 +246,8 @@ impl Settings {
             },
             database_url: self.database_url.or(other.database_url),
             secret: self.secret.or(other.secret),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
             allowed_origins: self.allowed_origins.or(other.allowed_origins),
             policy: self.policy.or(other.policy),
             shards: self.shards.or(other.shards),
@@ -259,6 +275,16 @@ impl Settings {
         if !address.ip().is_loopback() && secret.is_none() {
             return Err(ConfigError::OpenToOthers(address));
         }
+        let tls = match (self.tls_cert, self.tls_key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+            (Some(_), None) => {
+                return Err(ConfigError::HalfTls("tls_cert", "tls_key", "--tls-key, REJOIN_TLS_KEY"));
+            }
+            (None, Some(_)) => {
+                return Err(ConfigError::HalfTls("tls_key", "tls_cert", "--tls-cert, REJOIN_TLS_CERT"));
+            }
+        };
         let policy = match self.policy {
             None => Policy::Theirs,
             Some(text) => text
@@ -279,6 +305,7 @@ impl Settings {
             database_named_by: self.database_named_by,
             database_url: self.database_url.unwrap_or_else(|| DEFAULT_DATABASE.to_owned()),
             secret,
+            tls,
             allowed_origins: self.allowed_origins.unwrap_or_default(),
             policy,
             shards: self
@@ -302,6 +329,11 @@ pub fn every_address(port: u16) -> String {
 fn listened_on(text: &str) -> Option<SocketAddr> {
     let localhost = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     localhost.as_deref().unwrap_or(text).to_socket_addrs().ok()?.next()
+}
+
+/// A variable that is set to nothing names no file.
+fn file(value: String) -> Option<PathBuf> {
+    (!value.is_empty()).then(|| value.into())
 }
 
 fn number<T: FromStr>(name: &str, value: &str, example: u32) -> Result<T, ConfigError> {
@@ -332,6 +364,20 @@ mod tests {
         let closed = environment(&[("PORT", "9000"), ("REJOIN_SECRET", "s")]).resolve().unwrap();
         assert_eq!(closed.address.to_string(), "0.0.0.0:9000");
         assert!(environment(&[("PORT", "9000"), ("REJOIN_SECRET", "")]).resolve().is_err());
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_are_set_together_or_not_at_all() {
+        let resolved = |variables: &[(&str, &str)]| environment(variables).resolve();
+        let (certificate, key) = (("REJOIN_TLS_CERT", "a.pem"), ("REJOIN_TLS_KEY", "b.pem"));
+        let files = TlsFiles { certificate: "a.pem".into(), key: "b.pem".into() };
+        assert_eq!(resolved(&[certificate, key]).unwrap().tls, Some(files));
+        assert_eq!(resolved(&[("REJOIN_TLS_CERT", ""), ("REJOIN_TLS_KEY", "")]).unwrap().tls, None);
+        let alone = resolved(&[certificate]).unwrap_err();
+        assert!(matches!(alone, ConfigError::HalfTls("tls_cert", "tls_key", _)), "{alone}");
+        assert!(alone.to_string().contains("REJOIN_TLS_KEY"), "{alone}");
+        let alone = resolved(&[key, ("REJOIN_TLS_CERT", "")]).unwrap_err();
+        assert!(alone.to_string().contains("REJOIN_TLS_CERT"), "{alone}");
     }
 
     #[test]

@@ -9,9 +9,17 @@ use rejoin_store::{Location, SqliteConnection, SqliteOptions};
 use rejoin_wire::{Sequence, UnixMillis, WorkspaceId};
 
 use crate::config::{Resolved, Settings};
+use crate::hub::unix_now;
+use crate::tls::Tls;
 
 /// Shortest secret that is not warned about, in bytes.
 const GOOD_SECRET_BYTES: usize = 16;
+
+/// A certificate that ends sooner is warned about, in milliseconds: a week.
+const EXPIRY_NOTICE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+
+/// One that lives for days only is warned about in the last tenth of its time.
+const EXPIRY_NOTICE_SHARE: u64 = 10;
 
 /// Documents whose heads are read at a time.
 const HEADS_PER_PAGE: u32 = 1_000;
@@ -33,13 +41,13 @@ fn bad(text: impl Into<String>) -> Finding {
     Finding { good: false, text: text.into() }
 }
 
-/// Looks at configuration, address, secret and database.
+/// Looks at configuration, address, TLS, secret and database.
 pub fn examine(settings: Settings) -> Vec<Finding> {
     let resolved = match settings.resolve() {
         Ok(resolved) => resolved,
         Err(error) => return vec![bad(format!("configuration: {error}"))],
     };
-    vec![address(&resolved), secret(&resolved), database(&resolved)]
+    vec![address(&resolved), tls(&resolved), secret(&resolved), database(&resolved)]
 }
 
 fn address(resolved: &Resolved) -> Finding {
@@ -49,6 +57,27 @@ fn address(resolved: &Resolved) -> Finding {
             "address: {} cannot be listened on ({error}); stop what uses it, or choose another with --bind",
             resolved.address
         )),
+    }
+}
+
+fn tls(resolved: &Resolved) -> Finding {
+    let Some(files) = &resolved.tls else {
+        return good("TLS: none; connections are plain unless a proxy in front makes them secure");
+    };
+    let path = files.certificate.display();
+    let validity = match Tls::load(files.clone()) {
+        Ok(tls) => tls.validity(),
+        Err(error) => return bad(format!("TLS: {error}")),
+    };
+    let left = validity.ends.0.saturating_sub(unix_now().0);
+    let notice =
+        EXPIRY_NOTICE_MS.min(validity.ends.0.saturating_sub(validity.begins.0) / EXPIRY_NOTICE_SHARE);
+    if !validity.is_now() {
+        bad(format!("TLS: clients refuse the certificate in {path}: it is {validity}; renew it"))
+    } else if left < notice {
+        bad(format!("TLS: the certificate in {path} ends soon: it is {validity}; renew it and send SIGHUP"))
+    } else {
+        good(format!("TLS: certificate and key belong together, and {path} is {validity}"))
     }
 }
 

@@ -22,6 +22,7 @@ struct Instrument {
 
 pub(crate) const CONNECTIONS: &str = "rejoin_connections";
 pub(crate) const CONNECTIONS_REFUSED: &str = "rejoin_connections_refused_total";
+pub(crate) const HANDSHAKES_FAILED: &str = "rejoin_handshakes_failed_total";
 pub(crate) const LINKS: &str = "rejoin_links";
 pub(crate) const WORKSPACES: &str = "rejoin_workspaces";
 pub(crate) const FRAMES_RECEIVED: &str = "rejoin_frames_received_total";
@@ -35,13 +36,14 @@ const STORE_TRANSACTIONS: &str = "rejoin_store_transactions_total";
 const STORE_BATCHES: &str = "rejoin_store_batches_total";
 const STORE_CHECKPOINT_FAILURES: &str = "rejoin_store_checkpoint_failures_total";
 
-const INSTRUMENTS: [Instrument; 14] = [
+const INSTRUMENTS: [Instrument; 15] = [
     gauge(CONNECTIONS, Unit::Count, "WebSocket connections that are open"),
     counter(
         CONNECTIONS_REFUSED,
         Unit::Count,
         "WebSocket connections refused because as many were open as may be",
     ),
+    counter(HANDSHAKES_FAILED, Unit::Count, "TLS handshakes that failed or took too long"),
     gauge(LINKS, Unit::Count, "connections whose sender is known"),
     gauge(WORKSPACES, Unit::Count, "workspaces in memory"),
     counter(FRAMES_RECEIVED, Unit::Count, "WebSocket frames that came, pings and closes among them"),

@@ -19,10 +19,12 @@ mod router;
 mod serving;
 mod socket;
 mod text_door;
+mod tls;
 
 pub use doctor::{Finding, examine};
 pub use gate::{BODY_PATIENCE, MAX_BODIES_BYTES};
 pub use hub::{Hub, Stopped};
 pub use rates::{BURST_SECONDS, Rates};
 pub use router::{MAX_CONNECTIONS, Server, ServerOptions, StartError, router};
-pub use serving::{HEAD_PATIENCE, Patience, STOP_PATIENCE, serve};
+pub use serving::{HANDSHAKE_PATIENCE, HEAD_PATIENCE, Patience, STOP_PATIENCE, serve, serve_tls};
+pub use tls::{MAX_HANDSHAKES, Tls, TlsError, TlsFiles, Validity};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use rejoin_server::config::{Resolved, Settings, every_address};
-use rejoin_server::{Patience, Server, ServerOptions, examine, router, serve};
+use rejoin_server::{Patience, Server, ServerOptions, Tls, examine, router, serve, serve_tls};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -56,6 +56,12 @@ struct Flags {
     /// Bearer token that everybody must present; needed for any address but loopback
     #[arg(long)]
     secret: Option<String>,
+    /// PEM file of the server's certificate and those of its authorities, for https:// and wss://; needs --tls-key
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file of the certificate's private key
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
     /// Origin of pages on another host that may connect; may be repeated
     #[arg(long = "allowed-origin", value_name = "ORIGIN")]
     allowed_origins: Vec<String>,
@@ -124,6 +130,8 @@ fn settings(flags: Flags) -> Result<Settings, Failure> {
         database_named_by: flags.database_url.is_some().then_some("--database-url"),
         database_url: flags.database_url,
         secret: flags.secret,
+        tls_cert: flags.tls_cert,
+        tls_key: flags.tls_key,
         allowed_origins: (!flags.allowed_origins.is_empty()).then_some(flags.allowed_origins),
         policy: flags.policy,
         shards: flags.shards,
@@ -150,6 +158,7 @@ fn run_server(settings: Settings, dev: bool) -> Result<ExitCode, Failure> {
 
 async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
     let metrics = PrometheusBuilder::new().install_recorder()?;
+    let tls = resolved.tls.clone().map(Tls::load).transpose()?;
     let listener = TcpListener::bind(resolved.address).await.map_err(|error| {
         let address = resolved.address;
         format!("{address} cannot be listened on ({error}); stop what uses it, or choose another with --bind")
@@ -170,13 +179,27 @@ async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
         Some(named_by) => format!("{error} (named by {named_by})"),
         None => error.to_string(),
     })?;
-    announce(address, &resolved, dev);
     let mut signals = StopSignals::listen()?;
+    let mut hangups = tls.clone().map(Hangups::listen).transpose()?;
+    announce(address, &resolved, dev);
     let stop = Notify::new();
-    let mut serving = pin!(serve(listener, router(&server), &server, Patience::default(), stop.notified()));
+    let mut serving = pin!(async {
+        let (router, patience, asked) = (router(&server), Patience::default(), stop.notified());
+        match &tls {
+            Some(tls) => serve_tls(listener, tls, router, &server, patience, asked).await,
+            None => serve(listener, router, &server, patience, asked).await,
+        }
+    });
+    let reloading = async {
+        match &mut hangups {
+            Some(hangups) => hangups.reload().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = &mut serving => return Ok(()),
         () = signals.next() => stop.notify_one(),
+        () = reloading => {}
     }
     tokio::select! {
         () = &mut serving => tracing::info!("stopped"),
@@ -186,6 +209,45 @@ async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// SIGHUP, at which certificate and key are read again.
+struct Hangups {
+    tls: Tls,
+    signal: Signal,
+}
+
+impl Hangups {
+    fn listen(tls: Tls) -> std::io::Result<Self> {
+        note_validity(&tls);
+        Ok(Self { tls, signal: signal(SignalKind::hangup())? })
+    }
+
+    /// Reads them at each signal, for as long as there may be one.
+    async fn reload(&mut self) {
+        while self.signal.recv().await.is_some() {
+            let tls = self.tls.clone();
+            // Files are read on a thread of their own: those on a network may take their time.
+            match tokio::task::spawn_blocking(move || tls.reload()).await {
+                Ok(Ok(())) => {
+                    tracing::info!("certificate and key were read again");
+                    note_validity(&self.tls);
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "certificate and key stay as they were");
+                }
+                Err(error) => tracing::error!(%error, "certificate and key could not be read again"),
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+fn note_validity(tls: &Tls) {
+    let validity = tls.validity();
+    if !validity.is_now() {
+        tracing::warn!("clients will refuse the certificate: it is {validity}; renew it and send SIGHUP");
+    }
 }
 
 /// SIGTERM and SIGINT.
@@ -211,7 +273,9 @@ impl StopSignals {
 /// Says where the server is, for whom, and in `dev` what to try.
 fn announce(address: SocketAddr, resolved: &Resolved, dev: bool) {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "rejoin is listening on http://{address}");
+    let (http, ws) = if resolved.tls.is_some() { ("https", "wss") } else { ("http", "ws") };
+    let _ = writeln!(out, "rejoin is listening on {http}://{address}");
+    let _ = writeln!(out, "WebSockets connect to {ws}://{address}/ws");
     let _ = match &resolved.secret {
         None => writeln!(out, "open to this machine only: nobody needs a token, and nobody else can connect"),
         Some(_) => writeln!(out, "everybody needs the secret, as `Authorization: Bearer …`"),
@@ -227,10 +291,10 @@ fn announce(address: SocketAddr, resolved: &Resolved, dev: bool) {
         let _ = writeln!(
             out,
             "\ntry, in another terminal:\n  \
-             {curl} -X POST http://{address}/api/documents -H 'content-type: application/json' -d '{{\"id\":\"note\",\"content\":{{\"text\":\"Hello\"}}}}'\n  \
-             {curl} -X PATCH http://{address}/api/documents/note -H 'content-type: application/json-patch+json' -d '[{{\"op\":\"replace\",\"path\":\"/text\",\"value\":\"Hello, world\"}}]'\n  \
-             {curl} http://{address}/api/documents/note/changes\n\
-             or connect a WebSocket to ws://{address}/ws and send {{\"type\":\"subscribe\"}}\n"
+             {curl} -X POST {http}://{address}/api/documents -H 'content-type: application/json' -d '{{\"id\":\"note\",\"content\":{{\"text\":\"Hello\"}}}}'\n  \
+             {curl} -X PATCH {http}://{address}/api/documents/note -H 'content-type: application/json-patch+json' -d '[{{\"op\":\"replace\",\"path\":\"/text\",\"value\":\"Hello, world\"}}]'\n  \
+             {curl} {http}://{address}/api/documents/note/changes\n\
+             or connect a WebSocket to {ws}://{address}/ws and send {{\"type\":\"subscribe\"}}\n"
         );
     }
     let _ = out.flush();

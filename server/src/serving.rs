@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,9 +21,13 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::router::Server;
+use crate::tls::{Handshakes, MAX_HANDSHAKES, Tls};
 
 /// Time that the head of a request may take to arrive, from the start of its connection or the answer before.
 pub const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Time that a TLS handshake may take, from the start of its connection.
+pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Time that links and requests have to finish when the server is told to stop.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(10);
@@ -36,6 +41,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// How long connections may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
+    /// For a TLS handshake; then the connection is closed. [`HANDSHAKE_PATIENCE`] by default.
+    pub handshake: Duration,
     /// For the head of a request; then the connection is closed. [`HEAD_PATIENCE`] by default.
     pub head: Duration,
     /// For everything that is under way when the server is told to stop; then it is cut off. [`STOP_PATIENCE`] by default.
@@ -44,7 +51,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { head: HEAD_PATIENCE, stop: STOP_PATIENCE }
+        Self { handshake: HANDSHAKE_PATIENCE, head: HEAD_PATIENCE, stop: STOP_PATIENCE }
     }
 }
 
@@ -59,6 +66,31 @@ pub async fn serve(
     patience: Patience,
     asked_to_stop: impl Future<Output = ()>,
 ) {
+    serve_on(listener, None, application, server, patience, asked_to_stop).await;
+}
+
+/// Does as [`serve`] through TLS. At most [`MAX_HANDSHAKES`] handshakes are under way at a time, each for at most
+/// [`Patience::handshake`].
+pub async fn serve_tls(
+    listener: TcpListener,
+    tls: &Tls,
+    application: Router,
+    server: &Server,
+    patience: Patience,
+    asked_to_stop: impl Future<Output = ()>,
+) {
+    let handshakes = Handshakes::new(tls, MAX_HANDSHAKES, patience.handshake);
+    serve_on(listener, Some(handshakes), application, server, patience, asked_to_stop).await;
+}
+
+async fn serve_on(
+    listener: TcpListener,
+    handshakes: Option<Handshakes>,
+    application: Router,
+    server: &Server,
+    patience: Patience,
+    asked_to_stop: impl Future<Output = ()>,
+) {
     let mut asked_to_stop = pin!(asked_to_stop);
     let mut connections = JoinSet::new();
     let (stop, stopping) = watch::channel(false);
@@ -67,8 +99,16 @@ pub async fn serve(
             () = &mut asked_to_stop => break,
             accepted = accept(&listener) => {
                 let Some((stream, peer)) = accepted else { continue };
-                let (application, stopping) = (application.clone(), stopping.clone());
-                connections.spawn(converse(stream, peer, application, patience.head, stopping));
+                let answering = Answering {
+                    peer,
+                    application: application.clone(),
+                    head_patience: patience.head,
+                    stopping: stopping.clone(),
+                };
+                match handshakes.clone() {
+                    None => connections.spawn(answering.converse(stream)),
+                    Some(handshakes) => connections.spawn(answering.converse_securely(stream, handshakes)),
+                };
             }
             Some(_) = connections.join_next() => {}
         }
@@ -112,34 +152,51 @@ fn is_of_one_connection(error: &Error) -> bool {
     )
 }
 
-/// Serves one connection until it ends or becomes a WebSocket.
-async fn converse(
-    stream: TcpStream,
+/// What it takes to answer one connection.
+struct Answering {
     peer: SocketAddr,
     application: Router,
     head_patience: Duration,
     stopping: watch::Receiver<bool>,
-) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        application.clone().oneshot(request)
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head_patience)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = told_to_stop(stopping) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+}
+
+impl Answering {
+    /// Makes a connection secure, then serves it. One that is not secure yet is given up when the server stops.
+    async fn converse_securely(self, stream: TcpStream, handshakes: Handshakes) {
+        let secured = tokio::select! {
+            secured = handshakes.secure(stream) => secured,
+            () = told_to_stop(self.stopping.clone()) => return,
+        };
+        match secured {
+            Ok(stream) => self.converse(stream).await,
+            Err(error) => tracing::debug!(peer = %self.peer, %error, "a connection did not become secure"),
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "a connection ended");
+    }
+
+    /// Serves one connection until it ends or becomes a WebSocket.
+    async fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self { peer, application, head_patience, stopping } = self;
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            application.clone().oneshot(request)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(head_patience)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = told_to_stop(stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "a connection ended");
+        }
     }
 }
 

@@ -80,7 +80,7 @@ async fn held_body(address: SocketAddr) -> TcpStream {
 
 #[tokio::test]
 async fn a_connection_that_holds_half_a_request_does_not_hold_up_the_end() {
-    let patience = Patience { head: NEVER, stop: Duration::from_millis(200) };
+    let patience = Patience { handshake: NEVER, head: NEVER, stop: Duration::from_millis(200) };
     let running = start(patience, |_| {}).await;
     // Connections are accepted in their order.
     let mut held = TcpStream::connect(running.address).await.unwrap();
@@ -94,7 +94,7 @@ async fn a_connection_that_holds_half_a_request_does_not_hold_up_the_end() {
 
 #[tokio::test]
 async fn a_head_that_does_not_arrive_in_time_ends_its_connection() {
-    let patience = Patience { head: Duration::from_millis(200), stop: NEVER };
+    let patience = Patience { handshake: NEVER, head: Duration::from_millis(200), stop: NEVER };
     let running = start(patience, |_| {}).await;
     let mut held = connect(running.address).await;
     held.write_all(b"GET /health HTTP/1.1\r\nhost:").await.unwrap();
@@ -134,7 +134,7 @@ async fn bodies_beyond_the_memory_for_them_are_refused_until_there_is_room() {
 
 #[tokio::test]
 async fn a_request_whose_body_comes_while_a_server_stops_is_refused() {
-    let running = start(Patience { head: NEVER, stop: NEVER }, |_| {}).await;
+    let running = start(Patience { handshake: NEVER, head: NEVER, stop: NEVER }, |_| {}).await;
     let mut held = held_body(running.address).await;
     running.stop.send(()).unwrap();
     let stopping = async {

@@ -24,6 +24,7 @@ use rejoin_wire::{
     decode_message, encode_message, frames,
 };
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -40,6 +41,8 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 pub struct Process {
     child: Child,
     pub address: SocketAddr,
+    /// Where it says that it listens, for requests and for WebSockets.
+    pub announced: [String; 2],
     database: PathBuf,
     arguments: Vec<String>,
     log: Arc<Mutex<String>>,
@@ -73,11 +76,11 @@ impl Process {
             }
         });
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = lines.next().expect("the server says where it listens").unwrap();
-        let address = first.rsplit("http://").next().unwrap().parse().expect("an address");
+        let announced = [(); 2].map(|()| lines.next().expect("the server says where it listens").unwrap());
+        let address = announced[0].rsplit("//").next().unwrap().parse().expect("an address");
         // The rest of the output is read, or the server would wait for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address, database: database.to_owned(), arguments, log }
+        Self { child, address, announced, database: database.to_owned(), arguments, log }
     }
 
     /// Kills the process as a power failure would, and starts it again on the same file and port.
@@ -121,6 +124,11 @@ impl Process {
         assert_eq!(http(self.address, "GET /health", &[], "").await.0, 200);
         let log = self.log.lock().unwrap();
         assert!(log.is_empty(), "the server logged: {log}");
+    }
+
+    /// What the process has logged so far: errors.
+    pub fn logged(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 
     /// Memory that the process holds, in bytes.
@@ -325,10 +333,21 @@ pub async fn http(
     headers: &[(&str, &str)],
     body: &str,
 ) -> (u16, String, Value) {
+    let stream = TcpStream::connect(address).await.unwrap();
+    http_over(stream, &address.to_string(), request, headers, body).await
+}
+
+/// A request over a connection, to a host.
+pub async fn http_over(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    host: &str,
+    request: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String, Value) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = TcpStream::connect(address).await.unwrap();
     let mut text = format!(
-        "{request} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n",
+        "{request} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {}\r\n",
         body.len()
     );
     for (name, value) in headers {
