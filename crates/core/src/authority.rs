@@ -11,7 +11,8 @@ use rejoin_wire::{
     PushedChange, ReplicaId, Revision, Sequence, UnixMillis,
 };
 
-use crate::collections::BTreeMap;
+use crate::collections::{BTreeMap, BTreeSet};
+use crate::ids::is_keyed;
 use crate::log::{Log, Revised};
 use crate::merging::Refusal;
 use crate::records::Rejection;
@@ -42,6 +43,8 @@ pub(crate) struct Authority {
     /// What authors said that they saw, until the change that it belongs to has its outcome.
     /// Two copies of a replica can wait with one name, so the hash is part of the key; `None` when the author cannot say.
     provided: BTreeMap<(ChangeId, ChangeHash), Option<Provided>>,
+    /// Changes of keyed requests of which the store has no outcome, until they get one. None is accepted between the question and the answer.
+    new_requests: BTreeSet<ChangeId>,
     /// What cannot be known any more about changes that wait for their outcome.
     lost: BTreeMap<ChangeId, Lost>,
     /// Counts uses, for forgetting the least recently used shadow.
@@ -140,6 +143,36 @@ impl Authority {
         self.lost.get(&change) == Some(&Lost::Outcome)
     }
 
+    /// Whether it is known here that the change of a keyed request had an outcome.
+    pub(crate) fn is_repeated(&self, change: ChangeId) -> bool {
+        is_keyed(change.replica)
+            && (self.outcomes.contains_key(&change)
+                || self.tentative.contains_key(&change)
+                || self.is_lost(change))
+    }
+
+    /// Whether only the store knows if the change of a keyed request had an outcome.
+    pub(crate) fn must_ask(&self, change: ChangeId) -> bool {
+        is_keyed(change.replica) && !self.is_repeated(change) && !self.new_requests.contains(&change)
+    }
+
+    /// Takes what the store said of a keyed request's change, after its outcome was noted if that can be read.
+    pub(crate) fn note_asked(&mut self, change: ChangeId, had_outcome: bool) {
+        if self.is_repeated(change) {
+            return;
+        }
+        if had_outcome {
+            self.lost.insert(change, Lost::Outcome);
+        } else {
+            self.new_requests.insert(change);
+        }
+    }
+
+    /// Nobody waits for this change any more.
+    pub(crate) fn forget_request(&mut self, change: ChangeId) {
+        self.new_requests.remove(&change);
+    }
+
     /// Notes that the content at a change's base cannot be had: its author is asked.
     pub(crate) fn lost_base(&mut self, change: ChangeId) {
         self.lost.insert(change, Lost::Base);
@@ -180,8 +213,11 @@ impl Authority {
     ) -> Step {
         let change = &submission.pushed.change;
         let counter = tip.clock.counter(change.replica);
-        if change.counter <= counter {
+        if change.counter <= counter || self.is_repeated(change.id()) {
             return self.known(&submission);
+        }
+        if self.must_ask(change.id()) {
+            return Step::NeedOutcomes;
         }
         if change.counter != counter.next() {
             return Step::Forked;
@@ -273,6 +309,7 @@ impl Authority {
         let change = &submission.pushed.change;
         self.provided.retain(|(name, _), _| *name != change.id());
         self.lost.remove(&change.id());
+        self.new_requests.remove(&change.id());
         if submission.seen.is_some() {
             return;
         }

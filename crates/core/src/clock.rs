@@ -8,6 +8,7 @@ use rejoin_wire::{ChangeId, Counter, ReplicaId};
 use serde::{Deserialize, Serialize};
 
 use crate::collections::BTreeMap;
+use crate::ids::is_keyed;
 
 /// Says, of each replica, up to which of its changes somebody has seen a document (Fidge, Mattern 1988).
 ///
@@ -65,9 +66,10 @@ impl VectorClock {
         change.counter <= self.counter(change.replica)
     }
 
-    /// Sees this change and those of its replica before it; true when that moved the clock.
+    /// Sees this change and those of its replica before it; true when that moved the clock. The changes of keyed requests are of no replica,
+    /// and move no clock.
     pub fn observe(&mut self, change: ChangeId) -> bool {
-        if self.has_seen(change) {
+        if self.has_seen(change) || is_keyed(change.replica) {
             return false;
         }
         self.counters.insert(change.replica, change.counter);

@@ -53,6 +53,7 @@ mod authority;
 mod backoff;
 mod clock;
 pub mod collections;
+mod ids;
 mod log;
 mod merging;
 mod records;

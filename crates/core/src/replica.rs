@@ -23,13 +23,14 @@ use rejoin_wire::{
 
 use crate::authority::{Computed, Job};
 use crate::collections::{BTreeMap, BTreeSet};
+use crate::ids::replica_id;
 use crate::storage::{Answer, Operation, RequestId};
 use crate::time::{Instant, Random, Seed};
 use crate::window::Rung;
 
 pub use commands::{
     ConflictChoice, DocumentStatus, EditError, MAX_HISTORY_PAGE, MAX_HISTORY_PAGE_BYTES, OwnChange,
-    RecoveredVersion, RejectedChange, SyncStatus, Undone, View, is_keyed, patch_to,
+    RecoveredVersion, RejectedChange, SyncStatus, Undone, View, patch_to,
 };
 pub use outbox::MAX_KEPT;
 pub use relaying::{
@@ -460,6 +461,8 @@ enum Purpose {
     PendingDocuments,
     /// On this link.
     HeldDocuments(LinkId),
+    /// What became of a keyed request.
+    Keyed(DocumentId, ChangeId),
     Heads(Token),
     Identity,
     Commit,
@@ -471,7 +474,7 @@ impl Replica {
     /// Makes a replica. Its first output asks the store who it is.
     pub fn new(config: Config, seed: Seed, now: Instant, unix_now: UnixMillis) -> Self {
         let mut random = Random::new(seed);
-        let identity = ReplicaId(random.next_u128());
+        let identity = replica_id(random.next_u128());
         let epoch = Epoch(random.next_u64() >> 11);
         let mut replica = Self {
             upstream: Upstream::new(&config.role),
@@ -581,6 +584,7 @@ impl Replica {
         if !self.ready {
             return;
         }
+        self.read_again_when_due();
         self.reconnect_when_due();
         self.flush_presence();
         if SERVES {

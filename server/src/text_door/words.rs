@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rejoin_core::Base;
-use rejoin_core::{HistoryEntry, Life, Presence, Present, View, is_keyed};
+use rejoin_core::{HistoryEntry, Life, Presence, Present, VectorClock, View};
 use rejoin_json::{ContentHash, Json, Operation, Patch, Policy};
 use rejoin_wire::{
     ConflictRecord, DocumentId, Effect, Entry, EventType, MemberId, RequestId, Revision, Rfc3339,
@@ -41,12 +41,7 @@ pub(crate) fn text_document(view: &View) -> TextDocument {
         content: view.content.clone(),
         version: view.version,
         revision: view.revision,
-        vector_clock: view
-            .clock
-            .iter()
-            .filter(|change| !is_keyed(change.replica))
-            .map(|change| (change.replica, change.counter))
-            .collect(),
+        vector_clock: view.clock.iter().map(|change| (change.replica, change.counter)).collect(),
         created_at: Rfc3339(view.created_at),
         updated_at: Rfc3339(view.updated_at),
         deleted_at: (view.life == Life::Deleted).then_some(Rfc3339(view.updated_at)),
@@ -90,9 +85,8 @@ pub(super) fn news_of(id: &DocumentId, revision: Revision, entry: &Entry) -> Vec
                 content: content.clone(),
                 version: 1,
                 revision,
-                vector_clock: [entry.change]
-                    .into_iter()
-                    .filter(|change| !is_keyed(change.replica))
+                vector_clock: VectorClock::from_iter([entry.change])
+                    .iter()
                     .map(|change| (change.replica, change.counter))
                     .collect(),
                 created_at: time,

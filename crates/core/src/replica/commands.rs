@@ -12,9 +12,7 @@ use rejoin_wire::{
     ErrorCode, Header, ListItem, Message, ReplicaId, Revision, Sequence, UnixMillis,
     limits::MAX_HEADER_ITEMS, limits::MAX_MESSAGE_BYTES,
 };
-use sha2::{Digest, Sha256};
 
-use super::following::id_from;
 use super::outbox::{MAX_KEPT, change_bytes, rejected_key};
 use super::root::Base;
 use super::{
@@ -30,7 +28,6 @@ use crate::state::{Life, Point, Reverse, State};
 use crate::storage::{Answer, Answered, Head, Operation, RecordKey, RecordKind, Write};
 use crate::window::Rung;
 pub(super) use requests::Read;
-pub use requests::is_keyed;
 
 /// Entries of one page of history.
 pub const MAX_HISTORY_PAGE: u32 = 1_000;

@@ -104,6 +104,20 @@ impl Document {
             && self.room.is_empty()
             && self.relayed.is_empty()
     }
+
+    fn note_outcomes(&mut self, rows: &[ChangeRow]) {
+        for row in rows {
+            let Ok(body) = unseal::<Row>(&row.body) else { continue };
+            for (at, stored) in body.revised.0.iter().enumerate() {
+                let fate = Fate::Accepted { revision: Revision(row.first_revision.0 + at as u64) };
+                self.authority.note_outcome(stored.entry.change, stored.entry.hash, fate);
+            }
+            for rejection in body.rejected.0 {
+                let fate = Fate::Rejected { code: rejection.code, message: rejection.message };
+                self.authority.note_outcome(rejection.change, rejection.hash, fate);
+            }
+        }
+    }
 }
 
 impl Replica {
@@ -257,6 +271,39 @@ impl Replica {
         }
     }
 
+    /// Asks whether these changes, of keyed requests, have outcomes.
+    pub(super) fn load_keyed(&mut self, id: &DocumentId, changes: BTreeSet<ChangeId>) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        document.requests += u32::try_from(changes.len()).unwrap_or(u32::MAX);
+        document.queue.asked.clone_from(&changes);
+        for change in changes {
+            let ChangeId { replica, counter } = change;
+            let (first, last) = (counter, counter);
+            let operation = Operation::LoadOutcomes { document: id.clone(), replica, first, last };
+            self.request(operation, Purpose::Keyed(id.clone(), change));
+        }
+    }
+
+    pub(super) fn handle_keyed(
+        &mut self,
+        id: &DocumentId,
+        change: ChangeId,
+        answer: Result<&[ChangeRow], &StoreError>,
+    ) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        document.queue.asked.remove(&change);
+        match answer {
+            Ok(rows) => {
+                document.requests = document.requests.saturating_sub(1);
+                document.note_outcomes(rows);
+                document.authority.note_asked(change, !rows.is_empty());
+                self.busy.insert(id.clone());
+            }
+            // It is asked for again when the document has its next turn.
+            Err(error) => self.handle_document_failed(id, error),
+        }
+    }
+
     pub(super) fn handle_outcomes(
         &mut self,
         id: &DocumentId,
@@ -266,21 +313,7 @@ impl Replica {
     ) {
         let Some(document) = self.documents.get_mut(id) else { return };
         document.requests = document.requests.saturating_sub(1);
-        for row in rows {
-            let Ok(body) = unseal::<Row>(&row.body) else { continue };
-            for (at, stored) in body.revised.0.iter().enumerate() {
-                let revision = Revision(row.first_revision.0 + at as u64);
-                document.authority.note_outcome(
-                    stored.entry.change,
-                    stored.entry.hash,
-                    Fate::Accepted { revision },
-                );
-            }
-            for rejection in body.rejected.0 {
-                let fate = Fate::Rejected { code: rejection.code, message: rejection.message };
-                document.authority.note_outcome(rejection.change, rejection.hash, fate);
-            }
-        }
+        document.note_outcomes(rows);
         document.authority.note_missing(change, last);
         self.busy.insert(id.clone());
     }

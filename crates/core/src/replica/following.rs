@@ -666,12 +666,3 @@ impl Replica {
         self.advance_cursor();
     }
 }
-
-/// A replica id out of a hash.
-pub(super) fn id_from(hash: &[u8; 32]) -> ReplicaId {
-    let mut id = 0;
-    for byte in hash.iter().take(16) {
-        id = (id << 8) | u128::from(*byte);
-    }
-    ReplicaId(id)
-}

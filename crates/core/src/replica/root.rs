@@ -19,6 +19,7 @@ use super::{
 };
 use crate::authority::{Computed, Job, Provided, Step, Submission, Work};
 use crate::collections::BTreeSet;
+use crate::ids::is_keyed;
 use crate::log::{MAX_LOG_REVISIONS, Revised};
 use crate::merging::Refusal;
 use crate::records::{Rejection, seal_row};
@@ -59,6 +60,8 @@ pub(crate) struct Queue {
     tellings: Vec<Telling>,
     /// Rows of the commit under way.
     rows: Vec<ChangeRow>,
+    /// Keyed requests of which the store is asked whether they are repeats. Nothing is accepted meanwhile, or an answer could be out of date.
+    pub(super) asked: BTreeSet<ChangeId>,
     /// The decision that is being made elsewhere for the change that is next.
     computing: Option<Computing>,
 }
@@ -332,7 +335,7 @@ impl Replica {
         else {
             return Turn::Idle;
         };
-        if document.queue.waiting.is_empty() {
+        if document.queue.waiting.is_empty() || !document.queue.asked.is_empty() {
             return Turn::Idle;
         }
         let mut turn = Acceptance {
@@ -402,6 +405,10 @@ impl Replica {
             }
             Need::Outcomes(change, last) => {
                 self.load_outcomes(id, change, last);
+                false
+            }
+            Need::Keyed(changes) => {
+                self.load_keyed(id, changes);
                 false
             }
             Need::Computed(None) => false,
@@ -623,6 +630,9 @@ pub(super) fn well_formed(push: &DocumentPush) -> Result<(), Refusal> {
     }
     if first.change.counter == Counter(0) {
         return bad("counters start at 1");
+    }
+    if is_keyed(first.change.replica) {
+        return bad("a replica's id does not begin with 6b657965: such ids are those of requests");
     }
     Ok(())
 }

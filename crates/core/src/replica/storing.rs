@@ -119,6 +119,13 @@ impl Replica {
             (Purpose::Outcomes { document, replica, first, last }, Ok(Answered::Changes(rows))) if SERVES => {
                 self.handle_outcomes(&document, ChangeId { replica, counter: first }, last, &rows);
             }
+            (Purpose::Keyed(id, change), Ok(Answered::Changes(rows))) if SERVES => {
+                self.handle_keyed(&id, change, Ok(&rows));
+            }
+            (Purpose::Keyed(id, change), Err(error)) if SERVES => {
+                self.handle_keyed(&id, change, Err(&error));
+                self.retry_later(error);
+            }
             (
                 Purpose::Document(id)
                 | Purpose::OlderLog(id)
@@ -245,11 +252,8 @@ impl Replica {
 
     /// Stores what waits, when no commit is under way.
     pub(super) fn commit(&mut self) {
-        if self.storing.retry_at.is_some_and(|at| at > self.now) {
+        if self.storing.retry_at.is_some() {
             return;
-        }
-        if self.storing.retry_at.take().is_some() {
-            self.read_again();
         }
         if self.storing.commit.is_some() || self.storing.writes.is_empty() {
             return;
@@ -262,7 +266,12 @@ impl Replica {
         self.request(Operation::Commit(Batch { expect: Vec::new(), writes }), Purpose::Commit);
     }
 
-    fn read_again(&mut self) {
+    /// Reads again what could not be read, after a pause. Before anything else of a turn: what was read in part goes on in the same turn.
+    pub(super) fn read_again_when_due(&mut self) {
+        if self.storing.retry_at.is_none_or(|at| at > self.now) {
+            return;
+        }
+        self.storing.retry_at = None;
         if std::mem::take(&mut self.storing.scan_pending_again) {
             self.scan_pending(None);
         }
@@ -312,7 +321,10 @@ fn answers(purpose: &Purpose, answered: &Answered) -> bool {
         (purpose, answered),
         (Purpose::Meta, Answered::Meta { .. })
             | (Purpose::Document(_), Answered::Document(_))
-            | (Purpose::OlderLog(_) | Purpose::Chain(..) | Purpose::Outcomes { .. }, Answered::Changes(_))
+            | (
+                Purpose::OlderLog(_) | Purpose::Chain(..) | Purpose::Outcomes { .. } | Purpose::Keyed(..),
+                Answered::Changes(_)
+            )
             | (Purpose::Page(_) | Purpose::HeldDocuments(_) | Purpose::Heads(_), Answered::Heads(_))
             | (Purpose::PendingDocuments, Answered::Records(_))
             | (Purpose::Identity | Purpose::Commit, Answered::Committed)

@@ -4,6 +4,7 @@ use rejoin_json::Limits;
 use rejoin_wire::to_bytes;
 
 use super::*;
+use crate::ids::keyed_id;
 use crate::replica::Document;
 use crate::splicing::{has_splices, unspliced};
 use crate::state::apply_reverse;
@@ -31,7 +32,7 @@ impl Replica {
         }
         let (replica, counter) = match key {
             None => (self.identity, Counter(0)),
-            Some(key) => (keyed_replica(&grant.principal, key), Counter(1)),
+            Some(key) => (keyed_id(&grant.principal, key), Counter(1)),
         };
         // A repeat is known by its hash, in which nothing may stand that differs between repeats.
         let time = if key.is_some() { UnixMillis(0) } else { self.unix_now() };
@@ -270,23 +271,4 @@ pub(in crate::replica) enum Asker {
 
 pub(super) fn unavailable(message: &str) -> Reply {
     Reply::Refused { code: ErrorCode::Unavailable, message: message.into() }
-}
-
-/// What the ids of keyed requests begin with: no replica's id does, but for one in four thousand million.
-const KEYED: u128 = 0x6b65_7965 << 96;
-
-/// The replica id under which a keyed request is made: a repeat has the same one, and so gets the first outcome.
-pub(super) fn keyed_replica(principal: &str, key: &str) -> ReplicaId {
-    let mut hasher = Sha256::new();
-    for part in ["rejoin request", principal, key] {
-        hasher.update((part.len() as u64).to_be_bytes());
-        hasher.update(part);
-    }
-    ReplicaId(KEYED | id_from(&hasher.finalize().into()).0 >> 32)
-}
-
-/// Whether an id stands for one keyed request and for no replica: a clock that is told to people leaves it out, or it would grow with
-/// every request.
-pub fn is_keyed(replica: ReplicaId) -> bool {
-    replica.0 >> 96 == KEYED >> 96
 }

@@ -1,6 +1,7 @@
 //! Taking in what the authority tells of documents.
 
 use super::*;
+use crate::ids::{id_from, replica_id};
 
 impl Replica {
     pub(super) fn take_in(&mut self, id: &DocumentId, message: Message) {
@@ -487,7 +488,7 @@ pub(super) fn lost_changes(
                 content: durable.state.content.clone(),
             };
             let change = Change {
-                replica: ReplicaId(!id_from(&durable.chain.0).0),
+                replica: replica_id(!id_from(&durable.chain.0).0),
                 counter: Counter(1),
                 base: Revision(0),
                 over: Counter(1),

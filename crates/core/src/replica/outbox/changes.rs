@@ -1,6 +1,7 @@
 //! Own changes on their way: made, stored, sent, settled, made again under another id.
 
 use super::*;
+use crate::ids::replica_id;
 
 impl Replica {
     /// Makes an own change on a document's view and stores it. The body must apply to the view.
@@ -210,7 +211,7 @@ impl Replica {
     }
 
     pub(in crate::replica) fn take_fresh_identity(&mut self) {
-        self.identity = ReplicaId(self.random.next_u128());
+        self.identity = replica_id(self.random.next_u128());
         let write = self.identity_write();
         self.storing.write(write);
     }
@@ -218,7 +219,7 @@ impl Replica {
     /// From now on changes are made under an id that no restart knows, and so are those that the store did not take.
     pub(in crate::replica) fn take_ephemeral_identity(&mut self) {
         let limits = self.config.limits;
-        let lost = std::mem::replace(&mut self.identity, ReplicaId(self.random.next_u128()));
+        let lost = std::mem::replace(&mut self.identity, replica_id(self.random.next_u128()));
         let to = self.identity;
         let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
         for id in ids {
@@ -308,7 +309,7 @@ impl Replica {
             document.outbox.runs.push_back(run);
         }
         if !owns.is_empty() {
-            self.identity = ReplicaId(self.random.next_u128());
+            self.identity = replica_id(self.random.next_u128());
             let identity = self.identity_write();
             self.storing.write(identity);
         }

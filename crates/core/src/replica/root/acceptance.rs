@@ -17,6 +17,8 @@ pub(super) enum Need {
     Seen(ChangeId, From),
     Log(Revision, ChangeId),
     Outcomes(ChangeId, Counter),
+    /// Whether the keyed requests that wait are repeats.
+    Keyed(BTreeSet<ChangeId>),
     /// More work than a turn has time for; `None` while it is under way.
     Computed(Option<(Box<Job>, Decidable)>),
     /// What it was made on is not part of this history.
@@ -57,7 +59,28 @@ impl Acceptance<'_> {
     }
 
     /// Accepts a push; gives back what could not be decided yet.
-    fn accept(&mut self, mut queued: Queued) -> Option<Queued> {
+    fn accept(&mut self, queued: Queued) -> Option<Queued> {
+        if self.may_be_repeated(&queued) {
+            let waiting = std::iter::once(&queued).chain(&self.document.queue.waiting);
+            let asked = waiting.filter(|queued| self.may_be_repeated(queued)).filter_map(Queued::first);
+            self.needs.push(Need::Keyed(asked.collect()));
+            return Some(queued);
+        }
+        let first = queued.first();
+        let waits = self.decide(queued);
+        if let Some(change) = first.filter(|_| waits.is_none()) {
+            self.document.authority.forget_request(change);
+        }
+        waits
+    }
+
+    /// Whether a push is a keyed request of which only the store knows if it is a repeat.
+    fn may_be_repeated(&self, queued: &Queued) -> bool {
+        queued.first().is_some_and(|change| self.document.authority.must_ask(change))
+    }
+
+    /// Decides a push, as far as it goes; gives back the rest.
+    fn decide(&mut self, mut queued: Queued) -> Option<Queued> {
         if let Err(refusal) = self.resolve(&mut queued) {
             self.needs.push(Need::Refuse(queued.from, queued.first(), refusal));
             return None;
@@ -161,7 +184,7 @@ impl Acceptance<'_> {
         let (Some(base), Some(pushed)) = (&queued.base, queued.changes.first_mut()) else { return Ok(()) };
         let change = &mut pushed.change;
         let tip = self.document.tip();
-        if change.counter > Counter(0) && tip.clock.counter(change.replica) >= change.counter {
+        if self.document.authority.is_repeated(change.id()) {
             // A repeat: its first outcome counts, whatever the document has become.
             change.over = change.counter;
             return Ok(());

@@ -1,0 +1,204 @@
+//! Requests of those without a replica: each takes effect once under its key, whatever becomes of the store, and none leaves a trace in clocks.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use rejoin_core::storage::{Operation, StoreError};
+use rejoin_core::{Base, Grant, Reply, Token};
+use rejoin_store::{MemoryStore, Place};
+use rejoin_wire::{
+    Body, Change, Counter, DocumentPush, ErrorCode, Message, PushedChange, ReplicaId, Revision, UnixMillis,
+};
+use support::{World, id, patch, workspace};
+
+/// One follower, and a document `d`.
+fn world() -> World {
+    let mut world = World::new(1);
+    world.open("d");
+    world.create(0, "d", r#"{"list":[]}"#);
+    world
+}
+
+fn body(text: &str) -> Body {
+    Body::Edit { patch: patch(text), settles: Vec::new(), undoes: None }
+}
+
+fn append(number: u64) -> Body {
+    body(&format!(r#"[{{"op":"add","path":"/list/-","value":{number}}}]"#))
+}
+
+/// Hands a request to the authority, which has not worked on it yet.
+fn hand_in(world: &mut World, token: u64, key: &str, base: Base, body: Body) {
+    world.root.replica.submit(Token(token), Grant::new("ada", true), &id("d"), body, base, Some(key));
+}
+
+fn submit(world: &mut World, token: u64, key: &str, body: Body) {
+    hand_in(world, token, key, Base::Current, body);
+    world.run();
+}
+
+fn revision(world: &World, token: u64) -> Revision {
+    match &world.root.replies[&token] {
+        Reply::Accepted(accepted) => accepted.revision,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn code(world: &World, token: u64) -> ErrorCode {
+    match &world.root.replies[&token] {
+        Reply::Refused { code, .. } => *code,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn questions(world: &World) -> usize {
+    world.root.asked.iter().filter(|asked| matches!(asked, Operation::LoadOutcomes { .. })).count()
+}
+
+fn restart_root(world: &mut World) {
+    let store = std::mem::take(&mut world.root.store);
+    world.restart_root(store);
+    world.run_for(60_000);
+}
+
+#[test]
+fn a_clock_does_not_grow_with_requests_and_each_is_known_after_a_restart() {
+    let mut world = world();
+    for number in 0..50 {
+        submit(&mut world, number, &format!("k{number}"), append(number));
+    }
+    let clock = world.root.replica.view(&id("d")).unwrap().clock;
+    assert_eq!(clock.len(), 1, "the follower that created it: {clock:?}");
+    assert_eq!(world.followers[0].replica.view(&id("d")).unwrap().clock, clock);
+
+    let stands = world.converged("d");
+    restart_root(&mut world);
+    for number in [49, 0, 17] {
+        submit(&mut world, 100 + number, &format!("k{number}"), append(number));
+        assert_eq!(revision(&world, 100 + number), Revision(number + 2));
+    }
+    assert_eq!(world.converged("d"), stands);
+    submit(&mut world, 200, "k3", append(7));
+    assert_eq!(code(&world, 200), ErrorCode::IdempotencyMismatch);
+    assert_eq!(world.converged("d"), stands);
+}
+
+#[test]
+fn requests_that_arrive_together_are_asked_for_together_and_committed_together() {
+    let mut world = world();
+    for number in 0..20 {
+        hand_in(&mut world, number, &format!("k{}", number / 2), Base::Current, append(number / 2));
+    }
+    world.root.asked.clear();
+    world.run();
+    assert_eq!(questions(&world), 10, "each key once");
+    let commits = world.root.asked.iter().filter(|asked| matches!(asked, Operation::Commit(_))).count();
+    assert_eq!(commits, 1);
+    assert_eq!(world.converged("d"), r#"{"list":[0,1,2,3,4,5,6,7,8,9]}"#);
+    for number in 0..20 {
+        assert_eq!(revision(&world, number), Revision(number / 2 + 2));
+    }
+}
+
+#[test]
+fn a_repeat_that_comes_while_the_first_is_not_durable_gets_its_outcome() {
+    let mut world = world();
+    world.root.holds_commits = true;
+    submit(&mut world, 1, "k", append(1));
+    submit(&mut world, 2, "k", append(1));
+    assert!(world.root.replies.is_empty());
+    world.let_root_commits_through();
+    assert_eq!((revision(&world, 1), revision(&world, 2)), (Revision(2), Revision(2)));
+    assert_eq!(world.converged("d"), r#"{"list":[1]}"#);
+}
+
+#[test]
+fn a_request_whose_commit_failed_takes_effect_once() {
+    let mut world = world();
+    world.root.store.fail_next_commits(1, StoreError::Unavailable("test".into()));
+    submit(&mut world, 1, "k", append(1));
+    submit(&mut world, 2, "k", append(1));
+    assert!(world.root.replies.is_empty());
+    world.run_for(5_000);
+    assert_eq!((revision(&world, 1), revision(&world, 2)), (Revision(2), Revision(2)));
+    assert_eq!(world.converged("d"), r#"{"list":[1]}"#);
+}
+
+#[test]
+fn a_store_that_cannot_say_is_asked_again_after_a_pause() {
+    let mut world = world();
+    world.root.asked.clear();
+    world.root.store.fail_next(1, StoreError::Unavailable("test".into()));
+    submit(&mut world, 1, "k", append(1));
+    assert!(world.root.replies.is_empty());
+    assert_eq!(questions(&world), 1, "a store that fails is not asked in a loop");
+    world.run_for(5_000);
+    assert_eq!(revision(&world, 1), Revision(2));
+    assert_eq!(questions(&world), 2);
+    assert_eq!(world.converged("d"), r#"{"list":[1]}"#);
+}
+
+#[test]
+fn a_rejection_is_repeated_and_a_refusal_is_not_an_outcome() {
+    let mut world = world();
+    let test = body(r#"[{"op":"test","path":"/list","value":[9]}]"#);
+    submit(&mut world, 1, "rejected", test.clone());
+    assert_eq!(code(&world, 1), ErrorCode::TestFailed);
+    submit(&mut world, 2, "edit", append(9));
+    restart_root(&mut world);
+    submit(&mut world, 3, "rejected", test);
+    assert_eq!(code(&world, 3), ErrorCode::TestFailed);
+
+    hand_in(&mut world, 4, "exact", Base::Exactly(Revision(1)), append(1));
+    world.run();
+    assert_eq!(code(&world, 4), ErrorCode::PreconditionFailed);
+    for token in [5, 6] {
+        hand_in(&mut world, token, "exact", Base::Exactly(Revision(2)), append(1));
+        world.run();
+        assert_eq!(revision(&world, token), Revision(3));
+    }
+    assert_eq!(world.converged("d"), r#"{"list":[9,1]}"#);
+}
+
+#[test]
+fn a_request_whose_stored_outcome_cannot_be_read_is_not_made_again() {
+    let mut world = world();
+    submit(&mut world, 1, "k", append(1));
+    // A checkpoint covers it, so the document itself is readable.
+    for number in 2..200 {
+        submit(&mut world, number, &format!("k{number}"), append(number));
+    }
+    let stands = world.converged("d");
+    let mut store: MemoryStore = std::mem::take(&mut world.root.store);
+    let is_row = |place: &&Place| matches!(place, Place::Changes(_, Revision(2), ..));
+    let row = store.bodies(&workspace()).iter().find(is_row).cloned().unwrap();
+    assert!(store.corrupt(&workspace(), &row, |body| body.truncate(9)));
+    world.restart_root(store);
+    world.run();
+    submit(&mut world, 300, "k", append(1));
+    assert_eq!(code(&world, 300), ErrorCode::Corrupted);
+    assert_eq!(world.converged("d"), stands);
+}
+
+#[test]
+fn a_link_cannot_take_the_id_of_a_request() {
+    let mut world = world();
+    let change = Change {
+        replica: ReplicaId(0x6b65_7965 << 96 | 7),
+        counter: Counter(1),
+        base: Revision(1),
+        over: Counter(1),
+        time: UnixMillis(1),
+        body: append(1),
+    };
+    let push =
+        DocumentPush { document: id("d"), author: None, changes: vec![PushedChange { change, seen: None }] };
+    world.say_to_root(0, Message::Push { pushes: vec![push] });
+    world.run();
+    assert_eq!(world.errors(0).last().map(|error| error.code), Some(ErrorCode::BadMessage));
+    assert!(world.followers[0].closed.is_empty());
+    assert_eq!(world.converged("d"), r#"{"list":[]}"#);
+}
