@@ -16,12 +16,14 @@ mod checks;
 mod dice;
 mod model;
 mod plan;
+mod plant;
 mod tokens;
 mod trace;
 mod typing;
 mod violation;
 mod world;
 
-pub use plan::{Faults, Plan, Plant};
+pub use plan::{Faults, Plan};
+pub use plant::Plant;
 pub use violation::{Claim, Violation};
 pub use world::{ROOT, Report, World};

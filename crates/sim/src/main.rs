@@ -1,4 +1,4 @@
-//! Runs simulated worlds: `rejoin-sim --seed N --steps M --seeds K [--all] [--trace] [--once] [--plant FAULT]`.
+//! Runs simulated worlds: `rejoin-sim --seed N --steps M --seeds K [--all] [--trace] [--once] [--plant FAULT | --plants]`.
 //!
 //! Exits with 1 at the first violation, or after all of them; the last line then names the first seed.
 #![allow(clippy::print_stdout, reason = "this program reports to people")]
@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use rejoin_sim::{Plan, Plant, Report, Violation, World};
 
-const USAGE: &str = "usage: rejoin-sim [--seed N] [--seeds K] [--steps M] [--threads T] [--all] [--trace] [--once] [--plant FAULT]
+const USAGE: &str = "usage: rejoin-sim [--seed N] [--seeds K] [--steps M] [--threads T] [--all] [--trace] [--once] [--plant FAULT | --plants]
   --seed    the first seed (1)
   --seeds   how many seeds (1)
   --steps   actions in each world (200)
@@ -17,7 +17,8 @@ const USAGE: &str = "usage: rejoin-sim [--seed N] [--seeds K] [--steps M] [--thr
   --all     go on after a violation
   --trace   print every event
   --once    run each seed once, without comparing two runs
-  --plant   plant a fault that the checks must find: rewrite-pending, push-twice, answer-early";
+  --plant   plant a fault, and go on until the claim that it breaks finds it
+  --plants  print each fault that can be planted, and the claim that finds it";
 
 struct Arguments {
     seed: u64,
@@ -76,8 +77,13 @@ enum Failure {
 }
 
 fn run(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
-    let plan =
-        || Plan { plant: arguments.plant, trace: arguments.trace, ..Plan::of_seed(seed, arguments.steps) };
+    let plan = || {
+        let plan = match arguments.plant {
+            Some(plant) => plant.plan(seed, arguments.steps),
+            None => Plan::of_seed(seed, arguments.steps),
+        };
+        Plan { trace: arguments.trace, ..plan }
+    };
     let first = World::new(plan()).run().map_err(Failure::Violation)?;
     if !arguments.once {
         let second = World::new(Plan { trace: false, ..plan() }).run().map_err(Failure::Violation)?;
@@ -89,6 +95,12 @@ fn run(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().any(|argument| argument == "--plants") {
+        for (name, plant) in Plant::ALL {
+            println!("{name} {:?}", plant.breaks());
+        }
+        return ExitCode::SUCCESS;
+    }
     let arguments = match arguments() {
         Ok(arguments) => arguments,
         Err(problem) => {
@@ -124,11 +136,21 @@ fn main() -> ExitCode {
                     sum.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
                 }
                 Err(failure) => {
+                    // Of a planted fault others may see something too; it is for the claim that it breaks to find it.
+                    let counts = match &failure {
+                        Failure::Violation(violation) => {
+                            arguments.plant.is_none_or(|plant| violation.claim == plant.breaks())
+                        }
+                        Failure::Differs(_) => true,
+                    };
                     match failure {
                         Failure::Violation(violation) => println!("{violation}"),
                         Failure::Differs(reports) => println!("two runs differ: {reports:?}"),
                     }
                     println!("seed {seed}");
+                    if !counts {
+                        continue;
+                    }
                     failed.fetch_min(seed, Ordering::Relaxed);
                 }
             }

@@ -4,6 +4,7 @@ use rejoin_wire::limits::MAX_FRAME_BYTES;
 use rejoin_wire::{MIN_FRAME_BYTES, Scope};
 
 use crate::dice::Dice;
+use crate::plant::Plant;
 use crate::world::ROOT;
 
 /// How a world is built and what goes wrong in it.
@@ -78,27 +79,6 @@ pub struct Faults {
     pub copy: u32,
     /// The authority starts again from an older image of its disk.
     pub restore: u32,
-}
-
-/// A fault that the checks must find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plant {
-    /// Clients rewrite pending changes onto the newest revision that they know before they send them: the obvious way, which hides
-    /// what their authors had not seen.
-    RewritePending,
-    /// Clients send what they have sent once more under another name, as one that forgets who it was.
-    PushTwice,
-    /// Disks say that a commit is durable a little before it is.
-    AnswerEarly,
-}
-
-impl Plant {
-    /// Every fault, by its name for the command line.
-    pub const ALL: [(&'static str, Self); 3] = [
-        ("rewrite-pending", Self::RewritePending),
-        ("push-twice", Self::PushTwice),
-        ("answer-early", Self::AnswerEarly),
-    ];
 }
 
 impl Plan {

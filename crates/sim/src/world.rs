@@ -69,6 +69,8 @@ pub struct World {
     silences: u64,
     rejections: u64,
     image: Option<disk::Disk>,
+    /// What a disk that loses what it had flushed goes back to.
+    flushed: Option<disk::Disk>,
     copied: bool,
     /// True once the authority went back to an older image.
     restored: bool,
@@ -160,6 +162,7 @@ enum Happening {
     Mend { node: usize },
     Reconnect { node: usize, life: u32 },
     Allow { node: usize },
+    CutIdle,
     Act,
 }
 
@@ -213,6 +216,7 @@ impl World {
             silences: 0,
             rejections: 0,
             image: None,
+            flushed: None,
             copied: false,
             restored: false,
             held_when_lost: BTreeMap::new(),
@@ -337,6 +341,10 @@ impl World {
                 self.input(node, Input::Online(true))
             }
             Happening::Allow { node } => self.allow(node, true),
+            Happening::CutIdle => {
+                self.cut_idle();
+                Ok(())
+            }
             Happening::Act => self.act(),
             _ => Ok(()),
         }

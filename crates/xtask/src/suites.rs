@@ -148,9 +148,6 @@ const INSTALLATION_S: u64 = 300;
 /// Worlds that the simulation suite runs.
 const SEEDS: u32 = 2_000;
 
-/// Faults that can be planted.
-const PLANTED: [&str; 3] = ["rewrite-pending", "push-twice", "answer-early"];
-
 /// Worlds among which the simulation finds each of them, if its checks are any good.
 const PLANTED_SEEDS: u32 = 50;
 
@@ -254,17 +251,23 @@ fn simulation(run: &Run<'_>) -> Result<String> {
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
     let mut sound = Command::new(&program);
     run.output(sound.args(["--seeds", &SEEDS.to_string(), "--threads", &threads.to_string()]))?;
-    for fault in PLANTED {
+    let faults = Command::new(&program).arg("--plants").output().context("the simulation did not start")?;
+    let faults = String::from_utf8_lossy(&faults.stdout).into_owned();
+    let faults: Vec<_> = faults.lines().filter_map(|line| line.split_once(' ')).collect();
+    if faults.is_empty() {
+        bail!("the simulation names no fault to plant");
+    }
+    for (fault, claim) in &faults {
         let mut planted = Command::new(&program);
         let planted = planted
-            .args(["--seeds", &PLANTED_SEEDS.to_string(), "--plant", fault])
+            .args(["--seeds", &PLANTED_SEEDS.to_string(), "--once", "--plant", fault])
             .output()
             .context("the simulation did not start")?;
-        if !found_fault(planted.status.code(), &String::from_utf8_lossy(&planted.stdout)) {
-            bail!("the simulation did not find the planted fault {fault} ({})", planted.status);
+        if !found_fault(planted.status.code(), &String::from_utf8_lossy(&planted.stdout), claim) {
+            bail!("{claim} did not find the planted fault {fault} ({})", planted.status);
         }
     }
-    Ok(format!("{SEEDS} worlds, {} faults found", PLANTED.len()))
+    Ok(format!("{SEEDS} worlds, {} faults found", faults.len()))
 }
 
 /// Runs every fuzz target on a fixed number of inputs.
@@ -283,9 +286,12 @@ fn fuzzed_targets(output: &str) -> usize {
     output.lines().filter(|line| line.contains(" inputs in ")).count()
 }
 
-/// Whether the simulation ended because a check failed: its last line then names the seed.
-fn found_fault(code: Option<i32>, output: &str) -> bool {
-    code == Some(1) && output.lines().next_back().is_some_and(|line| line.starts_with("seed "))
+/// Whether the simulation ended because this claim failed: its last line then names the seed.
+fn found_fault(code: Option<i32>, output: &str, claim: &str) -> bool {
+    let named = |line: &str| line.strip_prefix(claim).is_some_and(|rest| rest.starts_with(": "));
+    code == Some(1)
+        && output.lines().any(named)
+        && output.lines().next_back().is_some_and(|line| line.starts_with("seed "))
 }
 
 fn package(run: &Run<'_>) -> Result<String> {
@@ -357,11 +363,14 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_found_when_a_check_fails_and_not_when_the_simulation_does() {
-        assert!(found_fault(Some(1), "a value was lost\nseed 7\n"));
-        assert!(!found_fault(Some(0), "50 worlds\n"));
-        assert!(!found_fault(Some(101), "seed 7\n"));
-        assert!(!found_fault(Some(1), "no such option\n"));
+    fn a_fault_is_found_when_its_claim_fails_and_not_when_another_or_the_simulation_does() {
+        let lost = "NothingLost: a value was lost\nseed 7\n";
+        assert!(found_fault(Some(1), lost, "NothingLost"));
+        assert!(!found_fault(Some(1), lost, "Nothing"));
+        assert!(!found_fault(Some(1), lost, "Order"));
+        assert!(!found_fault(Some(0), "50 worlds\n", "NothingLost"));
+        assert!(!found_fault(Some(101), lost, "NothingLost"));
+        assert!(!found_fault(Some(1), "no such option\n", "NothingLost"));
     }
 
     #[test]

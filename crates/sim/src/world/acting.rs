@@ -89,6 +89,7 @@ impl World {
             self.plan_at(pace, super::Happening::Act);
         }
         self.fault()?;
+        self.plant();
         let up: Vec<usize> = (1..self.nodes.len())
             .filter(|node| self.is_ready(*node) && !self.nodes[*node].is_relay())
             .collect();

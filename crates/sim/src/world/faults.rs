@@ -79,7 +79,7 @@ impl World {
         *self.dice.pick(&followers)
     }
 
-    fn any_wire(&mut self) -> Option<u64> {
+    pub(super) fn any_wire(&mut self) -> Option<u64> {
         let live: Vec<u64> =
             self.wires.iter().filter(|(_, wire)| !wire.cut).map(|(number, _)| *number).collect();
         if live.is_empty() { None } else { Some(*self.dice.pick(&live)) }
@@ -215,6 +215,7 @@ impl World {
     /// Nothing goes wrong any more.
     pub(super) fn heal(&mut self) -> Checked {
         self.healed = true;
+        self.plant_healed();
         for wire in self.wires.values_mut() {
             for side in [Side::Below, Side::Above] {
                 wire.end_mut(side).pipe.stalled_until = 0;

@@ -7,6 +7,7 @@ use rejoin_core::{
 use rejoin_wire::limits::MAX_FRAME_BYTES;
 use rejoin_wire::{CloseCode, Encoding, Frame, Message, decode_message};
 
+use super::planting::Spoiled;
 use super::wire::{Carried, Side, Wire};
 use super::{Happening, LinkId, MAX_LINK_BYTES, ROOT, World, shown};
 use crate::checks::Standing;
@@ -54,8 +55,11 @@ impl World {
             })?;
             if node == ROOT || (serves && !self.restored) {
                 Standing::check_told(&message, self.nodes[ROOT].disk.durable())?;
-            } else if self.spoil(node, &mut message) {
-                payload = rejoin_wire::encode_message(&message, encoding);
+            }
+            match self.spoil(node, &mut message) {
+                Spoiled::Not => {}
+                Spoiled::Altered => payload = rejoin_wire::encode_message(&message, encoding),
+                Spoiled::Lost => return Ok(()),
             }
         }
         self.trace.note(self.now, 1, node, &payload, || {

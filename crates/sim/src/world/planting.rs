@@ -1,20 +1,118 @@
 //! Faults that the checks must find.
 
-use rejoin_wire::{DocumentPush, Message, ReplicaId};
+use jsonptr::PointerBuf;
+use rejoin_json::{Json, Operation};
+use rejoin_wire::{Body, DocumentPush, Message, ReplicaId, Revision};
 
-use super::{Happening, World};
-use crate::plan::Plant;
+use super::{Happening, ROOT, World};
+use crate::plant::Plant;
+
+/// How long a link may be idle where the network cuts those that are, in microseconds.
+const IDLE_US: u64 = 20_000_000;
+
+/// A value that no world gives out.
+const STRAY: char = '\u{10_fffd}';
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spoiled {
+    /// It goes as it is.
+    Not,
+    Altered,
+    Lost,
+}
 
 impl World {
-    /// What a faulty client makes of its message; false where it is sent as it is.
-    pub(super) fn spoil(&mut self, node: usize, message: &mut Message) -> bool {
-        let Message::Push { pushes } = message else { return false };
+    /// What the planted fault makes of a message.
+    pub(super) fn spoil(&mut self, node: usize, message: &mut Message) -> Spoiled {
+        let Some(plant) = self.plan.plant else { return Spoiled::Not };
+        let altered = match (plant, message) {
+            (Plant::LosePushes, Message::Push { .. }) if node == 1 => return Spoiled::Lost,
+            (Plant::RewritePending, Message::Push { pushes }) => {
+                self.rewrite_pending(node, pushes);
+                true
+            }
+            (Plant::PushTwice, Message::Push { pushes }) => {
+                self.push_twice(pushes);
+                true
+            }
+            (Plant::MoveText, Message::Push { pushes }) => self.alter_patches(pushes, insert_at_the_front),
+            (Plant::EmptyPatches, Message::Push { pushes }) => self.alter_patches(pushes, Vec::clear),
+            (Plant::AddValue, Message::Push { pushes }) => self.alter_patches(pushes, |operations| {
+                operations.push(Operation::Add { path: stray(), value: Json::from(STRAY.to_string()) });
+            }),
+            (Plant::AlterSnapshots, Message::Snapshot(snapshot)) => {
+                snapshot.content = Json::from(STRAY.to_string());
+                snapshot.revision > Revision(0)
+            }
+            (Plant::DropRecords, Message::Snapshot(snapshot)) => {
+                let records = !snapshot.conflicts.is_empty();
+                snapshot.conflicts.clear();
+                records
+            }
+            (Plant::RetitleListed, Message::Listing { items, .. }) => {
+                items.iter_mut().for_each(|item| item.title = Some("another".into()));
+                true
+            }
+            _ => false,
+        };
+        if altered { Spoiled::Altered } else { Spoiled::Not }
+    }
+
+    /// What the planted fault does before an action: those of the authority's disk come in mid-course.
+    pub(super) fn plant(&mut self) {
+        let (half, quarter) = (self.plan.steps / 2, self.plan.steps / 4);
         match self.plan.plant {
-            Some(Plant::RewritePending) => self.rewrite_pending(node, pushes),
-            Some(Plant::PushTwice) => self.push_twice(pushes),
-            Some(Plant::AnswerEarly) | None => return false,
+            Some(Plant::LoseFlushed) if self.steps == half => {
+                self.flushed = Some(self.nodes[ROOT].disk.clone());
+            }
+            Some(Plant::LoseFlushed) if self.steps == quarter => {
+                self.crash(ROOT);
+                if let Some(mut flushed) = self.flushed.take() {
+                    flushed.crash(self.now);
+                    self.nodes[ROOT].disk = flushed;
+                }
+                self.plan_at(1_000, Happening::Start { node: ROOT });
+            }
+            Some(Plant::RewriteLog) if self.steps == half => {
+                self.crash(ROOT);
+                self.nodes[ROOT].disk.rewrite_log(&self.workspace);
+                self.plan_at(1_000, Happening::Start { node: ROOT });
+            }
+            _ => {}
         }
-        true
+    }
+
+    /// What the planted fault does once nothing else goes wrong any more.
+    pub(super) fn plant_healed(&mut self) {
+        if self.plan.plant == Some(Plant::CutIdle) {
+            self.plan_at(IDLE_US, Happening::CutIdle);
+        }
+    }
+
+    /// Cuts a link, which both ends notice at once.
+    pub(super) fn cut_idle(&mut self) {
+        if let Some(wire) = self.any_wire() {
+            self.cut(wire, Some(0), Some(0));
+        }
+        self.plan_at(IDLE_US, Happening::CutIdle);
+    }
+
+    /// Changes the patches on their way, so that the model still knows whose they are; false where there are none.
+    fn alter_patches(&mut self, pushes: &mut [DocumentPush], alter: impl Fn(&mut Vec<Operation>)) -> bool {
+        let mut any = false;
+        for push in pushes {
+            for pushed in &mut push.changes {
+                let made = self.model.named(pushed.change.hash(&push.document));
+                let Body::Edit { patch, .. } = &mut pushed.change.body else { continue };
+                alter(&mut patch.0);
+                any = true;
+                if let Some(made) = made {
+                    self.model.name(pushed.change.hash(&push.document), made);
+                }
+            }
+        }
+        any
     }
 
     /// Rewrites what is pending onto the newest revision that the client knows.
@@ -57,11 +155,30 @@ impl World {
 
     /// What was written becomes durable, on a disk that does as it says.
     pub(super) fn flush(&mut self, node: usize, life: u32) {
-        if self.plan.plant == Some(Plant::AnswerEarly) {
+        let late = match self.plan.plant {
+            Some(Plant::ClientsFlushLate) => node != ROOT,
+            Some(Plant::AuthorityFlushesLate) => node == ROOT,
+            _ => false,
+        };
+        if late {
             let after = self.dice.between(1, self.plan.disk_us);
             self.plan_at(after, Happening::FlushLate { node, life });
         } else {
             self.nodes[node].disk.flush();
         }
     }
+}
+
+/// Moves what is inserted into texts to their beginning.
+fn insert_at_the_front(operations: &mut Vec<Operation>) {
+    for operation in operations {
+        if let Operation::Splice { at, remove: 0, .. } = operation {
+            *at = 0;
+        }
+    }
+}
+
+/// Where the stray value stands in a document.
+fn stray() -> PointerBuf {
+    PointerBuf::from_tokens(["stray"])
 }

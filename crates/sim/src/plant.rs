@@ -1,0 +1,95 @@
+//! Faults that are planted to see that the checks find them.
+
+use rejoin_wire::Scope;
+
+use crate::plan::Plan;
+use crate::violation::Claim;
+
+/// A fault that the checks must find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// Clients rewrite pending changes onto the newest revision that they know before they send them: the obvious way, which hides
+    /// what their authors had not seen.
+    RewritePending,
+    /// Clients send what they have sent once more under another name, as one that forgets who it was.
+    PushTwice,
+    /// The disks of clients say that a commit is durable a little before it is.
+    ClientsFlushLate,
+    /// The disk of the authority says that a commit is durable a little before it is.
+    AuthorityFlushesLate,
+    /// The disk of the authority loses what it had flushed.
+    LoseFlushed,
+    /// The newest revision in the authority's log becomes another one while the authority is down.
+    RewriteLog,
+    /// What a client inserts into a text arrives at another place of it.
+    MoveText,
+    /// The pushes of one client never arrive.
+    LosePushes,
+    /// The network cuts links on which nothing is said, and lets them be made anew.
+    CutIdle,
+    /// A patch that a client sends arrives empty.
+    EmptyPatches,
+    /// A value that nobody typed arrives with what a client sends.
+    AddValue,
+    /// A document that is told whole arrives with another content.
+    AlterSnapshots,
+    /// Conflict records are left out of documents that are told whole.
+    DropRecords,
+    /// The titles in the list are others than the authority has.
+    RetitleListed,
+}
+
+impl Plant {
+    /// Every fault, by its name for the command line.
+    pub const ALL: [(&'static str, Self); 14] = [
+        ("rewrite-pending", Self::RewritePending),
+        ("push-twice", Self::PushTwice),
+        ("clients-flush-late", Self::ClientsFlushLate),
+        ("authority-flushes-late", Self::AuthorityFlushesLate),
+        ("lose-flushed", Self::LoseFlushed),
+        ("rewrite-log", Self::RewriteLog),
+        ("move-text", Self::MoveText),
+        ("lose-pushes", Self::LosePushes),
+        ("cut-idle", Self::CutIdle),
+        ("empty-patches", Self::EmptyPatches),
+        ("add-value", Self::AddValue),
+        ("alter-snapshots", Self::AlterSnapshots),
+        ("drop-records", Self::DropRecords),
+        ("retitle-listed", Self::RetitleListed),
+    ];
+
+    /// The claim that it breaks.
+    pub const fn breaks(self) -> Claim {
+        match self {
+            Self::RewritePending => Claim::NoSilentOverwrite,
+            Self::PushTwice => Claim::AtMostOnce,
+            Self::ClientsFlushLate => Claim::Rungs,
+            Self::AuthorityFlushesLate => Claim::DurableOnly,
+            Self::LoseFlushed => Claim::Durability,
+            Self::RewriteLog => Claim::RevisionsOnce,
+            Self::MoveText => Claim::OfflineView,
+            Self::LosePushes => Claim::Liveness,
+            Self::CutIdle => Claim::Quiet,
+            Self::EmptyPatches => Claim::NothingLost,
+            Self::AddValue => Claim::NoPhantom,
+            Self::AlterSnapshots => Claim::Convergence,
+            Self::DropRecords => Claim::Conflicts,
+            Self::RetitleListed => Claim::Lists,
+        }
+    }
+
+    /// The world of a seed with this fault in it, and with whom it takes for the fault to show.
+    pub fn plan(self, seed: u64, steps: u32) -> Plan {
+        let mut plan = Plan { plant: Some(self), ..Plan::of_seed(seed, steps) };
+        match self {
+            // What somebody else writes meanwhile decides too.
+            Self::MoveText => {
+                plan.followers.truncate(1);
+                plan.relayed.truncate(1);
+            }
+            Self::RetitleListed => plan.followers.fill(Some(Scope::List)),
+            _ => {}
+        }
+        plan
+    }
+}
