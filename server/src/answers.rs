@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rejoin_core::Reply;
-use rejoin_wire::{ErrorCode, TextEvent};
+use rejoin_wire::{DocumentId, ErrorCode, TextEvent};
 
 use crate::hub::Stopped;
 
@@ -73,6 +73,14 @@ pub(crate) fn carried(event: &TextEvent) -> usize {
 pub(crate) struct Refused {
     pub(crate) code: ErrorCode,
     pub(crate) message: Arc<str>,
+}
+
+impl Refused {
+    /// The same, with the document that it is about.
+    pub(crate) fn of(self, document: &DocumentId) -> Self {
+        let Self { code, message } = self;
+        Self { code, message: format!("{document}: {message}").into() }
+    }
 }
 
 impl From<Stopped> for Refused {

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use rejoin_wire::ErrorCode;
 use serde::Serialize;
 
+use crate::answers::Refused;
 use crate::hub::Stopped;
 
 /// Time after which a request that may be repeated should be, unless a longer one is known.
@@ -90,6 +91,12 @@ impl ApiError {
 impl From<Stopped> for ApiError {
     fn from(stopped: Stopped) -> Self {
         Self::new(ErrorCode::Unavailable, stopped.to_string())
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(Refused { code, message }: Refused) -> Self {
+        Self::new(code, message)
     }
 }
 

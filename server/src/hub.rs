@@ -546,7 +546,7 @@ mod tests {
         assert!(answer.is_err());
         assert!(link.queue.recv().await.is_none());
         let answer = hub.command(&workspace, |replica, token| replica.heads(token, Sequence(0), 1)).await;
-        assert!(matches!(answer, Ok(Reply::Heads(_))), "{answer:?}");
+        assert!(matches!(answer, Ok(Reply::Heads { .. })), "{answer:?}");
     }
 
     fn peer(replica: u128) -> Peer {

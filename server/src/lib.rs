@@ -9,6 +9,7 @@ pub mod config;
 mod connections;
 mod doctor;
 mod error;
+mod feed;
 mod gate;
 mod hub;
 mod instruments;

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answers::{HISTORY_PAGE, Refused, Room, carried};
 use crate::error::ApiError;
+use crate::feed::Events;
 use crate::router::Server;
 use crate::text_door::{event_of, text_document};
 use input::{Path, Query, bad_body, from_json};
@@ -48,6 +49,7 @@ pub(crate) fn router() -> Router<Server> {
         .route("/api/documents/{id}/changes", get(changes))
         .route("/api/documents/{id}/conflicts", get(conflicts))
         .route("/api/documents/{id}/conflicts/{conflict}/settle", axum::routing::post(settle))
+        .route("/api/changes", get(all_changes))
         .method_not_allowed_fallback(input::no_such_method)
         .route("/api/{*other}", axum::routing::any(input::no_such_path))
 }
@@ -90,7 +92,7 @@ async fn list(State(server): State<Server>, Query(query): Query<ListQuery>) -> R
     let mut looked_at = 0;
     'pages: loop {
         let heads = match server.command(move |replica, token| replica.heads(token, after, MAX_PAGE)).await? {
-            Reply::Heads(heads) => heads,
+            Reply::Heads { heads, .. } => heads,
             reply => return Err(refused(reply)),
         };
         let full = heads.len() >= MAX_PAGE as usize;
@@ -333,6 +335,30 @@ async fn changes(
     }
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FeedQuery {
+    after: Option<u64>,
+    limit: Option<u32>,
+}
+
+/// Events of all documents, in the words of the text door.
+#[derive(Serialize)]
+struct FeedPage {
+    events: Vec<TextEvent>,
+    latest_sequence: Sequence,
+    has_more: bool,
+}
+
+async fn all_changes(
+    State(server): State<Server>,
+    Query(query): Query<FeedQuery>,
+) -> Result<Response, ApiError> {
+    let after = Sequence(query.after.unwrap_or(0));
+    let Events { events, latest_sequence, has_more } = server.feed().after(after, query.limit).await?;
+    Ok(Body(FeedPage { events, latest_sequence, has_more }).into_response())
+}
+
 async fn history(
     server: &Server,
     id: &DocumentId,
@@ -494,8 +520,7 @@ async fn is_there(server: &Server, id: &DocumentId) -> Result<View, ApiError> {
 }
 
 fn refused(reply: Reply) -> ApiError {
-    let Refused { code, message } = reply.into();
-    ApiError::new(code, message)
+    Refused::from(reply).into()
 }
 
 fn tagged(view: &View, body: impl Serialize) -> Response {

@@ -25,6 +25,7 @@ use crate::admission::{LOCAL, Open, Secret};
 use crate::connections::Connections;
 use crate::error::ApiError;
 use crate::gate::{BODY_PATIENCE, Bodies, MAX_BODIES_BYTES, MAX_BODY_BYTES, Names, admit};
+use crate::feed::Feed;
 use crate::hub::{Hub, Stopped};
 use crate::instruments;
 use crate::rates::{Limiters, Rates, counted_address, take};
@@ -210,6 +211,11 @@ impl Server {
     pub(crate) fn trusted_proxies(&self) -> usize {
         self.shared.trusted_proxies
     }
+    /// The events of the default workspace.
+    pub(crate) fn feed(&self) -> Feed {
+        Feed { hub: self.shared.hub.clone(), workspace: self.shared.workspace.clone() }
+    }
+
 
     pub(crate) fn bodies(&self) -> &Bodies {
         &self.shared.bodies
@@ -285,7 +291,7 @@ async fn ready(State(server): State<Server>) -> Response {
     }
     // The store must answer a read: a workspace that exists nowhere has no documents.
     match server.command(|replica, token| replica.heads(token, rejoin_wire::Sequence(0), 1)).await {
-        Ok(Reply::Heads(_)) => "ready".into_response(),
+        Ok(Reply::Heads { .. }) => "ready".into_response(),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer").into_response(),
     }
 }

@@ -23,7 +23,6 @@ use known::Known;
 use words::{answer, has_splice, named_base, news_of};
 pub(crate) use words::{event_of, text_document};
 
-mod changes;
 mod client;
 mod known;
 mod words;
@@ -42,9 +41,6 @@ const MAX_HELD_NEWS: usize = 1_024;
 
 /// No member has this number: members are told of as the replica tells of them.
 const NOBODY: MemberId = MemberId(0);
-
-/// Events of one `changes` answer, and what a request without a limit gets.
-const MAX_EVENTS: u32 = 1_000;
 
 type Response = TextMessage<TextResponse>;
 
@@ -384,11 +380,9 @@ impl TextDoor {
                 Box::pin(client.sync(request_id, document_ids.into(), 0))
             }
             TextRequest::RequestFullSync => Box::pin(client.sync_all(request_id)),
-            TextRequest::GetChangesSince { last_sequence, limit } => Box::pin(client.changes(
-                request_id,
-                last_sequence,
-                limit.unwrap_or(MAX_EVENTS).clamp(1, MAX_EVENTS),
-            )),
+            TextRequest::GetChangesSince { last_sequence, limit } => {
+                Box::pin(client.changes(request_id, last_sequence, limit))
+            }
             TextRequest::AckChanges { up_to_sequence } => {
                 self.responses
                     .push(answer(request_id, TextResponse::ChangesAcknowledged { sequence: up_to_sequence }));

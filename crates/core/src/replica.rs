@@ -463,7 +463,8 @@ enum Purpose {
     HeldDocuments(LinkId),
     /// What became of a keyed request.
     Keyed(DocumentId, ChangeId),
-    Heads(Token),
+    /// Asked for when the feed was durable up to there.
+    Heads(Token, Sequence),
     Identity,
     Commit,
     /// Not of the store.

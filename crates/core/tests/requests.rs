@@ -6,11 +6,12 @@ mod support;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use rejoin_core::storage::{Operation, StoreError};
-use rejoin_core::{Base, Grant, Reply, Token};
+use rejoin_core::storage::{Operation, RequestId, StoreError};
+use rejoin_core::{Base, Grant, Input, Output, Replica, Reply, Token};
 use rejoin_store::{MemoryStore, Place};
 use rejoin_wire::{
-    Body, Change, Counter, DocumentPush, ErrorCode, Message, PushedChange, ReplicaId, Revision, UnixMillis,
+    Body, Change, Counter, DocumentPush, ErrorCode, Message, PushedChange, ReplicaId, Revision, Sequence,
+    UnixMillis,
 };
 use support::{World, id, patch, workspace};
 
@@ -201,4 +202,66 @@ fn a_link_cannot_take_the_id_of_a_request() {
     assert_eq!(world.errors(0).last().map(|error| error.code), Some(ErrorCode::BadMessage));
     assert!(world.followers[0].closed.is_empty());
     assert_eq!(world.converged("d"), r#"{"list":[]}"#);
+}
+
+#[test]
+fn heads_are_told_as_the_store_has_them_with_how_far_the_feed_was_durable() {
+    let mut world = world();
+    submit(&mut world, 1, "k", append(1));
+    world.root.holds_commits = true;
+    submit(&mut world, 2, "l", append(2));
+    let (request, operation) = world.root.uncommitted.pop().unwrap();
+    let answer = world.root.store.execute(&workspace(), &operation);
+    // The store has it, and its answer is on the way.
+    world.root.replica.heads(Token(3), Sequence(0), 10);
+    world.run();
+    let Reply::Heads { heads, durable } = &world.root.replies[&3] else { panic!("no heads") };
+    let told: Vec<_> = heads.iter().map(|head| (head.revision, head.sequence)).collect();
+    assert_eq!((told, *durable), (vec![(Revision(3), Sequence(3))], Sequence(2)));
+    world.root.replica.handle_input(world.now, Input::Stored { request, answer });
+    world.run();
+    assert_eq!(revision(&world, 2), Revision(3));
+}
+
+/// What a replica asks of its store until it has nothing to do.
+fn asked(replica: &mut Replica, replies: &mut Vec<Reply>) -> Vec<(RequestId, Operation)> {
+    let mut asked = Vec::new();
+    while let Some(output) = replica.poll_output() {
+        match output {
+            Output::Store { request, operation } => asked.push((request, operation)),
+            Output::Reply { reply, .. } => replies.push(reply),
+            _ => {}
+        }
+    }
+    asked
+}
+
+#[test]
+fn heads_that_are_asked_for_at_the_start_wait_until_the_feed_is_known() {
+    let mut world = world();
+    let store = std::mem::take(&mut world.root.store);
+    world.restart_root(store);
+    let mut replies = Vec::new();
+    world.root.replica.heads(Token(1), Sequence(0), 10);
+    let questions = asked(&mut world.root.replica, &mut replies);
+    assert!(matches!(questions[..], [(_, Operation::LoadMeta)]), "{questions:?}");
+    let failed = || Err(StoreError::Unavailable("busy".into()));
+    let answer = |world: &mut World, (request, operation): &(RequestId, Operation)| {
+        let answer = world.root.store.execute(&workspace(), operation);
+        world.root.replica.handle_input(world.now, Input::Stored { request: *request, answer });
+    };
+    world.root.replica.handle_input(world.now, Input::Stored { request: questions[0].0, answer: failed() });
+    assert!(asked(&mut world.root.replica, &mut replies).is_empty());
+    assert!(matches!(replies[..], [Reply::Refused { code: ErrorCode::Unavailable, .. }]), "{replies:?}");
+
+    world.root.replica.heads(Token(2), Sequence(0), 10);
+    world.now = world.root.replica.poll_timeout().unwrap();
+    world.root.replica.handle_input(world.now, Input::Timeout);
+    for _ in 0..3 {
+        for question in asked(&mut world.root.replica, &mut replies) {
+            answer(&mut world, &question);
+        }
+    }
+    let Some(Reply::Heads { heads, durable }) = replies.last() else { panic!("{replies:?}") };
+    assert_eq!((heads.len(), *durable), (1, Sequence(1)));
 }

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use rejoin_core::storage::Head;
 use rejoin_core::{Base, Grant, Life, Reply, View};
 use rejoin_wire::{
     Body, DocumentId, ErrorCode, Have, Message, OpenDocument, PresenceChange, RequestId, Revision, Sequence,
@@ -13,10 +12,8 @@ use rejoin_wire::{
 use super::words::{answer, conflicts_of, error, synced, text_document, whole_strings};
 use super::{Done, Looked, Work};
 use crate::answers::Refused;
+use crate::feed::{Events, Feed};
 use crate::hub::Hub;
-
-/// Documents of one page of a full answer.
-pub(super) const PAGE: u32 = 256;
 
 /// What a request needs of the server, apart from the door that it came through.
 pub(super) struct Client {
@@ -132,11 +129,11 @@ impl Client {
                 }
                 // The others can be told.
                 Err(refused) if refused.code == ErrorCode::Corrupted => {
-                    done.responses.push(answer(request_id.clone(), error(of(&document, refused))));
+                    done.responses.push(answer(request_id.clone(), error(refused.of(&document))));
                     break;
                 }
                 Err(refused) => {
-                    done.responses.push(answer(request_id, error(of(&document, refused))));
+                    done.responses.push(answer(request_id, error(refused.of(&document))));
                     return done;
                 }
             }
@@ -156,7 +153,7 @@ impl Client {
             Ok(Some(view)) => view,
             Ok(None) => return done,
             Err(refused) => {
-                done.responses.push(error(of(&document, refused)).into());
+                done.responses.push(error(refused.of(&document)).into());
                 return done;
             }
         };
@@ -186,7 +183,7 @@ impl Client {
             Ok(Some(view)) => Have { revision: view.revision, chain: view.chain },
             Ok(None) => Have::default(),
             Err(refused) => {
-                let responses = vec![error(of(&document, refused)).into()];
+                let responses = vec![error(refused.of(&document)).into()];
                 return Done { responses, unopened: Some(document), ..Done::default() };
             }
         };
@@ -196,39 +193,30 @@ impl Client {
         Done { messages, ..Done::default() }
     }
 
-    pub(super) async fn heads(&self, after: Sequence) -> Result<Vec<Head>, Refused> {
-        let reply = self
-            .hub
-            .command(&self.workspace, move |replica, token| replica.heads(token, after, PAGE))
-            .await?;
-        match reply {
-            Reply::Heads(heads) => Ok(heads),
-            reply => Err(reply.into()),
-        }
+    /// Tells the oldest events after a position, at most `limit` and no more than one answer has room for.
+    pub(super) async fn changes(
+        self,
+        request_id: Option<RequestId>,
+        since: Sequence,
+        limit: Option<u32>,
+    ) -> Done {
+        let response = match self.feed().after(since, limit).await {
+            Ok(Events { events, latest_sequence, has_more }) => {
+                TextResponse::Changes { events, latest_sequence, has_more }
+            }
+            Err(refused) => error(refused),
+        };
+        Done { responses: vec![answer(request_id, response)], ..Done::default() }
     }
 
     pub(super) async fn sync_all(self, request_id: Option<RequestId>) -> Done {
-        let mut after = Sequence(0);
-        let mut documents = VecDeque::new();
-        loop {
-            let heads = match self.heads(after).await {
-                Ok(heads) => heads,
-                Err(refused) => {
-                    return Done { responses: vec![answer(request_id, error(refused))], ..Done::default() };
-                }
-            };
-            documents.extend(heads.iter().filter(|head| !head.deleted).map(|head| head.document.clone()));
-            match heads.last() {
-                Some(last) if heads.len() >= PAGE as usize => after = last.sequence,
-                _ => break,
-            }
+        match self.feed().documents().await {
+            Ok(documents) => self.sync(request_id, documents, 0).await,
+            Err(refused) => Done { responses: vec![answer(request_id, error(refused))], ..Done::default() },
         }
-        self.sync(request_id, documents, 0).await
     }
-}
 
-/// The same, with the document that it is about.
-fn of(document: &DocumentId, refused: Refused) -> Refused {
-    let Refused { code, message } = refused;
-    Refused { code, message: format!("{document}: {message}").into() }
+    fn feed(&self) -> Feed {
+        Feed { hub: self.hub.clone(), workspace: self.workspace.clone() }
+    }
 }

@@ -25,7 +25,7 @@ use crate::records::Origin;
 use crate::room::{Presence, PresenceError};
 use crate::splicing::spliced;
 use crate::state::{Life, Point, Reverse, State};
-use crate::storage::{Answer, Answered, Head, Operation, RecordKey, RecordKind, Write};
+use crate::storage::{Answer, Answered, Operation, RecordKey, RecordKind, Write};
 use crate::window::Rung;
 pub(super) use requests::Read;
 

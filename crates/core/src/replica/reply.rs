@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rejoin_json::{Json, Patch};
-use rejoin_wire::{ConflictRecord, DocumentId, Entry, ErrorCode, Revision};
+use rejoin_wire::{ConflictRecord, DocumentId, Entry, ErrorCode, Revision, Sequence};
 
 use super::View;
 use crate::storage::Head;
@@ -24,8 +24,13 @@ pub enum Reply {
     },
     /// A page of history.
     History(Box<HistoryPage>),
-    /// Heads of documents.
-    Heads(Vec<Head>),
+    /// Heads of documents, as the store had them after it was asked.
+    Heads {
+        /// A page of them, in the order of their feed numbers.
+        heads: Vec<Head>,
+        /// The feed's newest durable number when they were asked for: no head is older than that.
+        durable: Sequence,
+    },
 }
 
 /// A change that a driver submitted, accepted and durable.

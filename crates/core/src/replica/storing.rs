@@ -2,7 +2,7 @@
 
 use rejoin_wire::{ChangeId, Cursor, DocumentId, Epoch, Sequence};
 
-use super::{Event, Purpose, Replica, SERVES};
+use super::{Event, Purpose, Replica, SERVES, Token};
 use crate::collections::BTreeSet;
 use crate::records::{CursorRecord, IdentityRecord, seal, unseal};
 use crate::storage::{Answer, Answered, Batch, MetaKey, Operation, RequestId, StoreError, Write};
@@ -30,6 +30,8 @@ pub(super) struct Storing {
     read_meta_again: bool,
     scan_pending_again: bool,
     scan_held_again: bool,
+    /// Drivers that wait for heads until it is known how far the feed is durable.
+    asked_heads: Vec<(Token, Operation)>,
 }
 
 struct Committing {
@@ -57,6 +59,11 @@ impl Storing {
     pub(super) fn unsaved(&self) -> BTreeSet<&DocumentId> {
         let committing = self.commit.iter().flat_map(|commit| &commit.writes);
         self.writes.iter().chain(committing).filter_map(Write::document).chain(&self.heads).collect()
+    }
+
+    /// Keeps a question for heads until this replica is ready.
+    pub(super) fn ask_heads_when_ready(&mut self, token: Token, operation: Operation) {
+        self.asked_heads.push((token, operation));
     }
 
     pub(super) fn reload(&mut self, document: DocumentId) {
@@ -152,7 +159,7 @@ impl Replica {
                 self.storing.scan_held_again = true;
                 self.retry_later(error);
             }
-            (Purpose::Heads(token), answer) => self.handle_heads(token, answer),
+            (Purpose::Heads(token, durable), answer) => self.handle_heads(token, durable, answer),
             (Purpose::Commit, answer) => {
                 let result = answer.map(|_| ());
                 if self.config.role.decides() {
@@ -207,6 +214,7 @@ impl Replica {
     }
 
     fn handle_meta_failed(&mut self, error: StoreError) {
+        self.refuse_heads(&error);
         if matches!(error, StoreError::Unavailable(_)) || self.config.role.decides() {
             self.storing.read_meta_again = true;
             self.retry_later(error);
@@ -217,6 +225,7 @@ impl Replica {
     }
 
     fn handle_identity_failed(&mut self, error: StoreError) {
+        self.refuse_heads(&error);
         if self.config.role.decides() || matches!(error, StoreError::Unavailable(_)) {
             self.storing.read_meta_again = true;
             self.retry_later(error);
@@ -226,9 +235,19 @@ impl Replica {
         }
     }
 
+    /// Answers those who cannot be told yet how far the feed is durable.
+    fn refuse_heads(&mut self, error: &StoreError) {
+        for (token, _) in std::mem::take(&mut self.storing.asked_heads) {
+            self.handle_heads(token, Sequence(0), Err(error.clone()));
+        }
+    }
+
     fn become_ready(&mut self) {
         self.ready = true;
         self.event(Event::Ready);
+        for (token, operation) in std::mem::take(&mut self.storing.asked_heads) {
+            self.ask_heads(token, operation);
+        }
         if SERVES && self.config.role.decides() {
             self.welcome_all();
         }
@@ -325,7 +344,7 @@ fn answers(purpose: &Purpose, answered: &Answered) -> bool {
                 Purpose::OlderLog(_) | Purpose::Chain(..) | Purpose::Outcomes { .. } | Purpose::Keyed(..),
                 Answered::Changes(_)
             )
-            | (Purpose::Page(_) | Purpose::HeldDocuments(_) | Purpose::Heads(_), Answered::Heads(_))
+            | (Purpose::Page(_) | Purpose::HeldDocuments(_) | Purpose::Heads(..), Answered::Heads(_))
             | (Purpose::PendingDocuments, Answered::Records(_))
             | (Purpose::Identity | Purpose::Commit, Answered::Committed)
     )

@@ -48,7 +48,7 @@ pub struct Node {
     on_the_way: Vec<Message>,
     /// Commits stay unanswered, and unwritten, until they are let through.
     pub holds_commits: bool,
-    uncommitted: Vec<(RequestId, Operation)>,
+    pub uncommitted: Vec<(RequestId, Operation)>,
 }
 
 pub struct World {

@@ -59,18 +59,23 @@ impl Replica {
 
     /// Reads heads of documents in the order of their feed numbers. Answered by [`Reply::Heads`].
     pub fn heads(&mut self, token: Token, after: Sequence, limit: u32) {
-        self.request(
-            Operation::ScanHeads { after, past: None, limit: limit.min(MAX_HISTORY_PAGE) },
-            Purpose::Heads(token),
-        );
+        let operation = Operation::ScanHeads { after, past: None, limit: limit.min(MAX_HISTORY_PAGE) };
+        if self.ready {
+            self.ask_heads(token, operation);
+        } else {
+            self.storing.ask_heads_when_ready(token, operation);
+        }
     }
 
-    pub(in crate::replica) fn handle_heads(&mut self, token: Token, answer: Answer) {
+    /// The store may answer before it answers the commit of what it tells: so what it knows is told, with what is known here.
+    pub(in crate::replica) fn ask_heads(&mut self, token: Token, operation: Operation) {
+        let durable = self.durable_sequence();
+        self.request(operation, Purpose::Heads(token, durable));
+    }
+
+    pub(in crate::replica) fn handle_heads(&mut self, token: Token, durable: Sequence, answer: Answer) {
         let reply = match answer {
-            Ok(Answered::Heads(heads)) => {
-                let durable = self.durable_sequence();
-                Reply::Heads(heads.into_iter().filter(|head: &Head| head.sequence <= durable).collect())
-            }
+            Ok(Answered::Heads(heads)) => Reply::Heads { heads, durable },
             Ok(_) => unavailable("the store has no answer"),
             Err(error) => unavailable(&error.to_string()),
         };

@@ -1,15 +1,36 @@
-//! The feed of events: those of each document that changed since, put in the feed's order.
+//! The feed of a workspace's events: those of each document that changed since, put in the feed's order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use rejoin_core::storage::Head;
 use rejoin_core::{HistoryPage, Reply};
-use rejoin_wire::{DocumentId, RequestId, Revision, Sequence, TextEvent, TextResponse};
+use rejoin_wire::{DocumentId, Revision, Sequence, TextEvent, WorkspaceId};
 
-use super::Done;
-use super::client::{Client, PAGE};
-use super::words::{answer, error, event_of};
 use crate::answers::{HISTORY_PAGE, Refused, Room, carried};
+use crate::hub::Hub;
+use crate::text_door::event_of;
+
+/// Events of one answer, and what a request without a limit gets.
+pub(crate) const MAX_EVENTS: u32 = 1_000;
+
+/// Documents whose heads are read at a time.
+const HEADS_PAGE: u32 = 256;
+
+/// The events of a workspace.
+pub(crate) struct Feed {
+    pub(crate) hub: Hub,
+    pub(crate) workspace: WorkspaceId,
+}
+
+/// The oldest events after a position.
+pub(crate) struct Events {
+    /// In the order of the feed.
+    pub(crate) events: Vec<TextEvent>,
+    /// The newest position of the feed.
+    pub(crate) latest_sequence: Sequence,
+    /// True when more events follow the last of these, up to that position.
+    pub(crate) has_more: bool,
+}
 
 /// The oldest events after a position, as far as an answer has room for them.
 struct Oldest {
@@ -55,6 +76,13 @@ impl Oldest {
         self.end = Some(self.end.map_or(sequence, |end| end.min(sequence)));
     }
 
+    /// What there is up to a position.
+    fn up_to(mut self, latest: Sequence) -> Events {
+        self.events.split_off(&Sequence(latest.0.saturating_add(1)));
+        let has_more = self.end.is_some_and(|end| end <= latest);
+        Events { events: self.events.into_values().collect(), latest_sequence: latest, has_more }
+    }
+
     /// Whether nothing that is still to be read can be told: the answer is full, and has every number up to its last.
     fn is_settled(&self) -> bool {
         let full = self.end.is_some() || self.room.told() >= self.limit;
@@ -63,37 +91,54 @@ impl Oldest {
     }
 }
 
-impl Client {
-    /// Tells the oldest events after a position, at most `limit` and no more than one answer has room for.
-    pub(super) async fn changes(self, request_id: Option<RequestId>, since: Sequence, limit: u32) -> Done {
-        let response = match self.oldest(since, usize::try_from(limit).unwrap_or(usize::MAX)).await {
-            Ok(changes) => changes,
-            Err(refused) => error(refused),
-        };
-        Done { responses: vec![answer(request_id, response)], ..Done::default() }
-    }
-
-    async fn oldest(&self, since: Sequence, limit: usize) -> Result<TextResponse, Refused> {
-        let mut oldest = Oldest::after(since, limit);
-        let mut latest = since;
+impl Feed {
+    /// The oldest events after a position: at most `limit` of them, at least one and at most [`MAX_EVENTS`], and no more than one answer has
+    /// room for.
+    pub(crate) async fn after(&self, since: Sequence, limit: Option<u32>) -> Result<Events, Refused> {
+        let limit = limit.unwrap_or(MAX_EVENTS).clamp(1, MAX_EVENTS);
+        let mut oldest = Oldest::after(since, usize::try_from(limit).unwrap_or(usize::MAX));
+        let mut position = since;
+        let mut latest = None;
         loop {
-            let heads = self.heads(latest).await?;
+            let (heads, durable) = self.heads(position).await?;
+            // What is accepted while documents are read may be found in one and not in another: it is told the next time.
+            let latest = *latest.get_or_insert(durable);
             for head in &heads {
-                latest = latest.max(head.sequence);
+                position = position.max(head.sequence);
                 if oldest.is_settled() {
                     oldest.leave_out(head.sequence);
                 } else {
                     self.read_events(head, since, &mut oldest).await?;
                 }
             }
-            if heads.len() < PAGE as usize {
-                break;
+            if heads.len() < HEADS_PAGE as usize {
+                return Ok(oldest.up_to(latest));
             }
         }
-        // What was accepted while documents were read may be known of one and not of another: it is told the next time.
-        oldest.events.split_off(&Sequence(latest.0 + 1));
-        let events = oldest.events.into_values().collect();
-        Ok(TextResponse::Changes { events, latest_sequence: latest, has_more: oldest.end.is_some() })
+    }
+
+    /// The next documents by their newest events, and the feed's newest durable position when they were asked for.
+    async fn heads(&self, after: Sequence) -> Result<(Vec<Head>, Sequence), Refused> {
+        let command =
+            self.hub.command(&self.workspace, move |replica, token| replica.heads(token, after, HEADS_PAGE));
+        match command.await? {
+            Reply::Heads { heads, durable } => Ok((heads, durable)),
+            reply => Err(reply.into()),
+        }
+    }
+
+    /// All documents that are not deleted, by their newest events.
+    pub(crate) async fn documents(&self) -> Result<VecDeque<DocumentId>, Refused> {
+        let (mut documents, mut position) = (VecDeque::new(), Sequence(0));
+        loop {
+            let (heads, _) = self.heads(position).await?;
+            let is_last = heads.len() < HEADS_PAGE as usize;
+            position = heads.last().map_or(position, |last| last.sequence);
+            documents.extend(heads.into_iter().filter(|head| !head.deleted).map(|head| head.document));
+            if is_last {
+                return Ok(documents);
+            }
+        }
     }
 
     /// Reads a document's events after a position, the oldest first, until they are left out.
@@ -103,10 +148,10 @@ impl Client {
         let mut next = self.first_after(head, since).await?;
         while next <= head.revision {
             let last = Revision(head.revision.0.min(next.0 + u64::from(most) - 1));
-            let mut page = self.up_to(document, last, most).await?;
+            let mut page = self.history(document, last, most).await?;
             if page.first > next {
                 // A page that would be too large holds its newest part; what is not kept any more is in no page.
-                let single = self.up_to(document, next, 1).await?;
+                let single = self.history(document, next, 1).await?;
                 page = if single.entries.is_empty() { page } else { single };
             }
             let mut revision = page.first;
@@ -144,7 +189,7 @@ impl Client {
                 Some(step) if after.0 - before.0 > step => Revision(after.0 - step),
                 _ => Revision(before.0 + (after.0 - before.0) / 2),
             };
-            let page = self.up_to(&head.document, middle, 1).await?;
+            let page = self.history(&head.document, middle, 1).await?;
             if page.entries.first().is_some_and(|entry| entry.entry.sequence > since) {
                 after = middle;
                 step = step.map(|step| step * 2);
@@ -157,15 +202,20 @@ impl Client {
     }
 
     /// A page of history that ends with a revision.
-    async fn up_to(&self, document: &DocumentId, last: Revision, limit: u32) -> Result<HistoryPage, Refused> {
-        let (document, before) = (document.clone(), Some(last.next()));
+    async fn history(
+        &self,
+        document: &DocumentId,
+        last: Revision,
+        limit: u32,
+    ) -> Result<HistoryPage, Refused> {
+        let (id, before) = (document.clone(), Some(last.next()));
         let reply = self
             .hub
-            .command(&self.workspace, move |replica, token| replica.history(token, &document, before, limit))
+            .command(&self.workspace, move |replica, token| replica.history(token, &id, before, limit))
             .await?;
         match reply {
             Reply::History(page) => Ok(*page),
-            reply => Err(reply.into()),
+            reply => Err(Refused::from(reply).of(document)),
         }
     }
 }
