@@ -1,10 +1,12 @@
 //! Configuration: flag, then `REJOIN_*`, then `PORT` and `DATABASE_URL`, then file.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use rejoin_json::Policy;
+use rejoin_json::{Policy, UnknownPolicy};
+use rejoin_wire::{IdError, WorkspaceId};
 use serde::Deserialize;
 
 use crate::rates::Rates;
@@ -18,7 +20,7 @@ pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 pub const DEFAULT_DATABASE: &str = "sqlite:rejoin.db";
 
 /// Every environment variable with the prefix that means something.
-pub const VARIABLES: [&str; 17] = [
+pub const VARIABLES: [&str; 18] = [
     "REJOIN_BIND_ADDRESS",
     "REJOIN_DATABASE_URL",
     "REJOIN_SECRET",
@@ -26,6 +28,7 @@ pub const VARIABLES: [&str; 17] = [
     "REJOIN_TLS_KEY",
     "REJOIN_ALLOWED_ORIGINS",
     "REJOIN_POLICY",
+    "REJOIN_WORKSPACE_POLICIES",
     "REJOIN_SHARDS",
     "REJOIN_CONNECTIONS_PER_SECOND",
     "REJOIN_REQUESTS_PER_SECOND",
@@ -62,6 +65,8 @@ pub struct Settings {
     pub allowed_origins: Option<Vec<String>>,
     /// Policy of documents that are created without one. Default `theirs`.
     pub policy: Option<String>,
+    /// Workspaces in which it is another one, each with its policy.
+    pub workspace_policies: Option<BTreeMap<String, String>>,
     /// Tasks that own replicas. Default: one a core.
     pub shards: Option<usize>,
     /// WebSocket connections from one address a second; 0 is no limit, as in all that follow. Without a secret none is the default, else
@@ -98,6 +103,8 @@ pub struct Resolved {
     pub allowed_origins: Vec<String>,
     /// Policy of new documents.
     pub policy: Policy,
+    /// Workspaces with another one.
+    pub workspace_policies: BTreeMap<WorkspaceId, Policy>,
     /// Tasks that own replicas.
     pub shards: usize,
     /// How much one address and one credential may ask for.
@@ -140,7 +147,28 @@ pub enum ConfigError {
     Port(String),
     /// A policy is none.
     #[error("{0}")]
-    Policy(String),
+    Policy(#[from] UnknownPolicy),
+    /// The policy of a workspace is none.
+    #[error("of the workspace `{workspace}`: {error}")]
+    PolicyOf {
+        /// The workspace.
+        workspace: String,
+        /// Why.
+        error: UnknownPolicy,
+    },
+    /// A workspace with a policy is none.
+    #[error("`{workspace}` has a policy and is no workspace: {error}")]
+    Workspace {
+        /// The name.
+        workspace: String,
+        /// Why.
+        error: IdError,
+    },
+    /// It is not said which workspace has which policy.
+    #[error(
+        "`{0}` does not say which workspace has which policy: write NAME=POLICY, as team=manual, and each NAME once"
+    )]
+    WorkspacePolicy(String),
     /// Of a certificate and its key one is missing.
     #[error("{0} is set and {1} is not: a certificate needs its key; set {1} too ({2}), or take {0} away")]
     HalfTls(&'static str, &'static str, &'static str),
@@ -197,6 +225,10 @@ impl Settings {
                         Some(value.split(',').map(|origin| origin.trim().to_owned()).collect());
                 }
                 "REJOIN_POLICY" => settings.policy = Some(value),
+                "REJOIN_WORKSPACE_POLICIES" if value.is_empty() => {}
+                "REJOIN_WORKSPACE_POLICIES" => {
+                    settings.workspace_policies = Some(workspace_policies(value.split(',').map(str::trim))?);
+                }
                 "REJOIN_SHARDS" => settings.shards = Some(number(&name, &value, 4)?),
                 "REJOIN_CONNECTIONS_PER_SECOND" => {
                     settings.connections_per_second = Some(number(&name, &value, 100)?);
@@ -250,6 +282,7 @@ impl Settings {
             tls_key: self.tls_key.or(other.tls_key),
             allowed_origins: self.allowed_origins.or(other.allowed_origins),
             policy: self.policy.or(other.policy),
+            workspace_policies: self.workspace_policies.or(other.workspace_policies),
             shards: self.shards.or(other.shards),
             connections_per_second: self.connections_per_second.or(other.connections_per_second),
             requests_per_second: self.requests_per_second.or(other.requests_per_second),
@@ -287,10 +320,11 @@ impl Settings {
         };
         let policy = match self.policy {
             None => Policy::Theirs,
-            Some(text) => text
-                .parse()
-                .map_err(|error: rejoin_json::UnknownPolicy| ConfigError::Policy(error.to_string()))?,
+            Some(text) => text.parse()?,
         };
+        let workspace_policies = self.workspace_policies.unwrap_or_default();
+        let workspace_policies =
+            workspace_policies.into_iter().map(workspace_policy).collect::<Result<_, _>>()?;
         // Without a secret only this machine can connect, and whoever runs programs on it may let them run.
         let default = if secret.is_some() { Rates::GENEROUS } else { Rates::NONE };
         let rates = Rates {
@@ -308,6 +342,7 @@ impl Settings {
             tls,
             allowed_origins: self.allowed_origins.unwrap_or_default(),
             policy,
+            workspace_policies,
             shards: self
                 .shards
                 .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
@@ -316,6 +351,30 @@ impl Settings {
             max_connections: self.max_connections.unwrap_or(MAX_CONNECTIONS),
             trusted_proxies: self.trusted_proxies.unwrap_or(0),
         })
+    }
+}
+
+/// Reads `NAME=POLICY` of several workspaces.
+pub fn workspace_policies<'a>(
+    texts: impl IntoIterator<Item = &'a str>,
+) -> Result<BTreeMap<String, String>, ConfigError> {
+    let mut policies = BTreeMap::new();
+    for text in texts {
+        // A name may hold the sign, a policy does not.
+        let pair = text.rsplit_once('=').map(|(name, policy)| (name.to_owned(), policy.to_owned()));
+        if pair.is_none_or(|(name, policy)| policies.insert(name, policy).is_some()) {
+            return Err(ConfigError::WorkspacePolicy(text.to_owned()));
+        }
+    }
+    Ok(policies)
+}
+
+fn workspace_policy((workspace, policy): (String, String)) -> Result<(WorkspaceId, Policy), ConfigError> {
+    let id = WorkspaceId::new(&workspace)
+        .map_err(|error| ConfigError::Workspace { workspace: workspace.clone(), error })?;
+    match policy.parse() {
+        Ok(policy) => Ok((id, policy)),
+        Err(error) => Err(ConfigError::PolicyOf { workspace, error }),
     }
 }
 
@@ -378,6 +437,37 @@ mod tests {
         assert!(alone.to_string().contains("REJOIN_TLS_KEY"), "{alone}");
         let alone = resolved(&[key, ("REJOIN_TLS_CERT", "")]).unwrap_err();
         assert!(alone.to_string().contains("REJOIN_TLS_CERT"), "{alone}");
+    }
+
+    #[test]
+    fn workspaces_have_policies_of_their_own_and_what_is_none_is_refused_with_the_words() {
+        let resolved = |text: &str| {
+            let variables = [("REJOIN_WORKSPACE_POLICIES".to_owned(), text.to_owned())];
+            Settings::from_environment(variables.into_iter())?.0.resolve()
+        };
+        let policies = resolved("team=manual, a=b=server_wins,").map(|resolved| resolved.workspace_policies);
+        assert!(matches!(policies, Err(ConfigError::WorkspacePolicy(text)) if text.is_empty()));
+        let policies = resolved("team=manual, a=b=server_wins").unwrap().workspace_policies;
+        let expected = [("team", Policy::Manual), ("a=b", Policy::Ours)];
+        let id = |name: &str| WorkspaceId::new(name).unwrap();
+        assert_eq!(policies, expected.map(|(name, policy)| (id(name), policy)).into());
+        assert!(resolved("").unwrap().workspace_policies.is_empty());
+
+        for (wrong, part) in [
+            (
+                "team=mine",
+                "of the workspace `team`: unknown merge policy \"mine\": use theirs (client_wins, auto), ours",
+            ),
+            ("team=", "unknown merge policy"),
+            ("team", "write NAME=POLICY"),
+            ("team=ours,team=theirs", "each NAME once"),
+            ("=ours", "is no workspace"),
+        ] {
+            let error = resolved(wrong).unwrap_err().to_string();
+            assert!(error.contains(part), "{wrong}: {error}");
+        }
+        let policy = environment(&[("REJOIN_POLICY", "mine")]).resolve().unwrap_err();
+        assert!(matches!(policy, ConfigError::Policy(_)) && policy.to_string().contains("latest or manual"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod gate;
 mod hub;
 mod instruments;
 mod openapi;
+mod policies;
 mod rates;
 mod rest;
 mod router;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use rejoin_server::config::{Resolved, Settings, every_address};
+use rejoin_server::config::{Resolved, Settings, every_address, workspace_policies};
 use rejoin_server::{Patience, Server, ServerOptions, Tls, examine, router, serve, serve_tls};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -68,6 +68,9 @@ struct Flags {
     /// Policy of documents that are created without one: theirs, ours, latest or manual
     #[arg(long)]
     policy: Option<String>,
+    /// Another such policy for one workspace; may be repeated
+    #[arg(long = "workspace-policy", value_name = "NAME=POLICY")]
+    workspace_policies: Vec<String>,
     /// Tasks that own replicas; one a core without it
     #[arg(long)]
     shards: Option<usize>,
@@ -125,6 +128,10 @@ fn settings(flags: Flags) -> Result<Settings, Failure> {
     for warning in warnings {
         let _ = writeln!(std::io::stderr(), "rejoin: warning: {warning}");
     }
+    let workspace_policies = match &flags.workspace_policies[..] {
+        [] => None,
+        texts => Some(workspace_policies(texts.iter().map(String::as_str))?),
+    };
     let flags = Settings {
         bind_address: flags.bind_address.or(flags.port.map(every_address)),
         database_named_by: flags.database_url.is_some().then_some("--database-url"),
@@ -134,6 +141,7 @@ fn settings(flags: Flags) -> Result<Settings, Failure> {
         tls_key: flags.tls_key,
         allowed_origins: (!flags.allowed_origins.is_empty()).then_some(flags.allowed_origins),
         policy: flags.policy,
+        workspace_policies,
         shards: flags.shards,
         connections_per_second: flags.connections_per_second,
         requests_per_second: flags.requests_per_second,
@@ -169,6 +177,7 @@ async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
         allowed_origins: resolved.allowed_origins.clone(),
         shards: resolved.shards,
         policy: resolved.policy,
+        workspace_policies: resolved.workspace_policies.clone(),
         rates: resolved.rates,
         max_connections: resolved.max_connections,
         trusted_proxies: resolved.trusted_proxies,

@@ -1,5 +1,6 @@
 //! The server as an axum router.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -24,10 +25,11 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::admission::{LOCAL, Open, Secret};
 use crate::connections::Connections;
 use crate::error::ApiError;
-use crate::gate::{BODY_PATIENCE, Bodies, MAX_BODIES_BYTES, MAX_BODY_BYTES, Names, admit};
 use crate::feed::Feed;
+use crate::gate::{BODY_PATIENCE, Bodies, MAX_BODIES_BYTES, MAX_BODY_BYTES, Names, admit};
 use crate::hub::{Hub, Stopped};
 use crate::instruments;
+use crate::policies::Policies;
 use crate::rates::{Limiters, Rates, counted_address, take};
 use crate::socket::{Admission, Conversation, WRITE_PATIENCE, serve};
 use crate::{openapi, rest};
@@ -63,6 +65,8 @@ pub struct ServerOptions {
     pub shards: usize,
     /// The policy of documents that are created without one.
     pub policy: Policy,
+    /// Workspaces in which it is another one.
+    pub workspace_policies: BTreeMap<WorkspaceId, Policy>,
     /// How much one address and one credential may ask for.
     pub rates: Rates,
     /// WebSocket connections that may be open at a time; 0 is no limit.
@@ -88,6 +92,7 @@ impl ServerOptions {
             hosts: Vec::new(),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
             policy: Policy::Theirs,
+            workspace_policies: BTreeMap::new(),
             rates: Rates::NONE,
             max_connections: MAX_CONNECTIONS,
             trusted_proxies: 0,
@@ -121,7 +126,7 @@ struct Shared {
     admission: Arc<dyn Admission>,
     session: Arc<SessionConfig>,
     workspace: WorkspaceId,
-    policy: Policy,
+    policies: Arc<Policies>,
     limiters: Arc<Limiters>,
     connections: Connections,
     trusted_proxies: usize,
@@ -134,8 +139,10 @@ impl Server {
         instruments::describe();
         let store = Arc::new(SqliteStore::open(&options.database_url, &SqliteOptions::default())?);
         let shared_store: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
-        let policy = options.policy;
+        let policies = Arc::new(Policies::new(options.policy, options.workspace_policies));
+        let of_workspaces = Arc::clone(&policies);
         let hub = Hub::start(&shared_store, options.shards, move |workspace| {
+            let policy = of_workspaces.of(&workspace);
             let mut config = Config::new(workspace, Role::Root);
             config.policy = policy;
             config
@@ -158,7 +165,7 @@ impl Server {
             session: Arc::new(SessionConfig { local, ..SessionConfig::default() }),
             workspace: WorkspaceId::new(DEFAULT_WORKSPACE)
                 .unwrap_or_else(|_| unreachable!("a constant id is well formed")),
-            policy,
+            policies,
             limiters: Arc::new(Limiters::new(options.rates)),
             connections: Connections::at_most(options.max_connections),
             trusted_proxies: options.trusted_proxies,
@@ -192,9 +199,9 @@ impl Server {
         &self.shared.hub
     }
 
-    /// The policy of documents that are created without one.
+    /// The policy of documents that are created without one, in the default workspace.
     pub(crate) fn policy(&self) -> Policy {
-        self.shared.policy
+        self.shared.policies.of(&self.shared.workspace)
     }
 
     pub(crate) async fn command(
@@ -204,6 +211,11 @@ impl Server {
         self.shared.hub.command(&self.shared.workspace, run).await
     }
 
+    /// The events of the default workspace.
+    pub(crate) fn feed(&self) -> Feed {
+        Feed { hub: self.shared.hub.clone(), workspace: self.shared.workspace.clone() }
+    }
+
     pub(crate) fn limiters(&self) -> &Limiters {
         &self.shared.limiters
     }
@@ -211,11 +223,6 @@ impl Server {
     pub(crate) fn trusted_proxies(&self) -> usize {
         self.shared.trusted_proxies
     }
-    /// The events of the default workspace.
-    pub(crate) fn feed(&self) -> Feed {
-        Feed { hub: self.shared.hub.clone(), workspace: self.shared.workspace.clone() }
-    }
-
 
     pub(crate) fn bodies(&self) -> &Bodies {
         &self.shared.bodies
@@ -365,7 +372,7 @@ async fn upgrade(
             session,
             encoding,
             default_workspace: shared.workspace.clone(),
-            policy: shared.policy,
+            policies: Arc::clone(&shared.policies),
             token,
             limiters: Arc::clone(&shared.limiters),
             address,

@@ -13,7 +13,6 @@ use rejoin_core::{
     Credentials, Disconnect, Grant, Instant, LINK_LOW_WATER_BYTES, Payload, Peer, Sender, Session,
     SessionInput, SessionOutput,
 };
-use rejoin_json::Policy;
 use rejoin_wire::limits::MAX_MESSAGE_BYTES;
 use rejoin_wire::{
     CloseCode, Encoding, Frame as WireFrame, Message, ReplicaId, TextMessage, TextRequest, WorkspaceId,
@@ -23,6 +22,7 @@ use tokio::time::timeout;
 use crate::connections::Connection;
 use crate::hub::{Hub, Link, Outgoing};
 use crate::instruments;
+use crate::policies::Policies;
 use crate::rates::Limiters;
 use crate::text_door::TextDoor;
 use quota::{Quota, Wait};
@@ -60,8 +60,7 @@ pub(crate) struct Conversation {
     pub(crate) session: Session,
     pub(crate) encoding: Encoding,
     pub(crate) default_workspace: WorkspaceId,
-    /// The policy of documents that are created without one.
-    pub(crate) policy: Policy,
+    pub(crate) policies: Arc<Policies>,
     /// The token that came with the upgrade request.
     pub(crate) token: Option<String>,
     pub(crate) limiters: Arc<Limiters>,
@@ -555,7 +554,8 @@ impl Task {
             Ok(link) => {
                 if sender == Sender::Plain {
                     let hub = self.conversation.hub.clone();
-                    let door = TextDoor::new(hub, workspace, grant, self.conversation.policy);
+                    let policy = self.conversation.policies.of(&workspace);
+                    let door = TextDoor::new(hub, workspace, grant, policy);
                     self.door = Some(Box::new(door));
                 }
                 self.link = Some(link);

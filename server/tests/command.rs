@@ -148,6 +148,13 @@ fn what_is_wrong_in_the_environment_is_refused_by_its_name() {
             "{}",
             said(&refused)
         );
+        let policy = [command, "--workspace-policy", "team=mine"];
+        let refused = run(folder.path(), &policy, &[]);
+        assert!(
+            !refused.status.success() && said(&refused).contains("use theirs (client_wins, auto), ours"),
+            "{}",
+            said(&refused)
+        );
         let refused = run(folder.path(), &[command, "--bind-address", "no.such.host.invalid:9"], &[]);
         assert!(!refused.status.success() && said(&refused).contains("HOST:PORT"), "{}", said(&refused));
     }

@@ -89,7 +89,7 @@ pub struct Config {
     pub role: Role,
     /// As whom its own edits are made.
     pub principal: Arc<str>,
-    /// The policy of documents that are created without one.
+    /// The policy of documents that are created without one. Whoever follows an authority takes its policy once they are linked.
     pub policy: Policy,
     /// Bounds on documents and patches.
     pub limits: Limits,

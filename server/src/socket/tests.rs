@@ -1,12 +1,14 @@
 //! Sockets whose peer does not read, with times short enough to wait for.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use axum::extract::WebSocketUpgrade;
 use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rejoin_core::{Config, Role, SessionConfig};
+use rejoin_json::Policy;
 use rejoin_store::{SharedMemoryStore, Store};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -67,7 +69,7 @@ async fn serve_text(heartbeat_timeout: Duration, write_patience: Duration) -> Te
             session,
             encoding: Encoding::Binary,
             default_workspace: WorkspaceId::new("default").unwrap(),
-            policy: Policy::Theirs,
+            policies: Arc::new(Policies::new(Policy::Theirs, BTreeMap::new())),
             token: None,
             limiters: Arc::new(Limiters::new(Rates::NONE)),
             address: None,

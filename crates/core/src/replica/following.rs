@@ -371,6 +371,7 @@ impl Replica {
         self.upstream.phase = Phase::Online;
         self.upstream.backoff.opened(self.now);
         self.epoch = welcome.epoch;
+        self.config.policy = welcome.policy;
         self.upstream.welcome = Some(welcome);
         self.event(Event::Link(LinkStatus::Online));
         let wanted = self
