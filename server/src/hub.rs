@@ -13,15 +13,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use rejoin_core::storage::{RequestId, StoreError};
 use rejoin_core::{
-    Config, Event, Input, Instant, Job, LinkId, Output, Payload, Peer, Replica, Reply, Role, Seed, Token,
+    Backlog, Config, Event, Input, Instant, Job, LinkId, Output, Payload, Peer, Replica, Reply, Role, Seed,
+    Token,
 };
 use rejoin_store::Store;
 use rejoin_wire::{CloseCode, Encoding, Message, UnixMillis, WorkspaceId};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::instruments;
+
+#[cfg(test)]
+mod tests;
 
 /// Inputs that wait for one shard; whoever has more to say waits, and stops reading its socket meanwhile.
 const SHARD_QUEUE: usize = 4_096;
@@ -31,6 +36,9 @@ const SHARD_BATCH: usize = 512;
 
 /// Messages that wait for one link. The replica stops by bytes long before; this bounds what it does not count.
 const LINK_QUEUE: usize = 4_096;
+
+/// Time that a shard has to say what waits there.
+const SURVEY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Time after which a workspace that nobody uses leaves memory: nobody is linked to it and nothing is under way.
 pub(crate) const IDLE_PATIENCE: Duration = Duration::from_secs(60);
@@ -73,6 +81,7 @@ enum ShardInput {
     Link { workspace: WorkspaceId, input: Input },
     Closed { workspace: WorkspaceId, link: LinkId },
     Command { workspace: WorkspaceId, run: Run, reply: oneshot::Sender<Reply> },
+    Survey { reply: oneshot::Sender<Backlog> },
 }
 
 /// The running replicas of a server.
@@ -160,6 +169,21 @@ impl Hub {
         let input = ShardInput::Command { workspace: workspace.clone(), run: Box::new(run), reply: sender };
         self.shard(workspace).send(input).await.map_err(|_| Stopped)?;
         reply.await.map_err(|_| Stopped)
+    }
+
+    /// What waits in all workspaces together. A shard that is too busy to say is left out.
+    pub async fn backlog(&self) -> Backlog {
+        let ask = async |shard: &mpsc::Sender<ShardInput>| {
+            let (sender, reply) = oneshot::channel();
+            shard.send(ShardInput::Survey { reply: sender }).await.ok()?;
+            reply.await.ok()
+        };
+        let mut backlog = Backlog::default();
+        let asked = self.shared.shards.iter().map(|shard| tokio::time::timeout(SURVEY_PATIENCE, ask(shard)));
+        for told in join_all(asked).await {
+            backlog = backlog.and(told.ok().flatten().unwrap_or_default());
+        }
+        backlog
     }
 
     /// Links that are open now.
@@ -412,8 +436,16 @@ impl Shard {
                 let token = Token(self.next_token);
                 self.next_token += 1;
                 self.replies.insert(token, reply);
-                run(self.replica(&workspace), token);
+                let replica = self.replica(&workspace);
+                // What it does has the time of now, however long nothing came.
+                replica.handle_input(now, Input::Timeout);
+                run(replica, token);
                 workspace
+            }
+            ShardInput::Survey { reply } => {
+                let backlogs = self.replicas.values().map(|running| running.replica.backlog(now));
+                let _ = reply.send(backlogs.fold(Backlog::default(), Backlog::and));
+                return;
             }
         };
         touched.insert(workspace);
@@ -454,6 +486,9 @@ impl Shard {
                 Output::Event(event) => note_event(workspace, &event),
                 Output::Connect { .. } => {}
             }
+        }
+        if let Some(age) = replica.take_durable_age() {
+            metrics::histogram!(instruments::DURABLE).record(age);
         }
         match replica.poll_timeout() {
             Some(at) => self.deadlines.insert(workspace.clone(), at),
@@ -523,84 +558,4 @@ fn random_seed() -> Seed {
 pub(crate) fn unix_now() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use rejoin_core::Grant;
-    use rejoin_store::{SqliteOptions, SqliteStore};
-    use rejoin_wire::Sequence;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_shard_that_panics_closes_its_links_and_starts_again() {
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open("sqlite::memory:", &SqliteOptions::default()).unwrap());
-        let hub = Hub::start(&store, 1, |workspace| Config::new(workspace, Role::Root));
-        let workspace = WorkspaceId::new("w").unwrap();
-        let mut link = hub.open(&workspace, peer(1)).await.unwrap();
-        assert!(matches!(link.queue.recv().await, Some(Outgoing::Payload(_))), "it is welcomed");
-        let answer = hub.command(&workspace, |_, _| panic!("on purpose")).await;
-        assert!(answer.is_err());
-        assert!(link.queue.recv().await.is_none());
-        let answer = hub.command(&workspace, |replica, token| replica.heads(token, Sequence(0), 1)).await;
-        assert!(matches!(answer, Ok(Reply::Heads { .. })), "{answer:?}");
-    }
-
-    fn peer(replica: u128) -> Peer {
-        let replica = rejoin_wire::ReplicaId(replica);
-        Peer { replica, encoding: Encoding::Binary, grant: Grant::new("ada", true), token: None }
-    }
-
-    /// The gauge of workspaces in memory.
-    fn in_memory(metrics: &metrics_exporter_prometheus::PrometheusHandle) -> Option<u32> {
-        let text = metrics.render();
-        text.lines().find_map(|line| line.strip_prefix("rejoin_workspaces ")?.parse().ok())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn workspaces_that_nobody_uses_leave_memory_and_come_back_as_they_were() {
-        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-        let metrics = recorder.handle();
-        // Of this thread only, on which all tasks of the test run.
-        let _recorder = metrics::set_default_local_recorder(Box::leak(Box::new(recorder)));
-        let store: Arc<dyn Store> = Arc::new(rejoin_store::SharedMemoryStore::default());
-        let hub = Hub::start(&store, 2, |workspace| Config::new(workspace, Role::Root));
-        let mut links = Vec::new();
-        let many = 200;
-        for number in 0..many {
-            let workspace = WorkspaceId::new(&format!("w{number}")).unwrap();
-            let mut link = hub.open(&workspace, peer(number)).await.unwrap();
-            assert!(matches!(link.queue.recv().await, Some(Outgoing::Payload(_))), "it is welcomed");
-            links.push((workspace, link));
-        }
-        let document: rejoin_wire::DocumentId = "d".parse().unwrap();
-        let (first, of_first) = (links[0].0.clone(), document.clone());
-        let create = move |replica: &mut Replica, token| {
-            let body = rejoin_wire::Body::Create {
-                header: rejoin_wire::Header::default(),
-                content: rejoin_json::Json::from("kept"),
-            };
-            let base = rejoin_core::Base::Current;
-            replica.submit(token, Grant::new("ada", true), &of_first, body, base, None);
-        };
-        assert!(matches!(hub.command(&first, create).await, Ok(Reply::Accepted(_))));
-        let (_, kept) = links.pop().unwrap();
-        tokio::time::sleep(2 * IDLE_PATIENCE).await;
-        assert_eq!(in_memory(&metrics), Some(u32::try_from(many).unwrap()), "all have links");
-        drop(links);
-        tokio::time::sleep(IDLE_PATIENCE - SWEEP_INTERVAL).await;
-        assert_eq!(in_memory(&metrics), Some(u32::try_from(many).unwrap()), "not long enough");
-        tokio::time::sleep(2 * SWEEP_INTERVAL).await;
-        assert_eq!(in_memory(&metrics), Some(1), "one has a link");
-        let answer = hub.command(&first, move |replica, token| replica.read(token, &document)).await;
-        let Ok(Reply::Document(view)) = answer else { panic!("{answer:?}") };
-        assert_eq!(view.content, rejoin_json::Json::from("kept"));
-        assert_eq!(in_memory(&metrics), Some(2));
-        drop(kept);
-        tokio::time::sleep(IDLE_PATIENCE + 2 * SWEEP_INTERVAL).await;
-        assert_eq!(in_memory(&metrics), Some(0));
-    }
 }

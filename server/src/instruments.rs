@@ -1,6 +1,8 @@
 //! Every metric of the server: `docs/configuration.md` has the same table, and a test holds both together.
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use rejoin_core::Backlog;
 use rejoin_store::SqliteStats;
 
 /// What a metric is.
@@ -10,6 +12,8 @@ enum Kind {
     Counter,
     /// It goes up and down.
     Gauge,
+    /// How often something took how long.
+    Histogram,
 }
 
 /// One metric.
@@ -30,13 +34,18 @@ pub(crate) const MESSAGES_SENT: &str = "rejoin_messages_sent_total";
 pub(crate) const SLOW_READERS: &str = "rejoin_slow_readers_total";
 pub(crate) const STORE_FAILURES: &str = "rejoin_store_failures_total";
 pub(crate) const SHARD_PANICS: &str = "rejoin_shard_panics_total";
+const TENTATIVE: &str = "rejoin_tentative_changes";
+const TENTATIVE_AGE: &str = "rejoin_tentative_age_seconds";
+const WAITING: &str = "rejoin_waiting_pushes";
+const WAITING_AGE: &str = "rejoin_waiting_age_seconds";
+pub(crate) const DURABLE: &str = "rejoin_durable_seconds";
 const STORE_QUEUED: &str = "rejoin_store_queued_requests";
 const STORE_QUEUED_BYTES: &str = "rejoin_store_queued_bytes";
 const STORE_TRANSACTIONS: &str = "rejoin_store_transactions_total";
 const STORE_BATCHES: &str = "rejoin_store_batches_total";
 const STORE_CHECKPOINT_FAILURES: &str = "rejoin_store_checkpoint_failures_total";
 
-const INSTRUMENTS: [Instrument; 15] = [
+const INSTRUMENTS: [Instrument; 20] = [
     gauge(CONNECTIONS, Unit::Count, "WebSocket connections that are open"),
     counter(
         CONNECTIONS_REFUSED,
@@ -51,6 +60,16 @@ const INSTRUMENTS: [Instrument; 15] = [
     counter(SLOW_READERS, Unit::Count, "connections closed because their peer did not read"),
     counter(STORE_FAILURES, Unit::Count, "times that the store failed a replica"),
     counter(SHARD_PANICS, Unit::Count, "times that a shard met a bug, closed its links and started again"),
+    gauge(WAITING, Unit::Count, "pushes and requests that came and are not decided yet"),
+    gauge(WAITING_AGE, Unit::Seconds, "for how long the oldest of them has been here"),
+    gauge(TENTATIVE, Unit::Count, "changes that are accepted and not durable yet"),
+    gauge(TENTATIVE_AGE, Unit::Seconds, "for how long the oldest of them has been here"),
+    Instrument {
+        name: DURABLE,
+        kind: Kind::Histogram,
+        unit: Unit::Seconds,
+        what: "of each commit, from the arrival of its oldest change until it was durable",
+    },
     gauge(STORE_QUEUED, Unit::Count, "requests that wait for a thread of the store"),
     gauge(STORE_QUEUED_BYTES, Unit::Bytes, "what the writes among them take"),
     counter(STORE_TRANSACTIONS, Unit::Count, "transactions, each with one flush to the disk"),
@@ -86,8 +105,31 @@ pub(crate) fn describe() {
                 describe_gauge!(name, unit, what);
                 gauge!(name).increment(0.0);
             }
+            Kind::Histogram => {
+                describe_histogram!(name, unit, what);
+                // Known from the start, with nothing in it.
+                drop(histogram!(name));
+            }
         }
     }
+}
+
+/// Bounds of the buckets of a histogram, in seconds.
+const SECONDS: [f64; 13] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+
+/// Begins a recorder of metrics for [`ServerOptions::metrics`](crate::ServerOptions::metrics), with buckets that suit the server's histograms.
+pub fn recorder() -> PrometheusBuilder {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(DURABLE.to_owned()), &SECONDS)
+        .unwrap_or_else(|_| unreachable!("there are bounds"))
+}
+
+/// Takes over what waits in the workspaces.
+pub(crate) fn record_backlog(backlog: &Backlog) {
+    gauge!(WAITING).set(backlog.waiting as f64);
+    gauge!(WAITING_AGE).set(backlog.waiting_age.as_secs_f64());
+    gauge!(TENTATIVE).set(backlog.tentative as f64);
+    gauge!(TENTATIVE_AGE).set(backlog.tentative_age.as_secs_f64());
 }
 
 /// Takes over what the store counts by itself.
@@ -103,8 +145,7 @@ pub(crate) fn record_store(stats: SqliteStats) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::BTreeMap;
-
-    use metrics_exporter_prometheus::PrometheusBuilder;
+    use std::time::Duration;
 
     use super::*;
 
@@ -124,7 +165,7 @@ mod tests {
 
     fn described() -> BTreeMap<String, [String; 3]> {
         let row = |Instrument { name, kind, unit, what }: Instrument| {
-            let unit = if unit == Unit::Bytes { "bytes" } else { "count" };
+            let unit = unit.as_str();
             (name.to_owned(), [format!("{kind:?}").to_lowercase(), unit.to_owned(), what.to_owned()])
         };
         INSTRUMENTS.into_iter().map(row).collect()
@@ -137,10 +178,13 @@ mod tests {
 
     #[test]
     fn every_metric_is_exported_from_the_start_and_no_other() {
-        let recorder = PrometheusBuilder::new().build_recorder();
+        let recorder = recorder().build_recorder();
         metrics::with_local_recorder(&recorder, || {
             describe();
             record_store(SqliteStats { groups: 7, ..SqliteStats::default() });
+            let age = Duration::from_millis(1_500);
+            record_backlog(&Backlog { tentative: 3, tentative_age: age, ..Backlog::default() });
+            histogram!(DURABLE).record(Duration::from_millis(10));
         });
         let text = recorder.handle().render();
         let exported: BTreeMap<&str, &str> =
@@ -151,5 +195,14 @@ mod tests {
         assert_eq!(exported, expected);
         assert!(text.contains("\nrejoin_store_transactions_total 7\n"), "{text}");
         assert!(text.contains("\nrejoin_links 0\n"), "{text}");
+        for line in
+            ["rejoin_tentative_changes 3", "rejoin_tentative_age_seconds 1.5", "rejoin_waiting_pushes 0"]
+        {
+            assert!(text.contains(&format!("\n{line}\n")), "{text}");
+        }
+        for (bound, count) in [("0.005", 0), ("0.01", 1), ("+Inf", 1)] {
+            let line = format!("rejoin_durable_seconds_bucket{{le=\"{bound}\"}} {count}");
+            assert!(text.contains(&line), "{text}");
+        }
     }
 }

@@ -9,6 +9,8 @@ pub mod config;
 mod connections;
 mod doctor;
 mod error;
+#[cfg(test)]
+mod faulty;
 mod feed;
 mod gate;
 mod hub;
@@ -26,6 +28,7 @@ mod tls;
 pub use doctor::{Finding, examine};
 pub use gate::{BODY_PATIENCE, MAX_BODIES_BYTES};
 pub use hub::{Hub, Stopped};
+pub use instruments::recorder;
 pub use rates::{BURST_SECONDS, Rates};
 pub use router::{MAX_CONNECTIONS, Server, ServerOptions, StartError, router};
 pub use serving::{HANDSHAKE_PATIENCE, HEAD_PATIENCE, Patience, STOP_PATIENCE, serve, serve_tls};

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use metrics_exporter_prometheus::PrometheusBuilder;
 use rejoin_server::config::{Resolved, Settings, every_address, workspace_policies};
-use rejoin_server::{Patience, Server, ServerOptions, Tls, examine, router, serve, serve_tls};
+use rejoin_server::{Patience, Server, ServerOptions, Tls, examine, recorder, router, serve, serve_tls};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -165,7 +164,7 @@ fn run_server(settings: Settings, dev: bool) -> Result<ExitCode, Failure> {
 }
 
 async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
-    let metrics = PrometheusBuilder::new().install_recorder()?;
+    let metrics = recorder().install_recorder()?;
     let tls = resolved.tls.clone().map(Tls::load).transpose()?;
     let listener = TcpListener::bind(resolved.address).await.map_err(|error| {
         let address = resolved.address;

@@ -46,6 +46,9 @@ const MAX_WRITE_BUFFER_BYTES: usize = 2 * MAX_MESSAGE_BYTES;
 /// WebSocket connections that may be open at a time unless another number is set: some 160 MiB while they are idle.
 pub const MAX_CONNECTIONS: usize = 16_384;
 
+/// How often what histograms were told is put into their buckets.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
 /// The default workspace, in which a link acts that names none.
 const DEFAULT_WORKSPACE: &str = "default";
 
@@ -78,7 +81,7 @@ pub struct ServerOptions {
     pub max_bodies_bytes: usize,
     /// Time that a REST body may take to arrive.
     pub body_patience: Duration,
-    /// Where metrics are read from; without it `/metrics` says that there are none.
+    /// Where metrics are read from, as made by [`recorder`](crate::recorder); without it `/metrics` says that there are none.
     pub metrics: Option<PrometheusHandle>,
 }
 
@@ -137,6 +140,9 @@ impl Server {
     /// Opens the database and starts the shards. Must be called inside a tokio runtime.
     pub fn start(options: ServerOptions) -> Result<Self, StartError> {
         instruments::describe();
+        if let Some(metrics) = options.metrics.clone() {
+            tokio::spawn(keep_up(metrics));
+        }
         let store = Arc::new(SqliteStore::open(&options.database_url, &SqliteOptions::default())?);
         let shared_store: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         let policies = Arc::new(Policies::new(options.policy, options.workspace_policies));
@@ -292,6 +298,15 @@ pub fn router(server: &Server) -> Router {
         .with_state(server.clone())
 }
 
+/// Puts what histograms were told into their buckets, so that it does not pile up where nobody reads metrics. Ends with its runtime.
+async fn keep_up(metrics: PrometheusHandle) {
+    let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
+    loop {
+        interval.tick().await;
+        metrics.run_upkeep();
+    }
+}
+
 async fn ready(State(server): State<Server>) -> Response {
     if server.shared.hub.is_stopping() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping").into_response();
@@ -307,6 +322,7 @@ async fn metrics(State(server): State<Server>) -> Response {
     match &server.shared.metrics {
         Some(metrics) => {
             instruments::record_store(server.shared.store.stats());
+            instruments::record_backlog(&server.shared.hub.backlog().await);
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response()
         }
         None => (StatusCode::NOT_FOUND, Json("this server records no metrics")).into_response(),

@@ -3,6 +3,7 @@
 mod commands;
 mod documents;
 mod following;
+mod ladder;
 mod outbox;
 mod relaying;
 mod reply;
@@ -30,14 +31,15 @@ use crate::window::Rung;
 
 pub use commands::{
     ConflictChoice, DocumentStatus, EditError, MAX_HISTORY_PAGE, MAX_HISTORY_PAGE_BYTES, OwnChange,
-    RecoveredVersion, RejectedChange, SyncStatus, Undone, View, patch_to,
+    RecoveredVersion, RejectedChange, Undone, View, patch_to,
 };
+pub use ladder::{Ladder, OnRung, SyncStatus};
 pub use outbox::MAX_KEPT;
 pub use relaying::{
     MAX_EARLY_BYTES, MAX_FORWARDED_BYTES, MAX_FORWARDED_BYTES_PER_LINK, MAX_FORWARDED_QUESTIONS,
 };
 pub use reply::{Accepted, HistoryEntry, HistoryPage, Reply};
-pub use root::Base;
+pub use root::{Backlog, Base};
 pub use serving::{MAX_CATCH_UP_REVISIONS, MAX_INQUIRIES, MAX_SUBSCRIPTIONS};
 
 pub(crate) use documents::Document;

@@ -15,9 +15,7 @@ use rejoin_wire::{
 
 use super::outbox::{MAX_KEPT, change_bytes, rejected_key};
 use super::root::Base;
-use super::{
-    Event, Grant, HistoryEntry, HistoryPage, LinkId, LinkStatus, Output, Purpose, Replica, Reply, Token,
-};
+use super::{Event, Grant, HistoryEntry, HistoryPage, LinkId, Output, Purpose, Replica, Reply, Token};
 use crate::clock::VectorClock;
 use crate::collections::BTreeMap;
 use crate::merging::{Meeting, decide};
@@ -182,23 +180,6 @@ pub struct DocumentStatus {
     pub synced: bool,
 }
 
-/// How safe all own changes in memory are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SyncStatus {
-    /// The link upstream.
-    pub link: LinkStatus,
-    /// The lowest rung of all.
-    pub rung: Rung,
-    /// Milliseconds for which a change has stood on it.
-    pub age_ms: u64,
-    /// Changes without an outcome.
-    pub pending: usize,
-    /// Their bytes.
-    pub outbox_bytes: usize,
-    /// False when the store failed for good and everything stays in memory.
-    pub durable: bool,
-}
-
 /// An own change without an outcome.
 #[derive(Clone, Debug)]
 pub struct OwnChange {
@@ -321,21 +302,6 @@ impl Replica {
             conflicts: document.durable.conflicts.len(),
             synced: document.outbox.sync == super::outbox::Sync::Open,
         })
-    }
-
-    /// How safe all own changes are.
-    pub fn sync_status(&self) -> SyncStatus {
-        let outboxes = || self.documents.values().map(|document| &document.outbox);
-        let lowest = outboxes().filter_map(super::outbox::Outbox::lowest).min();
-        SyncStatus {
-            link: self.upstream.status(),
-            rung: lowest.map_or(Rung::Acknowledged, |(rung, _)| rung),
-            age_ms: lowest
-                .map_or(0, |(_, since)| u64::try_from(self.now.since(since).as_millis()).unwrap_or(u64::MAX)),
-            pending: outboxes().map(|outbox| outbox.pending().count()).sum(),
-            outbox_bytes: outboxes().map(|outbox| outbox.bytes).sum(),
-            durable: !self.storing.is_memory_only(),
-        }
     }
 
     /// Own changes of a document without an outcome, oldest first.

@@ -42,6 +42,8 @@ const MAX_UNCHECKED_REVISIONS: u64 = 512;
 pub(super) struct Upstream {
     follower: bool,
     scope: Option<Scope>,
+    /// Own changes that became durable at the authority since the start.
+    pub(super) acknowledged: u64,
     /// The host says that there is a network.
     network: bool,
     link: Option<LinkId>,
@@ -117,6 +119,7 @@ impl Upstream {
         Self {
             follower: !role.decides(),
             scope,
+            acknowledged: 0,
             network: true,
             link: None,
             encoding: Encoding::Binary,

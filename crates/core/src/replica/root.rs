@@ -1,9 +1,11 @@
 //! The authority's turn: pushes are accepted into one commit, and told when it is durable.
 
 mod acceptance;
+mod backlog;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rejoin_json::{ContentHash, Limits};
@@ -28,6 +30,8 @@ use crate::storage::{Batch, ChangeRow, Head, Operation, RequestId, StoreError, W
 use crate::time::Instant;
 use acceptance::{Acceptance, Need, Turn};
 
+pub use backlog::Backlog;
+
 /// The accepting side of a workspace.
 #[derive(Default)]
 pub(super) struct Root {
@@ -41,6 +45,8 @@ pub(super) struct Root {
     paused_until: Option<Instant>,
     /// True after a failure, until a commit succeeds.
     failing: bool,
+    /// For how long the oldest push of the commit that became durable last had been here, until it is told.
+    durable_age: Option<Duration>,
 }
 
 struct Committing {
@@ -96,6 +102,8 @@ impl Queue {
 #[derive(Clone, Debug)]
 struct Queued {
     from: From,
+    /// When they came.
+    since: Instant,
     grant: Grant,
     changes: Vec<PushedChange>,
     /// What a driver's change was made on; then there is one change, and its counter is given when it is accepted.
@@ -126,6 +134,7 @@ impl Queued {
     fn rest(&self, changes: Vec<PushedChange>) -> Self {
         Self {
             from: self.from,
+            since: self.since,
             grant: self.grant.clone(),
             changes,
             base: self.base.clone(),
@@ -191,7 +200,8 @@ impl Replica {
         let relayed = push.author.is_some();
         let grant = author_of(&push, grant);
         let from = From::Link(link);
-        let queued = Queued { from, grant, changes: push.changes, base: None, seen: None, relayed };
+        let since = self.now;
+        let queued = Queued { from, since, grant, changes: push.changes, base: None, seen: None, relayed };
         self.enqueue(&push.document, queued);
     }
 
@@ -209,6 +219,7 @@ impl Replica {
             document,
             Queued {
                 from: From::Driver(token),
+                since: self.now,
                 grant,
                 changes,
                 base: Some(base),
@@ -463,6 +474,7 @@ impl Replica {
         let Some(Committing { documents }) = self.root.commit.take() else { return };
         match result {
             Ok(()) => {
+                self.root.durable_age = None;
                 if std::mem::take(&mut self.root.failing) {
                     self.event(super::Event::StoreWorks);
                 }
@@ -492,7 +504,8 @@ impl Replica {
         self.root.durable = self.root.durable.max(tip.sequence);
         document.durable = tip;
         document.authority.settle();
-        document.queue.retained.clear();
+        let ages = document.queue.retained.drain(..).map(|queued| self.now.since(queued.since));
+        self.root.durable_age = self.root.durable_age.max(ages.max());
         self.tell(id);
         if let Some(document) = self.documents.get_mut(id) {
             let before = document.log.floor();

@@ -113,6 +113,7 @@ impl Replica {
         let Some(document) = self.documents.get_mut(id) else { return };
         let Some(own) = document.outbox.own(change) else { return };
         let submitted = Arc::clone(&own.change);
+        let was_pending = own.fate == OwnFate::Pending;
         let (code, message) = match fate {
             Fate::Accepted { .. } => (None, None),
             Fate::Rejected { code, message } => (Some(*code), Some(Arc::clone(message))),
@@ -122,6 +123,7 @@ impl Replica {
         if fate == OwnFate::Rejected {
             document.outbox.forget_view();
         }
+        self.upstream.acknowledged += u64::from(was_pending && fate == OwnFate::Accepted);
         self.drop_pending(id, &gone);
         if let (Some(code), Some(message)) = (code, message) {
             self.keep_rejected(id, &submitted, code, message, now);

@@ -1,0 +1,143 @@
+//! Shards and what they own.
+#![allow(clippy::unwrap_used)]
+
+use rejoin_core::Grant;
+use rejoin_store::{SqliteOptions, SqliteStore};
+use rejoin_wire::Sequence;
+
+use super::*;
+use crate::faulty::{Fault, Faulty};
+
+#[tokio::test]
+async fn a_shard_that_panics_closes_its_links_and_starts_again() {
+    let store: Arc<dyn Store> =
+        Arc::new(SqliteStore::open("sqlite::memory:", &SqliteOptions::default()).unwrap());
+    let hub = Hub::start(&store, 1, |workspace| Config::new(workspace, Role::Root));
+    let workspace = WorkspaceId::new("w").unwrap();
+    let mut link = hub.open(&workspace, peer(1)).await.unwrap();
+    assert!(matches!(link.queue.recv().await, Some(Outgoing::Payload(_))), "it is welcomed");
+    let answer = hub.command(&workspace, |_, _| panic!("on purpose")).await;
+    assert!(answer.is_err());
+    assert!(link.queue.recv().await.is_none());
+    let answer = hub.command(&workspace, |replica, token| replica.heads(token, Sequence(0), 1)).await;
+    assert!(matches!(answer, Ok(Reply::Heads { .. })), "{answer:?}");
+}
+
+fn peer(replica: u128) -> Peer {
+    let replica = rejoin_wire::ReplicaId(replica);
+    Peer { replica, encoding: Encoding::Binary, grant: Grant::new("ada", true), token: None }
+}
+
+/// The gauge of workspaces in memory.
+fn in_memory(metrics: &metrics_exporter_prometheus::PrometheusHandle) -> Option<u32> {
+    let text = metrics.render();
+    text.lines().find_map(|line| line.strip_prefix("rejoin_workspaces ")?.parse().ok())
+}
+
+/// Adds to a document that is created when it is missing.
+fn add(number: u32) -> impl FnOnce(&mut Replica, Token) + Send + 'static {
+    use rejoin_wire::Body;
+    let content = rejoin_json::Json::from(format!("{number}"));
+    move |replica, token| {
+        let body = Body::Create { header: rejoin_wire::Header::default(), content };
+        let document = format!("d{number}").parse().unwrap();
+        replica.submit(token, Grant::new("ada", true), &document, body, rejoin_core::Base::Current, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_has_the_time_at_which_it_comes_however_long_nothing_came() {
+    let store: Arc<dyn Store> = Arc::new(rejoin_store::SharedMemoryStore::default());
+    let hub = Hub::start(&store, 1, |workspace| Config::new(workspace, Role::Root));
+    let workspace = WorkspaceId::new("w").unwrap();
+    // Keeps the workspace in memory.
+    let _link = hub.open(&workspace, peer(1)).await.unwrap();
+    let Ok(Reply::Accepted(first)) = hub.command(&workspace, add(1)).await else { panic!("refused") };
+    let hour = Duration::from_secs(3_600);
+    tokio::time::sleep(hour).await;
+    let Ok(Reply::Accepted(second)) = hub.command(&workspace, add(2)).await else { panic!("refused") };
+    let passed = second.view.created_at.0 - first.view.created_at.0;
+    assert!(u128::from(passed) >= hour.as_millis(), "{passed} ms have passed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_the_store_is_counted_with_its_age() {
+    let recorder = crate::recorder().build_recorder();
+    let metrics = recorder.handle();
+    // Of this thread only, on which all tasks of the test run.
+    let _recorder = metrics::set_default_local_recorder(Box::leak(Box::new(recorder)));
+    let faulty = Arc::new(Faulty::default());
+    let store: Arc<dyn Store> = Arc::clone(&faulty) as Arc<dyn Store>;
+    let hub = Hub::start(&store, 3, |workspace| Config::new(workspace, Role::Root));
+    let workspaces = ["v", "w"].map(|name| WorkspaceId::new(name).unwrap());
+    for workspace in &workspaces {
+        let ready = hub.command(workspace, |replica, token| replica.heads(token, Sequence(0), 1)).await;
+        assert!(matches!(ready, Ok(Reply::Heads { .. })));
+    }
+    assert_eq!(hub.backlog().await, Backlog::default());
+    faulty.set(Fault::Slow);
+    let mut answers = Vec::new();
+    for number in 0..4 {
+        let (hub, workspace) = (hub.clone(), workspaces[number as usize % 2].clone());
+        answers.push(tokio::spawn(async move { hub.command(&workspace, add(number)).await }));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let backlog = hub.backlog().await;
+    assert_eq!((backlog.tentative, backlog.waiting), (2, 2), "the first of each workspace is being stored");
+    assert_eq!((backlog.tentative_age.as_secs(), backlog.waiting_age.as_secs()), (4, 2));
+    assert!(!metrics.render().contains("rejoin_durable_seconds_count 1"));
+    faulty.set(Fault::None);
+    for answer in answers {
+        assert!(matches!(answer.await.unwrap(), Ok(Reply::Accepted(_))));
+    }
+    assert_eq!(hub.backlog().await, Backlog::default());
+    let text = metrics.render();
+    for (bound, count) in [("0.5", 0), ("1", 1), ("2", 2), ("5", 4)] {
+        let line = format!("rejoin_durable_seconds_bucket{{le=\"{bound}\"}} {count}\n");
+        assert!(text.contains(&line), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn workspaces_that_nobody_uses_leave_memory_and_come_back_as_they_were() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    // Of this thread only, on which all tasks of the test run.
+    let _recorder = metrics::set_default_local_recorder(Box::leak(Box::new(recorder)));
+    let store: Arc<dyn Store> = Arc::new(rejoin_store::SharedMemoryStore::default());
+    let hub = Hub::start(&store, 2, |workspace| Config::new(workspace, Role::Root));
+    let mut links = Vec::new();
+    let many = 200;
+    for number in 0..many {
+        let workspace = WorkspaceId::new(&format!("w{number}")).unwrap();
+        let mut link = hub.open(&workspace, peer(number)).await.unwrap();
+        assert!(matches!(link.queue.recv().await, Some(Outgoing::Payload(_))), "it is welcomed");
+        links.push((workspace, link));
+    }
+    let document: rejoin_wire::DocumentId = "d".parse().unwrap();
+    let (first, of_first) = (links[0].0.clone(), document.clone());
+    let create = move |replica: &mut Replica, token| {
+        let body = rejoin_wire::Body::Create {
+            header: rejoin_wire::Header::default(),
+            content: rejoin_json::Json::from("kept"),
+        };
+        let base = rejoin_core::Base::Current;
+        replica.submit(token, Grant::new("ada", true), &of_first, body, base, None);
+    };
+    assert!(matches!(hub.command(&first, create).await, Ok(Reply::Accepted(_))));
+    let (_, kept) = links.pop().unwrap();
+    tokio::time::sleep(2 * IDLE_PATIENCE).await;
+    assert_eq!(in_memory(&metrics), Some(u32::try_from(many).unwrap()), "all have links");
+    drop(links);
+    tokio::time::sleep(IDLE_PATIENCE - SWEEP_INTERVAL).await;
+    assert_eq!(in_memory(&metrics), Some(u32::try_from(many).unwrap()), "not long enough");
+    tokio::time::sleep(2 * SWEEP_INTERVAL).await;
+    assert_eq!(in_memory(&metrics), Some(1), "one has a link");
+    let answer = hub.command(&first, move |replica, token| replica.read(token, &document)).await;
+    let Ok(Reply::Document(view)) = answer else { panic!("{answer:?}") };
+    assert_eq!(view.content, rejoin_json::Json::from("kept"));
+    assert_eq!(in_memory(&metrics), Some(2));
+    drop(kept);
+    tokio::time::sleep(IDLE_PATIENCE + 2 * SWEEP_INTERVAL).await;
+    assert_eq!(in_memory(&metrics), Some(0));
+}
