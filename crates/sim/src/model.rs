@@ -216,6 +216,14 @@ impl Model {
         Ok(())
     }
 
+    /// Whether this is a revision that the authority lost when it went back, as it was.
+    pub(crate) fn is_lost(&self, document: &DocumentId, revision: Revision, chain: ChainHash) -> bool {
+        let lost = self.lost_lines.iter().filter(|(of, ..)| of == document).map(|(_, line, _)| line);
+        // What the log still holds is known once the authority has started.
+        let may_be = self.lines.get(document).filter(|_| self.may_go_back.contains(document));
+        lost.chain(may_be).any(|line| line.at(revision).is_some_and(|at| at.chain == chain))
+    }
+
     /// Takes in revisions as the authority tells them; returns which are new.
     pub(crate) fn extend(
         &mut self,

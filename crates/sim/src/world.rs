@@ -110,7 +110,7 @@ pub struct Report {
 struct Held {
     /// On its disk, whatever becomes of its process.
     durable: Revision,
-    /// In its memory, as long as it goes on.
+    /// In its memory, as long as it goes on: what was on its way when the authority went back moves that on.
     confirmed: Revision,
 }
 

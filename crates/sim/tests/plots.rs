@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use rejoin_core::storage::StoreError;
-use rejoin_core::{EditError, Rung};
+use rejoin_core::{EditError, Life, Rung};
 use rejoin_json::{Json, Limits, Patch, Policy};
 use rejoin_sim::{Plan, ROOT, World};
 use rejoin_wire::{ChangeId, DocumentId, ErrorCode, Header};
@@ -173,6 +173,38 @@ fn what_a_restored_authority_lost_comes_back_from_those_who_held_it() {
     assert_eq!(now, r#"{"count":5,"tags":["lost"],"title":"a"}"#, "once, though both held it");
     assert_eq!(world.replica(ANN).recovered(&document).len(), 1);
     world.finish().unwrap();
+}
+
+#[test]
+fn a_tombstone_that_arrives_after_the_authority_went_back_is_kept_as_a_recovered_version() {
+    let mut arrived = 0;
+    for seed in 1..=20 {
+        let mut world = World::new(Plan { seed, ..Plan::still(1, 1) });
+        let document = world.document(0);
+        world.pass(SECOND).unwrap();
+        // Nothing will be in common with what comes after.
+        world.take_image();
+        world.open(ANN, &document).unwrap();
+        world.pass(SECOND).unwrap();
+        let content = json(r#"{"title":"kept"}"#);
+        world.command(ANN, &document, |ann| ann.create(&document, content)).unwrap().unwrap();
+        world.settle().unwrap();
+        let alive = world.replica(ANN).confirmed(&document).unwrap();
+        world.command(ANN, &document, |ann| ann.delete(&document)).unwrap().unwrap();
+        world.pass(2_500).unwrap();
+        let before = world.replica(ANN).confirmed(&document).unwrap();
+        world.restore();
+        world.pass(SECOND).unwrap();
+        let after = world.replica(ANN).confirmed(&document).unwrap();
+        arrived += u32::from(before.revision == alive.revision && after.life == Life::Deleted);
+        world.start(ROOT).unwrap();
+        world.settle().unwrap();
+        let recovered = world.replica(ANN).recovered(&document);
+        let contents: Vec<_> = recovered.iter().map(|version| version.content.canonical()).collect();
+        assert_eq!(contents, [r#"{"title":"kept"}"#]);
+        world.finish().unwrap();
+    }
+    assert!(arrived > 0, "no deletion arrived after the authority went back");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What people and programs do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rejoin_core::{Base, ConflictChoice, EditError, Life, Replica};
 use rejoin_json::{Json, Limits, apply};
@@ -27,6 +27,8 @@ struct Keyed {
 pub(super) struct Acting {
     keyed: BTreeMap<usize, Keyed>,
     keys: u32,
+    /// Documents that stay in the authority's memory until the model has seen what became of a program's change.
+    pub(super) held: BTreeSet<DocumentId>,
 }
 
 impl Acting {
@@ -43,6 +45,7 @@ impl Acting {
     /// The authority is down: what was submitted may have been accepted or not.
     pub(super) fn forget(&mut self) {
         self.keyed.clear();
+        self.held.clear();
     }
 }
 
@@ -255,6 +258,8 @@ impl World {
                 .expect("invariant: a change that was made is pending");
             let after = replica.view(document).map(|view| view.content);
             let left = after.as_ref().map(tokens).unwrap_or_default();
+            // What became of changes under another id its counter does not tell.
+            let after = after.filter(|_| pending.iter().all(|own| own.change.replica == id.replica));
             let made = self.model.note_made(node, document, &own.change, seen, after, &left);
             let hash = own.change.hash(document);
             self.model.name(hash, made);
@@ -323,6 +328,9 @@ impl World {
         let token = self.token(Asked::Driver(made));
         self.trace.note(self.now, 2, ROOT, &[], || format!("is given {body:?} on {base:?}"));
         if let Some(replica) = &mut self.nodes[ROOT].replica {
+            if self.acting.held.insert(document.clone()) {
+                replica.open(document);
+            }
             replica.submit(token, Self::grant_of_root(), document, body, base, key.as_deref());
         }
         self.drain_root()

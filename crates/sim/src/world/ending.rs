@@ -217,15 +217,13 @@ impl World {
             let held = self.held_when_lost.get(document).into_iter().flat_map(BTreeMap::values);
             let newest = held.max_by_key(|held| (held.durable, Reverse(held.confirmed)));
             let Some(&Held { durable: held, confirmed }) = newest else { continue };
-            let lost =
-                line.at(held.min(line.revision())).filter(|lost| held > *kept && lost.life == Life::Alive);
-            // A tombstone whose line has nothing in common with the authority's is kept as a recovered version only.
-            let Some(lost) = lost else { continue };
-            // Where no revision is in common only the newest content comes again: what went in it meanwhile does not.
+            let Some(lost) = line.at(held.min(line.revision())).filter(|_| held > *kept) else { continue };
+            // Where no revision is in common only the newest content comes again: what went in it meanwhile does not, and what is in
+            // a tombstone is kept as a recovered version only.
             let stays = |token: &&Token| {
                 (held.0..=confirmed.0)
                     .filter_map(|revision| line.at(Revision(revision)))
-                    .all(|at| at.counts.contains_key(*token))
+                    .all(|at| at.life == Life::Alive && at.counts.contains_key(*token))
             };
             for token in lost.counts.keys().filter(stays) {
                 let again = now.0.iter().any(|at| {

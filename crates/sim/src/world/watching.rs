@@ -115,10 +115,30 @@ impl World {
             }
         }
         let asked = !asks.is_empty();
+        if !asked {
+            self.release_submitted();
+        }
         for ask in asks {
             self.ask_history(ask);
         }
         Ok(asked)
+    }
+
+    /// What programs changed need not stay in memory for the model any more.
+    fn release_submitted(&mut self) {
+        let Some(replica) = &mut self.nodes[ROOT].replica else { return };
+        let (asked, made) = (&self.asked, &self.model.made);
+        self.acting.held.retain(|document| {
+            let waits = asked.values().any(|asked| match asked {
+                Asked::Start(of) | Asked::News(of, _) => of == document,
+                Asked::Driver(of) => made[*of].document == *document,
+                Asked::Repeat(_) | Asked::Nothing => false,
+            });
+            if !waits {
+                replica.close(document);
+            }
+            waits
+        });
     }
 
     fn take_reply(&mut self, asked: &Asked, reply: Reply) -> Checked {
@@ -163,6 +183,13 @@ impl World {
             let Some(replica) = &self.nodes[node].replica else { return Ok(()) };
             let Some(view) = replica.confirmed(&document) else { continue };
             Standing::check_confirmed(&self.model, node, &document, &view)?;
+            if let Some(held) =
+                self.held_when_lost.get_mut(&document).and_then(|holders| holders.get_mut(&node))
+                && view.revision > held.confirmed
+                && self.model.is_lost(&document, view.revision, view.chain)
+            {
+                held.confirmed = view.revision;
+            }
             let pending = replica.pending(&document);
             if replica.sync_status().durable {
                 Standing::check_rungs(node, &document, &pending, self.nodes[node].disk.durable())?;
