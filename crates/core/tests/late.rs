@@ -4,6 +4,9 @@
 
 mod support;
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use rejoin_core::storage::StoreError;
 use rejoin_core::{EditError, Grant, Input, Life, LinkStatus, Output, Peer, Rung};
 use rejoin_wire::{

@@ -3,6 +3,9 @@
 
 mod support;
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use rejoin_core::{EditError, MAX_HISTORY_PAGE_BYTES, MAX_KEPT, Rung};
 use rejoin_wire::limits::{MAX_CONFLICTS_PER_CHANGE, MAX_OPEN_CONFLICT_BYTES};
 use rejoin_wire::{ErrorCode, Message, Revision};

@@ -3,6 +3,9 @@
 
 mod support;
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use rejoin_core::{Input, LinkId, MAX_INQUIRIES, MAX_QUEUED_PUSHES};
 use rejoin_wire::{
     Author, Body, ChainHash, Change, Counter, DocumentPush, ErrorCode, Fate, Have, Header, Message,

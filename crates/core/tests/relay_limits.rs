@@ -3,6 +3,9 @@
 
 mod support;
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use rejoin_core::{
     Input, LinkId, MAX_EARLY_BYTES, MAX_FORWARDED_BYTES, MAX_FORWARDED_BYTES_PER_LINK,
     MAX_FORWARDED_QUESTIONS,

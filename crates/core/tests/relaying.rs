@@ -3,6 +3,9 @@
 
 mod support;
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use rejoin_core::storage::StoreError;
 use rejoin_core::{Reply, Rung, Token};
 use rejoin_store::MemoryStore;
