@@ -270,10 +270,14 @@ fn simulation(run: &Run<'_>) -> Result<String> {
     Ok(format!("{SEEDS} worlds, {} faults found", faults.len()))
 }
 
-/// Runs every fuzz target on a fixed number of inputs.
+/// Compiles the fuzz targets as cargo-fuzz would, which takes a nightly compiler to run them, and runs every one on a fixed number of
+/// inputs by the driver for stable Rust.
 ///
 /// The profile is that of the tests, which checks arithmetic, and has built most of it already.
 fn fuzzing(run: &Run<'_>) -> Result<String> {
+    let led =
+        ["check", "--manifest-path", "tests/fuzz/libfuzzer/Cargo.toml", "--no-default-features", "--bins"];
+    run.output(run.cargo(&led).env("CARGO_TARGET_DIR", &run.workspace.target))?;
     let output = run.output(&mut run.cargo(&["run", "--profile", "test", "--package", "rejoin-fuzz"]))?;
     match fuzzed_targets(&output) {
         0 => bail!("no target ran"),
