@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rejoin_core::{Event, Replica, SyncStatus};
+use rejoin_core::{Event, Replica, Reply, SyncStatus, Token};
 use rejoin_store::{SharedMemoryStore, Store};
 use rejoin_wire::{DocumentId, ListItem};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -56,6 +56,16 @@ impl Client {
         });
         self.commands.send(Command::Run(run)).await.map_err(|_| Closed)?;
         result.await.map_err(|_| Closed)
+    }
+
+    /// Asks the replica something that it answers by a reply under the token given to it.
+    pub(crate) async fn ask(
+        &self,
+        ask: impl FnOnce(&mut Replica, Token) + Send + 'static,
+    ) -> Result<Reply, Closed> {
+        let (sender, reply) = oneshot::channel();
+        self.commands.send(Command::Ask(Box::new(ask), sender)).await.map_err(|_| Closed)?;
+        reply.await.map_err(|_| Closed)
     }
 
     /// Waits until something is true of the replica; it is looked at after each of its turns.

@@ -1,8 +1,15 @@
 //! A document in a program's hands.
 
-use rejoin_core::{ConflictChoice, DocumentStatus, EditError, Life, RejectedChange, Rung, Undone, View};
+use std::sync::Arc;
+
+use rejoin_core::{
+    ConflictChoice, DocumentStatus, EditError, HistoryPage, Life, Presence, RecoveredVersion, RejectedChange,
+    Reply, Rung, Undone, View,
+};
 use rejoin_json::{Json, Operation, Patch, PointerBuf};
-use rejoin_wire::{ChangeId, ConflictId, ConflictRecord, DocumentId, Header, IdError};
+use rejoin_wire::{
+    ChangeId, ConflictId, ConflictRecord, DocumentId, ErrorCode, Header, IdError, MemberId, Revision,
+};
 
 use crate::client::{Client, Closed};
 
@@ -21,6 +28,14 @@ pub enum DocumentError {
     /// The pointer is none.
     #[error("`{0}` is no JSON pointer")]
     Pointer(String),
+    /// The question was refused, or cannot be answered now.
+    #[error("{message}")]
+    Refused {
+        /// For programs; `unavailable` and `rate_limited` may be asked again later.
+        code: ErrorCode,
+        /// For people.
+        message: Arc<str>,
+    },
 }
 
 /// An open document. Reading shows own edits at once; `saved` and `acknowledged` say how safe they are.
@@ -107,6 +122,11 @@ impl Document {
         Ok(self.with(|replica, id| replica.redo(id)).await??)
     }
 
+    /// Takes back what an own change did, whatever others made of the document since.
+    pub async fn undo_change(&self, change: ChangeId) -> Result<Undone> {
+        Ok(self.with(move |replica, id| replica.undo_change(id, change)).await??)
+    }
+
     /// Open conflicts, oldest first.
     pub async fn conflicts(&self) -> Result<Vec<ConflictRecord>> {
         Ok(self.view().await?.conflicts.values().cloned().collect())
@@ -120,6 +140,46 @@ impl Document {
     /// Own changes that the authority rejected.
     pub async fn rejected(&self) -> Result<Vec<RejectedChange>> {
         self.with(|replica, id| replica.rejected(id)).await
+    }
+
+    /// Lets go of a rejected change, with the values that it holds.
+    pub async fn dismiss_rejected(&self, change: ChangeId) -> Result<()> {
+        self.with(move |replica, id| replica.dismiss_rejected(id, change)).await
+    }
+
+    /// Contents that the authority lost, kept here beside the changes that brought them back.
+    pub async fn recovered(&self) -> Result<Vec<RecoveredVersion>> {
+        self.with(|replica, id| replica.recovered(id)).await
+    }
+
+    /// Lets go of a recovered version.
+    pub async fn dismiss_recovered(&self, number: u64) -> Result<()> {
+        self.with(move |replica, id| replica.dismiss_recovered(id, number)).await
+    }
+
+    /// A page of at most `limit` revisions from the authority, the newest of them before `before` or the newest of all: who did what, when,
+    /// oldest first. Needs a link; with `unavailable` there is none, or it closed meanwhile.
+    pub async fn history(&self, before: Option<Revision>, limit: u32) -> Result<HistoryPage> {
+        let id = self.id.clone();
+        match self.client.ask(move |replica, token| replica.remote_history(token, &id, before, limit)).await?
+        {
+            Reply::History(page) => Ok(*page),
+            Reply::Refused { code, message } => Err(DocumentError::Refused { code, message }),
+            Reply::Document(_) | Reply::Accepted(_) | Reply::Heads(_) => {
+                let message = "the answer is of another kind; report this".into();
+                Err(DocumentError::Refused { code: ErrorCode::UnexpectedMessage, message })
+            }
+        }
+    }
+
+    /// Shows a cursor, a selection, a name to everybody who has the document open, until the link or the program ends; `None` shows nothing more.
+    pub async fn set_presence(&self, state: Option<Json>) -> Result<()> {
+        Ok(self.with(move |replica, id| replica.set_presence(id, state)).await??)
+    }
+
+    /// Who else shows presence on the document.
+    pub async fn present(&self) -> Result<Vec<(MemberId, Presence)>> {
+        self.with(|replica, id| replica.present(id)).await
     }
 
     /// How safe own changes are.

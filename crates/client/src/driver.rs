@@ -1,5 +1,6 @@
 //! The client's task: it feeds the replica and its session, and does what they say.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rejoin_core::storage::{Answer, RequestId, StoreError};
 use rejoin_core::{
-    Config, Disconnect, Event, Grant, Input, Instant, LinkId, Output, Payload, Peer, Replica, Role, Seed,
-    SessionConfig,
+    Config, Disconnect, Event, Grant, Input, Instant, LinkId, Output, Payload, Peer, Replica, Reply, Role,
+    Seed, SessionConfig, Token,
 };
 use rejoin_store::Store;
 use rejoin_wire::{Encoding, ReplicaId, UnixMillis};
@@ -22,6 +23,8 @@ use crate::options::ClientOptions;
 /// What is asked of the client's task.
 pub(crate) enum Command {
     Run(Box<dyn FnOnce(&mut Replica) + Send>),
+    /// A question that the replica answers by a reply under this token.
+    Ask(Box<dyn FnOnce(&mut Replica, Token) + Send>, oneshot::Sender<Reply>),
     Online(bool),
     Close(oneshot::Sender<()>),
 }
@@ -44,6 +47,9 @@ pub(crate) struct Driver {
     answers: Arc<Answers>,
     /// Requests that the store has not answered.
     asked: usize,
+    /// Who waits for replies. Bounded by the questions that the replica lets wait.
+    questions: BTreeMap<Token, oneshot::Sender<Reply>>,
+    next_token: u64,
     connecting: Option<(LinkId, Connecting)>,
     line: Option<Line>,
     session: Arc<SessionConfig>,
@@ -88,6 +94,8 @@ impl Driver {
             started: std::time::Instant::now(),
             answers: Arc::default(),
             asked: 0,
+            questions: BTreeMap::new(),
+            next_token: 1,
             connecting: None,
             line: None,
             session: Arc::new(SessionConfig::default()),
@@ -116,21 +124,14 @@ impl Driver {
             let wake = self.wait(&mut commands).await;
             match wake {
                 Wake::Command(None) => self.closing.push(oneshot::channel().0),
-                Wake::Command(Some(Command::Run(run))) => {
-                    let now = self.now();
-                    self.replica.handle_input(now, Input::Timeout);
-                    run(&mut self.replica);
+                Wake::Command(Some(command)) => {
+                    self.input(Input::Timeout);
+                    self.take_command(command);
                     // What came meanwhile shares this turn.
                     while let Ok(command) = commands.try_recv() {
-                        match command {
-                            Command::Run(run) => run(&mut self.replica),
-                            Command::Online(online) => self.input(Input::Online(online)),
-                            Command::Close(closed) => self.closing.push(closed),
-                        }
+                        self.take_command(command);
                     }
                 }
-                Wake::Command(Some(Command::Online(online))) => self.input(Input::Online(online)),
-                Wake::Command(Some(Command::Close(closed))) => self.closing.push(closed),
                 Wake::Answer => self.take_answers(),
                 Wake::Connected(connected) => self.take_connected(connected),
                 Wake::Line(wake) => self.take_line(wake),
@@ -164,6 +165,20 @@ impl Driver {
             connected = connected => Wake::Connected(connected),
             wake = line => Wake::Line(wake),
             () = tokio::time::sleep(sleep) => Wake::Timeout,
+        }
+    }
+
+    fn take_command(&mut self, command: Command) {
+        match command {
+            Command::Run(run) => run(&mut self.replica),
+            Command::Ask(ask, answer) => {
+                let token = Token(self.next_token);
+                self.next_token += 1;
+                self.questions.insert(token, answer);
+                ask(&mut self.replica, token);
+            }
+            Command::Online(online) => self.input(Input::Online(online)),
+            Command::Close(closed) => self.closing.push(closed),
         }
     }
 
@@ -264,8 +279,14 @@ impl Driver {
                     refuse(Err(StoreError::from(refused)));
                 }
             }
+            Output::Reply { token, reply } => {
+                if let Some(answer) = self.questions.remove(&token) {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(reply);
+                }
+            }
             // For those who serve others.
-            Output::Reply { .. } | Output::Compute { .. } => {}
+            Output::Compute { .. } => {}
             Output::Event(event) => {
                 // Nobody may be listening.
                 let _ = self.events.send(event);

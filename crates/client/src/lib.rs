@@ -28,6 +28,12 @@ mod options;
 pub use client::{Client, Closed};
 pub use document::{Document, DocumentError};
 pub use options::{ClientOptions, StartError};
-pub use rejoin_core::{ConflictChoice, DocumentStatus, Event, Life, LinkStatus, Rung, SyncStatus, View};
+pub use rejoin_core::{
+    ConflictChoice, DocumentStatus, Event, HistoryEntry, HistoryPage, Life, LinkStatus, Presence,
+    RecoveredVersion, RejectedChange, Rung, SyncStatus, Undone, View,
+};
 pub use rejoin_json::{Json, Limits, Operation, Patch, PointerBuf};
-pub use rejoin_wire::{ChangeId, ConflictId, ConflictRecord, DocumentId, Header, Scope, WorkspaceId};
+pub use rejoin_wire::{
+    Body, ChangeId, ConflictId, ConflictRecord, DocumentId, Effect, Entry, ErrorCode, Header, MemberId,
+    Revision, Scope, WorkspaceId,
+};

@@ -30,8 +30,8 @@ use crate::time::{Instant, Random, Seed};
 use crate::window::Rung;
 
 pub use commands::{
-    ConflictChoice, DocumentStatus, EditError, MAX_HISTORY_PAGE, MAX_HISTORY_PAGE_BYTES, OwnChange,
-    RecoveredVersion, RejectedChange, Undone, View, patch_to,
+    ConflictChoice, DocumentStatus, EditError, MAX_HISTORY_PAGE, MAX_HISTORY_PAGE_BYTES, MAX_QUESTIONS,
+    OwnChange, RecoveredVersion, RejectedChange, Undone, View, patch_to,
 };
 pub use ladder::{Ladder, OnRung, SyncStatus};
 pub use outbox::MAX_KEPT;

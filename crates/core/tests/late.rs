@@ -8,7 +8,9 @@ mod support;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use rejoin_core::storage::StoreError;
-use rejoin_core::{EditError, Grant, Input, Life, LinkStatus, Output, Peer, Rung};
+use rejoin_core::{
+    EditError, Grant, Input, Life, LinkStatus, MAX_QUESTIONS, Output, Peer, Reply, Rung, Token,
+};
 use rejoin_wire::{
     Body, Change, CloseCode, Counter, DocumentPush, Encoding, ErrorCode, ErrorMessage, Message, PushedChange,
     ReplicaId, Revision, Scope, UnixMillis,
@@ -279,4 +281,37 @@ fn what_one_of_two_copies_saw_is_not_taken_for_what_the_other_saw() {
     );
     let forked = |message: &Message| matches!(message, Message::Forked { replica, .. } if *replica == copied);
     assert!(world.followers[1].messages.iter().any(forked));
+}
+
+#[test]
+fn a_question_to_the_authority_is_always_answered() {
+    let mut world = World::new(1);
+    world.open("d");
+    world.create(0, "d", "1");
+    let ask = |world: &mut World, tokens: std::ops::Range<usize>| {
+        for token in tokens {
+            world.followers[0].replica.remote_history(Token(token as u64), &id("d"), None, 1);
+        }
+        world.run();
+    };
+    let code = |world: &World, token: usize| match world.followers[0].replies.get(&(token as u64)) {
+        Some(Reply::Refused { code, .. }) => Some(*code),
+        Some(Reply::History(_)) => None,
+        other => panic!("{other:?}"),
+    };
+    ask(&mut world, 0..MAX_QUESTIONS);
+    assert!((0..MAX_QUESTIONS).all(|token| code(&world, token).is_none()), "answered, and room for others");
+
+    world.followers[0].replies.clear();
+    world.followers[0].holds_messages = true;
+    ask(&mut world, 0..MAX_QUESTIONS + 1);
+    assert_eq!(world.followers[0].replies.len(), 1);
+    assert_eq!(code(&world, MAX_QUESTIONS), Some(ErrorCode::RateLimited));
+    world.offline(0);
+    world.run();
+    assert!((0..MAX_QUESTIONS).all(|token| code(&world, token) == Some(ErrorCode::Unavailable)));
+
+    world.followers[0].replies.clear();
+    ask(&mut world, 0..1);
+    assert_eq!(code(&world, 0), Some(ErrorCode::Unavailable));
 }

@@ -25,6 +25,7 @@ use crate::splicing::spliced;
 use crate::state::{Life, Point, Reverse, State};
 use crate::storage::{Answer, Answered, Operation, RecordKey, RecordKind, Write};
 use crate::window::Rung;
+pub use requests::MAX_QUESTIONS;
 pub(super) use requests::Read;
 
 /// Entries of one page of history.

@@ -16,7 +16,10 @@ use super::documents::checkpoint_body;
 use super::outbox::Sync;
 use super::root::head_of;
 use super::storing::PAGE_RECORDS;
-use super::{CHECKPOINT_INTERVAL, Event, LinkId, LinkStatus, Output, Peer, Purpose, Replica, Role, SERVES};
+use super::{
+    CHECKPOINT_INTERVAL, Event, LinkId, LinkStatus, MAX_QUESTIONS, Output, Peer, Purpose, Replica, Role,
+    SERVES, Token,
+};
 use crate::backoff::Backoff;
 use crate::collections::{BTreeMap, BTreeSet};
 use crate::log::{Log, MAX_LOG_REVISIONS, Revised};
@@ -77,6 +80,8 @@ pub(super) struct Upstream {
     to_open: BTreeSet<DocumentId>,
     /// What came for documents that are still being read.
     waiting: BTreeMap<DocumentId, Vec<Message>>,
+    /// What the program asked the authority on this link.
+    questions: BTreeSet<Token>,
 }
 
 /// How far what is held has been compared with another line of history.
@@ -139,7 +144,18 @@ impl Upstream {
             unconfirmed: BTreeSet::new(),
             to_open: BTreeSet::new(),
             waiting: BTreeMap::new(),
+            questions: BTreeSet::new(),
         }
+    }
+
+    /// Notes a question of the program; false when too many wait.
+    pub(super) fn ask(&mut self, token: Token) -> bool {
+        self.questions.len() < MAX_QUESTIONS && self.questions.insert(token)
+    }
+
+    /// Whether a question was waiting for this answer.
+    pub(super) fn answer(&mut self, token: Token) -> bool {
+        self.questions.remove(&token)
     }
 
     pub(super) fn is_link(&self, link: LinkId) -> bool {
@@ -245,6 +261,10 @@ impl Replica {
         self.upstream.link = None;
         self.upstream.welcome = None;
         self.upstream.waiting.clear();
+        for token in std::mem::take(&mut self.upstream.questions) {
+            let message = "the link closed before the answer was here; ask again";
+            self.refuse_question(token, ErrorCode::Unavailable, message);
+        }
         self.upstream.caught_up = None;
         self.upstream.complete = false;
         self.upstream.to_open.clear();
@@ -598,6 +618,10 @@ impl Replica {
     }
 
     fn handle_upstream_error(&mut self, error: &ErrorMessage) {
+        if let Some(token) = error.request.map(Token).filter(|token| self.upstream.answer(*token)) {
+            self.refuse_question(token, error.code, &error.message);
+            return;
+        }
         let Some(id) = &error.document else { return };
         let Some(document) = self.documents.get_mut(id) else { return };
         if error.change.is_some() {

@@ -198,11 +198,30 @@ impl Replica {
         }
     }
 
-    /// Asks the authority for a page of history. Answered by [`Reply::History`], while a link is open.
+    /// Asks the authority for a page of history. Answered by [`Reply::History`]; by [`Reply::Refused`] when there is no link, when it closes
+    /// before the answer is here (`unavailable`), and when [`MAX_QUESTIONS`] wait (`rate_limited`).
     pub fn remote_history(&mut self, token: Token, id: &DocumentId, before: Option<Revision>, limit: u32) {
+        if !self.upstream.is_online() {
+            self.refuse_question(
+                token,
+                ErrorCode::Unavailable,
+                "there is no link; ask again when there is one",
+            );
+            return;
+        }
+        if !self.upstream.ask(token) {
+            self.refuse_question(token, ErrorCode::RateLimited, "too many questions wait; ask again later");
+            return;
+        }
         let limit = limit.clamp(1, MAX_HISTORY_PAGE);
         let message = Message::HistoryRequest { request: token.0, document: id.clone(), before, limit };
         self.send_upstream(&message);
+    }
+
+    /// Says that a question has no answer.
+    pub(in crate::replica) fn refuse_question(&mut self, token: Token, code: ErrorCode, message: &str) {
+        let reply = Reply::Refused { code, message: message.into() };
+        self.outputs.push_back(Output::Reply { token, reply });
     }
 
     pub(in crate::replica) fn handle_history_page(
@@ -213,6 +232,9 @@ impl Replica {
         entries: Vec<Entry>,
         more: bool,
     ) {
+        if !self.upstream.answer(Token(request)) {
+            return;
+        }
         let entry = |entry| HistoryEntry {
             entry,
             forward_patch: None,
@@ -226,6 +248,9 @@ impl Replica {
             .push_back(Output::Reply { token: Token(request), reply: Reply::History(Box::new(page)) });
     }
 }
+
+/// Questions of a program that wait for the authority's answers; one more is refused with `rate_limited`.
+pub const MAX_QUESTIONS: usize = 64;
 
 /// What an entry takes of [`MAX_HISTORY_PAGE_BYTES`].
 fn history_bytes(HistoryEntry { entry, reverse_patch, before, .. }: &HistoryEntry) -> usize {
