@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use rejoin_core::storage::Operation;
+use rejoin_core::storage::{Operation, StoreError};
 use rejoin_store::{Refused, Reply, SharedMemoryStore, Store};
 use rejoin_wire::WorkspaceId;
 
@@ -12,6 +12,10 @@ pub(crate) enum Fault {
     /// Nothing.
     #[default]
     None,
+    /// Commits fail.
+    Commits(StoreError),
+    /// Everything else fails.
+    Reads(StoreError),
     /// Commits wait until nothing is wrong any more.
     Slow,
 }
@@ -26,6 +30,7 @@ pub(crate) struct Faulty {
 #[derive(Default)]
 struct State {
     fault: Fault,
+    failed: usize,
     waiting: Vec<(WorkspaceId, Operation, Reply)>,
 }
 
@@ -41,6 +46,11 @@ impl Faulty {
         }
     }
 
+    /// Requests that failed or wait.
+    pub(crate) fn hit(&self) -> usize {
+        self.with(|state| state.failed + state.waiting.len())
+    }
+
     fn with<T>(&self, action: impl FnOnce(&mut State) -> T) -> T {
         action(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -51,6 +61,14 @@ impl Store for Faulty {
         let is_commit = matches!(operation, Operation::Commit(_));
         let fault = self.with(|state| state.fault.clone());
         match fault {
+            Fault::Commits(error) if is_commit => {
+                self.with(|state| state.failed += 1);
+                reply(Err(error));
+            }
+            Fault::Reads(error) if !is_commit => {
+                self.with(|state| state.failed += 1);
+                reply(Err(error));
+            }
             Fault::Slow if is_commit => {
                 self.with(|state| state.waiting.push((workspace.clone(), operation, reply)));
             }

@@ -20,7 +20,7 @@ use rejoin_core::{
     Token,
 };
 use rejoin_store::Store;
-use rejoin_wire::{CloseCode, Encoding, Message, UnixMillis, WorkspaceId};
+use rejoin_wire::{CloseCode, Encoding, ErrorCode, Message, UnixMillis, WorkspaceId};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::instruments;
@@ -36,6 +36,12 @@ const SHARD_BATCH: usize = 512;
 
 /// Messages that wait for one link. The replica stops by bytes long before; this bounds what it does not count.
 const LINK_QUEUE: usize = 4_096;
+
+/// Commands that wait for their answers in one shard, those included that nobody waits for any more; one more is refused.
+const MAX_COMMANDS: usize = 16_384;
+
+/// Time that a command has to be answered.
+pub const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Time that a shard has to say what waits there.
 const SURVEY_PATIENCE: Duration = Duration::from_secs(1);
@@ -88,6 +94,7 @@ enum ShardInput {
 #[derive(Clone)]
 pub struct Hub {
     shared: Arc<Shared>,
+    patience: Duration,
 }
 
 struct Shared {
@@ -136,7 +143,13 @@ impl Hub {
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
         };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), patience: ANSWER_PATIENCE }
+    }
+
+    /// The same with another time than [`ANSWER_PATIENCE`] in which commands are answered.
+    #[must_use]
+    pub fn answering_within(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     fn shard(&self, workspace: &WorkspaceId) -> &mpsc::Sender<ShardInput> {
@@ -159,7 +172,8 @@ impl Hub {
         Ok(Link { id: link, queue, overflow, hub: self.clone(), workspace: workspace.clone() })
     }
 
-    /// Has a workspace's replica do something that it answers with a reply.
+    /// Has a workspace's replica do something that it answers with a reply. Where the store does not let it answer in time it is refused
+    /// with `unavailable`, and may still take effect.
     pub async fn command(
         &self,
         workspace: &WorkspaceId,
@@ -167,8 +181,15 @@ impl Hub {
     ) -> Result<Reply, Stopped> {
         let (sender, reply) = oneshot::channel();
         let input = ShardInput::Command { workspace: workspace.clone(), run: Box::new(run), reply: sender };
-        self.shard(workspace).send(input).await.map_err(|_| Stopped)?;
-        reply.await.map_err(|_| Stopped)
+        let answered = async {
+            self.shard(workspace).send(input).await.map_err(|_| Stopped)?;
+            reply.await.map_err(|_| Stopped)
+        };
+        tokio::time::timeout(self.patience, answered).await.unwrap_or_else(|_| {
+            Ok(unavailable(
+                "the store does not answer; what was asked for may still take effect: send it again, under the same key if it had one",
+            ))
+        })
     }
 
     /// What waits in all workspaces together. A shard that is too busy to say is left out.
@@ -433,6 +454,11 @@ impl Shard {
                 workspace
             }
             ShardInput::Command { workspace, run, reply } => {
+                if self.replies.len() >= MAX_COMMANDS {
+                    let _ =
+                        reply.send(unavailable("too many requests wait for the store; send it again later"));
+                    return;
+                }
                 let token = Token(self.next_token);
                 self.next_token += 1;
                 self.replies.insert(token, reply);
@@ -533,6 +559,10 @@ impl Shard {
         }
         given
     }
+}
+
+fn unavailable(message: &str) -> Reply {
+    Reply::Refused { code: ErrorCode::Unavailable, message: message.into() }
 }
 
 fn note_event(workspace: &WorkspaceId, event: &Event) {

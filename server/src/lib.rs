@@ -27,7 +27,7 @@ mod tls;
 
 pub use doctor::{Finding, examine};
 pub use gate::{BODY_PATIENCE, MAX_BODIES_BYTES};
-pub use hub::{Hub, Stopped};
+pub use hub::{ANSWER_PATIENCE, Hub, Stopped};
 pub use instruments::recorder;
 pub use rates::{BURST_SECONDS, Rates};
 pub use router::{MAX_CONNECTIONS, Server, ServerOptions, StartError, router};

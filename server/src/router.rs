@@ -27,12 +27,15 @@ use crate::connections::Connections;
 use crate::error::ApiError;
 use crate::feed::Feed;
 use crate::gate::{BODY_PATIENCE, Bodies, MAX_BODIES_BYTES, MAX_BODY_BYTES, Names, admit};
-use crate::hub::{Hub, Stopped};
+use crate::hub::{ANSWER_PATIENCE, Hub, Stopped};
 use crate::instruments;
 use crate::policies::Policies;
 use crate::rates::{Limiters, Rates, counted_address, take};
 use crate::socket::{Admission, Conversation, WRITE_PATIENCE, serve};
 use crate::{openapi, rest};
+
+#[cfg(test)]
+mod tests;
 
 /// Read buffer of a socket in bytes, which every idle link holds; longer messages are read in as many steps. axum's own default is 128 KiB.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
@@ -81,6 +84,8 @@ pub struct ServerOptions {
     pub max_bodies_bytes: usize,
     /// Time that a REST body may take to arrive.
     pub body_patience: Duration,
+    /// Time that a request has to be answered while the store works slowly or not at all; then it is refused with 503.
+    pub answer_patience: Duration,
     /// Where metrics are read from, as made by [`recorder`](crate::recorder); without it `/metrics` says that there are none.
     pub metrics: Option<PrometheusHandle>,
 }
@@ -101,6 +106,7 @@ impl ServerOptions {
             trusted_proxies: 0,
             max_bodies_bytes: MAX_BODIES_BYTES,
             body_patience: BODY_PATIENCE,
+            answer_patience: ANSWER_PATIENCE,
             metrics: None,
         }
     }
@@ -122,7 +128,8 @@ pub struct Server {
 
 struct Shared {
     hub: Hub,
-    store: Arc<SqliteStore>,
+    /// The database, where the server opened it.
+    database: Option<Arc<SqliteStore>>,
     secret: Option<Secret>,
     names: Names,
     bodies: Bodies,
@@ -139,20 +146,25 @@ struct Shared {
 impl Server {
     /// Opens the database and starts the shards. Must be called inside a tokio runtime.
     pub fn start(options: ServerOptions) -> Result<Self, StartError> {
+        let database = Arc::new(SqliteStore::open(&options.database_url, &SqliteOptions::default())?);
+        let store: Arc<dyn Store> = Arc::clone(&database) as Arc<dyn Store>;
+        Ok(Self::over(&store, Some(database), options))
+    }
+
+    fn over(store: &Arc<dyn Store>, database: Option<Arc<SqliteStore>>, options: ServerOptions) -> Self {
         instruments::describe();
         if let Some(metrics) = options.metrics.clone() {
             tokio::spawn(keep_up(metrics));
         }
-        let store = Arc::new(SqliteStore::open(&options.database_url, &SqliteOptions::default())?);
-        let shared_store: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         let policies = Arc::new(Policies::new(options.policy, options.workspace_policies));
         let of_workspaces = Arc::clone(&policies);
-        let hub = Hub::start(&shared_store, options.shards, move |workspace| {
+        let hub = Hub::start(store, options.shards, move |workspace| {
             let policy = of_workspaces.of(&workspace);
             let mut config = Config::new(workspace, Role::Root);
             config.policy = policy;
             config
-        });
+        })
+        .answering_within(options.answer_patience);
         let local = options.secret.is_none().then(|| Grant::new(LOCAL, true));
         let admission: Arc<dyn Admission> = match &options.secret {
             None => Arc::new(Open),
@@ -160,7 +172,7 @@ impl Server {
         };
         let shared = Shared {
             hub,
-            store,
+            database,
             names: Names {
                 allowed_origins: options.allowed_origins,
                 hosts: options.secret.is_none().then_some(options.hosts),
@@ -177,7 +189,7 @@ impl Server {
             trusted_proxies: options.trusted_proxies,
             metrics: options.metrics,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// Tells clients to move, finishes what is under way and closes the database.
@@ -195,9 +207,9 @@ impl Server {
 
     /// Closes the database.
     pub(crate) async fn close(&self) {
-        let store = Arc::clone(&self.shared.store);
+        let Some(database) = self.shared.database.clone() else { return };
         // Closing waits for the writer's thread.
-        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+        let _ = tokio::task::spawn_blocking(move || database.close()).await;
     }
 
     /// The replicas.
@@ -321,7 +333,9 @@ async fn ready(State(server): State<Server>) -> Response {
 async fn metrics(State(server): State<Server>) -> Response {
     match &server.shared.metrics {
         Some(metrics) => {
-            instruments::record_store(server.shared.store.stats());
+            if let Some(database) = &server.shared.database {
+                instruments::record_store(database.stats());
+            }
             instruments::record_backlog(&server.shared.hub.backlog().await);
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response()
         }

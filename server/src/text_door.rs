@@ -25,6 +25,8 @@ pub(crate) use words::{event_of, text_document};
 
 mod client;
 mod known;
+#[cfg(test)]
+mod tests;
 mod words;
 
 /// Requests that wait for their turn; with so many the socket is not read until one is answered.

@@ -43,6 +43,18 @@ fn the_doctor_says_that_a_database_is_missing_and_creates_none() {
 }
 
 #[test]
+fn the_doctor_wants_a_secret_of_sixteen_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("x.db").display());
+    let doctor = |secret: &str| {
+        rejoin(&["doctor", "--bind", "127.0.0.1:0", "--database-url", &url, "--secret", secret])
+    };
+    let (short, enough) = (doctor(&"x".repeat(15)), doctor(&"x".repeat(16)));
+    assert!(!short.status.success() && said(&short).contains("only 15 characters"), "{}", said(&short));
+    assert!(enough.status.success() && said(&enough).contains("ok   secret: set"), "{}", said(&enough));
+}
+
+#[test]
 fn the_doctor_names_documents_that_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("server.db").display());

@@ -92,6 +92,31 @@ async fn a_page_has_one_to_a_thousand_events_whatever_is_asked_for() {
     }
     assert_eq!(sequences(&page(at, "").await).len(), 1_000);
     assert_eq!(sequences(&page(at, "?after=1000").await), [1_001, 1_002]);
+
+    // The history of one document.
+    for (query, told) in [("", 100), ("?limit=0", 1), ("?limit=1000", 1_000), ("?limit=1001", 1_000)] {
+        let (_, _, page) = http(at, &format!("GET /api/documents/d/changes{query}"), &[], "").await;
+        let told_here = page["items"].as_array().unwrap().len();
+        assert_eq!((told_here, &page["next"]), (told, &json!(1_003 - told)), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_workspace_is_told_whole_where_its_documents_just_fill_a_page_of_heads() {
+    const HEADS_PAGE: usize = 256;
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let mut text = Text::connect(&process).await;
+    for documents in 1..=HEADS_PAGE + 1 {
+        text.create(&format!("d{documents}"), &json!({})).await;
+        if documents + 1 < HEADS_PAGE {
+            continue;
+        }
+        let told = sequences(&page(process.address, "").await);
+        assert_eq!(told, (1..=documents as u64).collect::<Vec<_>>());
+        let synced = text.ask(&json!({"type": "request_full_sync"}), "sync_complete").await;
+        assert_eq!(synced["synced_count"], documents);
+    }
 }
 
 #[tokio::test]

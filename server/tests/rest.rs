@@ -334,7 +334,7 @@ async fn pages_are_bounded_in_bytes_and_gone_on_with() {
 }
 
 #[tokio::test]
-async fn one_request_with_a_filter_looks_at_a_thousand_documents() {
+async fn a_page_lists_and_a_filter_looks_at_a_thousand_documents() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path());
     let mut text = Text::connect(&process).await;
@@ -345,6 +345,15 @@ async fn one_request_with_a_filter_looks_at_a_thousand_documents() {
     for _ in 0..=1_000 {
         assert_eq!(text.expect("document_created_response").await["success"], true);
     }
+    for (query, listed) in
+        [("", 100), ("?limit=0", 1), ("?limit=999", 999), ("?limit=1000", 1_000), ("?limit=1001", 1_000)]
+    {
+        let (_, _, page) = http(process.address, &format!("GET /api/documents{query}"), &[], "").await;
+        assert_eq!(page["items"].as_array().unwrap().len(), listed, "{query}");
+        assert_eq!(page["next"], listed, "{query}");
+    }
+    let (_, _, page) = http(process.address, "GET /api/documents?after=1000", &[], "").await;
+    assert_eq!((page["items"][0]["id"].clone(), page["next"].clone()), (json!("d1000"), json!(null)));
     let find =
         |number: u32, after: u64| format!("GET /api/documents?filter=%7B%22n%22%3A{number}%7D&after={after}");
     let (_, _, page) = http(process.address, &find(999, 0), &[], "").await;

@@ -141,3 +141,57 @@ async fn workspaces_that_nobody_uses_leave_memory_and_come_back_as_they_were() {
     tokio::time::sleep(IDLE_PATIENCE + 2 * SWEEP_INTERVAL).await;
     assert_eq!(in_memory(&metrics), Some(0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_the_store_keeps_waiting_is_refused_in_time() {
+    let faulty = Arc::new(Faulty::default());
+    let store: Arc<dyn Store> = Arc::clone(&faulty) as Arc<dyn Store>;
+    let hub = Hub::start(&store, 1, |workspace| Config::new(workspace, Role::Root));
+    let workspace = WorkspaceId::new("w").unwrap();
+    assert!(matches!(hub.command(&workspace, add(1)).await, Ok(Reply::Accepted(_))));
+    faulty.set(Fault::Slow);
+    let asked = tokio::time::Instant::now();
+    let Ok(Reply::Refused { code, message }) = hub.command(&workspace, add(2)).await else {
+        panic!("it was answered")
+    };
+    assert_eq!((code, asked.elapsed()), (ErrorCode::Unavailable, ANSWER_PATIENCE));
+    assert!(message.contains("may still take effect"), "{message}");
+    faulty.set(Fault::None);
+    let read = |replica: &mut Replica, token| replica.read(token, &"d2".parse().unwrap());
+    let Ok(Reply::Document(view)) = hub.command(&workspace, read).await else { panic!("it was refused") };
+    assert_eq!(view.content, rejoin_json::Json::from("2"), "it took effect");
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_that_wait_for_the_store_are_bounded_and_count_until_they_are_answered() {
+    let faulty = Arc::new(Faulty::default());
+    let store: Arc<dyn Store> = Arc::clone(&faulty) as Arc<dyn Store>;
+    let hub = Hub::start(&store, 1, |workspace| Config::new(workspace, Role::Root));
+    let workspace = WorkspaceId::new("w").unwrap();
+    assert!(matches!(hub.command(&workspace, add(1)).await, Ok(Reply::Accepted(_))));
+    faulty.set(Fault::Reads(StoreError::Unavailable("busy".into())));
+    let read = || {
+        let (hub, workspace) = (hub.clone(), workspace.clone());
+        let read = |replica: &mut Replica, token| replica.read(token, &"other".parse().unwrap());
+        async move { hub.command(&workspace, read).await }
+    };
+    let waiting: Vec<_> = (0..MAX_COMMANDS).map(|_| tokio::spawn(read())).collect();
+    let second = Duration::from_secs(1);
+    tokio::time::sleep(second).await;
+    let is_refused_at_once = async |what: &str| {
+        let asked = tokio::time::Instant::now();
+        let Ok(Reply::Refused { code, message }) = read().await else { panic!("{what}: it was answered") };
+        assert_eq!(code, ErrorCode::Unavailable, "{what}");
+        assert!(message.contains("too many requests"), "{what}: {message}");
+        assert!(asked.elapsed() < second, "{what}");
+    };
+    is_refused_at_once("one too many").await;
+    for waiting in waiting {
+        let Ok(Reply::Refused { message, .. }) = waiting.await.unwrap() else { panic!("it was answered") };
+        assert!(message.contains("does not answer"), "just full: {message}");
+    }
+    is_refused_at_once("nobody waits any more").await;
+    faulty.set(Fault::None);
+    tokio::time::sleep(60 * second).await;
+    assert!(matches!(read().await, Ok(Reply::Document(_))), "there is room again");
+}

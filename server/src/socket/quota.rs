@@ -97,3 +97,24 @@ pub(super) fn refusals(message: &Message, wait: &Wait) -> Option<Vec<ErrorMessag
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::rates::Rates;
+
+    #[test]
+    fn whoever_is_refused_once_more_than_is_borne_does_not_mind_it() {
+        let limiters = Limiters::new(Rates { messages: 1, ..Rates::NONE });
+        let mut quota = Quota::new(&limiters, Some(IpAddr::from([127, 0, 0, 1])));
+        // A frame in time begins anew.
+        let mut in_a_row = 0;
+        while in_a_row < MAX_REFUSALS {
+            in_a_row = if quota.take().is_err() { in_a_row + 1 } else { 0 };
+        }
+        assert!(!quota.is_ignored(), "just borne");
+        quota.take().unwrap_err();
+        assert!(quota.is_ignored());
+    }
+}
