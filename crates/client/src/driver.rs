@@ -24,10 +24,12 @@ use crate::options::ClientOptions;
 pub(crate) enum Command {
     Run(Box<dyn FnOnce(&mut Replica) + Send>),
     /// A question that the replica answers by a reply under this token.
-    Ask(Box<dyn FnOnce(&mut Replica, Token) + Send>, oneshot::Sender<Reply>),
+    Ask(Question, oneshot::Sender<Reply>),
     Online(bool),
     Close(oneshot::Sender<()>),
 }
+
+type Question = Box<dyn FnOnce(&mut Replica, Token) + Send>;
 
 type Connecting = Pin<Box<dyn Future<Output = Result<Socket, SocketError>> + Send>>;
 
