@@ -4,9 +4,16 @@ use rejoin_wire::{Encoding, Message as Wire};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::samples::Compact;
 use crate::support::Native;
 use crate::table::Table;
 use crate::{End, Witness, after, closed, samples, spoiled};
+
+/// The bits of a byte that are changed, one way after the other.
+const MASKS: [u8; 3] = [0x01, 0x80, 0xff];
+
+/// The type of the message that says that a link ends.
+const GOODBYE: u8 = 6;
 
 /// A link that is opened anew whenever the one before was closed.
 struct Prober<'a> {
@@ -83,30 +90,48 @@ async fn json_messages_that_are_wrong_in_one_field_are_refused_and_change_nothin
 async fn compact_messages_that_end_early_or_have_a_changed_byte_are_refused_and_change_nothing() {
     let witness = Witness::start().await;
     let mut prober = Prober::new(&witness, Encoding::Binary).await;
-    for sample in samples::compact() {
-        let framed = [&[0][..], &sample].concat();
-        let is_goodbye = sample[0] == 6;
-        for end in 0..framed.len() {
-            prober
-                .probe(
-                    Message::binary(framed[..end].to_vec()),
-                    is_goodbye,
-                    &format!("{end} bytes of {framed:?}"),
-                )
-                .await;
-        }
-        for at in 0..framed.len() {
-            for mask in [0x01, 0x80, 0xff] {
-                let mut flipped = framed.clone();
+    let mut table = Table::default();
+    for Compact { kind, frame, fields } in samples::compact() {
+        let is_goodbye = kind == "goodbye";
+        let mut answers = Vec::new();
+        for at in 1..frame.len() {
+            let what = format!("{at} bytes of {frame:?}");
+            let mut said = vec![prober.probe(Message::binary(frame[..at].to_vec()), is_goodbye, &what).await];
+            for mask in MASKS {
+                let mut flipped = frame.clone();
                 flipped[at] ^= mask;
-                let what = format!("byte {at} ^ {mask} of {framed:?}");
-                prober.probe(Message::binary(flipped), is_goodbye || framed[at] ^ mask == 6, &what).await;
+                let what = format!("byte {at} ^ {mask} of {frame:?}");
+                let is_goodbye = is_goodbye || flipped[1] == GOODBYE;
+                said.push(prober.probe(Message::binary(flipped), is_goodbye, &what).await);
             }
+            answers.push(said);
         }
-        let longer = [&framed[..], &[0]].concat();
-        prober.probe(Message::binary(longer), is_goodbye, &format!("a byte more than {framed:?}")).await;
+        table.note_bytes(kind, &fields, &answers);
+        let longer = [&frame[..], &[0]].concat();
+        let what = format!("a byte more than {frame:?}");
+        let said = prober.probe(Message::binary(longer), is_goodbye, &what).await;
+        assert_eq!(said, ["bad_message"], "{what}");
     }
-    assert!(prober.closed > 500 && prober.refused > 20, "{} {}", prober.closed, prober.refused);
+    // Of each byte: what a message gets that ends before it, and one in which it is changed by each mask.
+    table.assert_is(include_str!("compact.txt"));
+    drop(prober);
+    witness.assert_unharmed().await;
+}
+
+#[tokio::test]
+async fn frames_that_are_no_message_or_part_are_refused() {
+    let witness = Witness::start().await;
+    let mut prober = Prober::new(&witness, Encoding::Binary).await;
+    for framed in samples::compact().into_iter().map(|sample| sample.frame) {
+        assert_eq!(prober.probe(Message::binary(Vec::new()), false, "an empty frame").await, ["bad_message"]);
+        for head in [0x80, 0xff] {
+            let mut flipped = framed.clone();
+            flipped[0] = head;
+            let said =
+                prober.probe(Message::binary(flipped), false, &format!("a frame of kind {head}")).await;
+            assert_eq!(said, ["bad_message"], "{head}");
+        }
+    }
     drop(prober);
     witness.assert_unharmed().await;
 }
@@ -114,7 +139,7 @@ async fn compact_messages_that_end_early_or_have_a_changed_byte_are_refused_and_
 #[tokio::test]
 async fn types_that_do_not_exist_are_refused_and_the_link_stays() {
     let witness = Witness::start().await;
-    let known: Vec<u8> = samples::compact().iter().map(|sample| sample[0]).collect();
+    let known: Vec<u8> = samples::compact().iter().map(|sample| sample.frame[1]).collect();
     for number in (0..=127).filter(|number| !known.contains(number)) {
         let end = after(&witness.process, Encoding::Binary, Message::binary(vec![0, number, 0])).await;
         assert_eq!(end, End::Open(vec!["unknown_type".into()]), "{number}");

@@ -27,9 +27,64 @@ pub(crate) fn messages() -> Vec<(Value, Message)> {
     fenced("message").into_iter().map(decoded).collect()
 }
 
+/// A message in the compact encoding.
+pub(crate) struct Compact {
+    pub(crate) kind: &'static str,
+    /// The message in a frame of its own.
+    pub(crate) frame: Vec<u8>,
+    /// For each byte of the message, which begins behind the first of the frame: the field that it belongs to.
+    pub(crate) fields: Vec<String>,
+}
+
 /// Messages of the native door in the compact encoding.
-pub(crate) fn compact() -> Vec<Vec<u8>> {
-    messages().iter().map(|(_, message)| encode_message(message, Encoding::Binary).to_vec()).collect()
+pub(crate) fn compact() -> Vec<Compact> {
+    let compact = |(_, message): (Value, Message)| {
+        let bytes = encode_message(&message, Encoding::Binary);
+        let mut fields: Vec<String> = Vec::new();
+        let mut next = "extension".to_owned();
+        for at in (1..bytes.len()).rev() {
+            next = field(&message, &bytes, at).unwrap_or(next);
+            fields.push(next.clone());
+        }
+        fields.push("/type".to_owned());
+        fields.reverse();
+        Compact { kind: message.kind(), frame: [&[0], &bytes[..]].concat(), fields }
+    };
+    messages().into_iter().map(compact).collect()
+}
+
+/// The field that a byte stands for: what is another one when it is another byte. A length or the number of a form, without which
+/// nothing behind it can be read, has none by itself: it belongs to what follows.
+fn field(message: &Message, bytes: &[u8], at: usize) -> Option<String> {
+    let json = |message: &Message| -> Value {
+        serde_json::from_slice(&encode_message(message, Encoding::Json)).unwrap()
+    };
+    let others = (0..=u8::MAX).filter_map(|byte| {
+        let mut changed = bytes.to_vec();
+        changed[at] = byte;
+        decode_message(&changed, Encoding::Binary).ok()
+    });
+    others.map(|other| difference(&json(message), &json(&other))).find(|path| !path.is_empty())
+}
+
+/// The place below which all is that differs; elements of a list are one place.
+fn difference(one: &Value, other: &Value) -> String {
+    let step = |(key, one, other): (&str, &Value, &Value)| {
+        (one != other).then(|| format!("/{key}{}", difference(one, other)))
+    };
+    let steps: Vec<String> = match (one, other) {
+        (Value::Object(one), Value::Object(other)) if one.keys().eq(other.keys()) => {
+            one.iter().zip(other.values()).filter_map(|((key, one), other)| step((key, one, other))).collect()
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            one.iter().zip(other).filter_map(|(one, other)| step(("*", one, other))).collect()
+        }
+        _ => Vec::new(),
+    };
+    match &steps[..] {
+        [only] => only.clone(),
+        _ => String::new(),
+    }
 }
 
 /// Requests of the text door.

@@ -26,6 +26,25 @@ impl Table {
         codes.extend(said.iter().cloned());
     }
 
+    /// Notes what was said of a message in the compact encoding that ended before each byte, or had it changed in each way. Bytes
+    /// of one field that got the same are one line.
+    pub(crate) fn note_bytes(&mut self, kind: &str, fields: &[String], answers: &[Vec<Vec<String>>]) {
+        let mut first = 0;
+        for last in 0..fields.len() {
+            if fields.get(last + 1) == Some(&fields[first]) && answers.get(last + 1) == Some(&answers[first])
+            {
+                continue;
+            }
+            let shown = answers[first].iter().map(|said| match &said[..] {
+                [] => "taken".to_owned(),
+                said => said.join(" and "),
+            });
+            let line = shown.collect::<Vec<_>>().join(" | ");
+            self.0.entry(format!("{kind} {first}..={last} {}", fields[first])).or_default().insert(line);
+            first = last + 1;
+        }
+    }
+
     /// Fails unless the fields got what the list says, line by line.
     pub(crate) fn assert_is(&self, list: &str) {
         let line = |(field, codes): (&String, &BTreeSet<String>)| {
