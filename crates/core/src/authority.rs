@@ -171,6 +171,7 @@ impl Authority {
     /// Nobody waits for this change any more.
     pub(crate) fn forget_request(&mut self, change: ChangeId) {
         self.new_requests.remove(&change);
+        self.lost.remove(&change);
     }
 
     /// Notes that the content at a change's base cannot be had: its author is asked.

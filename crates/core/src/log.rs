@@ -10,6 +10,10 @@ use crate::state::{Point, Reverse, State, apply_reverse};
 /// Revisions that are held in memory per document, beyond which the oldest are read from the store again when needed.
 pub(crate) const MAX_LOG_REVISIONS: usize = 1_024;
 
+/// How far below the newest revision the authority goes back in its store to find what was seen when a change was made. The author of a
+/// change that was made on something older is asked.
+pub const MAX_OLDER_REVISIONS: u64 = 16_384;
+
 /// One revision: what it did, and how to go back.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Revised {

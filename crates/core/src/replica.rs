@@ -433,6 +433,8 @@ pub struct Replica {
     documents: BTreeMap<DocumentId, Document>,
     /// Who waits to read which document.
     reads: BTreeMap<DocumentId, Vec<commands::Read>>,
+    /// Questions for history that the store is read for.
+    walks: BTreeMap<DocumentId, commands::Walk>,
     /// Documents with something to do in the next turn.
     busy: BTreeSet<DocumentId>,
     /// Documents whose presence may have something to send.
@@ -463,6 +465,8 @@ enum Purpose {
     PendingDocuments,
     /// On this link.
     HeldDocuments(LinkId),
+    /// To a page of history.
+    Walk(DocumentId),
     /// What became of a keyed request.
     Keyed(DocumentId, ChangeId),
     /// Asked for when the feed was durable up to there.
@@ -495,6 +499,7 @@ impl Replica {
             outputs: VecDeque::new(),
             documents: BTreeMap::new(),
             reads: BTreeMap::new(),
+            walks: BTreeMap::new(),
             busy: BTreeSet::new(),
             lively: BTreeSet::new(),
             links: BTreeMap::new(),

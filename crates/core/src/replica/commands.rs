@@ -1,5 +1,6 @@
 //! What a program wants of a replica.
 
+mod history;
 mod requests;
 
 use std::sync::Arc;
@@ -25,7 +26,8 @@ use crate::splicing::spliced;
 use crate::state::{Life, Point, Reverse, State};
 use crate::storage::{Answer, Answered, Operation, RecordKey, RecordKind, Write};
 use crate::window::Rung;
-pub use requests::MAX_QUESTIONS;
+pub use history::MAX_QUESTIONS;
+pub(super) use history::{Walk, older_from};
 pub(super) use requests::Read;
 
 /// Entries of one page of history.

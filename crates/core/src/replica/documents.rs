@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use rejoin_wire::{ChainHash, ChangeId, ConflictId, Counter, DocumentId, Fate, MemberId, Revision};
 
+use super::commands::older_from;
 use super::outbox::Outbox;
 use super::relaying::Relayed;
 use super::root::Queue;
@@ -17,7 +18,7 @@ use crate::state::Point;
 use crate::storage::{ChangeRow, Loaded, Operation, StoreError};
 
 /// Rows that one reading of older revisions asks for.
-const OLDER_ROWS: u32 = 1_024;
+pub(super) const OLDER_ROWS: u32 = 1_024;
 
 /// Chain hashes of old revisions that are remembered per document.
 const MAX_CHAINS: usize = 256;
@@ -196,8 +197,8 @@ impl Replica {
         }
         if document.requests == 0 {
             document.requests += 1;
-            let operation =
-                Operation::LoadChanges { document: id.clone(), after: floor, until, limit: OLDER_ROWS };
+            let after = older_from(until).max(floor);
+            let operation = Operation::LoadChanges { document: id.clone(), after, until, limit: OLDER_ROWS };
             self.request(operation, Purpose::OlderLog(id.clone()));
         }
         true

@@ -22,7 +22,7 @@ use super::{
 use crate::authority::{Computed, Job, Provided, Step, Submission, Work};
 use crate::collections::BTreeSet;
 use crate::ids::is_keyed;
-use crate::log::{MAX_LOG_REVISIONS, Revised};
+use crate::log::{MAX_LOG_REVISIONS, MAX_OLDER_REVISIONS, Revised};
 use crate::merging::Refusal;
 use crate::records::{Rejection, seal_row};
 use crate::state::{State, apply_reverse};
@@ -405,10 +405,12 @@ impl Replica {
             }
             Need::Seen(..) => false,
             Need::Log(floor, change) => {
-                if self.load_older(id, floor) {
+                let newest = self.documents.get(id).map_or(floor, |document| document.durable.revision);
+                let near = newest.0.saturating_sub(floor.0) <= MAX_OLDER_REVISIONS;
+                if near && self.load_older(id, floor) {
                     return false;
                 }
-                // Compacted away: only the author knows what it saw.
+                // Too far below, or compacted away: only the author knows what it saw.
                 if let Some(document) = self.documents.get_mut(id) {
                     document.authority.lost_base(change);
                 }

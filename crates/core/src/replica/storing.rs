@@ -126,6 +126,8 @@ impl Replica {
             (Purpose::Outcomes { document, replica, first, last }, Ok(Answered::Changes(rows))) if SERVES => {
                 self.handle_outcomes(&document, ChangeId { replica, counter: first }, last, &rows);
             }
+            (Purpose::Walk(id), Ok(Answered::Changes(rows))) => self.handle_walk(&id, Ok(&rows)),
+            (Purpose::Walk(id), Err(error)) => self.handle_walk(&id, Err(&error)),
             (Purpose::Keyed(id, change), Ok(Answered::Changes(rows))) if SERVES => {
                 self.handle_keyed(&id, change, Ok(&rows));
             }
@@ -341,7 +343,11 @@ fn answers(purpose: &Purpose, answered: &Answered) -> bool {
         (Purpose::Meta, Answered::Meta { .. })
             | (Purpose::Document(_), Answered::Document(_))
             | (
-                Purpose::OlderLog(_) | Purpose::Chain(..) | Purpose::Outcomes { .. } | Purpose::Keyed(..),
+                Purpose::OlderLog(_)
+                    | Purpose::Walk(_)
+                    | Purpose::Chain(..)
+                    | Purpose::Outcomes { .. }
+                    | Purpose::Keyed(..),
                 Answered::Changes(_)
             )
             | (Purpose::Page(_) | Purpose::HeldDocuments(_) | Purpose::Heads(..), Answered::Heads(_))

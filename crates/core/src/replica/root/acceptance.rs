@@ -245,6 +245,12 @@ impl Acceptance<'_> {
     fn stop_for(&mut self, step: &Step, change: ChangeId, queued: &Queued) -> Stop {
         let last = queued.changes.last().map_or(change.counter, |pushed| pushed.change.counter);
         let (need, stop) = match step {
+            // Without a replica there is nobody to ask.
+            Step::NeedSeen if matches!(queued.from, From::Driver(_)) => {
+                // The next one of a driver gets the same counter.
+                self.document.authority.forget_request(change);
+                (Need::Refuse(queued.from, Some(change), unknown_base()), Stop::Drop)
+            }
             Step::NeedSeen => return Stop::Park(change),
             Step::NeedLog { floor } => (Need::Log(*floor, change), Stop::Wait),
             Step::NeedOutcomes => (Need::Outcomes(change, last), Stop::Wait),

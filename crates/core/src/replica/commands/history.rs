@@ -1,0 +1,341 @@
+//! History: pages of what was done, from memory and from the store, here and at the authority.
+
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+
+use rejoin_json::Limits;
+use rejoin_wire::to_bytes;
+
+use super::requests::{Asker, Read};
+use super::*;
+use crate::log::{Log, Revised};
+use crate::records::{Row, unseal};
+use crate::replica::documents::OLDER_ROWS;
+use crate::splicing::{has_splices, unspliced};
+use crate::state::apply_reverse;
+use crate::storage::{ChangeRow, StoreError};
+
+/// Questions of a program that wait for the authority's answers; one more is refused with `rate_limited`.
+pub const MAX_QUESTIONS: usize = 64;
+
+const UNREADABLE: &str = "older history of the document cannot be read; ask the operator of the server";
+
+/// The way back through the store to a page of history that memory does not reach. However long it is, it holds one content and the page.
+pub(in crate::replica) struct Walk {
+    from: Asker,
+    first: Revision,
+    last: Revision,
+    /// Down to this revision everything is passed.
+    at: Revision,
+    /// The document at this revision, or at the page's last one once that is passed.
+    state: State,
+    /// What is passed of the page, oldest first.
+    passed: VecDeque<Revised>,
+    passed_bytes: usize,
+}
+
+impl Replica {
+    /// Reads a page of a document's history, newest page first, entries ascending. Answered by [`Reply::History`].
+    pub fn history(&mut self, token: Token, id: &DocumentId, before: Option<Revision>, limit: u32) {
+        self.document(id);
+        let limit = limit.clamp(1, MAX_HISTORY_PAGE);
+        self.reads.entry(id.clone()).or_default().push(Read::History {
+            from: Asker::Driver(token),
+            before,
+            limit,
+        });
+    }
+
+    pub(in crate::replica) fn handle_history_request(
+        &mut self,
+        link: LinkId,
+        request: u64,
+        id: &DocumentId,
+        before: Option<Revision>,
+        limit: u32,
+    ) {
+        self.document(id);
+        let limit = limit.clamp(1, MAX_HISTORY_PAGE);
+        let reads = self.reads.entry(id.clone()).or_default();
+        if reads.len() < crate::replica::MAX_QUEUED_PUSHES {
+            reads.push(Read::History { from: Asker::Link(link, request), before, limit });
+        } else {
+            let reason = "too many pages of history are asked for; ask again later";
+            self.refuse_request(link, request, ErrorCode::RateLimited, reason);
+        }
+    }
+
+    /// Answers from memory, or goes back through the store, for one question of a document at a time; gives the question back when it has to wait.
+    pub(super) fn answer_history(
+        &mut self,
+        id: &DocumentId,
+        from: Asker,
+        before: Option<Revision>,
+        limit: u32,
+    ) -> Option<Read> {
+        let document = self.documents.get(id)?;
+        let newest = document.durable.revision;
+        let last = before.map_or(newest, Revision::previous).min(newest);
+        let first = Revision(last.0.saturating_sub(u64::from(limit)).saturating_add(1));
+        let (log, limits) = (&document.log, self.config.limits);
+        if first > last || first.previous() >= log.floor() || !document.more_below {
+            let page = page(id, &from, (log, &document.durable), first..=last, &limits);
+            self.tell_history(&from, page);
+            return None;
+        }
+        if self.walks.contains_key(id) {
+            return Some(Read::History { from, before, limit });
+        }
+        let at = log.floor();
+        let Some(state) = log.state_at(&document.durable, at.max(last), &limits) else {
+            self.refuse_history(&from, ErrorCode::Corrupted, UNREADABLE);
+            return None;
+        };
+        let mut walk = Walk { from, first, last, at, state, passed: VecDeque::new(), passed_bytes: 0 };
+        for (_, revised) in log.since(at).rev().filter(|(revision, _)| *revision <= last) {
+            walk.keep(revised.clone());
+        }
+        self.walks.insert(id.clone(), walk);
+        self.walk_on(id);
+        None
+    }
+
+    /// Asks for the revisions before where a walk stands.
+    fn walk_on(&mut self, id: &DocumentId) {
+        let Some(walk) = self.walks.get(id) else { return };
+        let until = walk.at;
+        let after = older_from(until).max(walk.first.previous());
+        let operation = Operation::LoadChanges { document: id.clone(), after, until, limit: OLDER_ROWS };
+        self.request(operation, Purpose::Walk(id.clone()));
+    }
+
+    pub(in crate::replica) fn handle_walk(
+        &mut self,
+        id: &DocumentId,
+        answer: Result<&[ChangeRow], &StoreError>,
+    ) {
+        let limits = self.config.limits;
+        let Some(walk) = self.walks.get_mut(id) else { return };
+        if let Ok(rows) = answer {
+            let before = walk.at;
+            walk.pass(rows, &limits);
+            if !walk.is_done() && walk.at < before {
+                self.walk_on(id);
+                return;
+            }
+        }
+        let Some(walk) = self.walks.remove(id) else { return };
+        if !walk.passed.is_empty() {
+            let page = walk.page(id, &limits);
+            self.tell_history(&walk.from, page);
+        } else if let Err(StoreError::Unavailable(_) | StoreError::QuotaExceeded(_)) = answer {
+            let message = "the store cannot be read now; ask again later";
+            self.refuse_history(&walk.from, ErrorCode::Unavailable, message);
+        } else {
+            self.refuse_history(&walk.from, ErrorCode::Corrupted, UNREADABLE);
+        }
+    }
+
+    fn tell_history(&mut self, from: &Asker, page: HistoryPage) {
+        match *from {
+            Asker::Driver(token) => {
+                let reply = Reply::History(Box::new(page));
+                self.outputs.push_back(Output::Reply { token, reply });
+            }
+            Asker::Link(link, request) => {
+                let HistoryPage { document, first, entries, more } = page;
+                let entries = entries.into_iter().map(|entry| entry.entry).collect();
+                self.send(link, &Message::HistoryPage { request, document, first, entries, more });
+            }
+        }
+    }
+
+    fn refuse_history(&mut self, from: &Asker, code: ErrorCode, message: &str) {
+        match *from {
+            Asker::Driver(token) => self.refuse_question(token, code, message),
+            Asker::Link(link, request) => self.refuse_request(link, request, code, message),
+        }
+    }
+
+    /// Asks the authority for a page of history. Answered by [`Reply::History`]; by [`Reply::Refused`] when there is no link, when it closes
+    /// before the answer is here (`unavailable`), and when [`MAX_QUESTIONS`] wait (`rate_limited`).
+    pub fn remote_history(&mut self, token: Token, id: &DocumentId, before: Option<Revision>, limit: u32) {
+        if !self.upstream.is_online() {
+            self.refuse_question(
+                token,
+                ErrorCode::Unavailable,
+                "there is no link; ask again when there is one",
+            );
+            return;
+        }
+        if !self.upstream.ask(token) {
+            self.refuse_question(token, ErrorCode::RateLimited, "too many questions wait; ask again later");
+            return;
+        }
+        let limit = limit.clamp(1, MAX_HISTORY_PAGE);
+        let message = Message::HistoryRequest { request: token.0, document: id.clone(), before, limit };
+        self.send_upstream(&message);
+    }
+
+    /// Says that a question has no answer.
+    pub(in crate::replica) fn refuse_question(&mut self, token: Token, code: ErrorCode, message: &str) {
+        let reply = Reply::Refused { code, message: message.into() };
+        self.outputs.push_back(Output::Reply { token, reply });
+    }
+
+    pub(in crate::replica) fn handle_history_page(
+        &mut self,
+        request: u64,
+        id: DocumentId,
+        first: Revision,
+        entries: Vec<Entry>,
+        more: bool,
+    ) {
+        if !self.upstream.answer(Token(request)) {
+            return;
+        }
+        let entry = |entry| HistoryEntry {
+            entry,
+            forward_patch: None,
+            reverse_patch: None,
+            before: None,
+            title: None,
+        };
+        let page =
+            HistoryPage { document: id, first, entries: entries.into_iter().map(entry).collect(), more };
+        self.outputs
+            .push_back(Output::Reply { token: Token(request), reply: Reply::History(Box::new(page)) });
+    }
+}
+
+impl Walk {
+    fn is_done(&self) -> bool {
+        self.at < self.first || self.passed_bytes > MAX_HISTORY_PAGE_BYTES
+    }
+
+    /// Takes the revision at which the walk stands into the page.
+    fn keep(&mut self, revised: Revised) {
+        self.passed_bytes += to_bytes(&revised.entry).len();
+        self.passed.push_front(revised);
+    }
+
+    /// Goes back over rows, as far as they follow one another and can be read.
+    fn pass(&mut self, rows: &[ChangeRow], limits: &Limits) {
+        for row in rows.iter().rev() {
+            let Ok(body) = unseal::<Row>(&row.body) else { return };
+            let revisions = (row.first_revision.0..).map(Revision).zip(body.into_revised());
+            for (revision, revised) in revisions.collect::<Vec<_>>().into_iter().rev() {
+                if revision > self.at || self.is_done() {
+                    continue;
+                }
+                if revision < self.at {
+                    return;
+                }
+                if revision > self.last {
+                    if apply_reverse(&mut self.state, &revised.reverse, limits).is_err() {
+                        return;
+                    }
+                } else {
+                    self.keep(revised);
+                }
+                self.at = revision.previous();
+            }
+        }
+    }
+
+    fn page(&self, id: &DocumentId, limits: &Limits) -> HistoryPage {
+        let mut log = Log::after(self.at);
+        for revised in &self.passed {
+            log.push(revised.clone());
+        }
+        let tip = Point { state: self.state.clone(), revision: self.last, ..Point::absent() };
+        page(id, &self.from, (&log, &tip), self.at.next()..=self.last, limits)
+    }
+}
+
+/// From where on older revisions are asked for, to have none left out: each row holds one at least.
+pub(in crate::replica) fn older_from(until: Revision) -> Revision {
+    Revision(until.0.saturating_sub(OLDER_ROWS.into()))
+}
+
+/// A page of the history that a log holds from `tip` down: the newest of these revisions that fit into one.
+fn page(
+    id: &DocumentId,
+    from: &Asker,
+    (log, tip): (&Log, &Point),
+    revisions: RangeInclusive<Revision>,
+    limits: &Limits,
+) -> HistoryPage {
+    let (first, last) = revisions.into_inner();
+    let first = first.max(log.floor().next());
+    let entry = |(revision, revised): (Revision, &Revised)| {
+        let before = matches!(revised.entry.effect, Effect::Deleted | Effect::Undeleted)
+            .then(|| log.state_at(tip, revision.previous(), limits))
+            .flatten();
+        HistoryEntry {
+            entry: revised.entry.clone(),
+            forward_patch: None,
+            reverse_patch: match &revised.reverse {
+                Reverse::Patch(patch) => Some(patch.clone()),
+                _ => None,
+            },
+            title: before.as_ref().and_then(|state| state.header.title.clone()),
+            before: before.map(|state| state.content),
+        }
+    };
+    let mut entries = Vec::new();
+    let mut bytes = 0_usize;
+    let newest_first = log.since(first.previous()).rev().skip_while(|(revision, _)| *revision > last);
+    for revised in newest_first {
+        let entry = entry(revised);
+        bytes = bytes.saturating_add(history_bytes(&entry));
+        if bytes > MAX_HISTORY_PAGE_BYTES && !entries.is_empty() {
+            break;
+        }
+        entries.push(entry);
+    }
+    entries.reverse();
+    let first = Revision(last.0.saturating_add(1) - entries.len() as u64).max(first);
+    if matches!(from, Asker::Driver(_)) {
+        tell_whole_strings(&mut entries, (log, tip), first, limits);
+    }
+    HistoryPage { document: id.clone(), first, entries, more: first > Revision(1) }
+}
+
+/// What an entry takes of [`MAX_HISTORY_PAGE_BYTES`].
+fn history_bytes(HistoryEntry { entry, reverse_patch, before, .. }: &HistoryEntry) -> usize {
+    let patch = reverse_patch.as_ref().map_or(0, |patch| to_bytes(patch).len());
+    to_bytes(entry).len() + patch + before.as_ref().map_or(0, Json::encoded_len)
+}
+
+/// Puts whole strings where the patches of consecutive revisions have parts of them: programs know the patches of RFC 6902.
+fn tell_whole_strings(
+    entries: &mut [HistoryEntry],
+    (log, tip): (&Log, &Point),
+    first: Revision,
+    limits: &Limits,
+) {
+    let spliced = |entry: &HistoryEntry| {
+        matches!(&entry.entry.effect, Effect::Patched { patch } if has_splices(patch))
+            || entry.reverse_patch.as_ref().is_some_and(has_splices)
+    };
+    if !entries.iter().any(spliced) {
+        return;
+    }
+    let last = Revision(first.0 + entries.len() as u64 - 1);
+    let Some(mut after) = log.state_at(tip, last, limits) else { return };
+    let revised: Vec<_> = log.since(first.previous()).take(entries.len()).collect();
+    for (entry, (_, revised)) in entries.iter_mut().zip(revised).rev() {
+        let mut before = after.clone();
+        if apply_reverse(&mut before, &revised.reverse, limits).is_err() {
+            return;
+        }
+        if let Some(patch) = &mut entry.reverse_patch {
+            *patch = unspliced(patch, &after.content, limits);
+        }
+        if let Effect::Patched { patch } = &entry.entry.effect {
+            entry.forward_patch = Some(unspliced(patch, &before.content, limits));
+        }
+        after = before;
+    }
+}
