@@ -205,6 +205,7 @@ async fn create(
         header.policy = policy.parse().map_err(unknown)?;
     }
     header.identity = document.identity.unwrap_or(header.identity);
+    header.check().map_err(|error| ApiError::new(ErrorCode::TooLarge, error.to_string()))?;
     let change = ChangeBody::Create { header, content: document.content };
     let mut response = write(&server, grant, &headers, document.id, change, Some(Base::Current)).await?;
     *response.status_mut() = StatusCode::CREATED;

@@ -85,6 +85,36 @@ async fn a_repeated_write_with_a_key_takes_effect_once_and_another_body_is_refus
 }
 
 #[tokio::test]
+async fn a_header_beyond_a_limit_is_refused_by_its_field_and_one_at_the_limits_outlives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let at = process.address;
+    let text = |bytes: usize| "x".repeat(bytes);
+    let (counters, identity) = (vec!["/n/*"; 64], vec![text(4_096); 64]);
+    let fits =
+        json!({"id": "d", "content": {}, "title": text(4_096), "counters": counters, "identity": identity});
+    for (field, value, limit) in [
+        ("title", json!(text(4_097)), "4096"),
+        ("counters", json!(vec!["/n/*"; 65]), "64"),
+        ("counters", json!([format!("/{}", text(4_096))]), "4096"),
+        ("identity", json!(vec!["id"; 65]), "64"),
+        ("identity", json!(["id", text(4_097)]), "4096"),
+    ] {
+        let mut document = fits.clone();
+        document[field] = value;
+        let (status, _, answer) = http(at, "POST /api/documents", &[JSON], &document.to_string()).await;
+        assert_eq!((status, answer["error"]["code"].clone()), (413, json!("too_large")), "{field}: {answer}");
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(message.contains(&format!("`{field}`")) && message.contains(limit), "{message}");
+    }
+    assert_eq!(http(at, "POST /api/documents", &[JSON], &fits.to_string()).await.0, 201);
+    drop(process);
+    let process = Process::start(folder.path());
+    let (status, _, read) = http(process.address, "GET /api/documents/d", &[], "").await;
+    assert_eq!((status, read["title"].clone()), (200, json!(text(4_096))));
+}
+
+#[tokio::test]
 async fn refusals_say_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path());

@@ -6,6 +6,7 @@ use rejoin_json::{
     Conflict, ConflictKind, Json, Limits, MergeError, MergeOptions, Merged, Operation, Patch, PatchErrorKind,
     PlacePath, Policy, Side, Winner, apply, merge, merge_create, merge_patch, touched,
 };
+use rejoin_wire::limits::short_text;
 use rejoin_wire::{Body, Effect, ErrorCode, Header};
 
 use crate::state::{Life, Reverse, State, apply_effect};
@@ -22,7 +23,8 @@ pub struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(code: ErrorCode, message: impl Into<Arc<str>>) -> Self {
-        Self { code, message: message.into() }
+        // It may quote a path of any length, and is stored and sent as a short text.
+        Self { code, message: short_text(&message.into()) }
     }
 
     fn not_found() -> Self {
@@ -66,6 +68,9 @@ pub(crate) struct Meeting<'a> {
 
 /// Decides by the current header's policy; used when the decision binds.
 pub(crate) fn decide(meeting: &Meeting<'_>) -> Result<Outcome, Refusal> {
+    if let Body::Create { header, .. } | Body::Header { header } = meeting.body {
+        header.check().map_err(|error| Refusal::new(ErrorCode::TooLarge, error.to_string()))?;
+    }
     match meeting.body {
         Body::Void => Ok(unchanged(meeting.current, Effect::Void)),
         Body::Create { header, content } => create(meeting, header, content),
@@ -227,6 +232,9 @@ fn merged_outcome(meeting: &Meeting<'_>, merged: Merged, exact: bool) -> Result<
             ErrorCode::TooLarge,
             "the document would be larger than it may be; remove something first",
         ));
+    }
+    if merged.content.depth() > meeting.limits.depth() {
+        return Err(Refusal::new(ErrorCode::TooDeep, "the document would be nested deeper than it may be"));
     }
     // Whatever it leaves behind, it is told whole in one message.
     if patch_bytes(&merged.forward) > meeting.limits.max_document_bytes {

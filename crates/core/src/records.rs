@@ -272,7 +272,8 @@ impl Wire for Reverse {
     fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match input.byte()? {
             0 => Ok(Self::Nothing),
-            1 => Patch::read(input).map(Self::Patch),
+            // The way back from a patch may take twice as many operations, so that the limit of messages does not hold for it.
+            1 => input.list("a way back", MAX_ITEMS).map(|operations| Self::Patch(Patch(operations))),
             2 => Header::read(input).map(|header| Self::Header(Arc::new(header))),
             3 => Life::read(input).map(Self::Life),
             4 => State::read(input).map(|state| Self::Whole(Box::new(state))),

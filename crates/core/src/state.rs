@@ -46,10 +46,9 @@ impl State {
         self.life == Life::Alive
     }
 
-    /// The shown name: the header's, else a string member `title` of the content.
+    /// The shown name: [`Header::shown_title`].
     pub fn title(&self) -> Option<Arc<str>> {
-        let member = || self.content.get("title").and_then(Json::as_str).map(Arc::from);
-        self.header.title.clone().or_else(member)
+        self.header.shown_title(&self.content)
     }
 
     /// True when both are the same without looking deeply.
@@ -108,11 +107,19 @@ pub(crate) fn apply_effect(
     })
 }
 
-/// Goes back one revision.
+/// Goes back one revision. What bounds the work of a patch bounded the one that this takes back, which may have half as many operations.
 pub(crate) fn apply_reverse(state: &mut State, reverse: &Reverse, limits: &Limits) -> Result<(), PatchError> {
     match reverse {
         Reverse::Nothing => {}
-        Reverse::Patch(patch) => apply(&mut state.content, patch, limits)?,
+        Reverse::Patch(patch) => {
+            let back = Limits {
+                max_operations: usize::MAX,
+                max_copied_bytes: usize::MAX,
+                max_spliced_bytes: u64::MAX,
+                ..*limits
+            };
+            apply(&mut state.content, patch, &back)?;
+        }
         Reverse::Header(header) => state.header = Arc::clone(header),
         Reverse::Life(life) => state.life = *life,
         Reverse::Whole(before) => *state = (**before).clone(),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::ErrorCode;
 use crate::id::{ChainHash, ChangeHash, Counter, DocumentId, ReplicaId, Revision, Sequence, UnixMillis};
+use crate::limits::{MAX_HEADER_ITEMS, MAX_TEXT_BYTES, short_text};
 
 /// Names a change of a document: the replica that made it and that replica's counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -104,10 +105,59 @@ impl Default for Header {
 }
 
 impl Header {
-    /// The name under which people see the document: its title, else the string member `title` of its content.
-    pub fn shown_title<'a>(&'a self, content: &'a Json) -> Option<&'a str> {
-        self.title.as_deref().or_else(|| content.get("title")?.as_str())
+    /// The name under which people see the document: its title, else the string member `title` of its content, cut to
+    /// [`MAX_TEXT_BYTES`] where that is longer: listings tell it as a short text.
+    pub fn shown_title(&self, content: &Json) -> Option<Arc<str>> {
+        self.title.clone().or_else(|| content.get("title")?.as_str().map(short_text))
     }
+
+    /// Whether every reader takes this header: a title, and each counter and identity key, of at most [`MAX_TEXT_BYTES`], and at most
+    /// [`MAX_HEADER_ITEMS`] of both.
+    ///
+    /// # Errors
+    ///
+    /// For the first field that is beyond its limit. A header that is stored or sent all the same can never be read again.
+    pub fn check(&self) -> Result<(), HeaderError> {
+        fn fits<'a>(
+            field: &'static str,
+            mut texts: impl Iterator<Item = &'a str>,
+        ) -> Result<(), HeaderError> {
+            match texts.any(|text| text.len() > MAX_TEXT_BYTES) {
+                true => Err(HeaderError::TooLong { field, limit: MAX_TEXT_BYTES }),
+                false => Ok(()),
+            }
+        }
+        for (field, items) in [("counters", self.counters.len()), ("identity", self.identity.len())] {
+            if items > MAX_HEADER_ITEMS {
+                return Err(HeaderError::TooMany { field, limit: MAX_HEADER_ITEMS });
+            }
+        }
+        fits("title", self.title.as_deref().into_iter())?;
+        fits("counters", self.counters.iter().map(|counter| counter.as_str()))?;
+        fits("identity", self.identity.iter().map(AsRef::as_ref))
+    }
+}
+
+/// Says which field of a header is beyond its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// A text is too long.
+    #[error("`{field}` has more than {limit} bytes: shorten it")]
+    TooLong {
+        /// The field, as it is called in JSON.
+        field: &'static str,
+        /// Most bytes of a title, a counter or an identity key.
+        limit: usize,
+    },
+    /// A list is too long.
+    #[error("`{field}` has more than {limit} elements: leave some out")]
+    TooMany {
+        /// The field, as it is called in JSON.
+        field: &'static str,
+        /// Most elements.
+        limit: usize,
+    },
 }
 
 /// Names a conflict record of a document: the revision that made it, and its place among that revision's records.
@@ -340,21 +390,63 @@ pub struct PushedChange {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+    use crate::binary::{from_bytes, to_bytes};
     use crate::testing::json;
 
     #[test]
     fn a_document_shows_its_title_or_that_of_its_content() {
         let header = |title: Option<&str>| Header { title: title.map(Arc::from), ..Header::default() };
         let content = json(r#"{"title":"inside"}"#);
-        assert_eq!(header(Some("outside")).shown_title(&content), Some("outside"));
-        assert_eq!(header(None).shown_title(&content), Some("inside"));
+        assert_eq!(header(Some("outside")).shown_title(&content).as_deref(), Some("outside"));
+        assert_eq!(header(None).shown_title(&content).as_deref(), Some("inside"));
         for without in [json(r#"{"title":7}"#), json("{}"), json("[]")] {
             assert_eq!(header(None).shown_title(&without), None);
+        }
+    }
+
+    #[test]
+    fn a_long_title_of_content_is_cut_and_stays_one_that_every_reader_takes() {
+        let title =
+            |title: &str| Header::default().shown_title(&json(&format!(r#"{{"title":"{title}"}}"#))).unwrap();
+        let fits = "é".repeat(MAX_TEXT_BYTES / 2);
+        assert_eq!(*title(&fits), *fits);
+        let cut = title(&format!("{fits}é"));
+        assert!(cut.len() <= MAX_TEXT_BYTES && cut.ends_with('…'), "{} bytes", cut.len());
+        assert_eq!(from_bytes::<Arc<str>>(&to_bytes(&cut)).unwrap(), cut);
+    }
+
+    #[test]
+    fn what_a_header_says_of_itself_is_what_its_reader_finds() {
+        let text = |bytes: usize| -> Arc<str> { "x".repeat(bytes).into() };
+        let counter = |bytes: usize| PointerBuf::from_tokens([text(bytes - 1).as_ref()]);
+        let (long, most) = (MAX_TEXT_BYTES, MAX_HEADER_ITEMS);
+        let edge = |bytes: usize, items: usize| {
+            let header = Header { counters: Vec::new(), ..Header::default() };
+            [
+                ("title", Header { title: Some(text(long + bytes)), ..header.clone() }),
+                ("counters", Header { counters: vec![counter(9); most + items], ..header.clone() }),
+                ("identity", Header { identity: vec![text(9); most + items], ..header.clone() }),
+                ("identity", Header { identity: vec![text(9), text(long + bytes)], ..header.clone() }),
+                ("counters", Header { counters: vec![counter(9), counter(long + bytes)], ..header }),
+            ]
+        };
+        for (_, header) in edge(0, 0) {
+            assert_eq!(header.check(), Ok(()));
+            assert_eq!(from_bytes::<Header>(&to_bytes(&header)).unwrap(), header);
+        }
+        for (field, header) in edge(1, 1) {
+            let error = header.check().unwrap_err();
+            assert!(error.to_string().contains(&format!("`{field}`")), "{error}");
+            // A reader takes longer counters: only what is made here is held to the same limit.
+            if header.counters.len() != 2 {
+                assert!(from_bytes::<Header>(&to_bytes(&header)).is_err(), "{field}");
+            }
         }
     }
 }

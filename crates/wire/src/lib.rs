@@ -25,7 +25,7 @@ mod text;
 pub use binary::{Reader, Wire, Writer, from_bytes, to_bytes};
 pub use change::{
     Author, Body, Change, ChangeId, ConflictId, ConflictRecord, DocumentPush, Effect, Entry, Fate, Have,
-    Header, Outcome, PendingRun, PushedChange, Snapshot, Update,
+    Header, HeaderError, Outcome, PendingRun, PushedChange, Snapshot, Update,
 };
 pub use code::{CloseCode, ErrorCode};
 pub use encoding::{Encoding, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, decode_message, encode_message};

@@ -10,8 +10,8 @@ use rejoin_json::{
 };
 use rejoin_wire::{
     Body, ChainHash, Change, ChangeId, ConflictId, ConflictRecord, Counter, DocumentId, Effect, Entry,
-    ErrorCode, Header, ListItem, Message, ReplicaId, Revision, Sequence, UnixMillis,
-    limits::MAX_HEADER_ITEMS, limits::MAX_MESSAGE_BYTES,
+    ErrorCode, Header, HeaderError, ListItem, Message, ReplicaId, Revision, Sequence, UnixMillis,
+    limits::MAX_MESSAGE_BYTES,
 };
 
 use super::outbox::{MAX_KEPT, change_bytes, rejected_key};
@@ -83,9 +83,9 @@ pub enum EditError {
         "{MAX_KEPT} rejected changes of this document wait to be seen; dismiss some before you make more"
     )]
     TooManyRejected,
-    /// The header names too many counters or identity keys.
-    #[error("a header names at most {MAX_HEADER_ITEMS} counters and identity keys")]
-    HeaderTooLarge,
+    /// A field of the header is beyond its limit.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
     /// There is nothing to undo or redo.
     #[error("there is nothing to undo")]
     NothingToUndo,
@@ -159,10 +159,9 @@ impl View {
         }
     }
 
-    /// The shown name: the header's, else a string member `title` of the content.
+    /// The shown name: [`Header::shown_title`].
     pub fn title(&self) -> Option<Arc<str>> {
-        let member = || self.content.get("title").and_then(Json::as_str).map(Arc::from);
-        self.header.title.clone().or_else(member)
+        self.header.shown_title(&self.content)
     }
 }
 
@@ -368,7 +367,7 @@ impl Replica {
         if view.life == Life::Alive {
             return Err(EditError::Exists);
         }
-        check_header(&header)?;
+        header.check()?;
         self.submit_own(id, Body::Create { header, content }, Origin::default())
     }
 
@@ -396,7 +395,7 @@ impl Replica {
 
     /// Replaces the header.
     pub fn set_header(&mut self, id: &DocumentId, header: Header) -> Result<ChangeId, EditError> {
-        check_header(&header)?;
+        header.check()?;
         match self.view(id).ok_or(EditError::NotOpen)?.life {
             Life::Alive => self.submit_own(id, Body::Header { header }, Origin::default()),
             Life::Deleted => Err(EditError::Deleted),
@@ -615,13 +614,6 @@ impl Replica {
             }),
         }
     }
-}
-
-fn check_header(header: &Header) -> Result<(), EditError> {
-    if header.counters.len() > MAX_HEADER_ITEMS || header.identity.len() > MAX_HEADER_ITEMS {
-        return Err(EditError::HeaderTooLarge);
-    }
-    Ok(())
 }
 
 /// The patch that gives a place a value, or removes it; `None` when the place it would stand in is gone.
