@@ -39,7 +39,7 @@ pub use relaying::{
     MAX_EARLY_BYTES, MAX_FORWARDED_BYTES, MAX_FORWARDED_BYTES_PER_LINK, MAX_FORWARDED_QUESTIONS,
 };
 pub use reply::{Accepted, HistoryEntry, HistoryPage, Reply};
-pub use root::{Backlog, Base};
+pub use root::{Backlog, Base, MAX_QUEUED_BYTES, MAX_QUEUED_BYTES_PER_DOCUMENT};
 pub use serving::{MAX_CATCH_UP_REVISIONS, MAX_INQUIRIES, MAX_SUBSCRIPTIONS};
 
 pub(crate) use documents::Document;

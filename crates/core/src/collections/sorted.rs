@@ -352,6 +352,11 @@ impl<T: Ord> SortedSet<T> {
         self.items.remove(item).is_some()
     }
 
+    /// The items within the bounds, in order.
+    pub fn range(&self, bounds: impl RangeBounds<T>) -> Items<'_, T> {
+        Items(self.items.range(bounds))
+    }
+
     /// Takes all items out of the other set into this one.
     pub fn append(&mut self, other: &mut Self) {
         self.extend(std::mem::take(other));
@@ -530,6 +535,7 @@ mod tests {
                 prop_assert!(!set.insert(item));
             }
             prop_assert_eq!(set.len(), model.len());
+            prop_assert!(set.range(5..15).eq(model.range(5..15)));
             prop_assert_eq!(set.pop_first(), model.pop_first());
             set.retain(|item| item % 3 > 0);
             model.retain(|item| item % 3 > 0);

@@ -2,6 +2,8 @@
 
 mod acceptance;
 mod backlog;
+mod turns;
+mod weight;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,8 +31,10 @@ use crate::state::{State, apply_reverse};
 use crate::storage::{Batch, ChangeRow, Head, Operation, RequestId, StoreError, Write};
 use crate::time::Instant;
 use acceptance::{Acceptance, Need, Turn};
+use weight::{Room, Taken};
 
 pub use backlog::Backlog;
+pub use weight::{MAX_QUEUED_BYTES, MAX_QUEUED_BYTES_PER_DOCUMENT};
 
 /// The accepting side of a workspace.
 #[derive(Default)]
@@ -41,6 +45,10 @@ pub(super) struct Root {
     given: Sequence,
     /// The commit under way.
     commit: Option<Committing>,
+    /// The document whose turn was last.
+    last: Option<DocumentId>,
+    /// What waits at all documents.
+    room: Room,
     /// No commit before this moment: the store was unavailable.
     paused_until: Option<Instant>,
     /// True after a failure, until a commit succeeds.
@@ -58,6 +66,8 @@ struct Committing {
 pub(crate) struct Queue {
     /// Pushes in the order of their arrival.
     waiting: VecDeque<Queued>,
+    /// What its pushes take, wherever they are.
+    room: Room,
     /// Pushes in the commit under way, kept until it is durable.
     retained: Vec<Queued>,
     /// Pushes whose author was asked what it saw.
@@ -112,6 +122,8 @@ struct Queued {
     seen: Option<State>,
     /// True when a link pushed them for somebody else: then nothing that is wrong with them is the link's fault.
     relayed: bool,
+    /// The room that they take.
+    taken: Vec<Taken>,
 }
 
 impl Queued {
@@ -140,6 +152,7 @@ impl Queued {
             base: self.base.clone(),
             seen: self.seen.clone(),
             relayed: self.relayed,
+            taken: self.taken.clone(),
         }
     }
 }
@@ -201,7 +214,16 @@ impl Replica {
         let grant = author_of(&push, grant);
         let from = From::Link(link);
         let since = self.now;
-        let queued = Queued { from, since, grant, changes: push.changes, base: None, seen: None, relayed };
+        let queued = Queued {
+            from,
+            since,
+            grant,
+            changes: push.changes,
+            base: None,
+            seen: None,
+            relayed,
+            taken: Vec::new(),
+        };
         self.enqueue(&push.document, queued);
     }
 
@@ -225,11 +247,13 @@ impl Replica {
                 base: Some(base),
                 seen: None,
                 relayed: false,
+                taken: Vec::new(),
             },
         );
     }
 
-    fn enqueue(&mut self, id: &DocumentId, queued: Queued) {
+    fn enqueue(&mut self, id: &DocumentId, mut queued: Queued) {
+        let all = self.root.room.clone();
         let document = self.document(id);
         if document.corrupted {
             self.refuse(
@@ -241,18 +265,16 @@ impl Replica {
             );
             return;
         }
-        let document = self.document(id);
-        if document.queue.waiting.len() >= MAX_QUEUED_PUSHES {
-            self.refuse(
-                queued.from,
-                id,
-                queued.first(),
-                ErrorCode::RateLimited,
-                "too many changes wait at this document; send them again later",
-            );
+        let queue = &mut self.document(id).queue;
+        let has_place = queue.waiting.len() < MAX_QUEUED_PUSHES;
+        let taken = has_place.then(|| Taken::of(queued.weight(), &queue.room, &all)).flatten();
+        let Some(taken) = taken else {
+            let message = "too many changes wait at this document, or at all of them; send them again later";
+            self.refuse(queued.from, id, queued.first(), ErrorCode::RateLimited, message);
             return;
-        }
-        document.queue.waiting.push_back(queued);
+        };
+        queued.taken.push(taken);
+        queue.waiting.push_back(queued);
         self.busy.insert(id.clone());
     }
 
@@ -299,41 +321,6 @@ impl Replica {
     pub(super) fn forget_parked(&mut self, link: LinkId) {
         for document in self.documents.values_mut() {
             document.queue.parked.retain(|queued| queued.from != From::Link(link));
-        }
-    }
-
-    /// Accepts what waits, as far as a turn goes, and commits it.
-    pub(super) fn accept_pushes(&mut self) {
-        if !self.config.role.decides() || self.root.commit.is_some() {
-            return;
-        }
-        if self.root.paused_until.is_some_and(|until| until > self.now) {
-            return;
-        }
-        self.root.paused_until = None;
-        let mut committed: Vec<DocumentId> = Vec::new();
-        let mut again: BTreeSet<DocumentId> = BTreeSet::new();
-        while let Some(id) = self.busy.pop_first() {
-            if committed.len() >= MAX_DOCUMENTS_PER_COMMIT {
-                again.insert(id);
-                break;
-            }
-            match self.accept_document(&id) {
-                Turn::Idle => {}
-                Turn::Changed { more } => {
-                    committed.push(id.clone());
-                    if more {
-                        again.insert(id);
-                    }
-                }
-                Turn::Later => {
-                    again.insert(id);
-                }
-            }
-        }
-        self.busy.append(&mut again);
-        if !committed.is_empty() {
-            self.commit_documents(committed);
         }
     }
 

@@ -173,6 +173,7 @@ impl Acceptance<'_> {
                 queued.first().map(|first| first.counter) == next && push.is_of_one_replica(&queued);
             if follows && fits {
                 push.changes.extend(queued.changes);
+                push.taken.extend(queued.taken);
             } else {
                 self.document.queue.waiting.push_back(queued);
             }

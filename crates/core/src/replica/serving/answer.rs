@@ -40,7 +40,7 @@ pub(super) fn estimated_bytes(entry: &Entry) -> usize {
     96 + effect + conflicts
 }
 
-pub(super) fn operation_bytes(operation: &Operation) -> usize {
+pub(in crate::replica) fn operation_bytes(operation: &Operation) -> usize {
     let inserted = match operation {
         Operation::Splice { insert, .. } => insert.len(),
         _ => 0,

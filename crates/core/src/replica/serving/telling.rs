@@ -24,7 +24,7 @@ impl Replica {
         if !self.links.contains_key(&link) {
             return;
         }
-        let mut run: Option<(Revision, Vec<Entry>)> = None;
+        let mut run: Option<Run> = None;
         let mut outcomes = Vec::new();
         let first = tellings.iter().find_map(|telling| match telling {
             Telling::Revision(revision, _) => Some(*revision),
@@ -44,7 +44,10 @@ impl Replica {
                             revised.entry.clone()
                         };
                         self.send_outcomes(link, id, &mut outcomes);
-                        run.get_or_insert_with(|| (*revision, Vec::new())).1.push(entry);
+                        if run.as_ref().is_some_and(Run::is_full) {
+                            self.send_run(link, id, run.take());
+                        }
+                        run.get_or_insert_with(|| Run::from(*revision)).push(entry);
                     } else if own && !self.subscribes(link, id) {
                         let (change, hash) = (revised.entry.change, revised.entry.hash);
                         let fate = Fate::Accepted { revision: *revision };
@@ -89,8 +92,8 @@ impl Replica {
         }
     }
 
-    pub(super) fn send_run(&mut self, link: LinkId, id: &DocumentId, run: Option<(Revision, Vec<Entry>)>) {
-        let Some((first, entries)) = run else { return };
+    fn send_run(&mut self, link: LinkId, id: &DocumentId, run: Option<Run>) {
+        let Some(Run { first, entries, .. }) = run else { return };
         let Some(document) = self.documents.get(id) else { return };
         let Some(previous) = document.log.chain_at(&document.durable, first.previous()) else { return };
         let last = Revision(first.0 + entries.len() as u64 - 1);
@@ -217,6 +220,30 @@ impl Replica {
             }
             self.send(link, &message);
         }
+    }
+}
+
+/// Consecutive revisions for one update to an author.
+struct Run {
+    first: Revision,
+    entries: Vec<Entry>,
+    /// About what they take.
+    bytes: usize,
+}
+
+impl Run {
+    fn from(first: Revision) -> Self {
+        Self { first, entries: Vec::new(), bytes: 0 }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        self.bytes += estimated_bytes(&entry);
+        self.entries.push(entry);
+    }
+
+    /// Whether what follows goes into the next update.
+    fn is_full(&self) -> bool {
+        self.entries.len() >= MAX_ENTRIES_PER_MESSAGE || self.bytes >= UPDATE_BYTES
     }
 }
 

@@ -1,0 +1,50 @@
+//! Whose turn it is: every document that has something to do gets its turn, however busy the others are.
+
+use std::ops::Bound;
+
+use super::*;
+
+impl Replica {
+    /// Accepts what waits, as far as a turn goes, and commits it.
+    pub(in crate::replica) fn accept_pushes(&mut self) {
+        if !self.config.role.decides() || self.root.commit.is_some() {
+            return;
+        }
+        if self.root.paused_until.is_some_and(|until| until > self.now) {
+            return;
+        }
+        self.root.paused_until = None;
+        let mut committed: Vec<DocumentId> = Vec::new();
+        let mut again: BTreeSet<DocumentId> = BTreeSet::new();
+        while committed.len() < MAX_DOCUMENTS_PER_COMMIT
+            && let Some(id) = self.next_busy()
+        {
+            match self.accept_document(&id) {
+                Turn::Idle => {}
+                Turn::Changed { more } => {
+                    committed.push(id.clone());
+                    if more {
+                        again.insert(id);
+                    }
+                }
+                Turn::Later => {
+                    again.insert(id);
+                }
+            }
+        }
+        self.busy.append(&mut again);
+        if !committed.is_empty() {
+            self.commit_documents(committed);
+        }
+    }
+
+    /// Takes out the busy document behind the one whose turn was last. After the last one comes the first.
+    fn next_busy(&mut self) -> Option<DocumentId> {
+        let behind = self.root.last.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.busy.range((behind, Bound::Unbounded)).next().or_else(|| self.busy.iter().next());
+        let next = next.cloned()?;
+        self.busy.remove(&next);
+        self.root.last = Some(next.clone());
+        Some(next)
+    }
+}

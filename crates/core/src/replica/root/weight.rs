@@ -1,0 +1,74 @@
+//! The bytes that waiting pushes take, at one document and in all.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rejoin_wire::Body;
+
+use super::{Base, Queued};
+use crate::replica::serving::operation_bytes;
+
+/// Bytes of changes that wait at one document until they are durable; a push beyond them is refused with `rate_limited`.
+pub const MAX_QUEUED_BYTES_PER_DOCUMENT: usize = 32 << 20;
+
+/// Bytes of changes that wait at all documents of a workspace until they are durable; a push beyond them is refused with `rate_limited`.
+pub const MAX_QUEUED_BYTES: usize = 128 << 20;
+
+/// Bytes that a change takes besides its values.
+const CHANGE_OVERHEAD_BYTES: usize = 256;
+
+/// Bytes that are taken in one place.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Room(Arc<AtomicUsize>);
+
+/// Bytes taken until no part of the push is kept any more: pushes are cut, joined and put back, and every part says so by being there.
+#[derive(Clone, Debug)]
+pub(super) struct Taken(#[expect(dead_code, reason = "held for its end")] Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    bytes: usize,
+    rooms: [Room; 2],
+}
+
+impl Taken {
+    /// Takes bytes in a document's room and in that of all documents; `None` when either has too few left.
+    pub(super) fn of(bytes: usize, document: &Room, all: &Room) -> Option<Self> {
+        let has_room =
+            |room: &Room, most: usize| room.0.load(Ordering::Relaxed).saturating_add(bytes) <= most;
+        if !has_room(document, MAX_QUEUED_BYTES_PER_DOCUMENT) || !has_room(all, MAX_QUEUED_BYTES) {
+            return None;
+        }
+        let rooms = [document.clone(), all.clone()];
+        for room in &rooms {
+            room.0.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Some(Self(Arc::new(Held { bytes, rooms })))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for room in &self.rooms {
+            room.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Queued {
+    /// About the bytes that its changes take, found without writing them.
+    pub(super) fn weight(&self) -> usize {
+        let body = |body: &Body| match body {
+            Body::Create { content, .. } => content.encoded_len(),
+            Body::Edit { patch, .. } => patch.iter().map(operation_bytes).sum(),
+            Body::Header { .. } | Body::Delete | Body::Undelete | Body::Void => 0,
+        };
+        let changes: usize =
+            self.changes.iter().map(|pushed| CHANGE_OVERHEAD_BYTES + body(&pushed.change.body)).sum();
+        let seen = match &self.base {
+            Some(Base::Seen(_, state)) => state.content.encoded_len(),
+            _ => 0,
+        };
+        changes + seen
+    }
+}
