@@ -89,7 +89,7 @@ pub enum EditError {
     /// There is nothing to undo or redo.
     #[error("there is nothing to undo")]
     NothingToUndo,
-    /// The revisions that an undo needs are not held here.
+    /// The revisions that an undo needs are not held here. Told once: the next undo goes on with the change before that one.
     #[error(
         "the revisions around that change are not held here; restore the values from the history instead"
     )]
@@ -237,6 +237,15 @@ pub enum ConflictChoice {
 pub(crate) struct UndoStacks {
     pub(crate) done: Vec<ChangeId>,
     pub(crate) undone: Vec<ChangeId>,
+}
+
+impl UndoStacks {
+    /// Forgets a change that can be neither undone nor redone.
+    pub(crate) fn forget(&mut self, change: ChangeId) {
+        for stack in [&mut self.done, &mut self.undone] {
+            stack.retain(|name| *name != change);
+        }
+    }
 }
 
 /// What an undo did.
@@ -450,11 +459,12 @@ impl Replica {
         self.submit_own(id, Body::Edit { patch, settles: vec![conflict], undoes: None }, Origin::default())
     }
 
-    /// Takes back the newest own change that was not taken back yet.
+    /// Takes back the newest own change that was not taken back yet. One whose history is not held is reported once: the next undo goes on
+    /// with the one before it.
     pub fn undo(&mut self, id: &DocumentId) -> Result<Undone, EditError> {
         let document = self.loaded(id).ok_or(EditError::NotOpen)?;
         let change = *document.outbox.undo.done.last().ok_or(EditError::NothingToUndo)?;
-        let undone = self.undo_change(id, change)?;
+        let undone = self.undo_on_stack(id, change)?;
         if let Some(document) = self.documents.get_mut(id) {
             let stacks = &mut document.outbox.undo;
             // The undo itself is not undone by the next undo, but by redo.
@@ -464,15 +474,26 @@ impl Replica {
         Ok(undone)
     }
 
-    /// Takes back the newest undo.
+    /// Takes back the newest undo. One whose history is not held is reported once.
     pub fn redo(&mut self, id: &DocumentId) -> Result<Undone, EditError> {
         let document = self.loaded(id).ok_or(EditError::NotOpen)?;
         let change = *document.outbox.undo.undone.last().ok_or(EditError::NothingToUndo)?;
-        let undone = self.undo_change(id, change)?;
+        let undone = self.undo_on_stack(id, change)?;
         if let Some(document) = self.documents.get_mut(id) {
             document.outbox.undo.undone.retain(|undone| *undone != change);
         }
         Ok(undone)
+    }
+
+    fn undo_on_stack(&mut self, id: &DocumentId, change: ChangeId) -> Result<Undone, EditError> {
+        let undone = self.undo_change(id, change);
+        // What is not held now will not be later: it must not stand in the way of what lies below.
+        if matches!(undone, Err(EditError::HistoryNotHeld))
+            && let Some(document) = self.documents.get_mut(id)
+        {
+            document.outbox.undo.forget(change);
+        }
+        undone
     }
 
     /// Takes back one own change: merge(content after it, view, content before it). Places that others changed since stay.

@@ -134,6 +134,17 @@ impl Outbox {
         self.view = None;
     }
 
+    /// A rejected change is not undone any more, and what undid it is not redone.
+    fn forget_undo(&mut self, rejected: ChangeId) {
+        let undid =
+            |own: &Own| matches!(own.change.body, Body::Edit { undoes: Some(of), .. } if of == rejected);
+        let undos: Vec<ChangeId> =
+            self.pending().filter(|own| undid(own)).map(|own| own.change.id()).collect();
+        for change in undos.into_iter().chain([rejected]) {
+            self.undo.forget(change);
+        }
+    }
+
     /// Makes a change on the view. The view must be known.
     #[expect(clippy::too_many_arguments, reason = "a change is made of just these")]
     fn append(
@@ -491,8 +502,6 @@ fn own_of(change: Change, hash: ChangeHash, start: Option<State>, origin: Origin
 pub(super) fn change_bytes(change: &Change) -> usize {
     rejoin_wire::to_bytes(change).len()
 }
-
-impl Replica {}
 
 pub(super) fn pending_key(id: &DocumentId, change: ChangeId) -> RecordKey {
     RecordKey {

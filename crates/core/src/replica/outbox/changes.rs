@@ -109,7 +109,6 @@ impl Replica {
     /// Notes what became of an own change, told with a revision or by itself.
     pub(in crate::replica) fn settle_own(&mut self, id: &DocumentId, change: ChangeId, fate: &Fate) {
         let limits = self.config.limits;
-        let now = self.unix_now();
         let Some(document) = self.documents.get_mut(id) else { return };
         let Some(own) = document.outbox.own(change) else { return };
         let submitted = Arc::clone(&own.change);
@@ -126,7 +125,7 @@ impl Replica {
         self.upstream.acknowledged += u64::from(was_pending && fate == OwnFate::Accepted);
         self.drop_pending(id, &gone);
         if let (Some(code), Some(message)) = (code, message) {
-            self.keep_rejected(id, &submitted, code, message, now);
+            self.keep_rejected(id, &submitted, code, message);
         }
         self.busy.insert(id.clone());
     }
@@ -137,9 +136,9 @@ impl Replica {
         change: &Change,
         code: ErrorCode,
         message: Arc<str>,
-        _now: UnixMillis,
     ) {
         let Some(document) = self.documents.get_mut(id) else { return };
+        document.outbox.forget_undo(change.id());
         let record = RejectedRecord { change: change.clone(), code, message: ShortText(message) };
         let body = seal(&record);
         document.outbox.rejected.insert(change.id(), record);
