@@ -192,7 +192,7 @@ fn edit(meeting: &Meeting<'_>, patch: &Patch) -> Result<Outcome, Refusal> {
     let exact = merged.unmerged && meeting.clean.is_none();
     let mut outcome = merged_outcome(meeting, merged, exact)?;
     if meeting.current.life == Life::Deleted {
-        outcome.conflicts.push(deleted_document(meeting.seen, Winner::Current));
+        outcome.conflicts.push(deleted_document(Winner::Current));
         outcome.exact = false;
     }
     Ok(outcome)
@@ -309,7 +309,7 @@ fn delete(meeting: &Meeting<'_>) -> Result<Outcome, Refusal> {
             let mut outcome = effected(meeting, Effect::Deleted, true)?;
             let known = meeting.clean.unwrap_or(meeting.seen);
             if known.content != meeting.current.content {
-                outcome.conflicts.push(deleted_document(known, Winner::Incoming));
+                outcome.conflicts.push(deleted_document(Winner::Incoming));
             }
             Ok(outcome)
         }
@@ -326,7 +326,7 @@ fn undelete(meeting: &Meeting<'_>) -> Result<Outcome, Refusal> {
 }
 
 /// The record of an edit and a deletion that did not see each other. The tombstone has the content, so the record has none.
-fn deleted_document(_seen: &State, winner: Winner) -> Conflict {
+fn deleted_document(winner: Winner) -> Conflict {
     Conflict {
         path: PlacePath::root(),
         kind: ConflictKind::DeletedDocument,
