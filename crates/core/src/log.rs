@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use rejoin_json::Limits;
-use rejoin_wire::{ChainHash, Change, Entry, Have, Revision};
+use rejoin_wire::{Body, ChainHash, Change, Effect, Entry, Have, Revision};
 
 use crate::state::{Point, Reverse, State, apply_reverse};
 
@@ -23,6 +23,28 @@ pub(crate) struct Revised {
     pub(crate) submitted: Option<Change>,
     /// The chain hash before it.
     pub(crate) previous: ChainHash,
+}
+
+impl Revised {
+    /// About how many bytes it takes in the store.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        let effect = match &self.entry.effect {
+            Effect::Patched { patch } => patch.encoded_len(),
+            Effect::Created { content, .. } => content.encoded_len(),
+            _ => 0,
+        };
+        let reverse = match &self.reverse {
+            Reverse::Patch(patch) => patch.encoded_len(),
+            Reverse::Whole(state) => state.content.encoded_len(),
+            _ => 0,
+        };
+        let submitted = match self.submitted.as_ref().map(|change| &change.body) {
+            Some(Body::Edit { patch, .. }) => patch.encoded_len(),
+            Some(Body::Create { content, .. }) => content.encoded_len(),
+            _ => 0,
+        };
+        effect.saturating_add(reverse).saturating_add(submitted)
+    }
 }
 
 /// Consecutive revisions, the newest last.

@@ -63,6 +63,9 @@ pub const MAX_INLINE_CHANGES_PER_TURN: usize = 8;
 /// Documents whose changes go into one commit.
 pub const MAX_DOCUMENTS_PER_COMMIT: usize = 256;
 
+/// Bytes of changes, with the ways back, that go into one commit; one change alone may take more. What comes behind goes into the next one.
+pub const MAX_COMMIT_BYTES: usize = 32 << 20;
+
 /// Pushes that wait at one document; one more is refused with `rate_limited`.
 pub const MAX_QUEUED_PUSHES: usize = 1_024;
 

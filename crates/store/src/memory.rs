@@ -28,6 +28,7 @@ pub struct MemoryStore {
     /// What the live image has taken since the last sync, in order.
     unsynced: Vec<(WorkspaceId, Batch)>,
     faults: VecDeque<Fault>,
+    refused: Option<(DocumentId, StoreError)>,
     max_bytes: Option<u64>,
 }
 
@@ -120,6 +121,11 @@ impl MemoryStore {
         self.faults.push_back(Fault { remaining: commits, commits_only: true, error });
     }
 
+    /// Fails every commit that writes to a document with this error, as a store does that cannot take something of it; `None` ends that.
+    pub fn refuse(&mut self, refused: Option<(DocumentId, StoreError)>) {
+        self.refused = refused;
+    }
+
     /// Limits the bytes of all bodies together. A batch that would leave more, and more than there was, fails
     /// with [`StoreError::QuotaExceeded`]; one that frees space passes.
     pub fn limit(&mut self, max_bytes: Option<u64>) {
@@ -140,6 +146,11 @@ impl MemoryStore {
     }
 
     fn take_fault(&mut self, operation: &Operation) -> Option<StoreError> {
+        if let (Operation::Commit(batch), Some((document, error))) = (operation, &self.refused)
+            && batch.writes.iter().any(|write| write.document() == Some(document))
+        {
+            return Some(error.clone());
+        }
         self.faults.retain(|fault| fault.remaining > 0);
         let is_commit = matches!(operation, Operation::Commit(_));
         let fault = self.faults.front_mut().filter(|fault| is_commit || !fault.commits_only)?;

@@ -2,6 +2,8 @@
 
 mod acceptance;
 mod backlog;
+mod checking;
+mod separating;
 mod turns;
 mod weight;
 
@@ -12,18 +14,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use rejoin_json::{ContentHash, Limits};
 use rejoin_wire::{
-    Author, ChainHash, Change, ChangeHash, ChangeId, Counter, DocumentId, DocumentPush, ErrorCode, Fate,
-    Message, Outcome, PushedChange, ReplicaId, Revision, Sequence, limits::MAX_CHANGES_PER_PUSH,
+    ChainHash, Change, ChangeHash, ChangeId, Counter, DocumentId, DocumentPush, ErrorCode, Fate, Message,
+    Outcome, PushedChange, ReplicaId, Revision, Sequence, limits::MAX_CHANGES_PER_PUSH,
 };
 
 use super::documents::checkpoint_body;
 use super::{
-    Accepted, CHECKPOINT_INTERVAL, Document, Grant, LinkId, MAX_CHANGES_PER_TURN, MAX_DOCUMENTS_PER_COMMIT,
-    MAX_INLINE_CHANGES_PER_TURN, MAX_QUEUED_PUSHES, Output, Purpose, Replica, Reply, Token, View,
+    Accepted, CHECKPOINT_INTERVAL, Document, Grant, LinkId, MAX_CHANGES_PER_TURN, MAX_COMMIT_BYTES,
+    MAX_DOCUMENTS_PER_COMMIT, MAX_INLINE_CHANGES_PER_TURN, MAX_QUEUED_PUSHES, Output, Purpose, Replica,
+    Reply, Token, View,
 };
 use crate::authority::{Computed, Job, Provided, Step, Submission, Work};
 use crate::collections::BTreeSet;
-use crate::ids::is_keyed;
 use crate::log::{MAX_LOG_REVISIONS, MAX_OLDER_REVISIONS, Revised};
 use crate::merging::Refusal;
 use crate::records::{Rejection, seal_row};
@@ -31,7 +33,10 @@ use crate::state::{State, apply_reverse};
 use crate::storage::{Batch, ChangeRow, Head, Operation, RequestId, StoreError, Write};
 use crate::time::Instant;
 use acceptance::{Acceptance, Need, Turn};
+use separating::Separate;
 use weight::{Room, Taken};
+
+pub(super) use checking::{author_of, may_push, well_formed};
 
 pub use backlog::Backlog;
 pub use weight::{MAX_QUEUED_BYTES, MAX_QUEUED_BYTES_PER_DOCUMENT};
@@ -51,8 +56,9 @@ pub(super) struct Root {
     room: Room,
     /// No commit before this moment: the store was unavailable.
     paused_until: Option<Instant>,
-    /// True after a failure, until a commit succeeds.
+    /// True after a failure, until commits succeed.
     failing: bool,
+    separate: Separate,
     /// For how long the oldest push of the commit that became durable last had been here, until it is told.
     durable_age: Option<Duration>,
 }
@@ -324,7 +330,8 @@ impl Replica {
         }
     }
 
-    fn accept_document(&mut self, id: &DocumentId) -> Turn {
+    /// Accepts what waits at a document, as far as there is room in the commit.
+    fn accept_document(&mut self, id: &DocumentId, room: &mut usize) -> Turn {
         let (limits, work) = (self.config.limits, self.config.max_inline_bytes);
         let received = self.unix_now();
         let sequence = self.root.given;
@@ -343,12 +350,14 @@ impl Replica {
             received,
             sequence,
             budget: MAX_CHANGES_PER_TURN,
+            room: *room,
             work: Work { per_change: work, left: work.saturating_mul(MAX_INLINE_CHANGES_PER_TURN).max(1) },
             needs: Vec::new(),
             moved: false,
         };
         turn.run();
-        let Acceptance { sequence, needs, moved, .. } = turn;
+        let Acceptance { sequence, needs, moved, room: left, .. } = turn;
+        *room = left;
         let more = !document.queue.waiting.is_empty() && needs.is_empty();
         let told = !document.queue.tellings.is_empty();
         self.root.given = sequence;
@@ -464,7 +473,11 @@ impl Replica {
         match result {
             Ok(()) => {
                 self.root.durable_age = None;
-                if std::mem::take(&mut self.root.failing) {
+                for id in &documents {
+                    self.root.separate.settled(id);
+                }
+                if self.root.failing && self.root.separate.is_empty() {
+                    self.root.failing = false;
                     self.event(super::Event::StoreWorks);
                 }
                 for id in documents {
@@ -478,8 +491,20 @@ impl Replica {
                 for id in &documents {
                     self.roll_back(id, reload);
                 }
-                self.root.paused_until = Some(self.now + self.config.store_retry);
-                self.event(super::Event::StoreFailed { error, lasting: false });
+                let retry_at = self.now + self.config.store_retry;
+                // What the store refuses for something in it must not hold up the others.
+                let is_news = match error {
+                    StoreError::QuotaExceeded(_) | StoreError::Corrupted(_) => {
+                        self.root.separate.failed(&documents, retry_at)
+                    }
+                    StoreError::Unavailable(_) | StoreError::Conflict(_) => {
+                        self.root.paused_until = Some(retry_at);
+                        true
+                    }
+                };
+                if is_news {
+                    self.event(super::Event::StoreFailed { error, lasting: false });
+                }
             }
         }
     }
@@ -572,7 +597,7 @@ impl Replica {
     }
 
     pub(super) fn root_paused_until(&self) -> Option<Instant> {
-        self.root.paused_until
+        [self.root.paused_until, self.root.separate.retry_at()].into_iter().flatten().min()
     }
 
     pub(super) fn durable_sequence(&self) -> Sequence {
@@ -594,50 +619,6 @@ fn accepted(id: &DocumentId, document: &Document, revision: Revision) -> Option<
 /// Why a link is closed whose replica contradicts itself.
 pub(super) const NOT_AS_ANNOUNCED: &str =
     "what was seen does not have the hash that was announced; this replica is broken";
-
-/// Whether a link may push in the name that a push gives.
-pub(super) fn may_push(push: &DocumentPush, grant: &Grant) -> Result<(), Refusal> {
-    if push.author.is_none() || grant.may_relay {
-        return Ok(());
-    }
-    let message = "this link speaks for itself only; push without `author`";
-    Err(Refusal::new(ErrorCode::Forbidden, message))
-}
-
-/// As whom a push is accepted.
-pub(super) fn author_of(push: &DocumentPush, grant: Grant) -> Grant {
-    match &push.author {
-        None => grant,
-        Some(Author { principal, may_edit }) => {
-            Grant::new(Arc::clone(principal), *may_edit && grant.may_edit)
-        }
-    }
-}
-
-/// Checks what needs no document.
-pub(super) fn well_formed(push: &DocumentPush) -> Result<(), Refusal> {
-    let bad = |message: &str| Err(Refusal::new(ErrorCode::BadMessage, message));
-    let Some(first) = push.changes.first() else { return bad("a push holds at least one change") };
-    if push.changes.len() > MAX_CHANGES_PER_PUSH {
-        return Err(Refusal::new(
-            ErrorCode::TooLarge,
-            "a push holds at most 256 changes; send the rest after its outcomes",
-        ));
-    }
-    let run = (first.change.counter.0..)
-        .map(Counter)
-        .map(|counter| ChangeId { replica: first.change.replica, counter });
-    if !push.changes.iter().zip(run).all(|(pushed, expected)| pushed.change.id() == expected) {
-        return bad("the changes of a push are of one replica, with counters that follow one another");
-    }
-    if first.change.counter == Counter(0) {
-        return bad("counters start at 1");
-    }
-    if is_keyed(first.change.replica) {
-        return bad("a replica's id does not begin with 6b657965: such ids are those of requests");
-    }
-    Ok(())
-}
 
 /// What a listing says of a document at a point.
 pub(super) fn head_of(id: &DocumentId, point: &crate::state::Point) -> Head {

@@ -38,6 +38,8 @@ pub(super) struct Acceptance<'a> {
     pub(super) budget: usize,
     /// What it may still compute.
     pub(super) work: Work,
+    /// Bytes that it may still add to the commit.
+    pub(super) room: usize,
     pub(super) needs: Vec<Need>,
     /// True once there is something to commit.
     pub(super) moved: bool,
@@ -55,7 +57,7 @@ impl Acceptance<'_> {
     }
 
     fn has_time(&self) -> bool {
-        self.budget > 0 && self.work.left > 0
+        self.budget > 0 && self.work.left > 0 && self.room > 0
     }
 
     /// Accepts a push; gives back what could not be decided yet.
@@ -104,6 +106,8 @@ impl Acceptance<'_> {
                 Step::Accepted => {
                     self.sequence = self.sequence.next();
                     let revision = self.document.tip().revision;
+                    let bytes = self.document.log.revised(revision).map_or(0, Revised::stored_bytes);
+                    self.room = self.room.saturating_sub(bytes);
                     self.document.queue.tellings.push(Telling::Revision(revision, queued.from));
                 }
                 Step::Rejected(rejection) => {

@@ -14,13 +14,23 @@ impl Replica {
             return;
         }
         self.root.paused_until = None;
+        self.root.separate.release(self.now);
+        let mut room = MAX_COMMIT_BYTES;
         let mut committed: Vec<DocumentId> = Vec::new();
         let mut again: BTreeSet<DocumentId> = BTreeSet::new();
+        // What goes alone goes first: the others would leave it no commit.
+        let mut alone = self.root.separate.next(&self.busy);
         while committed.len() < MAX_DOCUMENTS_PER_COMMIT
-            && let Some(id) = self.next_busy()
+            && room > 0
+            && let Some(id) = alone.take().or_else(|| self.next_busy())
         {
-            match self.accept_document(&id) {
-                Turn::Idle => {}
+            self.busy.remove(&id);
+            if self.root.separate.waits(&id, &committed) {
+                again.insert(id);
+                continue;
+            }
+            match self.accept_document(&id, &mut room) {
+                Turn::Idle => self.root.separate.settled(&id),
                 Turn::Changed { more } => {
                     committed.push(id.clone());
                     if more {
