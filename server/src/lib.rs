@@ -15,6 +15,7 @@ mod feed;
 mod gate;
 mod hub;
 mod instruments;
+mod keys;
 mod openapi;
 mod policies;
 mod rates;

@@ -3,18 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Extension, Json as Body, Router};
-use rejoin_core::{Base, Grant, HistoryPage, Life, Reply, View};
-use rejoin_json::{Json, Limits, Patch, PlacePath, merge_patch_to_patch};
-use rejoin_wire::{
-    Body as ChangeBody, ConflictId, DocumentId, ErrorCode, Header, Revision, Sequence, TextConflict,
-    TextDocument, TextEvent,
-};
+use axum::{Json as Body, Router};
+use rejoin_core::{HistoryPage, Life, Reply, View};
+use rejoin_json::{Json, Limits};
+use rejoin_wire::{DocumentId, ErrorCode, Revision, Sequence, TextConflict, TextEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::answers::{HISTORY_PAGE, Refused, Room, carried};
@@ -22,15 +18,12 @@ use crate::error::ApiError;
 use crate::feed::Events;
 use crate::router::Server;
 use crate::text_door::{event_of, text_document};
-use input::{Path, Query, bad_body, from_json};
+use input::{Path, Query};
+use writes::{create, delete, patch, replace, settle, undelete};
 
 mod input;
-
-/// Media type of JSON Patch (RFC 6902).
-const JSON_PATCH: &str = "application/json-patch+json";
-
-/// Media type of JSON Merge Patch (RFC 7396).
-const MERGE_PATCH: &str = "application/merge-patch+json";
+mod keys;
+mod writes;
 
 /// Documents of a page that does not say how many.
 const DEFAULT_PAGE: u32 = 100;
@@ -171,47 +164,6 @@ impl Filter {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewDocument {
-    id: DocumentId,
-    content: Json,
-    #[serde(default)]
-    title: Option<Arc<str>>,
-    #[serde(default)]
-    policy: Option<String>,
-    #[serde(default)]
-    counters: Vec<rejoin_json::PointerBuf>,
-    #[serde(default)]
-    identity: Option<Vec<Arc<str>>>,
-}
-
-async fn create(
-    State(server): State<Server>,
-    Extension(grant): Extension<Grant>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, ApiError> {
-    let document: NewDocument = from_json(&body)?;
-    let mut header = Header {
-        title: document.title,
-        policy: server.policy(),
-        counters: document.counters,
-        ..Header::default()
-    };
-    if let Some(policy) = document.policy {
-        let unknown =
-            |error: rejoin_json::UnknownPolicy| ApiError::new(ErrorCode::BadMessage, error.to_string());
-        header.policy = policy.parse().map_err(unknown)?;
-    }
-    header.identity = document.identity.unwrap_or(header.identity);
-    header.check().map_err(|error| ApiError::new(ErrorCode::TooLarge, error.to_string()))?;
-    let change = ChangeBody::Create { header, content: document.content };
-    let mut response = write(&server, grant, &headers, document.id, change, Some(Base::Current)).await?;
-    *response.status_mut() = StatusCode::CREATED;
-    Ok(response)
-}
-
 async fn read(
     State(server): State<Server>,
     headers: HeaderMap,
@@ -225,73 +177,6 @@ async fn read(
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag(view.revision))]).into_response());
     }
     Ok(tagged(&view, text_document(&view)))
-}
-
-async fn patch(
-    State(server): State<Server>,
-    Extension(grant): Extension<Grant>,
-    headers: HeaderMap,
-    Path(id): Path<DocumentId>,
-    Query(query): Query<BaseQuery>,
-    body: Bytes,
-) -> Result<Response, ApiError> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let mut base = query.base(&headers)?;
-    let patch = match kind.split(';').next().unwrap_or_default().trim() {
-        JSON_PATCH | "application/json" => {
-            let text = std::str::from_utf8(&body).map_err(|error| bad_body(&body, &error))?;
-            Patch::parse(text, &Limits::default()).map_err(|error| bad_body(&body, &error))?
-        }
-        MERGE_PATCH => {
-            // A merge patch names no base; it is turned into operations on what is there now.
-            let view = read_view(&server, &id).await?;
-            base = base.or(Some(Base::Revision(view.revision)));
-            merge_patch_to_patch(&view.content, &from_json(&body)?)
-        }
-        _ => {
-            let message = format!("PATCH takes `{JSON_PATCH}` or `{MERGE_PATCH}`; say which in Content-Type");
-            return Err(ApiError::new(ErrorCode::BadMessage, message));
-        }
-    };
-    let change = ChangeBody::Edit { patch, settles: Vec::new(), undoes: None };
-    write(&server, grant, &headers, id, change, base).await
-}
-
-async fn replace(
-    State(server): State<Server>,
-    Extension(grant): Extension<Grant>,
-    headers: HeaderMap,
-    Path(id): Path<DocumentId>,
-    Query(query): Query<BaseQuery>,
-    body: Bytes,
-) -> Result<Response, ApiError> {
-    let content: Json = from_json(&body)?;
-    let base = query.base(&headers)?;
-    let view = read_view(&server, &id).await?;
-    // What is sent was made of what is there now, or of the revision that the request names.
-    let patch = rejoin_json::diff(&view.content, &content, &rejoin_json::DiffOptions::default());
-    let change = ChangeBody::Edit { patch, settles: Vec::new(), undoes: None };
-    write(&server, grant, &headers, id, change, base.or(Some(Base::Revision(view.revision)))).await
-}
-
-async fn delete(
-    State(server): State<Server>,
-    Extension(grant): Extension<Grant>,
-    headers: HeaderMap,
-    Path(id): Path<DocumentId>,
-    Query(query): Query<BaseQuery>,
-) -> Result<Response, ApiError> {
-    let base = query.base(&headers)?;
-    write(&server, grant, &headers, id, ChangeBody::Delete, base).await
-}
-
-async fn undelete(
-    State(server): State<Server>,
-    Extension(grant): Extension<Grant>,
-    headers: HeaderMap,
-    Path(id): Path<DocumentId>,
-) -> Result<Response, ApiError> {
-    write(&server, grant, &headers, id, ChangeBody::Undelete, None).await
 }
 
 #[derive(Deserialize)]
@@ -377,127 +262,6 @@ async fn conflicts(State(server): State<Server>, Path(id): Path<DocumentId>) -> 
     let view = read_view(&server, &id).await?;
     let items: Vec<TextConflict> = view.conflicts.values().map(TextConflict::from).collect();
     Ok(Body(Page { items, next: None }).into_response())
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-struct Settlement {
-    /// `keep`, `current`, `incoming` or `base`.
-    choice: Option<String>,
-    /// Another value.
-    value: Option<Json>,
-}
-
-async fn settle(
-    State(server): State<Server>,
-    Extension(grant): Extension<Grant>,
-    headers: HeaderMap,
-    Path((id, conflict)): Path<(DocumentId, String)>,
-    body: Bytes,
-) -> Result<Response, ApiError> {
-    let settlement: Settlement = from_json(&body)?;
-    let bad = |message: &str| ApiError::new(ErrorCode::BadMessage, message);
-    let (revision, index) =
-        conflict.split_once('-').ok_or_else(|| bad("a conflict is named revision-index, as 12-0"))?;
-    let number = |text: &str| text.parse().map_err(|_| bad("a conflict is named revision-index, as 12-0"));
-    let name = ConflictId {
-        revision: Revision(number(revision)?),
-        index: u32::try_from(number(index)?).unwrap_or(u32::MAX),
-    };
-    let view = read_view(&server, &id).await?;
-    let record = view
-        .conflicts
-        .get(&name)
-        .ok_or_else(|| ApiError::new(ErrorCode::DocumentNotFound, "there is no such open conflict"))?;
-    let value = match (settlement.choice.as_deref(), settlement.value) {
-        (None, Some(value)) => Some(Some(value)),
-        (Some("keep"), None) => None,
-        (Some("current"), None) => Some(record.current.clone()),
-        (Some("incoming"), None) => Some(record.incoming.clone()),
-        (Some("base"), None) => Some(record.base.clone()),
-        _ => return Err(bad("settle with {\"choice\": keep | current | incoming | base} or {\"value\": …}")),
-    };
-    let patch = match value {
-        None => Patch::default(),
-        Some(value) => settling(&record.path, &view.content, value)?,
-    };
-    let change = ChangeBody::Edit { patch, settles: vec![name], undoes: None };
-    write(&server, grant, &headers, id, change, Some(Base::Revision(view.revision))).await
-}
-
-fn settling(place: &PlacePath, content: &Json, value: Option<Json>) -> Result<Patch, ApiError> {
-    let gone = || {
-        ApiError::new(
-            ErrorCode::InvalidPatch,
-            "the place of the conflict no longer exists; settle it by `keep`",
-        )
-    };
-    rejoin_core::patch_to(place, content, value).ok_or_else(gone)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BaseQuery {
-    /// The revision that the sender saw; what others did since is merged.
-    base: Option<u64>,
-}
-
-impl BaseQuery {
-    /// `If-Match` refuses a document that has moved on; `?base=` merges.
-    fn base(&self, headers: &HeaderMap) -> Result<Option<Base>, ApiError> {
-        let Some(tag) = headers.get(header::IF_MATCH) else {
-            return Ok(self.base.map(|base| Base::Revision(Revision(base))));
-        };
-        let text = tag.to_str().unwrap_or_default();
-        if text == "*" {
-            return Ok(Some(Base::Current));
-        }
-        let revision = text.trim_matches('"').parse().map_err(|_| {
-            ApiError::new(
-                ErrorCode::BadMessage,
-                "If-Match takes the ETag that a read gave: the revision in quotes",
-            )
-        })?;
-        Ok(Some(Base::Exactly(Revision(revision))))
-    }
-}
-
-async fn write(
-    server: &Server,
-    grant: Grant,
-    headers: &HeaderMap,
-    id: DocumentId,
-    body: ChangeBody,
-    base: Option<Base>,
-) -> Result<Response, ApiError> {
-    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned);
-    let base = base.unwrap_or(Base::Current);
-    let reply = server
-        .command(move |replica, token| replica.submit(token, grant, &id, body, base, key.as_deref()))
-        .await?;
-    match reply {
-        Reply::Accepted(accepted) => {
-            let conflicts: Vec<TextConflict> = accepted.conflicts.iter().map(TextConflict::from).collect();
-            let written = Written {
-                document: text_document(&accepted.view),
-                accepted_revision: accepted.revision,
-                conflicts,
-            };
-            Ok(tagged(&accepted.view, written))
-        }
-        Reply::Document(view) => Ok(tagged(&view, text_document(&view))),
-        reply => Err(refused(reply)),
-    }
-}
-
-/// What a write made.
-#[derive(Serialize)]
-struct Written {
-    #[serde(flatten)]
-    document: TextDocument,
-    /// The revision that this write made; the document may be further already.
-    accepted_revision: Revision,
-    conflicts: Vec<TextConflict>,
 }
 
 async fn read_view(server: &Server, id: &DocumentId) -> Result<View, ApiError> {

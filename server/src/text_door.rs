@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 
-use rejoin_core::{Base, Grant, Payload, Present};
+use rejoin_core::{Base, Grant, Payload, Present, RequestKey};
 use rejoin_json::Policy;
 use rejoin_wire::limits::MAX_MESSAGE_BYTES;
 use rejoin_wire::{
@@ -18,6 +18,7 @@ use rejoin_wire::{
 };
 
 use crate::hub::Hub;
+use crate::keys::request_key;
 use client::{Client, Kind, Write};
 use known::Known;
 use words::{answer, has_splice, named_base, news_of};
@@ -335,6 +336,7 @@ impl TextDoor {
             self.refuse(request_id, why);
             return None;
         }
+        let key = request_id.as_ref().and_then(|id| key_of(id, &request));
         let progress: Progress = match request {
             TextRequest::CreateDocument { document } => {
                 let mut header = Header { title: document.title, ..Header::default() };
@@ -342,23 +344,23 @@ impl TextDoor {
                 header.counters = document.counters.unwrap_or(header.counters);
                 header.identity = document.identity.unwrap_or(header.identity);
                 let body = Body::Create { header, content: document.content };
-                let write = Write { kind: Kind::Create, document: document.id, body, base: Base::Current };
+                let write =
+                    Write { kind: Kind::Create, document: document.id, body, base: Base::Current, key };
                 Box::pin(client.write(request_id, write))
             }
             TextRequest::UpdateDocument { patch } => {
                 let base = named_base(patch.revision, patch.content_hash)
                     .unwrap_or_else(|| base(&patch.document_id));
                 let body = Body::Edit { patch: patch.patch, settles: Vec::new(), undoes: None };
-                Box::pin(
-                    client.write(
-                        request_id,
-                        Write { kind: Kind::Update, document: patch.document_id, body, base },
-                    ),
-                )
+                Box::pin(client.write(
+                    request_id,
+                    Write { kind: Kind::Update, document: patch.document_id, body, base, key },
+                ))
             }
             TextRequest::DeleteDocument { document_id, revision, content_hash } => {
                 let base = named_base(revision, content_hash).unwrap_or_else(|| base(&document_id));
-                let write = Write { kind: Kind::Delete, document: document_id, body: Body::Delete, base };
+                let write =
+                    Write { kind: Kind::Delete, document: document_id, body: Body::Delete, base, key };
                 Box::pin(client.write(request_id, write))
             }
             TextRequest::UndeleteDocument { document_id } => {
@@ -367,6 +369,7 @@ impl TextDoor {
                     document: document_id,
                     body: Body::Undelete,
                     base: Base::Current,
+                    key,
                 };
                 Box::pin(client.write(request_id, write))
             }
@@ -375,7 +378,10 @@ impl TextDoor {
                 let patch = patch.unwrap_or_default();
                 let body = Body::Edit { patch, settles: vec![conflict_id], undoes: None };
                 Box::pin(
-                    client.write(request_id, Write { kind: Kind::Settle, document: document_id, body, base }),
+                    client.write(
+                        request_id,
+                        Write { kind: Kind::Settle, document: document_id, body, base, key },
+                    ),
                 )
             }
             TextRequest::RequestSync { document_ids } => {
@@ -434,5 +440,22 @@ impl TextDoor {
             TextRequest::Authenticate { .. } | TextRequest::Ping => return None,
         };
         Some(progress)
+    }
+}
+
+/// The key of a write. Numbers tie answers to requests on one connection; only a text is unique enough to be kept.
+fn key_of(id: &RequestId, request: &TextRequest) -> Option<RequestKey> {
+    let RequestId::Text(key) = id else { return None };
+    match request {
+        TextRequest::CreateDocument { .. }
+        | TextRequest::UpdateDocument { .. }
+        | TextRequest::DeleteDocument { .. }
+        | TextRequest::UndeleteDocument { .. }
+        | TextRequest::SettleConflict { .. } => {
+            // What is written of it has no number that JSON lacks.
+            let body = serde_json::to_vec(request).unwrap_or_default();
+            Some(request_key(key, &[b"text"], &body))
+        }
+        _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Replica ids: those that are drawn, and those that requests get.
 
-use rejoin_wire::ReplicaId;
+use rejoin_wire::{ChangeHash, ChangeId, Counter, ReplicaId};
 use sha2::{Digest, Sha256};
 
 /// The upper 32 bits of the ids of keyed requests. No replica has such an id.
@@ -17,14 +17,41 @@ pub(crate) fn id_from(hash: &[u8; 32]) -> ReplicaId {
     replica_id(bits_of(hash))
 }
 
-/// The replica id under which a request with a key is made: a repeat has the same one, and so gets the first outcome.
-pub(crate) fn keyed_id(principal: &str, key: &str) -> ReplicaId {
+/// By what a request is known when it is repeated: a key, and a hash of what was asked for under it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestKey {
+    key: Box<str>,
+    asked: ChangeHash,
+}
+
+impl RequestKey {
+    /// A key that its sender chose, and what was asked for, in as many parts as it has: all that makes it another request, and nothing that
+    /// differs when it is sent again. It is what was sent and not what was made of it: the document may have moved on in between.
+    pub fn new(key: &str, asked: &[&[u8]]) -> Self {
+        let parts = [b"rejoin asked 1".as_slice()].into_iter().chain(asked.iter().copied());
+        Self { key: key.into(), asked: ChangeHash(hash_of(parts)) }
+    }
+
+    /// The change that the request makes, whatever it is: a repeat names the same one, and so gets the first outcome.
+    pub(crate) fn change(&self, principal: &str) -> ChangeId {
+        let hash = hash_of(["rejoin request", principal, &self.key].into_iter().map(str::as_bytes));
+        ChangeId { replica: ReplicaId(KEYED << 96 | bits_of(&hash) >> 32), counter: Counter(1) }
+    }
+
+    /// The hash under which the log has it.
+    pub(crate) fn asked(&self) -> ChangeHash {
+        self.asked
+    }
+}
+
+/// A hash of parts that tells where each ends.
+fn hash_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
     let mut hasher = Sha256::new();
-    for part in ["rejoin request", principal, key] {
+    for part in parts {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
     }
-    ReplicaId(KEYED << 96 | bits_of(&hasher.finalize().into()) >> 32)
+    hasher.finalize().into()
 }
 
 /// Whether an id stands for one keyed request and for no replica. Such an id makes one change, and no clock holds it, or clocks would
@@ -54,13 +81,23 @@ mod tests {
 
     #[test]
     fn a_request_is_known_by_its_principal_and_its_key() {
-        let id = keyed_id("ada", "k1");
-        assert!(is_keyed(id));
-        assert_eq!(id, keyed_id("ada", "k1"));
+        let change = |principal, key| RequestKey::new(key, &[]).change(principal);
+        let ada = change("ada", "k1");
+        assert!(is_keyed(ada.replica));
+        assert_eq!(ada, change("ada", "k1"));
+        assert_eq!(ada, RequestKey::new("k1", &[b"more"]).change("ada"));
         assert!(
-            [keyed_id("ada", "k2"), keyed_id("bob", "k1"), keyed_id("a", "dak1")]
-                .iter()
-                .all(|other| *other != id)
+            [("ada", "k2"), ("bob", "k1"), ("a", "dak1")].iter().all(|(who, key)| change(who, key) != ada)
         );
+    }
+
+    #[test]
+    fn every_part_of_what_was_asked_counts_and_where_it_ends() {
+        let asked = |parts: &[&[u8]]| RequestKey::new("k", parts).asked();
+        assert_eq!(asked(&[b"put", b"{}"]), asked(&[b"put", b"{}"]));
+        for other in [&[b"put".as_slice(), b"[]"][..], &[b"putt", b"{}"], &[b"pu", b"t{}"], &[b"put{}"], &[]]
+        {
+            assert_ne!(asked(other), asked(&[b"put", b"{}"]));
+        }
     }
 }

@@ -69,6 +69,7 @@ mod window;
 pub use authority::{Computed, Job};
 pub use backoff::{BACKOFF_BASE, BACKOFF_CAP, BACKOFF_STABLE_AFTER, Backoff};
 pub use clock::{Causality, VectorClock};
+pub use ids::RequestKey;
 pub use log::MAX_OLDER_REVISIONS;
 pub use merging::Refusal;
 pub use records::Origin;

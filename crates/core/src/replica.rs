@@ -42,6 +42,7 @@ pub use reply::{Accepted, HistoryEntry, HistoryPage, Reply};
 pub use root::{Backlog, Base, MAX_QUEUED_BYTES, MAX_QUEUED_BYTES_PER_DOCUMENT};
 pub use serving::{MAX_CATCH_UP_REVISIONS, MAX_INQUIRIES, MAX_SUBSCRIPTIONS};
 
+use commands::Repeat;
 pub(crate) use documents::Document;
 use following::Upstream;
 use relaying::Relay;
@@ -472,6 +473,8 @@ enum Purpose {
     Walk(DocumentId),
     /// What became of a keyed request.
     Keyed(DocumentId, ChangeId),
+    /// Whether somebody's request was made before.
+    Repeat(DocumentId, Repeat),
     /// Asked for when the feed was durable up to there.
     Heads(Token, Sequence),
     Identity,

@@ -7,11 +7,11 @@ mod support;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use rejoin_core::storage::{Operation, RequestId, StoreError};
-use rejoin_core::{Base, Grant, Input, Output, Replica, Reply, Token};
+use rejoin_core::{Base, Grant, Input, Output, Replica, Reply, RequestKey, Token};
 use rejoin_store::{MemoryStore, Place};
 use rejoin_wire::{
     Body, Change, Counter, DocumentPush, ErrorCode, Message, PushedChange, ReplicaId, Revision, Sequence,
-    UnixMillis,
+    UnixMillis, to_bytes,
 };
 use support::{World, id, patch, workspace};
 
@@ -33,11 +33,19 @@ fn append(number: u64) -> Body {
 
 /// Hands a request to the authority, which has not worked on it yet.
 fn hand_in(world: &mut World, token: u64, key: &str, base: Base, body: Body) {
-    world.root.replica.submit(Token(token), Grant::new("ada", true), &id("d"), body, base, Some(key));
+    let key = RequestKey::new(key, &[&to_bytes(&body)]);
+    world.root.replica.submit(Token(token), Grant::new("ada", true), &id("d"), body, base, Some(&key));
 }
 
 fn submit(world: &mut World, token: u64, key: &str, body: Body) {
     hand_in(world, token, key, Base::Current, body);
+    world.run();
+}
+
+/// Asks whether a request was made before.
+fn ask(world: &mut World, token: u64, key: &str, body: &Body) {
+    let key = RequestKey::new(key, &[&to_bytes(body)]);
+    world.root.replica.repeat(Token(token), &Grant::new("ada", true), &id("d"), &key);
     world.run();
 }
 
@@ -164,6 +172,97 @@ fn a_rejection_is_repeated_and_a_refusal_is_not_an_outcome() {
     assert_eq!(world.converged("d"), r#"{"list":[9,1]}"#);
 }
 
+/// The authority is told of the time, as a driver does before it submits.
+fn pass_a_minute(world: &mut World) {
+    world.run_for(60_000);
+    world.root.replica.handle_input(world.now, Input::Timeout);
+}
+
+#[test]
+fn a_request_is_dated_by_the_clock_and_not_by_its_key() {
+    let mut world = world();
+    pass_a_minute(&mut world);
+    submit(&mut world, 1, "k", append(1));
+    let Reply::Accepted(accepted) = &world.root.replies[&1] else { panic!("refused") };
+    let made = accepted.view.updated_at;
+    assert!(made > accepted.view.created_at, "{made:?}");
+    pass_a_minute(&mut world);
+    submit(&mut world, 2, "k", append(1));
+    let Reply::Accepted(accepted) = &world.root.replies[&2] else { panic!("refused") };
+    assert_eq!((accepted.revision, accepted.view.updated_at), (Revision(2), made));
+}
+
+#[test]
+fn a_key_is_known_by_what_was_asked_and_not_by_what_was_made_of_it() {
+    let mut world = world();
+    let asked = RequestKey::new("k", &[b"put", b"[1]"]);
+    for (token, body) in [(1, append(1)), (2, body("[]")), (3, Body::Delete)] {
+        let grant = Grant::new("ada", true);
+        world.root.replica.submit(Token(token), grant, &id("d"), body, Base::Current, Some(&asked));
+        world.run();
+        assert_eq!(revision(&world, token), Revision(2));
+    }
+    assert_eq!(world.converged("d"), r#"{"list":[1]}"#);
+}
+
+#[test]
+fn whether_a_request_is_a_repeat_is_told_without_making_it() {
+    let mut world = world();
+    ask(&mut world, 1, "k", &append(1));
+    assert!(matches!(world.root.replies[&1], Reply::New));
+    submit(&mut world, 2, "other", append(9));
+    // The question left nothing behind that a later one would trust: the store is asked again.
+    world.root.asked.clear();
+    submit(&mut world, 3, "k", append(1));
+    assert_eq!((questions(&world), revision(&world, 3)), (1, Revision(3)));
+    ask(&mut world, 4, "k", &append(1));
+    assert_eq!(revision(&world, 4), Revision(3));
+    ask(&mut world, 5, "k", &append(2));
+    assert_eq!(code(&world, 5), ErrorCode::IdempotencyMismatch);
+
+    let stands = world.converged("d");
+    restart_root(&mut world);
+    ask(&mut world, 6, "k", &append(1));
+    assert_eq!(revision(&world, 6), Revision(3));
+    ask(&mut world, 7, "k", &append(2));
+    assert_eq!(code(&world, 7), ErrorCode::IdempotencyMismatch);
+    assert_eq!(world.converged("d"), stands);
+}
+
+#[test]
+fn whether_a_request_is_a_repeat_is_told_once_its_outcome_is_durable() {
+    let mut world = world();
+    world.root.holds_commits = true;
+    submit(&mut world, 1, "k", append(1));
+    ask(&mut world, 2, "k", &append(1));
+    assert!(world.root.replies.is_empty());
+    world.let_root_commits_through();
+    assert_eq!((revision(&world, 1), revision(&world, 2)), (Revision(2), Revision(2)));
+}
+
+#[test]
+fn whether_a_request_is_a_repeat_cannot_be_told_while_the_store_cannot_say() {
+    let mut world = world();
+    world.root.store.fail_next(1, StoreError::Unavailable("test".into()));
+    ask(&mut world, 1, "k", &append(1));
+    assert_eq!(code(&world, 1), ErrorCode::Unavailable);
+    ask(&mut world, 2, "k", &append(1));
+    assert!(matches!(world.root.replies[&2], Reply::New));
+}
+
+#[test]
+fn a_repeat_gets_its_outcome_when_a_checkpoint_has_covered_it() {
+    let mut world = world();
+    for number in 1..200 {
+        submit(&mut world, number, &format!("k{number}"), append(number));
+    }
+    restart_root(&mut world);
+    submit(&mut world, 300, "k1", append(1));
+    assert_eq!(revision(&world, 300), Revision(2));
+    ask(&mut world, 301, "k1", &append(1));
+    assert_eq!(revision(&world, 301), Revision(2));
+}
+
 #[test]
 fn a_request_whose_stored_outcome_cannot_be_read_is_not_made_again() {
     let mut world = world();
@@ -181,6 +280,8 @@ fn a_request_whose_stored_outcome_cannot_be_read_is_not_made_again() {
     world.run();
     submit(&mut world, 300, "k", append(1));
     assert_eq!(code(&world, 300), ErrorCode::Corrupted);
+    ask(&mut world, 301, "k", &append(1));
+    assert_eq!(code(&world, 301), ErrorCode::Corrupted);
     assert_eq!(world.converged("d"), stands);
 }
 

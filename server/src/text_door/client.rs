@@ -1,9 +1,8 @@
 //! What the text door asks of a workspace's replica, one request at a time.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use rejoin_core::{Base, Grant, Life, Reply, View};
+use rejoin_core::{Base, Grant, Life, Reply, RequestKey, View};
 use rejoin_wire::{
     Body, DocumentId, ErrorCode, Have, Message, OpenDocument, PresenceChange, RequestId, Revision, Sequence,
     TextOutcome, TextResponse, WorkspaceId,
@@ -28,6 +27,7 @@ pub(super) struct Write {
     pub(super) document: DocumentId,
     pub(super) body: Body,
     pub(super) base: Base,
+    pub(super) key: Option<RequestKey>,
 }
 
 #[derive(Clone, Copy)]
@@ -53,17 +53,12 @@ impl Kind {
 
 impl Client {
     pub(super) async fn write(self, request_id: Option<RequestId>, write: Write) -> Done {
-        let Write { kind, document, body, base } = write;
-        // Numbers tie answers to requests on one connection; only a text is unique enough to be kept as a key.
-        let key = match &request_id {
-            Some(RequestId::Text(text)) => Some(Arc::clone(text)),
-            _ => None,
-        };
+        let Write { kind, document, body, base, key } = write;
         let (grant, id) = (self.grant, document.clone());
         let reply = self
             .hub
             .command(&self.workspace, move |replica, token| {
-                replica.submit(token, grant, &id, body, base, key.as_deref());
+                replica.submit(token, grant, &id, body, base, key.as_ref());
             })
             .await;
         let mut done = Done::default();

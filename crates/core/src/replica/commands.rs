@@ -1,6 +1,7 @@
 //! What a program wants of a replica.
 
 mod history;
+mod repeats;
 mod requests;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::storage::{Answer, Answered, Operation, RecordKey, RecordKind, Write};
 use crate::window::Rung;
 pub use history::MAX_QUESTIONS;
 pub(super) use history::{Walk, older_from};
+pub(super) use repeats::Repeat;
 pub(super) use requests::Read;
 
 /// Entries of one page of history.

@@ -1,7 +1,11 @@
 //! Documents in memory: how they come from the store, and when they go.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use rejoin_wire::{ChainHash, ChangeId, ConflictId, Counter, DocumentId, Fate, MemberId, Revision};
+use rejoin_wire::{
+    ChainHash, ChangeHash, ChangeId, ConflictId, Counter, DocumentId, Fate, MemberId, Revision,
+};
 
 use super::commands::older_from;
 use super::outbox::Outbox;
@@ -108,17 +112,28 @@ impl Document {
 
     fn note_outcomes(&mut self, rows: &[ChangeRow]) {
         for row in rows {
-            let Ok(body) = unseal::<Row>(&row.body) else { continue };
-            for (at, stored) in body.revised.0.iter().enumerate() {
-                let fate = Fate::Accepted { revision: Revision(row.first_revision.0 + at as u64) };
-                self.authority.note_outcome(stored.entry.change, stored.entry.hash, fate);
-            }
-            for rejection in body.rejected.0 {
-                let fate = Fate::Rejected { code: rejection.code, message: rejection.message };
-                self.authority.note_outcome(rejection.change, rejection.hash, fate);
+            for (change, hash, fate) in outcomes_of(row) {
+                self.authority.note_outcome(change, hash, fate);
             }
         }
     }
+}
+
+/// The outcomes that a row holds; none when it cannot be read.
+pub(super) fn outcomes_of(row: &ChangeRow) -> Vec<(ChangeId, ChangeHash, Fate)> {
+    let Ok(body) = unseal::<Row>(&row.body) else { return Vec::new() };
+    let revisions = (row.first_revision.0..).map(Revision);
+    let accepted = body
+        .revised
+        .0
+        .iter()
+        .zip(revisions)
+        .map(|(stored, revision)| (stored.entry.change, stored.entry.hash, Fate::Accepted { revision }));
+    let rejected = body.rejected.0.iter().map(|rejection| {
+        let fate = Fate::Rejected { code: rejection.code, message: Arc::clone(&rejection.message) };
+        (rejection.change, rejection.hash, fate)
+    });
+    accepted.chain(rejected).collect()
 }
 
 impl Replica {

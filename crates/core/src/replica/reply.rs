@@ -15,6 +15,8 @@ pub enum Reply {
     Document(Box<View>),
     /// A change was accepted and is durable.
     Accepted(Box<Accepted>),
+    /// Nothing was asked for under this key before.
+    New,
     /// It was refused.
     Refused {
         /// For programs.

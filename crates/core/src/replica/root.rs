@@ -126,6 +126,8 @@ struct Queued {
     base: Option<Base>,
     /// What was seen, where the door knows it by itself.
     seen: Option<State>,
+    /// Hash of what was asked for, of a keyed request: it stands in the place of the change's own.
+    asked: Option<ChangeHash>,
     /// True when a link pushed them for somebody else: then nothing that is wrong with them is the link's fault.
     relayed: bool,
     /// The room that they take.
@@ -157,6 +159,7 @@ impl Queued {
             changes,
             base: self.base.clone(),
             seen: self.seen.clone(),
+            asked: self.asked,
             relayed: self.relayed,
             taken: self.taken.clone(),
         }
@@ -227,6 +230,7 @@ impl Replica {
             changes: push.changes,
             base: None,
             seen: None,
+            asked: None,
             relayed,
             taken: Vec::new(),
         };
@@ -241,6 +245,7 @@ impl Replica {
         grant: Grant,
         change: Change,
         base: Base,
+        asked: Option<ChangeHash>,
     ) {
         let changes = vec![PushedChange { change, seen: None }];
         self.enqueue(
@@ -252,6 +257,7 @@ impl Replica {
                 changes,
                 base: Some(base),
                 seen: None,
+                asked,
                 relayed: false,
                 taken: Vec::new(),
             },
@@ -570,28 +576,17 @@ impl Replica {
 
     fn reply_to(&self, id: &DocumentId, telling: &Telling) -> Option<(Token, Reply)> {
         let document = self.documents.get(id)?;
-        let refused = |code, message: &Arc<str>| Reply::Refused { code, message: Arc::clone(message) };
         match telling {
             Telling::Revision(revision, From::Driver(token)) => {
-                Some((*token, Reply::Accepted(Box::new(accepted(id, document, *revision)?))))
+                Some((*token, Reply::Accepted(Box::new(accepted(id, document, *revision)))))
             }
             Telling::Rejected(rejection, From::Driver(token)) => {
                 Some((*token, refused(rejection.code, &rejection.message)))
             }
-            Telling::Known(outcome, From::Driver(token)) => Some((
-                *token,
-                match &outcome.fate {
-                    Fate::Accepted { revision } => match accepted(id, document, *revision) {
-                        Some(accepted) => Reply::Accepted(Box::new(accepted)),
-                        None => Reply::Document(Box::new(View::of(id, &document.durable))),
-                    },
-                    Fate::Rejected { code, message } => refused(*code, message),
-                },
-            )),
-            Telling::Forked(_, From::Driver(token)) => {
-                let message = "this key was used before for another request; use a fresh one".into();
-                Some((*token, Reply::Refused { code: ErrorCode::IdempotencyMismatch, message }))
+            Telling::Known(outcome, From::Driver(token)) => {
+                Some((*token, known_reply(id, document, &outcome.fate)))
             }
+            Telling::Forked(_, From::Driver(token)) => Some((*token, mismatch())),
             _ => None,
         }
     }
@@ -610,10 +605,38 @@ impl Replica {
     }
 }
 
-fn accepted(id: &DocumentId, document: &Document, revision: Revision) -> Option<Accepted> {
-    let revised = document.log.revised(revision)?;
-    let (conflicts, exact) = (revised.entry.conflicts.clone(), revised.submitted.is_none());
-    Some(Accepted { view: View::of(id, &document.durable), revision, conflicts, exact })
+fn accepted(id: &DocumentId, document: &Document, revision: Revision) -> Accepted {
+    let view = View::of(id, &document.durable);
+    match document.log.revised(revision) {
+        Some(revised) => {
+            let (conflicts, exact) = (revised.entry.conflicts.clone(), revised.submitted.is_none());
+            Accepted { view, revision, conflicts, exact }
+        }
+        // It is no longer in memory: of what it did, the conflicts are known that are still open.
+        None => {
+            let open = view.conflicts.values().filter(|record| record.id.revision == revision);
+            let conflicts = open.cloned().collect();
+            Accepted { view, revision, conflicts, exact: false }
+        }
+    }
+}
+
+fn refused(code: ErrorCode, message: &Arc<str>) -> Reply {
+    Reply::Refused { code, message: Arc::clone(message) }
+}
+
+/// What the sender of a request is told whose outcome stood before.
+pub(super) fn known_reply(id: &DocumentId, document: &Document, fate: &Fate) -> Reply {
+    match fate {
+        Fate::Accepted { revision } => Reply::Accepted(Box::new(accepted(id, document, *revision))),
+        Fate::Rejected { code, message } => refused(*code, message),
+    }
+}
+
+/// What the sender of a request is told whose key is that of another one.
+pub(super) fn mismatch() -> Reply {
+    let message = "this key was used before for another request; use a fresh one".into();
+    Reply::Refused { code: ErrorCode::IdempotencyMismatch, message }
 }
 
 /// Why a link is closed whose replica contradicts itself.

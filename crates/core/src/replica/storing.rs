@@ -135,6 +135,13 @@ impl Replica {
                 self.handle_keyed(&id, change, Err(&error));
                 self.retry_later(error);
             }
+            (Purpose::Repeat(id, repeat), Ok(Answered::Changes(rows))) if SERVES => {
+                self.handle_repeat(&id, repeat, Ok(&rows));
+            }
+            // Whoever asked is told, and asks again.
+            (Purpose::Repeat(id, repeat), Err(error)) if SERVES => {
+                self.handle_repeat(&id, repeat, Err(&error));
+            }
             (
                 Purpose::Document(id)
                 | Purpose::OlderLog(id)
@@ -347,7 +354,8 @@ fn answers(purpose: &Purpose, answered: &Answered) -> bool {
                     | Purpose::Walk(_)
                     | Purpose::Chain(..)
                     | Purpose::Outcomes { .. }
-                    | Purpose::Keyed(..),
+                    | Purpose::Keyed(..)
+                    | Purpose::Repeat(..),
                 Answered::Changes(_)
             )
             | (Purpose::Page(_) | Purpose::HeldDocuments(_) | Purpose::Heads(..), Answered::Heads(_))

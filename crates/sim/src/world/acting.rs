@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rejoin_core::{Base, ConflictChoice, EditError, Life, Replica};
+use rejoin_core::{Base, ConflictChoice, EditError, Life, Replica, RequestKey};
 use rejoin_json::{Json, Limits, apply};
-use rejoin_wire::{Body, Change, ChangeId, Counter, DocumentId, Header, ReplicaId, Revision, UnixMillis};
+use rejoin_wire::{
+    Body, Change, ChangeId, Counter, DocumentId, Header, ReplicaId, Revision, UnixMillis, to_bytes,
+};
 
 use super::watching::Asked;
 use super::{ROOT, World};
@@ -331,7 +333,8 @@ impl World {
             if self.acting.held.insert(document.clone()) {
                 replica.open(document);
             }
-            replica.submit(token, Self::grant_of_root(), document, body, base, key.as_deref());
+            let key = key.as_deref().map(|key| request_key(key, &body));
+            replica.submit(token, Self::grant_of_root(), document, body, base, key.as_ref());
         }
         self.drain_root()
     }
@@ -345,7 +348,17 @@ impl World {
         let Keyed { document, key, body, base, revision } = self.dice.pick(&keyed).clone();
         let token = self.token(Asked::Repeat(revision));
         if let Some(replica) = &mut self.nodes[ROOT].replica {
-            replica.submit(token, Self::grant_of_root(), &document, body, base, Some(&key));
+            let key = request_key(&key, &body);
+            if self.dice.chance(5_000) {
+                replica.repeat(token, &Self::grant_of_root(), &document, &key);
+            } else {
+                replica.submit(token, Self::grant_of_root(), &document, body, base, Some(&key));
+            }
         }
     }
+}
+
+/// What a program asks for under a key.
+fn request_key(key: &str, body: &Body) -> RequestKey {
+    RequestKey::new(key, &[&to_bytes(body)])
 }

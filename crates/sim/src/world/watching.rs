@@ -167,7 +167,6 @@ impl World {
             }
             (Asked::Repeat(Some(revision)), reply) => match reply {
                 Reply::Accepted(accepted) if accepted.revision == *revision => Ok(()),
-                Reply::Document(_) => Ok(()),
                 other => Err(Violation::new(
                     Claim::AtMostOnce,
                     format!("a repeat of revision {revision} is answered by {other:?}"),

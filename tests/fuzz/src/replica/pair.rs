@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use rejoin_core::{Base, ConflictChoice, Grant, Input as Given, Instant, LinkId, Peer, Replica, Role, Token};
+use rejoin_core::{Base, ConflictChoice, Grant, Input as Given, Instant, LinkId, Peer, Replica, RequestKey, Role, Token};
 use rejoin_json::{Json, Limits, Patch, Policy};
 use rejoin_wire::{
     Body, DocumentId, Encoding, Header, Message, ReplicaId, Revision, Scope, Sequence, decode_message,
@@ -290,7 +290,7 @@ impl Pair {
     }
 
     fn change_link(&mut self, input: &mut Input<'_>) {
-        match input.below(6) {
+        match input.below(7) {
             0 | 1 => self.cut(),
             2 => {
                 let may_edit = input.chance(128);
@@ -362,6 +362,10 @@ impl Pair {
             1 => replica.history(token, &document, None, u32::from(input.byte())),
             2 => replica.heads(token, Sequence(0), u32::from(input.byte())),
             3 => replica.open(&document),
+            4 => {
+                let key = RequestKey::new("key", &[&[input.byte() % 2]]);
+                replica.repeat(token, &grant(true), &document, &key);
+            }
             _ => {
                 let patch = Patch::parse(input.pick::<&str>(&PATCHES), &Limits::default()).unwrap();
                 let body = match input.below(4) {
@@ -374,8 +378,8 @@ impl Pair {
                 } else {
                     Base::Revision(Revision(u64::from(input.byte())))
                 };
-                let key = input.chance(64).then_some("key");
-                replica.submit(token, grant(true), &document, body, base, key);
+                let key = input.chance(64).then(|| RequestKey::new("key", &[&[input.byte() % 2]]));
+                replica.submit(token, grant(true), &document, body, base, key.as_ref());
             }
         }
     }

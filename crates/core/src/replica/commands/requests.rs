@@ -1,12 +1,14 @@
 //! What drivers and links ask for on behalf of those without a replica.
 
+use super::repeats::Repeat;
 use super::*;
-use crate::ids::keyed_id;
+use crate::ids::RequestKey;
 
 impl Replica {
     /// Submits a change for somebody without a replica, at the authority. Answered by [`Reply::Accepted`] or [`Reply::Refused`] once it is durable.
     ///
-    /// `key` is what the submitter would repeat: the same key and body get the first outcome again, for as long as the log is kept.
+    /// `key` is what the submitter would repeat: the same key and request get the first outcome again, for as long as the log is kept, and the
+    /// same key with another request is refused with `idempotency_mismatch`.
     pub fn submit(
         &mut self,
         token: Token,
@@ -14,24 +16,25 @@ impl Replica {
         id: &DocumentId,
         body: Body,
         base: Base,
-        key: Option<&str>,
+        key: Option<&RequestKey>,
     ) {
         if !self.config.role.decides() {
-            let message = "this replica decides nothing; ask the authority".into();
-            self.outputs.push_back(Output::Reply {
-                token,
-                reply: Reply::Refused { code: ErrorCode::UnexpectedMessage, message },
-            });
+            self.decides_nothing(token);
             return;
         }
-        let (replica, counter) = match key {
-            None => (self.identity, Counter(0)),
-            Some(key) => (keyed_id(&grant.principal, key), Counter(1)),
+        let ChangeId { replica, counter } = match key {
+            None => ChangeId { replica: self.identity, counter: Counter(0) },
+            Some(key) => key.change(&grant.principal),
         };
-        // A repeat is known by its hash, in which nothing may stand that differs between repeats.
-        let time = if key.is_some() { UnixMillis(0) } else { self.unix_now() };
+        let time = self.unix_now();
         let change = Change { replica, counter, base: Revision(0), over: Counter(0), time, body };
-        self.enqueue_submission(token, id, grant, change, base);
+        self.enqueue_submission(token, id, grant, change, base, key.map(RequestKey::asked));
+    }
+
+    pub(super) fn decides_nothing(&mut self, token: Token) {
+        let message = "this replica decides nothing; ask the authority".into();
+        let reply = Reply::Refused { code: ErrorCode::UnexpectedMessage, message };
+        self.outputs.push_back(Output::Reply { token, reply });
     }
 
     /// Reads a document, as it is durable. Answered by [`Reply::Document`].
@@ -85,6 +88,7 @@ impl Replica {
             return Some(read);
         }
         match read {
+            Read::Repeat(repeat) => self.answer_repeat(id, repeat).map(Read::Repeat),
             Read::Document(token) => {
                 let reply = if document.corrupted {
                     let message =
@@ -106,6 +110,7 @@ impl Replica {
 #[derive(Clone, Debug)]
 pub(in crate::replica) enum Read {
     Document(Token),
+    Repeat(Repeat),
     History { from: Asker, before: Option<Revision>, limit: u32 },
 }
 

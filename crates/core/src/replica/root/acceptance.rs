@@ -97,10 +97,11 @@ impl Acceptance<'_> {
                 stop = Stop::Wait;
                 break;
             }
-            let hash = match queued.base {
-                None => pushed.change.hash(self.id),
+            let hash = match (queued.asked, &queued.base) {
+                (Some(asked), _) => asked,
+                (None, None) => pushed.change.hash(self.id),
                 // The base of a driver's change is found when it is accepted, and must not tell a repeat from the first time.
-                Some(_) => Change { base: Revision(0), ..pushed.change.clone() }.hash(self.id),
+                (None, Some(_)) => Change { base: Revision(0), ..pushed.change.clone() }.hash(self.id),
             };
             match self.step(&queued, pushed, hash) {
                 Step::Accepted => {
