@@ -13,7 +13,8 @@ use tokio_rustls::server::TlsStream;
 use super::Tls;
 use crate::instruments;
 
-/// Handshakes that are under way at a time; further connections wait for their turn, within the same time. Each takes some ten KiB.
+/// Handshakes that are under way at a time, from the first byte of the client; further connections wait for their turn, within the same time.
+/// Each takes some ten KiB.
 pub const MAX_HANDSHAKES: usize = 1_024;
 
 /// The handshakes of a server.
@@ -33,6 +34,8 @@ impl Handshakes {
     /// Makes a connection secure. Where that fails the connection is closed.
     pub(crate) async fn secure(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
         let handshake = async {
+            // Whoever says nothing takes nobody's turn.
+            stream.peek(&mut [0]).await?;
             let _turn = self.room.acquire().await.map_err(|_| ErrorKind::BrokenPipe)?;
             self.acceptor.accept(stream).await
         };
@@ -50,10 +53,14 @@ impl Handshakes {
 mod tests {
     use std::net::SocketAddr;
 
+    use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
     use super::*;
     use crate::tls::TlsFiles;
+
+    /// How a handshake begins: a record of one, and that it is TLS.
+    const BEGUN: [u8; 3] = [22, 3, 1];
 
     const NEVER: Duration = Duration::from_secs(3_600);
 
@@ -79,7 +86,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let begin = async || {
-            let (client, server) = connected(&listener, address).await;
+            let (mut client, server) = connected(&listener, address).await;
+            client.write_all(&BEGUN).await.unwrap();
+            server.peek(&mut [0]).await.unwrap();
             let handshakes = handshakes.clone();
             let mut handshake = Box::pin(async move { handshakes.secure(server).await });
             assert!(timeout(Duration::ZERO, &mut handshake).await.is_err(), "it has begun and is not over");
@@ -96,11 +105,33 @@ mod tests {
         assert_eq!(handshakes.room.available_permits(), 2);
     }
 
+    #[tokio::test]
+    async fn who_says_nothing_holds_up_nobody() {
+        let handshakes = Handshakes::new(&identity(), 1, NEVER);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut silent = Vec::new();
+        for _ in 0..100 {
+            let (client, server) = connected(&listener, address).await;
+            let handshakes = handshakes.clone();
+            let mut handshake = Box::pin(async move { handshakes.secure(server).await });
+            assert!(timeout(Duration::ZERO, &mut handshake).await.is_err());
+            silent.push((client, handshake));
+        }
+        assert_eq!(handshakes.room.available_permits(), 1);
+        let (mut client, server) = connected(&listener, address).await;
+        client.write_all(b"no hello").await.unwrap();
+        let answered = timeout(Duration::from_secs(60), handshakes.secure(server)).await;
+        assert!(answered.expect("its turn comes at once").is_err(), "that was no handshake");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_a_turn_has_no_more_time_than_who_has_one() {
         let handshakes = Handshakes::new(&identity(), 0, Duration::from_secs(10));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (_client, server) = connected(&listener, listener.local_addr().unwrap()).await;
+        let (mut client, server) = connected(&listener, listener.local_addr().unwrap()).await;
+        client.write_all(&BEGUN).await.unwrap();
+        server.peek(&mut [0]).await.unwrap();
         let began = tokio::time::Instant::now();
         let refused = handshakes.secure(server).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::TimedOut);
