@@ -16,8 +16,8 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use rejoin_core::storage::{RequestId, StoreError};
 use rejoin_core::{
-    Backlog, Config, Event, Input, Instant, Job, LinkId, Output, Payload, Peer, Replica, Reply, Role, Seed,
-    Token,
+    Backlog, Computed, Config, Event, Input, Instant, LinkId, Output, Payload, Peer, Replica, Reply, Role,
+    Seed, Token,
 };
 use rejoin_store::Store;
 use rejoin_wire::{CloseCode, Encoding, ErrorCode, Message, UnixMillis, WorkspaceId};
@@ -502,7 +502,9 @@ impl Shard {
                         self.answers.push(workspace.clone(), Input::Stored { request, answer });
                     }
                 }
-                Output::Compute { request, job } => self.compute(workspace.clone(), request, job),
+                Output::Compute { request, job } => {
+                    self.compute(workspace.clone(), request, move || job.run());
+                }
                 Output::Reply { token, reply } => {
                     if let Some(sender) = self.replies.remove(&token) {
                         // Whoever asked may have gone.
@@ -524,15 +526,20 @@ impl Shard {
     }
 
     /// Runs a job on a thread of its own, as many at a time as there are processors.
-    fn compute(&self, workspace: WorkspaceId, request: RequestId, job: Box<Job>) {
+    fn compute(
+        &self,
+        workspace: WorkspaceId,
+        request: RequestId,
+        job: impl FnOnce() -> Computed + Send + 'static,
+    ) {
         let (answers, processors) = (Arc::clone(&self.answers), Arc::clone(&self.processors));
         tokio::spawn(async move {
             let Ok(_processor) = processors.acquire().await else { return };
-            match tokio::task::spawn_blocking(move || job.run()).await {
-                Ok(computed) => answers.push(workspace, Input::Computed { request, computed }),
-                // Its document takes no more changes until the server is started again; all others do.
-                Err(error) => tracing::error!(%workspace, %error, "a decision failed; report this as a bug"),
-            }
+            let computed = tokio::task::spawn_blocking(job).await.unwrap_or_else(|error| {
+                tracing::error!(%workspace, %error, "a decision failed; report this as a bug");
+                Computed::failed()
+            });
+            answers.push(workspace, Input::Computed { request, computed });
         });
     }
 

@@ -120,6 +120,8 @@ pub(crate) enum Step {
     UnknownBase(Revision),
     /// The content that was provided is not what was announced.
     WrongSeen,
+    /// The job that was to decide it ended without an answer.
+    Failed,
 }
 
 impl Authority {

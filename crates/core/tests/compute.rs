@@ -7,7 +7,7 @@ mod support;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use rejoin_core::storage::{Answered, StoreError};
-use rejoin_core::{Event, Input, MAX_INLINE_CHANGES_PER_TURN, Rung};
+use rejoin_core::{Computed, Event, Input, MAX_INLINE_CHANGES_PER_TURN, Rung};
 use support::{World, id};
 
 /// Bytes of the content that [`world`] starts with.
@@ -51,6 +51,23 @@ fn other_documents_go_on_while_a_decision_is_made() {
     assert_eq!(rung(&world, 0, "d"), Rung::Acknowledged);
     assert_eq!(world.converged("d"), r#"{"a":1,"text":"0123456789"}"#);
     assert_eq!(world.converged("e"), r#"{"b":1}"#);
+}
+
+#[test]
+fn a_decision_that_fails_is_refused_and_its_document_goes_on() {
+    let mut world = world(10);
+    world.edit(0, "d", r#"[{"op":"add","path":"/a","value":1}]"#);
+    let (request, _) = world.root.jobs.remove(0);
+    world.root.replica.handle_input(world.now, Input::Computed { request, computed: Computed::failed() });
+    world.run();
+    assert_eq!(rung(&world, 0, "d"), Rung::Sent);
+    world.edit(1, "d", r#"[{"op":"add","path":"/b","value":1}]"#);
+    assert_eq!(world.compute(), 1);
+    assert_eq!(rung(&world, 1, "d"), Rung::Acknowledged, "others are not held up");
+    // What was refused for the moment is sent again.
+    world.run_for(5_000);
+    world.compute();
+    assert_eq!(world.converged("d"), r#"{"a":1,"b":1,"text":"0123456789"}"#);
 }
 
 #[test]

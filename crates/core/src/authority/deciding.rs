@@ -65,6 +65,8 @@ pub(super) enum Obstacle {
     NeedLog(Revision),
     /// The content that was provided is not what was announced.
     WrongSeen,
+    /// Whoever was to decide could not.
+    Failed,
 }
 
 impl From<Obstacle> for Step {
@@ -73,6 +75,7 @@ impl From<Obstacle> for Step {
             Obstacle::NeedSeen => Self::NeedSeen,
             Obstacle::NeedLog(floor) => Self::NeedLog { floor },
             Obstacle::WrongSeen => Self::WrongSeen,
+            Obstacle::Failed => Self::Failed,
         }
     }
 }
@@ -98,6 +101,13 @@ pub struct Job {
 /// What a [`Job`] came to.
 #[derive(Clone, Debug)]
 pub struct Computed(pub(super) Result<Box<Decision>, Obstacle>);
+
+impl Computed {
+    /// What a job came to that ended without an answer, as by a panic. Its change is refused with `unavailable`, and the document goes on.
+    pub fn failed() -> Self {
+        Self(Err(Obstacle::Failed))
+    }
+}
 
 impl Job {
     /// Does the work. It uses one thread and no IO.

@@ -251,6 +251,12 @@ impl Acceptance<'_> {
     fn stop_for(&mut self, step: &Step, change: ChangeId, queued: &Queued) -> Stop {
         let last = queued.changes.last().map_or(change.counter, |pushed| pushed.change.counter);
         let (need, stop) = match step {
+            Step::Failed => {
+                let message =
+                    "this change could not be decided; send it again, and report it if that does not help";
+                let refusal = Refusal::new(ErrorCode::Unavailable, message);
+                (Need::Refuse(queued.from, Some(change), refusal), Stop::Drop)
+            }
             // Without a replica there is nobody to ask.
             Step::NeedSeen if matches!(queued.from, From::Driver(_)) => {
                 // The next one of a driver gets the same counter.
