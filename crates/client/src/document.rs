@@ -165,7 +165,7 @@ impl Document {
         {
             Reply::History(page) => Ok(*page),
             Reply::Refused { code, message } => Err(DocumentError::Refused { code, message }),
-            Reply::Document(_) | Reply::Accepted(_) | Reply::Heads { .. } | Reply::New => {
+            Reply::Document(_) | Reply::Accepted(_) | Reply::Heads { .. } | Reply::Past(_) | Reply::New => {
                 let message = "the answer is of another kind; report this".into();
                 Err(DocumentError::Refused { code: ErrorCode::UnexpectedMessage, message })
             }

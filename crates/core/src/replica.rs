@@ -38,7 +38,7 @@ pub use outbox::MAX_KEPT;
 pub use relaying::{
     MAX_EARLY_BYTES, MAX_FORWARDED_BYTES, MAX_FORWARDED_BYTES_PER_LINK, MAX_FORWARDED_QUESTIONS,
 };
-pub use reply::{Accepted, HistoryEntry, HistoryPage, Reply};
+pub use reply::{Accepted, HistoryEntry, HistoryPage, Past, Reply};
 pub use root::{Backlog, Base, MAX_QUEUED_BYTES, MAX_QUEUED_BYTES_PER_DOCUMENT};
 pub use serving::{MAX_CATCH_UP_REVISIONS, MAX_INQUIRIES, MAX_SUBSCRIPTIONS};
 

@@ -366,3 +366,26 @@ fn heads_that_are_asked_for_at_the_start_wait_until_the_feed_is_known() {
     let Some(Reply::Heads { heads, durable }) = replies.last() else { panic!("{replies:?}") };
     assert_eq!((heads.len(), *durable), (1, Sequence(1)));
 }
+
+#[test]
+fn a_document_is_read_as_it_was_at_any_revision_that_the_log_reaches() {
+    let mut world = world();
+    for number in 0..40 {
+        submit(&mut world, number, &format!("k{number}"), append(number));
+    }
+    for restarted in [false, true] {
+        if restarted {
+            restart_root(&mut world);
+        }
+        for revision in [41, 1, 3, 20] {
+            world.root.replica.read_at(Token(100), &id("d"), Revision(revision));
+            world.run();
+            let Some(Reply::Past(past)) = world.root.replies.remove(&100) else { panic!("{revision}") };
+            let list = past.content.get("list").and_then(rejoin_json::Json::as_array).unwrap();
+            assert_eq!((past.revision, list.len() as u64), (Revision(revision), revision - 1));
+        }
+        world.root.replica.read_at(Token(100), &id("d"), Revision(42));
+        world.run();
+        assert_eq!(code(&world, 100), ErrorCode::UnknownBase);
+    }
+}

@@ -8,8 +8,10 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use rejoin_core::{Accepted, Base, Grant, Reply, RequestKey};
-use rejoin_json::{DiffOptions, Json, Limits, Patch, PlacePath, UnknownPolicy, diff, merge_patch_to_patch};
+use rejoin_core::{Accepted, Base, Grant, Life, Past, Reply, RequestKey};
+use rejoin_json::{
+    DiffOptions, Json, Limits, Patch, PlacePath, UnknownPolicy, diff, merge_patch_apply, merge_patch_to_patch,
+};
 use rejoin_wire::{
     Body as ChangeBody, ConflictId, DocumentId, ErrorCode, Header, Revision, TextConflict, TextDocument,
 };
@@ -54,9 +56,7 @@ pub(super) async fn create(
     let key = key_of(&headers, &Asked { kind: &[b"create"], document: &id, body: &body })?;
     let policy = server.policy();
     let change = async { Ok((creation(document, policy)?, Base::Current)) };
-    let mut response = Write { server: &server, grant, id, key }.answer(change).await?;
-    *response.status_mut() = StatusCode::CREATED;
-    Ok(response)
+    Write { server: &server, grant, id, key }.answer(change).await
 }
 
 fn creation(document: NewDocument, policy: rejoin_json::Policy) -> Result<ChangeBody, ApiError> {
@@ -100,7 +100,7 @@ pub(super) async fn patch(
         }
         let merge_patch: Json = from_json(&body)?;
         let seen = Seen::at(&server, &id, base).await?;
-        Ok((edit(merge_patch_to_patch(&seen.content, &merge_patch)), seen.base))
+        Ok((edit(seen.merged(&merge_patch)?), seen.base))
     };
     Write { server: &server, grant, id: id.clone(), key }.answer(change).await
 }
@@ -228,11 +228,53 @@ struct Seen {
 }
 
 impl Seen {
-    /// What is there now: a write that names no base was made of that.
+    /// The document at the base that a write names; as it is now where it names none.
     async fn at(server: &Server, id: &DocumentId, base: Option<Base>) -> Result<Self, ApiError> {
         let view = read_view(server, id).await?;
-        let base = base.unwrap_or(Base::Revision(view.revision));
+        let base = match base {
+            Some(Base::Revision(revision)) if revision != view.revision => {
+                return Self::before(server, id, revision).await;
+            }
+            Some(Base::Exactly(revision)) if revision != view.revision => {
+                let message = format!(
+                    "the document is at revision {}; read it again and repeat the change on that",
+                    view.revision
+                );
+                return Err(ApiError::new(ErrorCode::PreconditionFailed, message));
+            }
+            Some(exactly @ Base::Exactly(_)) => exactly,
+            _ => Base::Revision(view.revision),
+        };
         Ok(Self { content: view.content, header: view.header, base })
+    }
+
+    async fn before(server: &Server, id: &DocumentId, revision: Revision) -> Result<Self, ApiError> {
+        let document = id.clone();
+        let past =
+            match server.command(move |replica, token| replica.read_at(token, &document, revision)).await? {
+                Reply::Past(past) => past,
+                reply => return Err(refused(reply)),
+            };
+        if past.life != Life::Alive {
+            let message = "there was no document at this revision; name one at which you saw it";
+            return Err(ApiError::new(ErrorCode::UnknownBase, message));
+        }
+        let Past { header, content, .. } = *past;
+        Ok(Self { content, header, base: Base::Revision(revision) })
+    }
+
+    /// The difference that a merge patch makes. Where each of its members by itself would be more than a patch may hold, containers are
+    /// replaced: its sender knows nothing of operations, and cannot send fewer.
+    fn merged(&self, merge_patch: &Json) -> Result<Patch, ApiError> {
+        let patch = merge_patch_to_patch(&self.content, merge_patch);
+        let options = self.options();
+        if patch.len() <= options.max_operations {
+            return Ok(patch);
+        }
+        let mut content = self.content.clone();
+        merge_patch_apply(&mut content, merge_patch, &Limits::default())
+            .map_err(|error| ApiError::new(ErrorCode::InvalidPatch, error.to_string()))?;
+        Ok(diff(&self.content, &content, &options))
     }
 
     /// Elements are told apart as the document says.
@@ -320,10 +362,14 @@ fn written(reply: Reply) -> Result<Response, ApiError> {
         Reply::Accepted(accepted) => accepted,
         reply => return Err(refused(reply)),
     };
-    let Accepted { view, revision, conflicts, .. } = *accepted;
+    let Accepted { view, revision, conflicts, created, .. } = *accepted;
     let conflicts = conflicts.iter().map(TextConflict::from).collect();
     let written = Written { document: text_document(&view), accepted_revision: revision, conflicts };
-    Ok(tagged(&view, written))
+    let mut response = tagged(&view, written);
+    if created {
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    Ok(response)
 }
 
 /// What a write made.

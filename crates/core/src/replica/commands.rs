@@ -1,6 +1,7 @@
 //! What a program wants of a replica.
 
 mod history;
+mod past;
 mod repeats;
 mod requests;
 

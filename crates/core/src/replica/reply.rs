@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use rejoin_json::{Json, Patch};
-use rejoin_wire::{ConflictRecord, DocumentId, Entry, ErrorCode, Revision, Sequence};
+use rejoin_wire::{ConflictRecord, DocumentId, Entry, ErrorCode, Header, Revision, Sequence};
 
 use super::View;
+use crate::state::Life;
 use crate::storage::Head;
 
 /// The answer to a driver's request.
@@ -13,6 +14,8 @@ use crate::storage::Head;
 pub enum Reply {
     /// A document, as it is durable.
     Document(Box<View>),
+    /// A document, as it was.
+    Past(Box<Past>),
     /// A change was accepted and is durable.
     Accepted(Box<Accepted>),
     /// Nothing was asked for under this key before.
@@ -35,6 +38,21 @@ pub enum Reply {
     },
 }
 
+/// A document at an earlier revision.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// The document.
+    pub document: DocumentId,
+    /// The revision.
+    pub revision: Revision,
+    /// Whether it existed then.
+    pub life: Life,
+    /// What governed it.
+    pub header: Arc<Header>,
+    /// Its content.
+    pub content: Json,
+}
+
 /// A change that a driver submitted, accepted and durable.
 #[derive(Clone, Debug)]
 pub struct Accepted {
@@ -46,6 +64,8 @@ pub struct Accepted {
     pub conflicts: Vec<ConflictRecord>,
     /// True when it took effect just as it was submitted.
     pub exact: bool,
+    /// True when there is a document since it, and was none before.
+    pub created: bool,
 }
 
 /// Consecutive revisions of a document.

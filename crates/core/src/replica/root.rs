@@ -14,8 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use rejoin_json::{ContentHash, Limits};
 use rejoin_wire::{
-    ChainHash, Change, ChangeHash, ChangeId, Counter, DocumentId, DocumentPush, ErrorCode, Fate, Message,
-    Outcome, PushedChange, ReplicaId, Revision, Sequence, limits::MAX_CHANGES_PER_PUSH,
+    ChainHash, Change, ChangeHash, ChangeId, Counter, DocumentId, DocumentPush, Effect, ErrorCode, Fate,
+    Message, Outcome, PushedChange, ReplicaId, Revision, Sequence, limits::MAX_CHANGES_PER_PUSH,
 };
 
 use super::documents::checkpoint_body;
@@ -610,13 +610,14 @@ fn accepted(id: &DocumentId, document: &Document, revision: Revision) -> Accepte
     match document.log.revised(revision) {
         Some(revised) => {
             let (conflicts, exact) = (revised.entry.conflicts.clone(), revised.submitted.is_none());
-            Accepted { view, revision, conflicts, exact }
+            let created = matches!(revised.entry.effect, Effect::Created { .. });
+            Accepted { view, revision, conflicts, exact, created }
         }
         // It is no longer in memory: of what it did, the conflicts are known that are still open.
         None => {
             let open = view.conflicts.values().filter(|record| record.id.revision == revision);
             let conflicts = open.cloned().collect();
-            Accepted { view, revision, conflicts, exact: false }
+            Accepted { view, revision, conflicts, exact: false, created: revision == Revision(1) }
         }
     }
 }

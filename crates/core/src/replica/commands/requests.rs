@@ -88,6 +88,7 @@ impl Replica {
             return Some(read);
         }
         match read {
+            Read::At(token, revision) => self.answer_read_at(id, token, revision),
             Read::Repeat(repeat) => self.answer_repeat(id, repeat).map(Read::Repeat),
             Read::Document(token) => {
                 let reply = if document.corrupted {
@@ -110,6 +111,7 @@ impl Replica {
 #[derive(Clone, Debug)]
 pub(in crate::replica) enum Read {
     Document(Token),
+    At(Token, Revision),
     Repeat(Repeat),
     History { from: Asker, before: Option<Revision>, limit: u32 },
 }
