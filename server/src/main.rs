@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
+use axum::routing::get;
 use clap::{Args, Parser, Subcommand};
 use rejoin_server::config::{Resolved, Settings, every_address, workspace_policies};
 use rejoin_server::{Patience, Server, ServerOptions, Tls, examine, recorder, router, serve, serve_tls};
@@ -192,7 +194,8 @@ async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
     announce(address, &resolved, dev);
     let stop = Notify::new();
     let mut serving = pin!(async {
-        let (router, patience, asked) = (router(&server), Patience::default(), stop.notified());
+        let (router, patience, asked) =
+            (router(&server).route("/", get(start)), Patience::default(), stop.notified());
         match &tls {
             Some(tls) => serve_tls(listener, tls, router, &server, patience, asked).await,
             None => serve(listener, router, &server, patience, asked).await,
@@ -276,6 +279,16 @@ impl StopSignals {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// Says to whoever looks what there is.
+async fn start() -> Json<serde_json::Value> {
+    Json(serde_json::json!({
+        "rejoin": env!("CARGO_PKG_VERSION"),
+        "description": "/api/openapi.json",
+        "socket": "/ws",
+        "health": "/health",
+    }))
 }
 
 /// Says where the server is, for whom, and in `dev` what to try.

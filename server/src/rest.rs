@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json as Body, Router};
 use rejoin_core::{HistoryPage, Life, Reply, View};
 use rejoin_json::{Json, Limits};
@@ -35,16 +35,24 @@ const MAX_FILTERED: usize = 1_000;
 const MAX_PAGE: u32 = 1_000;
 
 pub(crate) fn router() -> Router<Server> {
-    Router::new()
-        .route("/api/documents", get(list).post(create))
-        .route("/api/documents/{id}", get(read).patch(patch).put(replace).delete(delete))
-        .route("/api/documents/{id}/undelete", axum::routing::post(undelete))
-        .route("/api/documents/{id}/changes", get(changes))
-        .route("/api/documents/{id}/conflicts", get(conflicts))
-        .route("/api/documents/{id}/conflicts/{conflict}/settle", axum::routing::post(settle))
-        .route("/api/changes", get(all_changes))
+    let router =
+        routes().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
+    router
         .method_not_allowed_fallback(input::no_such_method)
         .route("/api/{*other}", axum::routing::any(input::no_such_path))
+}
+
+/// Every path, with what its methods do. All of them are in the description.
+fn routes() -> [(&'static str, MethodRouter<Server>); 7] {
+    [
+        ("/api/documents", get(list).post(create)),
+        ("/api/documents/{id}", get(read).patch(patch).put(replace).delete(delete)),
+        ("/api/documents/{id}/undelete", post(undelete)),
+        ("/api/documents/{id}/changes", get(changes)),
+        ("/api/documents/{id}/conflicts", get(conflicts)),
+        ("/api/documents/{id}/conflicts/{conflict}/settle", post(settle)),
+        ("/api/changes", get(all_changes)),
+    ]
 }
 
 /// A page of documents.
@@ -298,4 +306,21 @@ fn tagged(view: &View, body: impl Serialize) -> Response {
 
 fn etag(revision: Revision) -> String {
     format!("\"{revision}\"")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_path_is_described() {
+        let description: serde_json::Value = serde_json::from_str(crate::openapi::OPENAPI).unwrap();
+        let described = description["paths"].as_object().unwrap().keys().map(String::as_str);
+        let described: BTreeSet<&str> =
+            described.filter(|path| path.starts_with("/api/") && *path != "/api/openapi.json").collect();
+        assert_eq!(described, routes().iter().map(|(path, _)| *path).collect());
+    }
 }
