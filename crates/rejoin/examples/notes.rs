@@ -3,8 +3,14 @@
 //! `cargo run -p rejoin --example notes`, beside a server that `cargo xtask dev` has started.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
+use std::time::Duration;
+
 use rejoin::json::{Json, Limits};
 use rejoin::{Client, ClientOptions};
+use tokio::time::timeout;
+
+/// Time that the server has to answer, before the note is written without it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,12 +21,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 pub async fn take_note(options: ClientOptions) -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::start(options)?;
     let note = client.open("note").await?; // offline too: what this device has is there at once
-    note.synced().await?; // what the server has is here too
+    let synced = timeout(PATIENCE, note.synced()).await; // what the server has is here too
+    let online = synced.is_ok();
+    match synced {
+        Ok(done) => done?,
+        Err(_) => println!("no server answers: the note is kept here, and sent the next time that one does"),
+    }
     if !note.exists().await? {
         note.create(Json::parse(r#"{"text": "Hello"}"#, &Limits::default())?).await?;
     }
     note.replace("/text", "Hello from Rust").await?; // shown at once, stored, sent when there is a link
-    note.acknowledged().await?; // durable at the server
+    println!("the note says {}", note.value().await?.canonical());
+    if online {
+        note.acknowledged().await?; // durable at the server
+        println!("the server has it");
+    }
     for conflict in note.conflicts().await? {
         // what others wrote at the same place meanwhile
         println!("{}: {:?} or {:?}", conflict.path, conflict.current, conflict.incoming);
