@@ -47,6 +47,7 @@ pub const LOG_FORMATS: [&str; 2] = ["json", "text"];
 /// What is configured, each where it was said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct Settings {
     /// Address and port to listen on. Default 127.0.0.1:8080.
     pub bind_address: Option<String>,
@@ -117,6 +118,7 @@ pub struct Resolved {
 
 /// Why a configuration is of no use.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// A file cannot be read.
     #[error("{} cannot be read: {error}", path.display())]

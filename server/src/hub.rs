@@ -512,7 +512,8 @@ impl Shard {
                     }
                 }
                 Output::Event(event) => note_event(workspace, &event),
-                Output::Connect { .. } => {}
+                // For those who follow others.
+                _ => {}
             }
         }
         if let Some(age) = replica.take_durable_age() {

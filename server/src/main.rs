@@ -108,7 +108,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Serve(flags) => settings(flags).and_then(|settings| run_server(settings, false)),
         Command::Dev(flags) => settings(flags).and_then(|settings| {
-            let dev = Settings { database_url: Some("sqlite:rejoin-dev.db".into()), ..Settings::default() };
+            let mut dev = Settings::default();
+            dev.database_url = Some("sqlite:rejoin-dev.db".into());
             run_server(settings.or(dev), true)
         }),
         Command::Doctor(flags) => settings(flags).and_then(doctor),
@@ -133,26 +134,25 @@ fn settings(flags: Flags) -> Result<Settings, Failure> {
         [] => None,
         texts => Some(workspace_policies(texts.iter().map(String::as_str))?),
     };
-    let flags = Settings {
-        bind_address: flags.bind_address.or(flags.port.map(every_address)),
-        database_named_by: flags.database_url.is_some().then_some("--database-url"),
-        database_url: flags.database_url,
-        secret: flags.secret,
-        tls_cert: flags.tls_cert,
-        tls_key: flags.tls_key,
-        allowed_origins: (!flags.allowed_origins.is_empty()).then_some(flags.allowed_origins),
-        policy: flags.policy,
-        workspace_policies,
-        shards: flags.shards,
-        connections_per_second: flags.connections_per_second,
-        requests_per_second: flags.requests_per_second,
-        messages_per_second: flags.messages_per_second,
-        credential_requests_per_second: flags.credential_requests_per_second,
-        credential_messages_per_second: flags.credential_messages_per_second,
-        max_connections: flags.max_connections,
-        trusted_proxies: flags.trusted_proxies,
-    };
-    Ok(flags.or(environment).or(file))
+    let mut given = Settings::default();
+    given.bind_address = flags.bind_address.or(flags.port.map(every_address));
+    given.database_named_by = flags.database_url.is_some().then_some("--database-url");
+    given.database_url = flags.database_url;
+    given.secret = flags.secret;
+    given.tls_cert = flags.tls_cert;
+    given.tls_key = flags.tls_key;
+    given.allowed_origins = (!flags.allowed_origins.is_empty()).then_some(flags.allowed_origins);
+    given.policy = flags.policy;
+    given.workspace_policies = workspace_policies;
+    given.shards = flags.shards;
+    given.connections_per_second = flags.connections_per_second;
+    given.requests_per_second = flags.requests_per_second;
+    given.messages_per_second = flags.messages_per_second;
+    given.credential_requests_per_second = flags.credential_requests_per_second;
+    given.credential_messages_per_second = flags.credential_messages_per_second;
+    given.max_connections = flags.max_connections;
+    given.trusted_proxies = flags.trusted_proxies;
+    Ok(given.or(environment).or(file))
 }
 
 fn run_server(settings: Settings, dev: bool) -> Result<ExitCode, Failure> {
@@ -173,18 +173,16 @@ async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
         format!("{address} cannot be listened on ({error}); stop what uses it, or choose another with --bind")
     })?;
     let address = listener.local_addr()?;
-    let options = ServerOptions {
-        secret: resolved.secret.clone().map(Arc::from),
-        allowed_origins: resolved.allowed_origins.clone(),
-        shards: resolved.shards,
-        policy: resolved.policy,
-        workspace_policies: resolved.workspace_policies.clone(),
-        rates: resolved.rates,
-        max_connections: resolved.max_connections,
-        trusted_proxies: resolved.trusted_proxies,
-        metrics: Some(metrics),
-        ..ServerOptions::new(resolved.database_url.clone())
-    };
+    let mut options = ServerOptions::new(resolved.database_url.clone());
+    options.secret = resolved.secret.clone().map(Arc::from);
+    options.allowed_origins = resolved.allowed_origins.clone();
+    options.shards = resolved.shards;
+    options.policy = resolved.policy;
+    options.workspace_policies = resolved.workspace_policies.clone();
+    options.rates = resolved.rates;
+    options.max_connections = resolved.max_connections;
+    options.trusted_proxies = resolved.trusted_proxies;
+    options.metrics = Some(metrics);
     let server = Server::start(options).map_err(|error| match resolved.database_named_by {
         Some(named_by) => format!("{error} (named by {named_by})"),
         None => error.to_string(),

@@ -57,6 +57,7 @@ const DEFAULT_WORKSPACE: &str = "default";
 
 /// What a server is made of.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ServerOptions {
     /// `sqlite:path`, with or without `?mode=rwc`; a missing file is created.
     pub database_url: String,
@@ -114,6 +115,7 @@ impl ServerOptions {
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The database could not be opened.
     #[error("the database cannot be opened: {0}")]

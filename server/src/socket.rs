@@ -181,6 +181,7 @@ impl Task {
         // A text client that has asked for more than it was answered is not read until it was.
         let reads =
             !self.is_deaf && self.held.is_none() && self.door.as_deref().is_none_or(TextDoor::takes_requests);
+        let takes_news = self.door.as_deref().is_none_or(TextDoor::takes_news);
         let door = async {
             match &mut self.door {
                 Some(door) => door.progress().await,
@@ -217,7 +218,7 @@ impl Task {
             biased;
             () = hub.stopped(), if is_open => Wake::Stop,
             () = overflow, if is_open => Wake::Overflow,
-            outgoing = outgoing, if is_open && !is_blocked => Wake::Outgoing(outgoing),
+            outgoing = outgoing, if is_open && !is_blocked && takes_news => Wake::Outgoing(outgoing),
             () = door, if is_open && !is_blocked => Wake::Door,
             wake = socket => wake,
             () = tokio::time::sleep(sleep) => Wake::Timeout,
@@ -302,7 +303,7 @@ impl Task {
                 Outgoing::Close { code, reason } => self.input(SessionInput::Close { code, reason }),
             }
             taken += 1;
-            if taken < WRITE_BATCH {
+            if taken < WRITE_BATCH && self.door.as_deref().is_none_or(TextDoor::takes_news) {
                 next = self.link.as_mut().and_then(|link| link.queue.try_recv().ok());
             }
         }

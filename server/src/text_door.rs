@@ -20,11 +20,13 @@ use rejoin_wire::{
 use crate::hub::Hub;
 use crate::keys::request_key;
 use client::{Client, Kind, Write};
+use held::Held;
 use known::Known;
 use words::{answer, has_splice, named_base, news_of};
 pub(crate) use words::{event_of, text_document};
 
 mod client;
+mod held;
 mod known;
 #[cfg(test)]
 mod tests;
@@ -33,14 +35,12 @@ mod words;
 /// Requests that wait for their turn; with so many the socket is not read until one is answered.
 const MAX_WAITING_REQUESTS: usize = 256;
 
-/// Bytes of requests that wait for their turn, likewise: one request of the largest size may wait behind another.
+/// Bytes of requests, and of news for which a document is looked at, that wait for their turn, likewise: one of the largest size may wait
+/// behind another. With so many, news wait with the replica, too.
 const MAX_WAITING_BYTES: usize = MAX_MESSAGE_BYTES;
 
 /// Documents that a connection subscribes to or shows itself on.
 const MAX_DOCUMENTS: usize = 1_024;
-
-/// News that wait for a write's answer; beyond that they are told at once.
-const MAX_HELD_NEWS: usize = 1_024;
 
 /// No member has this number: members are told of as the replica tells of them.
 const NOBODY: MemberId = MemberId(0);
@@ -109,7 +109,7 @@ pub(crate) struct TextDoor {
     current: Option<Progress>,
     /// True while the current request may make a revision.
     writing: bool,
-    held: VecDeque<Message>,
+    held: Held,
     /// What the client was told of the documents that it hears of.
     known: Known,
     /// What it need not be told: it wrote that itself.
@@ -138,7 +138,7 @@ impl TextDoor {
             waiting_bytes: 0,
             current: None,
             writing: false,
-            held: VecDeque::new(),
+            held: Held::default(),
             known: Known::default(),
             own: Known::default(),
             responses: Vec::new(),
@@ -154,6 +154,11 @@ impl TextDoor {
     /// Whether another request can be taken.
     pub(crate) fn takes_requests(&self) -> bool {
         self.waiting.len() < MAX_WAITING_REQUESTS && self.waiting_bytes < MAX_WAITING_BYTES
+    }
+
+    /// Whether more of what the replica tells can be taken.
+    pub(crate) fn takes_news(&self) -> bool {
+        self.waiting_bytes < MAX_WAITING_BYTES
     }
 
     /// Takes a request that came in so many bytes.
@@ -193,13 +198,13 @@ impl TextDoor {
             self.opened.remove(&document);
         }
         if let Some(next) = done.next {
-            self.first(next);
+            self.first(next, 0);
         }
         if let Some((document, revision)) = done.own {
             self.own.raise(&document, revision);
         }
-        for message in std::mem::take(&mut self.held) {
-            self.tell(message);
+        for (message, bytes) in self.held.take() {
+            self.tell(message, bytes);
         }
         self.start_next();
     }
@@ -212,19 +217,19 @@ impl TextDoor {
             if let Ok(Some(message)) = assembler.push(frame.clone())
                 && let Ok(message) = decode_message(&message, Encoding::Binary)
             {
-                self.take_message(message);
+                self.take_message(message, payload.len());
             }
         }
     }
 
-    fn take_message(&mut self, message: Message) {
+    fn take_message(&mut self, message: Message, bytes: usize) {
         match message {
             Message::Welcome(welcome) => {
                 self.cursor = Cursor { epoch: welcome.epoch, sequence: welcome.head };
                 self.follow();
             }
-            message if self.writing && self.held.len() < MAX_HELD_NEWS => self.held.push_back(message),
-            message => self.tell(message),
+            message if self.writing && !self.held.is_full() => self.held.push(message, bytes),
+            message => self.tell(message, bytes),
         }
     }
 
@@ -232,14 +237,15 @@ impl TextDoor {
         self.messages.push(Message::Follow { scope: Scope::Documents, cursor: Some(self.cursor) });
     }
 
-    /// Puts work before all that waits.
-    fn first(&mut self, work: Work) {
-        self.waiting.push_front((work, 0));
+    /// Puts work that holds so many bytes before all that waits.
+    fn first(&mut self, work: Work, bytes: usize) {
+        self.waiting_bytes += bytes;
+        self.waiting.push_front((work, bytes));
     }
 
-    fn tell(&mut self, message: Message) {
+    fn tell(&mut self, message: Message, bytes: usize) {
         match message {
-            Message::Update(update) => self.tell_update(update),
+            Message::Update(update) => self.tell_update(update, bytes),
             Message::Members { document, keyframe, members, left } => {
                 if !self.opened.contains(&document) {
                     return;
@@ -261,7 +267,7 @@ impl TextDoor {
         }
     }
 
-    fn tell_update(&mut self, update: Update) {
+    fn tell_update(&mut self, update: Update, mut bytes: usize) {
         let id = update.document;
         let wanted = self.news || self.documents.contains(&id);
         let mut revision = update.first;
@@ -287,9 +293,10 @@ impl TextDoor {
             }
             revision = revision.next();
         }
-        // In their order, before what waits.
+        // In their order, before what waits. The last one has the bytes of all: until it is done, some of them are held.
         while let Some((revision, news)) = looks.pop() {
-            self.first(Work::News { document: id.clone(), revision, news });
+            let work = Work::News { document: id.clone(), revision, news };
+            self.first(work, std::mem::take(&mut bytes));
         }
         self.start_next();
     }
@@ -407,7 +414,7 @@ impl TextDoor {
                     Some(document) => {
                         self.documents.insert(document.clone());
                         if self.opened.insert(document.clone()) {
-                            self.first(Work::Open { document: document.clone(), show: None });
+                            self.first(Work::Open { document: document.clone(), show: None }, 0);
                         }
                         Box::pin(client.sync(request_id, [document].into(), 0))
                     }

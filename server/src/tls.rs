@@ -40,6 +40,7 @@ pub struct TlsFiles {
 
 /// Why a certificate and a key are of no use.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TlsError {
     /// A file cannot be read.
     #[error("{} cannot be read: {error}; name a PEM file that the server may read", path.display())]

@@ -71,7 +71,7 @@ impl Client {
     /// Waits until something is true of the replica; it is looked at after each of its turns.
     pub async fn until<R: Send + 'static>(
         &self,
-        mut look: impl FnMut(&mut Replica) -> Option<R> + Clone + Send + 'static,
+        look: impl FnMut(&mut Replica) -> Option<R> + Clone + Send + 'static,
     ) -> Result<R, Closed> {
         let mut turns = self.turns.clone();
         loop {
@@ -81,7 +81,6 @@ impl Client {
                 return Ok(found);
             }
             turns.changed().await.map_err(|_| Closed)?;
-            let _ = &mut look;
         }
     }
 

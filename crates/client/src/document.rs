@@ -15,6 +15,7 @@ use crate::client::{Client, Closed};
 
 /// Why a document could not be used so. Nothing changed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DocumentError {
     /// The client has ended.
     #[error(transparent)]
@@ -165,7 +166,7 @@ impl Document {
         {
             Reply::History(page) => Ok(*page),
             Reply::Refused { code, message } => Err(DocumentError::Refused { code, message }),
-            Reply::Document(_) | Reply::Accepted(_) | Reply::Heads { .. } | Reply::Past(_) | Reply::New => {
+            _ => {
                 let message = "the answer is of another kind; report this".into();
                 Err(DocumentError::Refused { code: ErrorCode::UnexpectedMessage, message })
             }

@@ -287,12 +287,12 @@ impl Driver {
                     let _ = answer.send(reply);
                 }
             }
-            // For those who serve others.
-            Output::Compute { .. } => {}
             Output::Event(event) => {
                 // Nobody may be listening.
                 let _ = self.events.send(event);
             }
+            // For those who serve others.
+            _ => {}
         }
     }
 

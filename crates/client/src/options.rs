@@ -22,6 +22,7 @@ pub struct ClientOptions {
 
 /// Why a client could not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The address is none.
     #[error("`{0}` is no WebSocket address; write ws://HOST:PORT/ws or wss://…")]

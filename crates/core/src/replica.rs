@@ -262,6 +262,7 @@ impl Grant {
 
 /// What a replica wants done.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Output {
     /// Open a link upstream.
     Connect {
@@ -311,6 +312,7 @@ pub enum Output {
 
 /// Something that the program may want to know. Events carry no content: the view has it.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Event {
     /// The replica has read who it is; documents can be opened.
     Ready,

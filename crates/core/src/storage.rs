@@ -275,6 +275,7 @@ pub struct Loaded {
 
 /// Why the store could not do what was asked. Nothing of a failed batch took effect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// The store cannot be reached or is busy; the same request may succeed later.
     #[error("the store is unavailable: {0}; the request may be tried again")]

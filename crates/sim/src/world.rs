@@ -435,6 +435,7 @@ impl World {
                 self.nodes[node].replies.push((token, reply));
             }
             Output::Event(event) => self.note_event(node, &event)?,
+            other => unreachable!("this world does not know how to do {other:?}"),
         }
         Ok(())
     }

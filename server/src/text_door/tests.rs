@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use rejoin_core::{Config, Role};
 use rejoin_store::Store;
-use rejoin_wire::ErrorMessage;
+use rejoin_wire::{ChainHash, ChangeHash, ChangeId, Counter, ErrorMessage, ReplicaId, Sequence, UnixMillis};
 
+use super::held::{MAX_HELD_BYTES, MAX_HELD_NEWS};
 use super::*;
 use crate::faulty::{Fault, Faulty};
 
@@ -48,17 +49,63 @@ async fn requests_wait_behind_one_another_up_to_a_size() {
     assert_eq!((door.takes_requests(), door.waiting_bytes), (false, MAX_WAITING_BYTES));
 }
 
+fn news() -> Message {
+    let (code, message) = (ErrorCode::Unavailable, "later".into());
+    Message::Error(ErrorMessage { code, message, document: None, request: None, change: None })
+}
+
 #[tokio::test]
 async fn news_wait_for_the_answer_of_a_write_up_to_a_number_and_are_told_at_once_beyond() {
     let mut door = busy();
-    let news = || {
-        let (code, message) = (ErrorCode::Unavailable, "later".into());
-        Message::Error(ErrorMessage { code, message, document: None, request: None, change: None })
-    };
     for _ in 0..MAX_HELD_NEWS {
-        door.take_message(news());
+        door.take_message(news(), 1);
     }
     assert_eq!((door.held.len(), door.take_responses().len()), (MAX_HELD_NEWS, 0));
-    door.take_message(news());
+    door.take_message(news(), 1);
     assert_eq!((door.held.len(), door.take_responses().len()), (MAX_HELD_NEWS, 1));
+}
+
+#[tokio::test]
+async fn news_wait_for_the_answer_of_a_write_up_to_a_size_and_are_told_at_once_beyond() {
+    let mut door = busy();
+    for bytes in [MAX_HELD_BYTES - 1, 1] {
+        door.take_message(news(), bytes);
+    }
+    assert_eq!((door.held.len(), door.take_responses().len()), (2, 0));
+    door.take_message(news(), 1);
+    assert_eq!((door.held.len(), door.take_responses().len()), (2, 1));
+    assert_eq!(door.held.take().len(), 2);
+    door.take_message(news(), 1);
+    assert_eq!((door.held.len(), door.take_responses().len()), (1, 0), "there is room again");
+}
+
+/// An update of two revisions for which the document is looked at.
+fn looked_at() -> Message {
+    let entry = |counter| Entry {
+        sequence: Sequence(counter),
+        change: ChangeId { replica: ReplicaId(1), counter: Counter(counter) },
+        hash: ChangeHash::default(),
+        author: "ada".into(),
+        time: UnixMillis(0),
+        effect: Effect::Undeleted,
+        conflicts: Vec::new(),
+        settled: Vec::new(),
+    };
+    let (document, previous) = ("d".parse().unwrap(), ChainHash::default());
+    let entries = vec![entry(3), entry(4)];
+    Message::Update(Update { document, first: Revision(3), previous, entries, position: None })
+}
+
+#[tokio::test]
+async fn news_for_which_a_document_is_looked_at_wait_up_to_a_size_until_the_last_is_told() {
+    let mut door = busy();
+    door.tell(looked_at(), MAX_WAITING_BYTES - 1);
+    assert!(door.takes_news() && door.takes_requests());
+    door.tell(looked_at(), 1);
+    assert_eq!(
+        (door.takes_news(), door.takes_requests(), door.waiting_bytes),
+        (false, false, MAX_WAITING_BYTES)
+    );
+    let bytes: Vec<usize> = door.waiting.iter().map(|(_, bytes)| *bytes).collect();
+    assert_eq!(bytes, [0, 1, 0, MAX_WAITING_BYTES - 1]);
 }

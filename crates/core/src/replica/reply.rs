@@ -11,6 +11,7 @@ use crate::storage::Head;
 
 /// The answer to a driver's request.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Reply {
     /// A document, as it is durable.
     Document(Box<View>),

@@ -386,7 +386,7 @@ impl World {
                     self.root.replies.insert(token, reply);
                 }
                 Output::Event(event) => self.root.events.push(event),
-                Output::Connect { .. } => panic!("a root connects to nobody"),
+                other => panic!("a root connects to nobody, and this driver does nothing else: {other:?}"),
             }
         }
         moved
@@ -517,6 +517,7 @@ impl World {
                     node.replies.insert(token, reply);
                 }
                 Output::Event(event) => node.events.push(event),
+                other => panic!("this driver does not know how to do {other:?}"),
             }
         }
         moved

@@ -365,6 +365,7 @@ mod tests {
             Err(StoreError::QuotaExceeded(_)) => "full",
             Err(StoreError::Unavailable(_)) => "unavailable",
             Err(StoreError::Corrupted(_)) => "corrupted",
+            Err(_) => "something unknown",
         };
         answers.iter().map(kind).collect()
     }

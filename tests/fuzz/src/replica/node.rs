@@ -80,6 +80,7 @@ impl Node {
                 Some(Output::Transmit { to, payload }) => wishes.push(Wish::Transmit(to.to_vec(), payload)),
                 Some(Output::Disconnect { link, .. }) => wishes.push(Wish::Disconnect(link)),
                 Some(Output::Reply { .. } | Output::Event(_)) => {}
+                Some(other) => panic!("this driver does not know how to do {other:?}"),
             }
         }
         panic!("a replica does not come to an end");
