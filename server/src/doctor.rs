@@ -8,7 +8,7 @@ use std::time::Duration;
 use rejoin_core::storage::{Answered, Operation, StoreError};
 use rejoin_core::{Config, Event, Input, Instant, Output, Replica, Role, Seed};
 use rejoin_store::{Location, SqliteConnection, SqliteOptions};
-use rejoin_wire::{Sequence, UnixMillis, WorkspaceId};
+use rejoin_wire::{Revision, Sequence, UnixMillis, WorkspaceId};
 
 use crate::config::{Resolved, Settings};
 use crate::hub::unix_now;
@@ -142,13 +142,18 @@ fn database(resolved: &Resolved) -> Finding {
     }
     match looked {
         Err(error) => bad(format!("database: {path} cannot be read: {error}; restore it from a backup")),
-        Ok(Looked { documents, unreadable }) if unreadable.is_empty() => good(format!(
-            "database: {path} opens and closes, and all of its {documents} documents can be read"
+        Ok(Looked { documents, damaged, healing }) if damaged.is_empty() && healing.is_empty() => good(
+            format!("database: {path} opens and closes, and all of its {documents} documents can be read"),
+        ),
+        Ok(Looked { documents, damaged, healing }) if damaged.is_empty() => good(format!(
+            "database: {path}: all of its {documents} documents can be read, but not all records of {}: {}; the server does without them, or makes them again; look at the disk",
+            healing.len(),
+            healing.join(", ")
         )),
-        Ok(Looked { documents, unreadable }) => bad(format!(
-            "database: {path}: {} of {documents} documents cannot be read, and are served to nobody: {}; restore them from a backup",
-            unreadable.len(),
-            unreadable.join(", ")
+        Ok(Looked { documents, damaged, .. }) => bad(format!(
+            "database: {path}: {} of {documents} documents cannot be read whole, and are read-only: {}; each is mended when somebody connects who holds what is missing, else restore it from a backup",
+            damaged.len(),
+            damaged.join(", ")
         )),
     }
 }
@@ -156,13 +161,23 @@ fn database(resolved: &Resolved) -> Finding {
 /// What a look at all documents came to.
 struct Looked {
     documents: usize,
-    /// Workspace and document.
-    unreadable: Vec<String>,
+    /// Workspace and document, and which revisions cannot be read.
+    damaged: Vec<String>,
+    /// Workspace and document, where nothing is missing but what can be done without.
+    healing: Vec<String>,
+}
+
+/// What of a document could not be read.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Health {
+    Whole,
+    Healing,
+    Damaged { readable: Revision, newest: Revision },
 }
 
 /// Has a replica read each document as a server would. Nothing is written.
 fn look_at_documents(connection: &mut SqliteConnection) -> Result<Looked, StoreError> {
-    let mut looked = Looked { documents: 0, unreadable: Vec::new() };
+    let mut looked = Looked { documents: 0, damaged: Vec::new(), healing: Vec::new() };
     for workspace in connection.workspaces()? {
         let mut config = Config::new(workspace.clone(), Role::Root);
         config.max_idle_documents = 1;
@@ -176,8 +191,16 @@ fn look_at_documents(connection: &mut SqliteConnection) -> Result<Looked, StoreE
             after = (last.sequence, Some(last.document.clone()));
             for head in &heads {
                 replica.open(&head.document);
-                if serve(&mut replica, connection, &workspace)? {
-                    looked.unreadable.push(format!("{workspace}/{}", head.document));
+                let name = format!("{workspace}/{}", head.document);
+                match serve(&mut replica, connection, &workspace)? {
+                    Health::Whole => {}
+                    Health::Healing => looked.healing.push(name),
+                    Health::Damaged { readable, newest } if readable >= newest => {
+                        looked.damaged.push(format!("{name} (all of it)"));
+                    }
+                    Health::Damaged { readable, newest } => {
+                        looked.damaged.push(format!("{name} (revisions {} to {newest})", readable.next()));
+                    }
                 }
                 replica.close(&head.document);
                 looked.documents += 1;
@@ -187,13 +210,13 @@ fn look_at_documents(connection: &mut SqliteConnection) -> Result<Looked, StoreE
     Ok(looked)
 }
 
-/// Answers what a replica asks of its store, without writing; true when it found something that it cannot read.
+/// Answers what a replica asks of its store, without writing; gives the worst that it found.
 fn serve(
     replica: &mut Replica,
     connection: &mut SqliteConnection,
     workspace: &WorkspaceId,
-) -> Result<bool, StoreError> {
-    let mut unreadable = false;
+) -> Result<Health, StoreError> {
+    let mut health = Health::Whole;
     while let Some(output) = replica.poll_output() {
         match output {
             Output::Store { request, operation } => {
@@ -206,11 +229,14 @@ fn serve(
                 };
                 replica.handle_input(Instant(0), Input::Stored { request, answer });
             }
-            Output::Event(Event::Quarantined { .. }) => unreadable = true,
+            Output::Event(Event::Quarantined { .. }) => health = health.max(Health::Healing),
+            Output::Event(Event::Damaged { readable, newest, .. }) => {
+                health = Health::Damaged { readable, newest };
+            }
             _ => {}
         }
     }
-    Ok(unreadable)
+    Ok(health)
 }
 
 fn missing(path: &Path, create: bool) -> Finding {

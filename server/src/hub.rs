@@ -581,7 +581,18 @@ fn note_event(workspace: &WorkspaceId, event: &Event) {
         }
         Event::StoreWorks => tracing::info!(%workspace, "the store works again"),
         Event::Quarantined { document } => {
-            tracing::error!(%workspace, %document, "a stored record cannot be read; the document is read-only");
+            tracing::error!(%workspace, %document, "a stored record cannot be read and was put aside");
+        }
+        Event::Damaged { document, readable, newest } => {
+            metrics::counter!(instruments::DAMAGED_DOCUMENTS).increment(1);
+            tracing::error!(
+                %workspace, %document, %readable, %newest,
+                "the newest revisions cannot be read; the document is read-only until somebody connects who holds them"
+            );
+        }
+        Event::Mended { document } => {
+            metrics::counter!(instruments::MENDED_DOCUMENTS).increment(1);
+            tracing::info!(%workspace, %document, "what could not be read is written again");
         }
         _ => {}
     }

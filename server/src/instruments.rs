@@ -39,13 +39,15 @@ const TENTATIVE_AGE: &str = "rejoin_tentative_age_seconds";
 const WAITING: &str = "rejoin_waiting_pushes";
 const WAITING_AGE: &str = "rejoin_waiting_age_seconds";
 pub(crate) const DURABLE: &str = "rejoin_durable_seconds";
+pub(crate) const DAMAGED_DOCUMENTS: &str = "rejoin_damaged_documents_total";
+pub(crate) const MENDED_DOCUMENTS: &str = "rejoin_mended_documents_total";
 const STORE_QUEUED: &str = "rejoin_store_queued_requests";
 const STORE_QUEUED_BYTES: &str = "rejoin_store_queued_bytes";
 const STORE_TRANSACTIONS: &str = "rejoin_store_transactions_total";
 const STORE_BATCHES: &str = "rejoin_store_batches_total";
 const STORE_CHECKPOINT_FAILURES: &str = "rejoin_store_checkpoint_failures_total";
 
-const INSTRUMENTS: [Instrument; 20] = [
+const INSTRUMENTS: [Instrument; 22] = [
     gauge(CONNECTIONS, Unit::Count, "WebSocket connections that are open"),
     counter(
         CONNECTIONS_REFUSED,
@@ -70,6 +72,16 @@ const INSTRUMENTS: [Instrument; 20] = [
         unit: Unit::Seconds,
         what: "of each commit, from the arrival of its oldest change until it was durable",
     },
+    counter(
+        DAMAGED_DOCUMENTS,
+        Unit::Count,
+        "times that a document was found whose newest revisions cannot be read",
+    ),
+    counter(
+        MENDED_DOCUMENTS,
+        Unit::Count,
+        "times that what could not be read of a document was written again",
+    ),
     gauge(STORE_QUEUED, Unit::Count, "requests that wait for a thread of the store"),
     gauge(STORE_QUEUED_BYTES, Unit::Bytes, "what the writes among them take"),
     counter(STORE_TRANSACTIONS, Unit::Count, "transactions, each with one flush to the disk"),

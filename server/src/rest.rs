@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json as Body, Router};
@@ -296,10 +296,16 @@ fn refused(reply: Reply) -> ApiError {
     Refused::from(reply).into()
 }
 
+/// Says with a document that its newest revisions cannot be read, and which the newest is.
+const CORRUPTED: HeaderName = HeaderName::from_static("rejoin-corrupted");
+
 fn tagged(view: &View, body: impl Serialize) -> Response {
     let mut response = Body(body).into_response();
     if let Ok(tag) = HeaderValue::from_str(&etag(view.revision)) {
         response.headers_mut().insert(header::ETAG, tag);
+    }
+    if let Some(newest) = view.unreadable {
+        response.headers_mut().insert(CORRUPTED, HeaderValue::from(newest.0));
     }
     response
 }

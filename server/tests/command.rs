@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use rejoin_core::storage::{Batch, Head, Operation, Write};
 use rejoin_store::{SqliteConnection, SqliteOptions};
-use rejoin_wire::{Revision, Sequence, UnixMillis};
+use rejoin_wire::{ChainHash, Revision, Sequence, UnixMillis};
 use serde_json::json;
 use support::{Process, Text};
 
@@ -60,10 +60,11 @@ fn the_doctor_names_documents_that_cannot_be_read() {
     let url = format!("sqlite:{}", folder.path().join("server.db").display());
     let mut connection = SqliteConnection::open(&url, &SqliteOptions::default()).unwrap();
     let workspace = "default".parse().unwrap();
-    let head = |id: &str, sequence| Head {
+    let head = |id: &str, revision, sequence| Head {
         document: id.parse().unwrap(),
-        revision: Revision(1),
+        revision: Revision(revision),
         sequence: Sequence(sequence),
+        chain: ChainHash::default(),
         deleted: false,
         title: None,
         created_at: UnixMillis(0),
@@ -75,14 +76,20 @@ fn the_doctor_names_documents_that_cannot_be_read() {
         revision: Revision(1),
         body: bytes::Bytes::from_static(b"no record"),
     };
-    let writes = vec![Write::PutHead(head("empty", 1)), Write::PutHead(head("spoiled", 2)), spoiled];
+    let heads = [head("empty", 0, 1), head("spoiled", 1, 2), head("cut", 7, 3)];
+    let mut writes: Vec<Write> = heads.into_iter().map(Write::PutHead).collect();
+    writes.push(spoiled);
     let commit = Operation::Commit(Batch { expect: Vec::new(), writes });
     connection.execute(&workspace, &commit).unwrap();
     connection.close().unwrap();
     let looked = rejoin(&["doctor", "--bind", "127.0.0.1:0", "--database-url", &url]);
     assert!(!looked.status.success());
-    assert!(said(&looked).contains("1 of 2 documents cannot be read"), "{}", said(&looked));
-    assert!(said(&looked).contains("default/spoiled;"), "{}", said(&looked));
+    assert!(said(&looked).contains("2 of 3 documents cannot be read whole"), "{}", said(&looked));
+    assert!(
+        said(&looked).contains("default/spoiled (revisions 1 to 1), default/cut (revisions 1 to 7);"),
+        "{}",
+        said(&looked)
+    );
 }
 
 #[test]

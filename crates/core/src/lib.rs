@@ -24,7 +24,9 @@
 //!         let answer = match operation {
 //!             Operation::LoadMeta => Answered::Meta { records: Vec::new(), sequence: Sequence(0) },
 //!             Operation::LoadDocument { .. } => Answered::Document(Box::default()),
-//!             Operation::LoadChanges { .. } | Operation::LoadOutcomes { .. } => Answered::Changes(Vec::new()),
+//!             Operation::LoadRows { .. } | Operation::LoadChanges { .. } | Operation::LoadOutcomes { .. } => {
+//!                 Answered::Changes(Vec::new())
+//!             }
 //!             Operation::ScanHeads { .. } => Answered::Heads(Vec::new()),
 //!             Operation::ScanRecords { .. } => Answered::Records(Vec::new()),
 //!             Operation::Commit(_) => Answered::Committed,

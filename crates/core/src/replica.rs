@@ -18,8 +18,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use rejoin_json::{Limits, Policy};
 use rejoin_wire::{
-    ChangeId, CloseCode, ConflictRecord, DocumentId, Encoding, Epoch, ErrorCode, Message, ReplicaId, Scope,
-    Sequence, UnixMillis, WorkspaceId,
+    ChangeId, CloseCode, ConflictRecord, DocumentId, Encoding, Epoch, ErrorCode, Message, ReplicaId,
+    Revision, Scope, Sequence, UnixMillis, WorkspaceId,
 };
 
 use crate::authority::{Computed, Job};
@@ -28,18 +28,12 @@ use crate::ids::replica_id;
 use crate::storage::{Answer, Operation, RequestId};
 use crate::time::{Instant, Random, Seed};
 use crate::window::Rung;
-
-pub use commands::{
-    ConflictChoice, DocumentStatus, EditError, MAX_HISTORY_PAGE, MAX_HISTORY_PAGE_BYTES, MAX_QUESTIONS,
-    OwnChange, RecoveredVersion, RejectedChange, Undone, View, patch_to,
-};
+pub use commands::*;
 pub use ladder::{Ladder, OnRung, SyncStatus};
 pub use outbox::MAX_KEPT;
-pub use relaying::{
-    MAX_EARLY_BYTES, MAX_FORWARDED_BYTES, MAX_FORWARDED_BYTES_PER_LINK, MAX_FORWARDED_QUESTIONS,
-};
+pub use relaying::*;
 pub use reply::{Accepted, HistoryEntry, HistoryPage, Past, Reply};
-pub use root::{Backlog, Base, MAX_QUEUED_BYTES, MAX_QUEUED_BYTES_PER_DOCUMENT};
+pub use root::*;
 pub use serving::{MAX_CATCH_UP_REVISIONS, MAX_INQUIRIES, MAX_SUBSCRIPTIONS};
 
 use commands::Repeat;
@@ -47,7 +41,7 @@ pub(crate) use documents::Document;
 use following::Upstream;
 use relaying::Relay;
 use root::Root;
-use serving::Downstream;
+use serving::{CORRUPTED, Downstream};
 
 /// Bytes handed to a link before it must say that it can take more. A slower reader is caught up later instead.
 pub const LINK_HIGH_WATER_BYTES: usize = 256 * 1024;
@@ -394,6 +388,20 @@ pub enum Event {
         /// The document.
         document: DocumentId,
     },
+    /// At the authority: the newest revisions of a document cannot be read, and nobody can change it until it is mended or restored.
+    Damaged {
+        /// The document.
+        document: DocumentId,
+        /// The newest revision that can be read; 0 when there is none.
+        readable: Revision,
+        /// The newest revision that there is; 0 when that cannot be read either.
+        newest: Revision,
+    },
+    /// At the authority: what could not be read of a document is written again.
+    Mended {
+        /// The document.
+        document: DocumentId,
+    },
 }
 
 /// State of the link upstream.
@@ -459,6 +467,7 @@ pub struct Replica {
 enum Purpose {
     Meta,
     Document(DocumentId),
+    Rows(DocumentId),
     OlderLog(DocumentId),
     Chain(DocumentId, rejoin_wire::Revision),
     Outcomes {
@@ -542,6 +551,7 @@ impl Replica {
             && self.reads.is_empty()
             && self.outputs.is_empty()
             && self.busy.is_empty()
+            && self.root.is_idle()
             && self.storing.unsaved().is_empty()
             && self.upstream.is_none()
             && self.documents.values().all(Document::is_idle)
@@ -588,6 +598,7 @@ impl Replica {
             self.next_refused_push(),
             self.next_presence_flush(),
             self.next_showing(),
+            self.next_impatience(),
         ]
         .into_iter()
         .flatten()
@@ -604,6 +615,7 @@ impl Replica {
         self.reconnect_when_due();
         self.flush_presence();
         if SERVES {
+            self.lose_patience();
             self.accept_pushes();
         }
         self.answer_reads();

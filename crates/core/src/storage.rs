@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rejoin_wire::{Counter, DocumentId, ReplicaId, Revision, Sequence, UnixMillis};
+use rejoin_wire::{ChainHash, Counter, DocumentId, ReplicaId, Revision, Sequence, UnixMillis};
 
 /// Names a request; answered at most once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,11 +20,24 @@ pub struct RequestId(pub u64);
 pub enum Operation {
     /// Reads all meta records, and the highest feed number. Answered by [`Answered::Meta`].
     LoadMeta,
-    /// Reads a document: its head, its newest checkpoint, the change rows after that checkpoint, and its kept records.
+    /// Reads a document: its head, its newest checkpoint, the first change rows after that checkpoint, and its kept records.
     /// Answered by [`Answered::Document`].
     LoadDocument {
         /// The document.
         document: DocumentId,
+        /// Only a checkpoint of a lower revision, where newer ones cannot be read.
+        before: Option<Revision>,
+        /// At most so many rows.
+        limit: u32,
+    },
+    /// Reads change rows after a key, ascending, those of rejections too. Answered by [`Answered::Changes`].
+    LoadRows {
+        /// The document.
+        document: DocumentId,
+        /// Rows after this one.
+        past: RowKey,
+        /// At most so many.
+        limit: u32,
     },
     /// Reads change rows that hold any revision in `after+1 ..= until`, ascending, at most `limit` rows. Answered by [`Answered::Changes`].
     LoadChanges {
@@ -103,6 +116,8 @@ pub enum Write {
     },
     /// Appends a row of changes. Fails with [`StoreError::Conflict`] when the row's key exists.
     AppendChanges(ChangeRow),
+    /// Writes a row of changes in the place of one that cannot be read any more, which has its key; inserts it where there is none.
+    PutChanges(ChangeRow),
     /// Removes change rows whose last revision is at most this one.
     TrimChanges {
         /// The document.
@@ -141,7 +156,7 @@ impl Write {
     pub const fn document(&self) -> Option<&DocumentId> {
         match self {
             Self::PutHead(head) => Some(&head.document),
-            Self::AppendChanges(row) => Some(&row.document),
+            Self::AppendChanges(row) | Self::PutChanges(row) => Some(&row.document),
             Self::PutRecord { key, .. } | Self::DropRecord { key } => Some(&key.document),
             Self::PutCheckpoint { document, .. }
             | Self::DropCheckpoints { document, .. }
@@ -161,6 +176,8 @@ pub struct Head {
     pub revision: Revision,
     /// The feed number of that revision.
     pub sequence: Sequence,
+    /// The chain hash there, by which what others hold proves itself when rows cannot be read; zero where it is not known.
+    pub chain: ChainHash,
     /// True for a tombstone.
     pub deleted: bool,
     /// Its shown name.
@@ -196,6 +213,41 @@ pub struct ChangeRow {
     pub body: Bytes,
 }
 
+/// Key of a row of changes, and the order of rows. The default is before all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowKey {
+    /// The first revision in the row.
+    pub first_revision: Revision,
+    /// The replica whose push it was.
+    pub replica: ReplicaId,
+    /// The first counter.
+    pub first_counter: Counter,
+}
+
+impl Default for RowKey {
+    fn default() -> Self {
+        Self::after(Revision(0))
+    }
+}
+
+impl RowKey {
+    /// Before all rows that begin after a revision.
+    pub const fn after(revision: Revision) -> Self {
+        Self { first_revision: revision, replica: ReplicaId(u128::MAX), first_counter: Counter(u64::MAX) }
+    }
+}
+
+impl ChangeRow {
+    /// Its key.
+    pub const fn key(&self) -> RowKey {
+        RowKey {
+            first_revision: self.first_revision,
+            replica: self.replica,
+            first_counter: self.first_counter,
+        }
+    }
+}
+
 /// Key of a kept record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordKey {
@@ -221,6 +273,9 @@ pub enum RecordKind {
     Recovered = 4,
     /// Which counters own changes of a document have had; one record a document.
     Runs = 5,
+    /// Rows that could not be read were written again from what a client held, and not everybody was told yet; one record a document, at the
+    /// authority.
+    Mended = 6,
 }
 
 /// Names of meta records. The numbers are stored and never change.
@@ -250,7 +305,7 @@ pub enum Answered {
     },
     /// To [`Operation::LoadDocument`].
     Document(Box<Loaded>),
-    /// To [`Operation::LoadChanges`] and [`Operation::LoadOutcomes`].
+    /// To [`Operation::LoadRows`], [`Operation::LoadChanges`] and [`Operation::LoadOutcomes`].
     Changes(Vec<ChangeRow>),
     /// To [`Operation::ScanHeads`].
     Heads(Vec<Head>),
@@ -265,9 +320,9 @@ pub enum Answered {
 pub struct Loaded {
     /// The head; absent when there is no such document.
     pub head: Option<Head>,
-    /// The newest checkpoint.
+    /// The newest checkpoint, of those that were asked for.
     pub checkpoint: Option<(Revision, Bytes)>,
-    /// Change rows whose first revision lies after the checkpoint, or all without one, ascending by key.
+    /// Change rows whose first revision lies after the checkpoint, or all without one, ascending by key, as many as were asked for.
     pub rows: Vec<ChangeRow>,
     /// Kept records of all kinds, ascending by key.
     pub records: Vec<(RecordKey, Bytes)>,

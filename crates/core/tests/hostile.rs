@@ -113,7 +113,7 @@ fn an_answer_that_comes_twice_or_to_no_request_is_ignored() {
 }
 
 #[test]
-fn a_document_that_cannot_be_read_is_refused_alone() {
+fn a_document_that_is_damaged_harms_no_other_and_is_mended() {
     let mut world = World::new(1);
     world.open("d");
     world.open("other");
@@ -127,18 +127,20 @@ fn a_document_that_cannot_be_read_is_refused_alone() {
     for place in &places {
         assert!(store.corrupt(&workspace(), place, |bytes| bytes.iter_mut().for_each(|byte| *byte ^= 0x55)));
     }
+    world.offline(0);
     world.restart_root(store);
-    world.run_for(60_000);
-    world.edit(0, "d", r#"[{"op":"add","path":"/kept","value":true}]"#);
-    world.edit(0, "other", r#"[{"op":"add","path":"/c","value":2}]"#);
+    let late = world.add(Some(Scope::Documents), MemoryStore::new());
+    world.open("d");
+    world.open("other");
     world.run_for(60_000);
     assert!(world.root.events.contains(&Event::Quarantined { document: id("d") }));
-    assert_eq!(world.content(0, "d"), r#"{"a":1,"kept":true}"#);
-    assert_eq!(world.followers[0].replica.pending(&id("d")).len(), 1, "it waits for the repair");
-    assert!(world.followers[0].replica.pending(&id("other")).is_empty());
-    world.root.replica.open(&id("other"));
-    world.run();
-    assert_eq!(world.root.replica.view(&id("other")).unwrap().content.canonical(), r#"{"b":1,"c":2}"#);
+    world.edit(late, "other", r#"[{"op":"add","path":"/c","value":2}]"#);
+    assert!(world.followers[late].replica.pending(&id("other")).is_empty());
+    assert!(world.errors(late).iter().any(|error| error.document == Some(id("d"))));
+    world.edit(0, "d", r#"[{"op":"add","path":"/kept","value":true}]"#);
+    world.online(0);
+    assert_eq!(world.converged("d"), r#"{"a":1,"kept":true}"#);
+    assert_eq!(world.converged("other"), r#"{"b":1,"c":2}"#);
 }
 
 /// The first of what a replica asks of its store.

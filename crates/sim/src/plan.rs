@@ -79,6 +79,8 @@ pub struct Faults {
     pub copy: u32,
     /// The authority starts again from an older image of its disk.
     pub restore: u32,
+    /// While the authority is down, something that it has stored of a document goes bad which somebody else holds.
+    pub rot: u32,
 }
 
 impl Plan {
@@ -112,8 +114,14 @@ impl Plan {
                 forbid: if dice.chance(3_000) { often(&mut dice, 300) } else { 0 },
                 copy: if dice.chance(1_200) { 100 } else { 0 },
                 restore: if dice.chance(1_200) { 100 } else { 0 },
+                rot: 0,
             }
         };
+        // Likewise. Where the authority goes back as well, or disks are full, nobody may hold what is lost.
+        let mut rot = Dice::new(u128::from(seed) << 64 | 0x0072_6f74);
+        let may_rot = faults.crash_root > 0 && faults.restore == 0 && faults.full == 0;
+        let faults =
+            Faults { rot: if may_rot && rot.chance(5_000) { often(&mut rot, 10_000) } else { 0 }, ..faults };
         Self {
             seed,
             steps,

@@ -11,7 +11,7 @@ mod watching;
 mod wire;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +72,10 @@ pub struct World {
     /// What a disk that loses what it had flushed goes back to.
     flushed: Option<disk::Disk>,
     copied: bool,
+    /// Documents of which something went bad at the authority.
+    rotten: BTreeSet<DocumentId>,
+    /// Those of them whose newest revisions it cannot read.
+    unread: BTreeSet<DocumentId>,
     /// True once the authority went back to an older image.
     restored: bool,
     /// What each follower held when the authority went back.
@@ -218,6 +222,8 @@ impl World {
             image: None,
             flushed: None,
             copied: false,
+            rotten: BTreeSet::new(),
+            unread: BTreeSet::new(),
             restored: false,
             held_when_lost: BTreeMap::new(),
             acting: acting::Acting::default(),
@@ -453,7 +459,9 @@ impl World {
             | Event::Quarantined { document } => Some(document),
             _ => None,
         };
-        if let Event::Quarantined { document } = event {
+        if let Event::Quarantined { document } = event
+            && !(node == ROOT && self.rotten.contains(document))
+        {
             return Err(Violation::new(
                 Claim::Durability,
                 format!("node {node} cannot read what it stored of {document}"),

@@ -76,6 +76,9 @@ macro_rules! conformance_cases {
             rows_of_the_authority_share_counters,
             a_store_without_anything_answers_with_nothing,
             a_document_loads_from_its_newest_checkpoint,
+            a_document_loads_from_an_older_checkpoint,
+            rows_are_read_page_by_page_with_those_of_rejections,
+            a_row_is_written_in_the_place_of_one_that_is_spoiled,
             heads_are_listed_in_feed_order_page_by_page,
             rows_are_found_by_their_revisions,
             rows_that_hold_only_rejections_are_found_by_counter,
@@ -137,8 +140,7 @@ trait Shorthand: TestStore {
     }
 
     async fn document(&mut self, workspace: &WorkspaceId, document: &DocumentId) -> Loaded {
-        let document = document.clone();
-        match self.execute(workspace, Operation::LoadDocument { document }).await {
+        match self.execute(workspace, sample::load(document.as_str())).await {
             Ok(Answered::Document(loaded)) => *loaded,
             other => panic!("LoadDocument was answered by {other:?}"),
         }

@@ -5,8 +5,8 @@ use rejoin_core::storage::MetaKey;
 use rejoin_core::storage::RecordKind;
 
 /// All kinds of records, in the order of their numbers.
-pub(crate) const RECORD_KINDS: [RecordKind; 4] =
-    [RecordKind::Pending, RecordKind::Rejected, RecordKind::Recovered, RecordKind::Runs];
+pub(crate) const RECORD_KINDS: [RecordKind; 5] =
+    [RecordKind::Pending, RecordKind::Rejected, RecordKind::Recovered, RecordKind::Runs, RecordKind::Mended];
 
 /// All names of meta records, in the order of their numbers.
 #[cfg(any(feature = "conformance", feature = "sqlite", test))]
@@ -20,7 +20,11 @@ mod tests {
     fn the_lists_are_complete_and_in_the_order_of_their_numbers() {
         // A new kind breaks the build here: it belongs into the list above, and into the count.
         let kinds = |kind| match kind {
-            RecordKind::Pending | RecordKind::Rejected | RecordKind::Recovered | RecordKind::Runs => 4,
+            RecordKind::Pending
+            | RecordKind::Rejected
+            | RecordKind::Recovered
+            | RecordKind::Runs
+            | RecordKind::Mended => 5,
         };
         let keys = |key| match key {
             MetaKey::Identity | MetaKey::Cursor | MetaKey::Epoch => 3,

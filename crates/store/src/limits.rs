@@ -43,7 +43,7 @@ pub(crate) fn check(batch: &Batch) -> Result<(), StoreError> {
             position("revision", revision.0)?;
             size(body)
         }
-        Write::AppendChanges(row) => change_row(row),
+        Write::AppendChanges(row) | Write::PutChanges(row) => change_row(row),
         Write::PutRecord { key: RecordKey { number, .. }, body } => {
             position("record number", *number)?;
             size(body)

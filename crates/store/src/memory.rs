@@ -67,7 +67,12 @@ impl MemoryStore {
         let contents = self.live.workspace(workspace);
         Ok(match operation {
             Operation::LoadMeta => contents.meta(),
-            Operation::LoadDocument { document } => Answered::Document(Box::new(contents.document(document))),
+            Operation::LoadDocument { document, before, limit } => {
+                Answered::Document(Box::new(contents.document(document, *before, *limit)))
+            }
+            Operation::LoadRows { document, past, limit } => {
+                Answered::Changes(contents.rows(document, *past, *limit))
+            }
             Operation::LoadChanges { document, after, until, limit } => {
                 Answered::Changes(contents.changes(document, *after, *until, *limit))
             }
@@ -265,7 +270,7 @@ mod tests {
         }
         store.crash();
         assert_eq!(meta(&mut store), ["rotten"]);
-        let load = Operation::LoadDocument { document: sample::document("plan") };
+        let load = sample::load("plan");
         let Answered::Document(loaded) = store.execute(&workspace, &load).unwrap() else {
             panic!("not a document")
         };

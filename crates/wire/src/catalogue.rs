@@ -137,6 +137,11 @@ messages! {
             limit: u32,
         }
         23 "inquiry" Inquiry { request: u64, about: Option<OpenDocument> }
+        24 "entries" Entries {
+            document: DocumentId,
+            first: Revision,
+            entries: Vec<Entry> [MAX_ENTRIES_PER_MESSAGE],
+        }
 
         66 "outcomes" Outcomes { document: DocumentId, outcomes: Vec<Outcome> [MAX_ITEMS_PER_MESSAGE] }
         67 "need_seen" NeedSeen { document: DocumentId, replica: ReplicaId, counter: Counter }
@@ -159,6 +164,7 @@ messages! {
             entries: Vec<Entry> [MAX_ENTRIES_PER_MESSAGE],
             more: bool,
         }
+        75 "need_entries" NeedEntries { document: DocumentId, after: Revision, until: Revision }
     }
 }
 

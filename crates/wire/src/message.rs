@@ -107,6 +107,15 @@ pub enum Message {
         /// What somebody below wants to open; absent when only the head of the feed is asked for.
         about: Option<OpenDocument>,
     },
+    /// Up: revisions that the authority cannot read any more.
+    Entries {
+        /// The document.
+        document: DocumentId,
+        /// The revision of the first entry.
+        first: Revision,
+        /// As many as fit; none when the sender does not hold them.
+        entries: Vec<Entry>,
+    },
 
     /// Down: consecutive revisions of a document.
     Update(Update),
@@ -175,6 +184,15 @@ pub enum Message {
     },
     /// Down: answers an inquiry.
     Finding(Finding),
+    /// Down: send [`Message::Entries`] of these revisions, which the authority cannot read any more.
+    NeedEntries {
+        /// The document.
+        document: DocumentId,
+        /// Revisions after this one.
+        after: Revision,
+        /// Up to this one.
+        until: Revision,
+    },
 }
 
 /// The first message on a link.

@@ -417,6 +417,8 @@ fn upward_messages() -> BoxedStrategy<Message> {
         (integers(), documents(), option::of(revisions()), any::<u32>()).prop_map(
             |(request, document, before, limit)| Message::HistoryRequest { request, document, before, limit }
         ),
+        (documents(), revisions(), vec(entries(), 0..3))
+            .prop_map(|(document, first, entries)| Message::Entries { document, first, entries }),
     ]
     .boxed()
 }
@@ -458,6 +460,11 @@ fn document_messages() -> BoxedStrategy<Message> {
             }
         ),
         finding.prop_map(Message::Finding),
+        (documents(), revisions(), revisions()).prop_map(|(document, after, until)| Message::NeedEntries {
+            document,
+            after,
+            until
+        }),
     ]
     .boxed()
 }

@@ -4,6 +4,7 @@ mod history;
 mod past;
 mod repeats;
 mod requests;
+mod view;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub use history::MAX_QUESTIONS;
 pub(super) use history::{Walk, older_from};
 pub(super) use repeats::Repeat;
 pub(super) use requests::Read;
+pub use view::View;
 
 /// Entries of one page of history.
 pub const MAX_HISTORY_PAGE: u32 = 1_000;
@@ -106,66 +108,6 @@ pub enum EditError {
     /// The presence state was refused.
     #[error(transparent)]
     Presence(#[from] PresenceError),
-}
-
-/// A document as it looks from here.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// The document.
-    pub document: DocumentId,
-    /// Its content, with own changes.
-    pub content: Json,
-    /// Whether it exists.
-    pub life: Life,
-    /// What governs it.
-    pub header: Arc<Header>,
-    /// The confirmed revision.
-    pub revision: Revision,
-    /// The chain hash there: equal ones mean equal histories.
-    pub chain: ChainHash,
-    /// The feed number of that revision.
-    pub sequence: Sequence,
-    /// User-visible saves up to that revision.
-    pub version: u64,
-    /// Open conflict records.
-    pub conflicts: Arc<BTreeMap<ConflictId, ConflictRecord>>,
-    /// Which changes of whom are in: all of them at the authority; at others those that they were told one by one since a snapshot, and their own.
-    pub clock: Arc<VectorClock>,
-    /// When it was created.
-    pub created_at: UnixMillis,
-    /// When the confirmed revision was made.
-    pub updated_at: UnixMillis,
-    /// Who made that revision.
-    pub author: Arc<str>,
-}
-
-impl View {
-    pub(super) fn of(id: &DocumentId, point: &Point) -> Self {
-        Self::with(id, point, point.state.clone())
-    }
-
-    fn with(id: &DocumentId, point: &Point, state: State) -> Self {
-        Self {
-            document: id.clone(),
-            content: state.content,
-            life: state.life,
-            header: state.header,
-            revision: point.revision,
-            chain: point.chain,
-            sequence: point.sequence,
-            version: point.version,
-            conflicts: Arc::clone(&point.conflicts),
-            clock: Arc::clone(&point.clock),
-            created_at: point.created_at,
-            updated_at: point.updated_at,
-            author: Arc::clone(&point.author),
-        }
-    }
-
-    /// The shown name: [`Header::shown_title`].
-    pub fn title(&self) -> Option<Arc<str>> {
-        self.header.shown_title(&self.content)
-    }
 }
 
 /// How safe the own changes of a document are.
@@ -300,7 +242,7 @@ impl Replica {
 
     /// The document as the authority has confirmed it.
     pub fn confirmed(&self, id: &DocumentId) -> Option<View> {
-        self.loaded(id).map(|document| View::of(id, &document.durable))
+        self.loaded(id).map(|document| document.confirmed(id))
     }
 
     /// How safe a document's own changes are.

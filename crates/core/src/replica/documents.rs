@@ -1,5 +1,7 @@
 //! Documents in memory: how they come from the store, and when they go.
 
+mod loading;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,14 +14,17 @@ use super::outbox::Outbox;
 use super::relaying::Relayed;
 use super::root::Queue;
 use super::serving::Subscriber;
-use super::{Event, LinkId, Purpose, Replica, SERVES};
+use super::{LinkId, Purpose, Replica};
 use crate::authority::Authority;
 use crate::collections::{BTreeMap, BTreeSet};
-use crate::log::{Log, MAX_LOG_REVISIONS, Revised};
+use crate::log::{Log, Revised};
 use crate::records::{Row, unseal};
 use crate::room::{OwnPresence, Present, Room};
 use crate::state::Point;
-use crate::storage::{ChangeRow, Loaded, Operation, StoreError};
+use crate::storage::{ChangeRow, Operation, StoreError};
+
+pub(crate) use loading::Damage;
+use loading::Loading;
 
 /// Rows that one reading of older revisions asks for.
 pub(super) const OLDER_ROWS: u32 = 1_024;
@@ -33,8 +38,12 @@ pub(crate) struct Document {
     pub(crate) loaded: bool,
     /// Requests about this document that are under way.
     pub(crate) requests: u32,
-    /// Why it cannot be used, when its records could not be read.
-    pub(crate) corrupted: bool,
+    /// What is being read of it.
+    loading: Option<Box<Loading>>,
+    /// What of it cannot be read; then nobody can change it.
+    pub(crate) damage: Option<Box<Damage>>,
+    /// Rows were written again from what a client held, and not everybody was told yet; at the authority only.
+    pub(crate) mended: bool,
     /// What is durable at the authority, as far as it is known here.
     pub(crate) durable: Point,
     /// What the next commit will make durable; at the authority only.
@@ -71,7 +80,9 @@ impl Document {
         Self {
             loaded: false,
             requests: 0,
-            corrupted: false,
+            loading: None,
+            damage: None,
+            mended: false,
             durable: Point::absent(),
             tentative: None,
             log: Log::after(Revision(0)),
@@ -96,6 +107,11 @@ impl Document {
     /// The newest point, tentative or durable.
     pub(crate) fn tip(&self) -> &Point {
         self.tentative.as_ref().unwrap_or(&self.durable)
+    }
+
+    /// Whether nothing of it can be shown.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.damage.is_some() && self.durable.revision == Revision(0)
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -141,10 +157,8 @@ impl Replica {
     pub(super) fn document(&mut self, id: &DocumentId) -> &mut Document {
         self.uses += 1;
         if !self.documents.contains_key(id) {
-            let mut document = Document::new(id);
-            document.requests = 1;
-            self.documents.insert(id.clone(), document);
-            self.request(Operation::LoadDocument { document: id.clone() }, Purpose::Document(id.clone()));
+            self.documents.insert(id.clone(), Document::new(id));
+            self.load(id);
         }
         let uses = self.uses;
         let document = self.documents.entry(id.clone()).or_insert_with(|| Document::new(id));
@@ -155,52 +169,6 @@ impl Replica {
     /// The document, if it is in memory and read.
     pub(super) fn loaded(&self, id: &DocumentId) -> Option<&Document> {
         self.documents.get(id).filter(|document| document.loaded)
-    }
-
-    pub(super) fn handle_document_loaded(&mut self, id: &DocumentId, loaded: &Loaded) {
-        let mut quarantined = false;
-        let follower = !self.config.role.decides();
-        let limits = self.config.limits;
-        let Some(document) = self.documents.get_mut(id) else { return };
-        document.requests = document.requests.saturating_sub(1);
-        if document.loaded {
-            return;
-        }
-        let point = match &loaded.checkpoint {
-            None => Ok(Point::absent()),
-            Some((_, body)) => unseal::<Point>(body),
-        };
-        match point.map_err(|_| ()).and_then(|point| {
-            document.checkpoint = point.revision;
-            document.log = Log::after(point.revision);
-            document.durable = point;
-            replay(document, &loaded.rows, &limits)
-        }) {
-            Ok(()) => {}
-            Err(()) => {
-                quarantined = true;
-                if follower {
-                    // The authority has it whole: ask for it again.
-                    document.durable = Point::absent();
-                    document.log = Log::after(Revision(0));
-                    document.checkpoint = Revision(0);
-                } else {
-                    document.corrupted = true;
-                }
-            }
-        }
-        document.more_below = document.log.floor() > Revision(0);
-        document.loaded = true;
-        if follower {
-            let point = document.durable.clone();
-            quarantined |= !document.outbox.restore(&point, &document.log, &loaded.records, &limits);
-            document.told.extend(point.conflicts.keys());
-        }
-        self.busy.insert(id.clone());
-        if quarantined {
-            self.event(Event::Quarantined { document: id.clone() });
-        }
-        self.after_loading(id);
     }
 
     /// Asks for revisions down to a floor; true when they may still come.
@@ -315,8 +283,14 @@ impl Replica {
                 document.authority.note_asked(change, !rows.is_empty());
                 self.busy.insert(id.clone());
             }
+            Err(error) if error.is_damage() => {
+                document.requests = document.requests.saturating_sub(1);
+                // It may have had an outcome, and is not accepted twice.
+                document.authority.note_asked(change, true);
+                self.busy.insert(id.clone());
+            }
             // It is asked for again when the document has its next turn.
-            Err(error) => self.handle_document_failed(id, error),
+            Err(_) => self.handle_document_failed(id),
         }
     }
 
@@ -335,23 +309,10 @@ impl Replica {
     }
 
     /// A reading failed: whoever waits is told when the same is asked for again.
-    pub(super) fn handle_document_failed(&mut self, id: &DocumentId, error: &StoreError) {
+    pub(super) fn handle_document_failed(&mut self, id: &DocumentId) {
         let Some(document) = self.documents.get_mut(id) else { return };
         document.requests = document.requests.saturating_sub(1);
-        let follower = !self.config.role.decides();
-        match error {
-            StoreError::Corrupted(_) if follower && document.loaded => {
-                // Older revisions only: it goes on without them.
-                document.more_below = false;
-                self.take_waiting(id);
-            }
-            StoreError::Corrupted(_) => {
-                document.loaded = true;
-                document.corrupted = true;
-                self.event(Event::Quarantined { document: id.clone() });
-            }
-            _ => self.storing.reload(id.clone()),
-        }
+        self.storing.reload(id.clone());
     }
 
     /// Asks again for documents whose reading failed.
@@ -361,8 +322,7 @@ impl Replica {
             self.busy.insert(id.clone());
             self.take_waiting(id);
         } else if document.requests == 0 {
-            document.requests = 1;
-            self.request(Operation::LoadDocument { document: id.clone() }, Purpose::Document(id.clone()));
+            self.go_on_loading(id);
         }
     }
 
@@ -385,34 +345,6 @@ impl Replica {
             self.documents.remove(&id);
         }
     }
-}
-
-/// Brings a document from its checkpoint to its newest revision.
-fn replay(document: &mut Document, rows: &[ChangeRow], limits: &rejoin_json::Limits) -> Result<(), ()> {
-    for row in rows {
-        let body = unseal::<Row>(&row.body).map_err(|_| ())?;
-        for rejection in &body.rejected.0 {
-            std::sync::Arc::make_mut(&mut document.durable.clock).observe(rejection.change);
-            let fate = Fate::Rejected { code: rejection.code, message: rejection.message.clone() };
-            if SERVES {
-                document.authority.note_outcome(rejection.change, rejection.hash, fate);
-            }
-        }
-        for revised in body.into_revised() {
-            if revised.previous != document.durable.chain {
-                return Err(());
-            }
-            document.durable.advance(&revised.entry, limits).map_err(|_| ())?;
-            if SERVES {
-                let (change, hash) = (revised.entry.change, revised.entry.hash);
-                let fate = Fate::Accepted { revision: document.durable.revision };
-                document.authority.note_outcome(change, hash, fate);
-            }
-            document.log.push(revised);
-        }
-    }
-    document.log.trim(Revision(u64::MAX), MAX_LOG_REVISIONS);
-    Ok(())
 }
 
 /// A document's content for the store.

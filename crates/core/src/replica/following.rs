@@ -1,5 +1,7 @@
 //! The link upstream: connecting, catching up, and taking in what the authority tells.
 
+mod comparing;
+mod giving;
 mod taking;
 
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use rejoin_wire::{
 use super::documents::checkpoint_body;
 use super::outbox::Sync;
 use super::root::head_of;
+use super::serving::update_between;
 use super::storing::PAGE_RECORDS;
 use super::{
     CHECKPOINT_INTERVAL, Event, LinkId, LinkStatus, MAX_QUESTIONS, Output, Peer, Purpose, Replica, Role,
@@ -76,6 +79,8 @@ pub(super) struct Upstream {
     list: BTreeMap<DocumentId, ListItem>,
     /// Those of them that an earlier link has listed, and this one not yet.
     unconfirmed: BTreeSet<DocumentId>,
+    /// Documents that the authority cannot read, and was told what is held of here.
+    offered: BTreeSet<DocumentId>,
     /// Documents to open with the next message.
     to_open: BTreeSet<DocumentId>,
     /// What came for documents that are still being read.
@@ -142,6 +147,7 @@ impl Upstream {
             comparing: Comparing::Not,
             list: BTreeMap::new(),
             unconfirmed: BTreeSet::new(),
+            offered: BTreeSet::new(),
             to_open: BTreeSet::new(),
             waiting: BTreeMap::new(),
             questions: BTreeSet::new(),
@@ -268,6 +274,7 @@ impl Replica {
         self.upstream.caught_up = None;
         self.upstream.complete = false;
         self.upstream.to_open.clear();
+        self.upstream.offered.clear();
         self.upstream.phase = refused.map_or(Phase::Idle, Phase::Refused);
         self.upstream.retry_at = Some(self.upstream.backoff.failed(self.now, &mut self.random));
         if SERVES && self.config.role.relays() {
@@ -356,6 +363,9 @@ impl Replica {
                 }
                 self.fork(&document, change);
             }
+            Message::NeedEntries { document, after, until } => {
+                self.handle_about(document.clone(), Message::NeedEntries { document, after, until });
+            }
             Message::Position { sequence } => self.handle_position(sequence, true),
             Message::Listing { items, position } => self.handle_listing(items, position),
             Message::Members { document, keyframe, members, left } => {
@@ -427,18 +437,6 @@ impl Replica {
         } else {
             self.upstream.comparing = Comparing::Page { next: None };
         }
-    }
-
-    /// Has everything held compared with the authority's line.
-    fn compare(&mut self) {
-        self.upstream.line_changed = true;
-        self.upstream.newest = None;
-        self.upstream.complete = false;
-        self.upstream.comparing = Comparing::Scanning;
-        if SERVES && self.config.role.relays() {
-            self.close_below("the authority has another history; connect again");
-        }
-        self.scan_held(None);
     }
 
     /// Asks for the feed, from what is held of the authority's line.
@@ -520,7 +518,8 @@ impl Replica {
         self.take_waiting(id);
         let Some(document) = self.documents.get(id) else { return };
         let needed = document.opened > 0 || document.outbox.has_pending();
-        if self.upstream.holes.contains(id) || needed || self.is_shown(id) {
+        let offered = self.upstream.offered.contains(id) && document.durable.revision > Revision(0);
+        if self.upstream.holes.contains(id) || needed || offered || self.is_shown(id) {
             self.open_upstream(id);
         }
     }
@@ -623,6 +622,11 @@ impl Replica {
             return;
         }
         let Some(id) = &error.document else { return };
+        if error.code == ErrorCode::Corrupted && error.change.is_none() {
+            // Nothing more can be had of this document until it is mended, and that is told. All the others go on.
+            self.finish_hole(id);
+            self.offer(id);
+        }
         let Some(document) = self.documents.get_mut(id) else { return };
         if error.change.is_some() {
             let pause = if error.code.retry() { PUSH_RETRY } else { PUSH_REFUSED };
@@ -667,30 +671,5 @@ impl Replica {
         if let (Some((last, _)), true) = (records.last(), records.len() >= PAGE_RECORDS as usize) {
             self.scan_pending(Some(last.clone()));
         }
-    }
-
-    pub(super) fn scan_held(&mut self, after: Option<(Sequence, DocumentId)>) {
-        if let Some(link) = self.upstream.link {
-            let (after, past) = after.unzip();
-            let after = after.unwrap_or_default();
-            let operation = Operation::ScanHeads { after, past, limit: PAGE_RECORDS };
-            self.request(operation, Purpose::HeldDocuments(link));
-        }
-    }
-
-    /// Every document that is held is compared with the authority's new line.
-    pub(super) fn handle_held_documents(&mut self, link: LinkId, heads: &[Head]) {
-        if self.upstream.comparing != Comparing::Scanning || self.upstream.link != Some(link) {
-            return;
-        }
-        for head in heads {
-            self.upstream.holes.insert(head.document.clone());
-            self.document(&head.document);
-            self.open_upstream(&head.document);
-        }
-        let last = heads.last().filter(|_| heads.len() >= PAGE_RECORDS as usize);
-        let next = last.map(|last| (last.sequence, last.document.clone()));
-        self.upstream.comparing = Comparing::Page { next };
-        self.advance_cursor();
     }
 }

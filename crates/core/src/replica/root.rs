@@ -3,6 +3,7 @@
 mod acceptance;
 mod backlog;
 mod checking;
+mod mending;
 mod separating;
 mod turns;
 mod weight;
@@ -25,7 +26,7 @@ use super::{
     Reply, Token, View,
 };
 use crate::authority::{Computed, Job, Provided, Step, Submission, Work};
-use crate::collections::BTreeSet;
+use crate::collections::{BTreeMap, BTreeSet};
 use crate::log::{MAX_LOG_REVISIONS, MAX_OLDER_REVISIONS, Revised};
 use crate::merging::Refusal;
 use crate::records::{Rejection, seal_row};
@@ -33,12 +34,13 @@ use crate::state::{State, apply_reverse};
 use crate::storage::{Batch, ChangeRow, Head, Operation, RequestId, StoreError, Write};
 use crate::time::Instant;
 use acceptance::{Acceptance, Need, Turn};
+pub use mending::{MAX_MENDING_BYTES, MAX_MENDING_DOCUMENTS, MENDING_PATIENCE};
+use mending::{Mend, Mending, mended_key};
 use separating::Separate;
 use weight::{Room, Taken};
 
-pub(super) use checking::{author_of, may_push, well_formed};
-
 pub use backlog::Backlog;
+pub(super) use checking::{author_of, head_of, may_push, well_formed};
 pub use weight::{MAX_QUEUED_BYTES, MAX_QUEUED_BYTES_PER_DOCUMENT};
 
 /// The accepting side of a workspace.
@@ -61,10 +63,24 @@ pub(super) struct Root {
     separate: Separate,
     /// For how long the oldest push of the commit that became durable last had been here, until it is told.
     durable_age: Option<Duration>,
+    /// What is to be written again, one commit at a time.
+    mends: VecDeque<Mend>,
+    /// Whom clients were asked about, and what they have given.
+    mending: BTreeMap<DocumentId, Mending>,
+    /// Documents that were found damaged, and not mended since.
+    damaged: BTreeSet<DocumentId>,
+}
+
+impl Root {
+    pub(super) fn is_idle(&self) -> bool {
+        self.mends.is_empty() && self.mending.is_empty()
+    }
 }
 
 struct Committing {
     documents: Vec<DocumentId>,
+    /// What is written again of which document, and whether rows are.
+    mended: Option<(DocumentId, bool)>,
 }
 
 /// What waits at a document.
@@ -267,14 +283,8 @@ impl Replica {
     fn enqueue(&mut self, id: &DocumentId, mut queued: Queued) {
         let all = self.root.room.clone();
         let document = self.document(id);
-        if document.corrupted {
-            self.refuse(
-                queued.from,
-                id,
-                queued.first(),
-                ErrorCode::Corrupted,
-                "the stored document cannot be read; ask the operator of the server to restore it",
-            );
+        if document.damage.is_some() {
+            self.refuse(queued.from, id, queued.first(), ErrorCode::Corrupted, READ_ONLY);
             return;
         }
         let queue = &mut self.document(id).queue;
@@ -341,11 +351,15 @@ impl Replica {
         let (limits, work) = (self.config.limits, self.config.max_inline_bytes);
         let received = self.unix_now();
         let sequence = self.root.given;
-        let Some(document) =
-            self.documents.get_mut(id).filter(|document| document.loaded && !document.corrupted)
-        else {
+        let Some(document) = self.documents.get_mut(id).filter(|document| document.loaded) else {
             return Turn::Idle;
         };
+        if document.damage.is_some() {
+            for queued in std::mem::take(&mut document.queue.waiting) {
+                self.refuse(queued.from, id, queued.first(), ErrorCode::Corrupted, READ_ONLY);
+            }
+            return Turn::Idle;
+        }
         if document.queue.waiting.is_empty() || !document.queue.asked.is_empty() {
             return Turn::Idle;
         }
@@ -460,22 +474,28 @@ impl Replica {
             batch.expect.push((id.clone(), document.durable.revision));
             batch.writes.extend(document.queue.rows.drain(..).map(Write::AppendChanges));
             batch.writes.push(Write::PutHead(head_of(id, tip)));
-            if tip.revision.0 >= document.checkpoint.0 + CHECKPOINT_INTERVAL {
+            let announced = document.mended && tip.revision > document.durable.revision;
+            if announced {
+                batch.writes.push(Write::DropRecord { key: mended_key(id) });
+            }
+            if announced || tip.revision.0 >= document.checkpoint.0 + CHECKPOINT_INTERVAL {
                 let body = checkpoint_body(tip);
                 batch.writes.push(Write::PutCheckpoint {
                     document: id.clone(),
                     revision: tip.revision,
                     body,
                 });
-                batch.writes.push(Write::DropCheckpoints { document: id.clone(), before: tip.revision });
+                // The one before stays, for when this one cannot be read some day.
+                let before = document.checkpoint;
+                batch.writes.push(Write::DropCheckpoints { document: id.clone(), before });
             }
         }
-        self.root.commit = Some(Committing { documents });
+        self.root.commit = Some(Committing { documents, mended: None });
         self.request(Operation::Commit(batch), Purpose::Commit);
     }
 
     pub(super) fn handle_root_committed(&mut self, result: Result<(), StoreError>) {
-        let Some(Committing { documents }) = self.root.commit.take() else { return };
+        let Some(Committing { documents, mended }) = self.root.commit.take() else { return };
         match result {
             Ok(()) => {
                 self.root.durable_age = None;
@@ -489,6 +509,9 @@ impl Replica {
                 for id in documents {
                     self.make_durable(&id);
                 }
+                if let Some((id, rows)) = mended {
+                    self.note_mended(&id, rows);
+                }
             }
             Err(error) => {
                 self.root.failing = true;
@@ -498,6 +521,7 @@ impl Replica {
                     self.roll_back(id, reload);
                 }
                 let retry_at = self.now + self.config.store_retry;
+                let mend_error = error.clone();
                 // What the store refuses for something in it must not hold up the others.
                 let is_news = match error {
                     StoreError::QuotaExceeded(_) | StoreError::Corrupted(_) => {
@@ -511,6 +535,12 @@ impl Replica {
                 if is_news {
                     self.event(super::Event::StoreFailed { error, lasting: false });
                 }
+                if let Some((id, rows)) = &mended {
+                    self.root.paused_until = Some(retry_at);
+                    if *rows {
+                        self.note_not_mended(id, &mend_error);
+                    }
+                }
             }
         }
     }
@@ -518,9 +548,11 @@ impl Replica {
     fn make_durable(&mut self, id: &DocumentId) {
         let Some(document) = self.documents.get_mut(id) else { return };
         let Some(tip) = document.tentative.take() else { return };
-        if tip.revision.0 >= document.checkpoint.0 + CHECKPOINT_INTERVAL {
+        let announced = document.mended && tip.revision > document.durable.revision;
+        if announced || tip.revision.0 >= document.checkpoint.0 + CHECKPOINT_INTERVAL {
             document.checkpoint = tip.revision;
         }
+        document.mended &= !announced;
         self.root.durable = self.root.durable.max(tip.sequence);
         document.durable = tip;
         document.authority.settle();
@@ -554,10 +586,7 @@ impl Replica {
         }
         if reload {
             // Another writer was first: what it wrote is read before anything is decided again.
-            document.loaded = false;
-            document.durable = crate::state::Point::absent();
-            document.requests += 1;
-            self.request(Operation::LoadDocument { document: id.clone() }, Purpose::Document(id.clone()));
+            self.load_anew(id);
         }
         self.busy.insert(id.clone());
     }
@@ -640,23 +669,12 @@ pub(super) fn mismatch() -> Reply {
     Reply::Refused { code: ErrorCode::IdempotencyMismatch, message }
 }
 
+/// Why nobody can change a document.
+const READ_ONLY: &str = "the newest revisions of the stored document cannot be read, and nobody can change it until somebody connects who holds them, or it is restored from a backup; keep the change";
+
 /// Why a link is closed whose replica contradicts itself.
 pub(super) const NOT_AS_ANNOUNCED: &str =
     "what was seen does not have the hash that was announced; this replica is broken";
-
-/// What a listing says of a document at a point.
-pub(super) fn head_of(id: &DocumentId, point: &crate::state::Point) -> Head {
-    Head {
-        document: id.clone(),
-        revision: point.revision,
-        sequence: point.sequence,
-        deleted: point.state.life == crate::state::Life::Deleted,
-        title: point.state.title(),
-        created_at: point.created_at,
-        updated_at: point.updated_at,
-        author: Arc::clone(&point.author),
-    }
-}
 
 /// A message's bytes in one encoding, made when first needed.
 #[derive(Default)]

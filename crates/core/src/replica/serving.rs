@@ -1,6 +1,7 @@
 //! Links from below: who gets what of which document, and when.
 
 mod answer;
+mod damaged;
 mod greeting;
 mod inquiring;
 mod opening;
@@ -28,8 +29,8 @@ use crate::collections::{BTreeMap, BTreeSet};
 use crate::state::{Life, Point};
 use crate::storage::{self, Head};
 use crate::time::Instant;
-pub(super) use answer::operation_bytes;
-use answer::{ancestors, answer, estimated_bytes, snapshot, update_between};
+use answer::{ancestors, answer, snapshot};
+pub(super) use answer::{estimated_bytes, operation_bytes, update_between};
 use greeting::Early;
 pub(super) use greeting::Greeting;
 use inquiring::Inquiry;
@@ -101,6 +102,13 @@ pub(crate) struct Subscriber {
     known: Known,
 }
 
+impl Subscriber {
+    /// What the link holds.
+    pub(super) fn have(&self) -> Have {
+        self.have
+    }
+}
+
 impl Downstream {
     pub(super) fn grant(&self) -> &Grant {
         &self.peer.grant
@@ -130,8 +138,8 @@ impl Downstream {
     }
 }
 
-/// Why nothing is told of a document.
-const CORRUPTED: &str = "the stored document cannot be read; ask the operator of the server to restore it";
+/// Why what is newest of a document, or all of it, is not told.
+pub(super) const CORRUPTED: &str = "the newest revisions of the stored document cannot be read; somebody who holds them has to connect, or the operator of the server to restore it";
 
 /// What cannot be answered before the store was read.
 enum Missing {
@@ -152,6 +160,7 @@ impl Replica {
                 self.lively.insert(id.clone());
             }
             self.leave_relayed(id, downstream.members());
+            self.forget_holder(link, id);
         }
         self.forget_parked(link);
         self.forget_forwarded(link);
@@ -205,6 +214,9 @@ impl Replica {
                 self.handle_presence(link, &document, change, member);
             }
             Message::Inquiry { request, about } => self.handle_inquiry(link, request, about),
+            Message::Entries { document, first, entries } if !relays => {
+                self.handle_entries(link, &document, first, entries);
+            }
             Message::HistoryRequest { request, document, before, limit } => {
                 self.handle_history_request(link, request, &document, before, limit);
             }
@@ -223,6 +235,16 @@ impl Replica {
         if let Some(downstream) = self.links.get_mut(&link) {
             downstream.following = Some(Following { scope, sent, page: Page::Wanted });
         }
+        if scope == Scope::Documents {
+            self.tell_damaged(link);
+        }
+    }
+
+    /// Links that follow all documents.
+    pub(super) fn followers(&self) -> Vec<LinkId> {
+        let follows =
+            |link: &Downstream| matches!(&link.following, Some(Following { scope: Scope::Documents, .. }));
+        self.links.iter().filter(|(_, link)| follows(link)).map(|(id, _)| *id).collect()
     }
 
     fn handle_open(&mut self, link: LinkId, open: OpenDocument) {
@@ -260,6 +282,7 @@ impl Replica {
             self.lively.insert(id.clone());
         }
         self.leave_relayed(id, members);
+        self.forget_holder(link, id);
     }
 
     /// Tells every link what it waits for, as far as it can take it.
@@ -405,10 +428,10 @@ impl Replica {
         let missing = match self.links.get(&link) {
             None => return true,
             Some(_) if !document.loaded => Missing::Document,
-            Some(_) if document.corrupted => {
-                self.send_error(link, ErrorCode::Corrupted, CORRUPTED, Some(id));
-                return true;
-            }
+            Some(_) if document.damage.is_some() => match self.bring_up_damaged(link, id, since) {
+                Ok(()) => return true,
+                Err(missing) => missing,
+            },
             Some(_) => match self.answer_to(link, id, since) {
                 Ok(None) => return false,
                 Ok(Some(messages)) => {

@@ -117,8 +117,9 @@ impl Replica {
             (Purpose::Identity, Ok(_)) => self.become_ready(),
             (Purpose::Identity, Err(error)) => self.handle_identity_failed(error),
             (Purpose::Document(id), Ok(Answered::Document(loaded))) => {
-                self.handle_document_loaded(&id, &loaded);
+                self.handle_document_loaded(&id, *loaded);
             }
+            (Purpose::Rows(id), Ok(Answered::Changes(rows))) => self.handle_rows(&id, &rows),
             (Purpose::OlderLog(id), Ok(Answered::Changes(rows))) => self.handle_older_log(&id, &rows),
             (Purpose::Chain(id, revision), Ok(Answered::Changes(rows))) if SERVES => {
                 self.handle_chain(&id, revision, &rows);
@@ -133,7 +134,12 @@ impl Replica {
             }
             (Purpose::Keyed(id, change), Err(error)) if SERVES => {
                 self.handle_keyed(&id, change, Err(&error));
-                self.retry_later(error);
+                if !error.is_damage() {
+                    self.retry_later(error);
+                }
+            }
+            (purpose, Err(error)) if error.is_damage() && purpose.document().is_some() => {
+                self.handle_damage(&purpose);
             }
             (Purpose::Repeat(id, repeat), Ok(Answered::Changes(rows))) if SERVES => {
                 self.handle_repeat(&id, repeat, Ok(&rows));
@@ -144,12 +150,13 @@ impl Replica {
             }
             (
                 Purpose::Document(id)
+                | Purpose::Rows(id)
                 | Purpose::OlderLog(id)
                 | Purpose::Chain(id, _)
                 | Purpose::Outcomes { document: id, .. },
                 Err(error),
             ) => {
-                self.handle_document_failed(&id, &error);
+                self.handle_document_failed(&id);
                 self.retry_later(error);
             }
             (Purpose::Page(link), Ok(Answered::Heads(heads))) if SERVES => self.handle_page(link, heads),
@@ -178,6 +185,24 @@ impl Replica {
                 }
             }
             // What only the deciding side asks, where that is left out.
+            _ => {}
+        }
+    }
+
+    /// The store cannot read what was asked for, and will not when it is asked again: as if it were not there.
+    fn handle_damage(&mut self, purpose: &Purpose) {
+        match purpose {
+            Purpose::Document(id) => self.handle_loading_corrupted(id, false),
+            Purpose::Rows(id) => self.handle_loading_corrupted(id, true),
+            Purpose::OlderLog(id) => {
+                self.handle_older_log(id, &[]);
+                self.event(Event::Quarantined { document: id.clone() });
+            }
+            Purpose::Chain(id, revision) if SERVES => self.handle_chain(id, *revision, &[]),
+            Purpose::Outcomes { document, replica, first, last } if SERVES => {
+                let first = ChangeId { replica: *replica, counter: *first };
+                self.handle_outcomes(document, first, *last, &[]);
+            }
             _ => {}
         }
     }
@@ -343,6 +368,17 @@ impl Replica {
     }
 }
 
+impl Purpose {
+    /// The document that is read.
+    fn document(&self) -> Option<&DocumentId> {
+        match self {
+            Self::Document(id) | Self::Rows(id) | Self::OlderLog(id) | Self::Chain(id, _) => Some(id),
+            Self::Outcomes { document, .. } => Some(document),
+            _ => None,
+        }
+    }
+}
+
 /// Whether an answer is of the kind that was asked for.
 fn answers(purpose: &Purpose, answered: &Answered) -> bool {
     matches!(
@@ -350,7 +386,8 @@ fn answers(purpose: &Purpose, answered: &Answered) -> bool {
         (Purpose::Meta, Answered::Meta { .. })
             | (Purpose::Document(_), Answered::Document(_))
             | (
-                Purpose::OlderLog(_)
+                Purpose::Rows(_)
+                    | Purpose::OlderLog(_)
                     | Purpose::Walk(_)
                     | Purpose::Chain(..)
                     | Purpose::Outcomes { .. }

@@ -124,7 +124,8 @@ const fn goes_up(message: &Message) -> bool {
         | Message::SeenContent { .. }
         | Message::Presence { .. }
         | Message::HistoryRequest { .. }
-        | Message::Inquiry { .. } => true,
+        | Message::Inquiry { .. }
+        | Message::Entries { .. } => true,
         Message::Hello(_)
         | Message::Welcome(_)
         | Message::Ping { .. }
@@ -139,7 +140,8 @@ const fn goes_up(message: &Message) -> bool {
         | Message::Listing { .. }
         | Message::Members { .. }
         | Message::HistoryPage { .. }
-        | Message::Finding(_) => false,
+        | Message::Finding(_)
+        | Message::NeedEntries { .. } => false,
     }
 }
 

@@ -78,8 +78,9 @@ fn messages_up() -> Vec<Message> {
             header: None,
         },
         Message::Presence { document: document.clone(), change: PresenceChange::Leave, member: None },
-        Message::HistoryRequest { request: 1, document, before: None, limit: 10 },
+        Message::HistoryRequest { request: 1, document: document.clone(), before: None, limit: 10 },
         Message::Inquiry { request: 2, about: None },
+        Message::Entries { document, first: Revision(1), entries: Vec::new() },
     ]
 }
 
@@ -108,6 +109,11 @@ fn messages_down() -> Vec<Message> {
         },
         Message::HistoryPage { request: 1, document, first: Revision(1), entries: Vec::new(), more: false },
         Message::Finding(Finding::default()),
+        Message::NeedEntries {
+            document: DocumentId::new("a").unwrap(),
+            after: Revision(0),
+            until: Revision(1),
+        },
     ]
 }
 

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use rejoin_core::storage::{Answer, Operation, RequestId};
+use rejoin_core::storage::{Answer, Operation, RequestId, Write};
 use rejoin_core::{
     Config, Event, Grant, Input, Instant, Job, LinkId, Output, Peer, Replica, Reply, Role, Seed, Token,
 };
@@ -48,6 +48,8 @@ pub struct Node {
     on_the_way: Vec<Message>,
     /// Commits stay unanswered, and unwritten, until they are let through.
     pub holds_commits: bool,
+    /// The same, of commits of changes that were accepted.
+    pub holds_changes: bool,
     pub uncommitted: Vec<(RequestId, Operation)>,
 }
 
@@ -122,6 +124,7 @@ impl Node {
             holds_messages: false,
             on_the_way: Vec::new(),
             holds_commits: false,
+            holds_changes: false,
             uncommitted: Vec::new(),
         }
     }
@@ -369,7 +372,8 @@ impl World {
             moved = true;
             match output {
                 Output::Store { request, operation: operation @ Operation::Commit(_) }
-                    if self.root.holds_commits =>
+                    if self.root.holds_commits
+                        || (self.root.holds_changes && appends_changes(&operation)) =>
                 {
                     self.root.uncommitted.push((request, operation));
                 }
@@ -591,6 +595,11 @@ impl World {
         }
         root.content.canonical()
     }
+}
+
+fn appends_changes(operation: &Operation) -> bool {
+    matches!(operation, Operation::Commit(batch)
+        if batch.writes.iter().any(|write| matches!(write, Write::AppendChanges(_))))
 }
 
 /// From here on links are named by those who open them upstream.

@@ -93,6 +93,41 @@ impl Disk {
         }
     }
 
+    /// The oldest revision from which on a crashed machine would find all rows of a document here, if it would find those up to this one.
+    pub(crate) fn holds_from(
+        &self,
+        workspace: &WorkspaceId,
+        document: &DocumentId,
+        newest: Revision,
+    ) -> Option<Revision> {
+        let mut store = self.store.clone();
+        store.crash();
+        let (document, limit) = (document.clone(), u32::MAX);
+        let load = Operation::LoadChanges { document, after: Revision(0), until: newest, limit };
+        let Ok(Answered::Changes(rows)) = store.execute(workspace, &load) else { return None };
+        let mut held = None;
+        for row in rows.iter().rev() {
+            if held.is_none_or(|held| row.last_revision.next() != held)
+                && (held.is_some() || row.last_revision < newest)
+            {
+                break;
+            }
+            held = Some(row.first_revision);
+        }
+        held
+    }
+
+    /// What is stored of a document.
+    pub(crate) fn bodies_of(&self, workspace: &WorkspaceId, document: &DocumentId) -> Vec<Place> {
+        let of_it = |place: &Place| matches!(place, Place::Checkpoint(of, _) | Place::Changes(of, ..) if of == document);
+        self.store.bodies(workspace).into_iter().filter(of_it).collect()
+    }
+
+    /// A body goes bad.
+    pub(crate) fn spoil(&mut self, workspace: &WorkspaceId, place: &Place) {
+        self.store.corrupt(workspace, place, |body| body.iter_mut().for_each(|byte| *byte ^= 0x55));
+    }
+
     /// What was not flushed is gone.
     pub(crate) fn crash(&mut self, now: u64) {
         self.store.crash();

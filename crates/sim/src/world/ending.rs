@@ -94,6 +94,12 @@ impl World {
                 }
             }
         }
+        // What went bad at the authority shows when it is read, and somebody holds it.
+        for document in self.rotten.clone() {
+            if let Some(replica) = &mut self.nodes[ROOT].replica {
+                replica.open(&document);
+            }
+        }
         let until = self.now + SETTLED_WITHIN_US;
         loop {
             self.run_until(self.now + 500_000)?;
@@ -107,6 +113,12 @@ impl World {
 
     /// What is not settled yet.
     fn unsettled(&self) -> Option<String> {
+        for document in &self.rotten {
+            let view = self.nodes[ROOT].replica.as_ref().and_then(|replica| replica.confirmed(document));
+            if view.is_none_or(|view| view.unreadable.is_some()) {
+                return Some(format!("the authority cannot read {document}"));
+            }
+        }
         for (number, node) in self.nodes.iter().enumerate().skip(1) {
             let Some(replica) = node.replica.as_ref().filter(|replica| Replica::is_ready(replica)) else {
                 return Some(format!("node {number} is not ready"));

@@ -2,6 +2,7 @@
 
 use rejoin_core::storage::StoreError;
 use rejoin_core::{Instant, Replica};
+use rejoin_store::Place;
 use rejoin_wire::{DocumentId, UnixMillis};
 
 use super::node::Node;
@@ -46,6 +47,9 @@ impl World {
         }
         if self.dice.chance(faults.crash_root) {
             self.crash(ROOT);
+            if faults.rot > 0 && self.dice.chance(faults.rot) {
+                self.rot();
+            }
             self.plan_at(lasts / 4, Happening::Start { node: ROOT });
         }
         if self.dice.chance(faults.forbid) {
@@ -143,6 +147,34 @@ impl World {
                 kept
             });
         }
+    }
+
+    /// Something that the authority has stored of a document goes bad, once for each document: a checkpoint, or a row that somebody holds.
+    fn rot(&mut self) {
+        let fresh = self.documents.iter().filter(|document| !self.rotten.contains(*document));
+        let fresh: Vec<DocumentId> = fresh.cloned().collect();
+        let mut places = Vec::new();
+        for document in fresh {
+            let held = self.nodes[1..].iter().filter_map(|node| {
+                let newest = self.nodes[ROOT].disk.durable().revisions.get(&document).copied()?;
+                node.disk.holds_from(&self.workspace, &document, newest)
+            });
+            let Some(held) = held.min() else { continue };
+            let bodies = self.nodes[ROOT].disk.bodies_of(&self.workspace, &document);
+            let lost = bodies.into_iter().filter(|place| match place {
+                Place::Checkpoint(..) => true,
+                Place::Changes(_, first, ..) => *first >= held,
+                _ => false,
+            });
+            places.extend(lost.map(|place| (document.clone(), place)));
+        }
+        if places.is_empty() {
+            return;
+        }
+        let (document, place) = self.dice.pick(&places).clone();
+        self.trace.note(self.now, 9, ROOT, &[6], || format!("{place:?} goes bad"));
+        self.nodes[ROOT].disk.spoil(&self.workspace, &place);
+        self.rotten.insert(document);
     }
 
     /// A process starts.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rejoin_core::{Reply, Token};
-use rejoin_wire::{Change, ChangeHash, ChangeId, DocumentId, Revision};
+use rejoin_wire::{Change, ChangeHash, ChangeId, DocumentId, ErrorCode, Revision};
 
 use super::node::Node;
 use super::{ROOT, World};
@@ -86,13 +86,22 @@ impl World {
             let Some(asked) = self.asked.remove(&token) else { continue };
             self.take_reply(&asked, reply)?;
         }
-        let mut asks = Vec::new();
+        let (mut asks, mut starts) = (Vec::new(), Vec::new());
         for document in &self.documents {
             let Some(view) =
                 self.nodes[ROOT].replica.as_ref().and_then(|replica| replica.confirmed(document))
             else {
                 continue;
             };
+            if view.unreadable.is_some() {
+                // What it lacks is not lost before it is known that nobody has it.
+                self.unread.insert(document.clone());
+                continue;
+            }
+            if self.unread.remove(document) {
+                starts.push(Asked::Start(document.clone()));
+                continue;
+            }
             let starting = self.asked.values().any(|asked| *asked == Asked::Start(document.clone()));
             if starting {
                 continue;
@@ -114,6 +123,7 @@ impl World {
                 }
             }
         }
+        asks.append(&mut starts);
         let asked = !asks.is_empty();
         if !asked {
             self.release_submitted();
@@ -141,9 +151,17 @@ impl World {
         });
     }
 
+    /// Whether the authority cannot read what is newest of a document. It is asked again once it can.
+    fn is_damaged(&self, document: &DocumentId) -> bool {
+        let view = self.nodes[ROOT].replica.as_ref().and_then(|replica| replica.confirmed(document));
+        view.is_some_and(|view| view.unreadable.is_some())
+    }
+
     fn take_reply(&mut self, asked: &Asked, reply: Reply) -> Checked {
         match (asked, reply) {
-            (Asked::Start(document) | Asked::News(document, _), Reply::History(page)) => {
+            (Asked::Start(document) | Asked::News(document, _), Reply::History(page))
+                if !self.is_damaged(document) =>
+            {
                 if matches!(asked, Asked::Start(_)) {
                     let last = Revision(page.first.0 + page.entries.len() as u64).previous();
                     self.model.note_start(document, last)?;
@@ -167,6 +185,7 @@ impl World {
             }
             (Asked::Repeat(Some(revision)), reply) => match reply {
                 Reply::Accepted(accepted) if accepted.revision == *revision => Ok(()),
+                Reply::Refused { code: ErrorCode::Corrupted, .. } => Ok(()),
                 other => Err(Violation::new(
                     Claim::AtMostOnce,
                     format!("a repeat of revision {revision} is answered by {other:?}"),

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::mem::discriminant;
 
 use bytes::Bytes;
-use rejoin_core::storage::{Answer, Answered, Batch, ChangeRow, Operation, RecordKey, Write};
+use rejoin_core::storage::{Answer, Answered, Batch, ChangeRow, Operation, RecordKey, RowKey, Write};
 use rejoin_wire::{Counter, DocumentId, ReplicaId, Revision, Sequence, WorkspaceId};
 
 use super::TestStore;
 use super::reads::{by_counter, by_revision};
-use super::sample::{document, head, key, workspace};
+use super::sample::{document, head, key, load, workspace};
 use crate::MemoryStore;
 use crate::kinds::{META_KEYS, RECORD_KINDS};
 
@@ -96,9 +96,17 @@ impl History {
         let document = self.document();
         let (from, to) = (self.bound(), self.bound());
         let limit = u32::try_from(self.random.below(6)).unwrap_or_default();
-        let operation = match self.random.below(16) {
+        let operation = match self.random.below(17) {
             0 => Operation::LoadMeta,
-            1 | 2 => Operation::LoadDocument { document },
+            1 | 2 => {
+                let before = (self.random.below(3) == 0).then_some(Revision(from));
+                Operation::LoadDocument { document, before, limit: limit.wrapping_sub(1) }
+            }
+            9 => {
+                let replica = ReplicaId(self.random.below(4).into());
+                let past = RowKey { first_revision: Revision(from), replica, first_counter: Counter(to) };
+                Operation::LoadRows { document, past, limit }
+            }
             3 | 4 => by_revision(&document, from, to, limit),
             5 | 6 => by_counter(&document, self.random.below(4).into(), from, to),
             7 => {
@@ -117,7 +125,7 @@ impl History {
     fn batch(&mut self, workspace: &WorkspaceId) -> Batch {
         let expect = (0..self.random.below(2)).map(|_| {
             let document = self.document();
-            let load = Operation::LoadDocument { document: document.clone() };
+            let load = load(document.as_str());
             let revision = match self.model.execute(workspace, &load) {
                 Ok(Answered::Document(loaded)) => loaded.head.map_or(0, |head| head.revision.0),
                 other => panic!("LoadDocument was answered by {other:?}"),
@@ -159,6 +167,10 @@ impl History {
                 Write::PutMeta { key, body: self.body() }
             }
             14 if self.random.below(3) == 0 => Write::Purge { document },
+            15 if log.last.is_some() => {
+                let again = log.last.clone().unwrap_or_else(|| self.row(document, log));
+                Write::PutChanges(ChangeRow { body: self.body(), ..again })
+            }
             _ => Write::AppendChanges(self.row(document, log)),
         }
     }

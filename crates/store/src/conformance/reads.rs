@@ -3,7 +3,9 @@
 use std::slice;
 
 use bytes::Bytes;
-use rejoin_core::storage::{ChangeRow, Loaded, MetaKey, Operation, RecordKey, RecordKind, Write};
+use rejoin_core::storage::{
+    Answered, ChangeRow, Loaded, MetaKey, Operation, RecordKey, RecordKind, RowKey, Write,
+};
 use rejoin_wire::{Counter, DocumentId, ReplicaId, Revision, Sequence, WorkspaceId};
 
 use super::sample::{document, head, key, one_of_each, rejection, row, workspace};
@@ -65,6 +67,77 @@ pub async fn a_document_loads_from_its_newest_checkpoint(mut store: impl TestSto
         Some((Revision(4), Bytes::new())),
         "a checkpoint can be replaced, and be empty"
     );
+}
+
+/// Before a revision the next older checkpoint is loaded, with the rows after that one; before the oldest none is, and all rows are.
+pub async fn a_document_loads_from_an_older_checkpoint(mut store: impl TestStore) {
+    let (workspace, plan) = (workspace("w"), document("plan"));
+    let checkpoint = |revision: u64| Write::PutCheckpoint {
+        document: document("plan"),
+        revision: Revision(revision),
+        body: Bytes::from(format!("content at {revision}")),
+    };
+    let rows = [row("plan", 1, 2, 7, 1), row("plan", 3, 4, 7, 3), row("plan", 5, 6, 7, 5)];
+    let mut writes = vec![Write::PutHead(head("plan", 6, 6)), checkpoint(2), checkpoint(4)];
+    writes.extend(rows.iter().cloned().map(Write::AppendChanges));
+    store.commit(&workspace, writes).await;
+
+    let cases = [
+        (None, u32::MAX, Some(4), &rows[2..]),
+        (Some(u64::MAX), u32::MAX, Some(4), &rows[2..]),
+        (Some(5), 9, Some(4), &rows[2..]),
+        (Some(4), 9, Some(2), &rows[1..]),
+        (Some(4), 1, Some(2), &rows[1..2]),
+        (Some(4), 0, Some(2), &[]),
+        (Some(2), 9, None, &rows[..]),
+        (Some(0), 2, None, &rows[..2]),
+    ];
+    for (before, limit, found, rows) in cases {
+        let before = before.map(Revision);
+        let load = Operation::LoadDocument { document: plan.clone(), before, limit };
+        let loaded = match store.execute(&workspace, load).await {
+            Ok(Answered::Document(loaded)) => loaded,
+            other => panic!("LoadDocument was answered by {other:?}"),
+        };
+        let newest = loaded.checkpoint.as_ref().map(|(revision, _)| revision.0);
+        assert_eq!((newest, &loaded.rows[..]), (found, rows), "before {before:?}");
+        assert_eq!(loaded.head, Some(head("plan", 6, 6)));
+    }
+}
+
+/// Rows come in the order of their keys, each once, and those that hold only rejections too.
+pub async fn rows_are_read_page_by_page_with_those_of_rejections(mut store: impl TestStore) {
+    let (workspace, plan) = (workspace("w"), document("plan"));
+    let rows = [
+        row("plan", 1, 2, 7, 1),
+        rejection("plan", 2, 8, 1),
+        row("plan", 3, 3, 9, 1),
+        rejection("plan", 3, 8, 2),
+        rejection("plan", 3, 8, 3),
+    ];
+    let mut writes: Vec<Write> = rows.iter().rev().cloned().map(Write::AppendChanges).collect();
+    writes.push(Write::AppendChanges(row("other", 2, 3, 7, 1)));
+    store.commit(&workspace, writes).await;
+
+    for limit in 1..7 {
+        let (mut read, mut past) = (Vec::new(), RowKey::default());
+        loop {
+            let load = Operation::LoadRows { document: plan.clone(), past, limit };
+            let page = store.changes(&workspace, load).await;
+            assert!(page.len() <= limit as usize);
+            let Some(last) = page.last() else { break };
+            past = last.key();
+            read.extend(page);
+        }
+        assert_eq!(read, rows, "pages of {limit}");
+    }
+    let after = |revision| Operation::LoadRows {
+        document: plan.clone(),
+        past: RowKey::after(Revision(revision)),
+        limit: 9,
+    };
+    assert_eq!(store.changes(&workspace, after(2)).await, rows[1..]);
+    assert_eq!(store.changes(&workspace, after(u64::MAX)).await, []);
 }
 
 /// A head moves to the end of the feed with each revision; pages begin after a number and end at the limit.

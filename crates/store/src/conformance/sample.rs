@@ -1,8 +1,8 @@
 //! Small values to store.
 
 use bytes::Bytes;
-use rejoin_core::storage::{Batch, ChangeRow, Head, MetaKey, RecordKey, RecordKind, Write};
-use rejoin_wire::{Counter, DocumentId, ReplicaId, Revision, Sequence, UnixMillis, WorkspaceId};
+use rejoin_core::storage::{Batch, ChangeRow, Head, MetaKey, Operation, RecordKey, RecordKind, Write};
+use rejoin_wire::{ChainHash, Counter, DocumentId, ReplicaId, Revision, Sequence, UnixMillis, WorkspaceId};
 
 /// A workspace id.
 ///
@@ -24,6 +24,12 @@ pub fn document(id: &str) -> DocumentId {
     DocumentId::new(id).expect("a valid document id")
 }
 
+/// Loads a document from its newest checkpoint, with all rows.
+#[must_use]
+pub fn load(id: &str) -> Operation {
+    Operation::LoadDocument { document: document(id), before: None, limit: u32::MAX }
+}
+
 /// A head at a revision, with a feed number.
 #[must_use]
 pub fn head(id: &str, revision: u64, sequence: u64) -> Head {
@@ -31,6 +37,7 @@ pub fn head(id: &str, revision: u64, sequence: u64) -> Head {
         document: document(id),
         revision: Revision(revision),
         sequence: Sequence(sequence),
+        chain: ChainHash([u8::try_from(revision % 256).unwrap_or_default(); 32]),
         deleted: false,
         title: Some(format!("title of {id}").into()),
         created_at: UnixMillis(1_700_000_000_000),

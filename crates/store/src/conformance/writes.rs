@@ -1,7 +1,7 @@
 //! Batches: all or nothing, expectations, keys.
 
 use bytes::Bytes;
-use rejoin_core::storage::{Loaded, MetaKey, RecordKind, Write};
+use rejoin_core::storage::{ChangeRow, Loaded, MetaKey, RecordKind, Write};
 use rejoin_wire::{Counter, Revision, Sequence};
 
 use super::sample::{document, head, key, one_of_each, rejection, row, workspace};
@@ -145,6 +145,24 @@ pub async fn a_counter_of_a_replica_begins_one_row(mut store: impl TestStore) {
     }
     store.commit(&workspace, vec![Write::AppendChanges(row("plan", 2, 2, 8, 5))]).await;
     assert_eq!(store.document(&workspace, &plan).await.rows.len(), 2);
+}
+
+/// What is written in the place of a row replaces all of it, the row of that key and no other; where there is none it is inserted.
+pub async fn a_row_is_written_in_the_place_of_one_that_is_spoiled(mut store: impl TestStore) {
+    let (workspace, plan) = (workspace("w"), document("plan"));
+    let spoiled = [row("plan", 1, 2, 7, 1), row("plan", 3, 3, 7, 3), row("plan", 4, 4, 0, 0)];
+    store.commit(&workspace, spoiled.iter().cloned().map(Write::AppendChanges).collect()).await;
+    let again = ChangeRow { body: Bytes::from_static(b"again"), sequence: Sequence(9), ..spoiled[0].clone() };
+    let other = ChangeRow { body: Bytes::new(), ..spoiled[2].clone() };
+    let new = row("plan", 5, 5, 8, 1);
+    let writes = [again.clone(), other.clone(), new.clone()].map(Write::PutChanges);
+    store.commit(&workspace, writes.to_vec()).await;
+    let expected = [again, spoiled[1].clone(), other, new];
+    assert_eq!(store.document(&workspace, &plan).await.rows, expected);
+
+    let taken = Write::PutChanges(row("plan", 6, 6, 7, 3));
+    assert_conflict(&store.try_commit(&workspace, vec![taken]).await);
+    assert_eq!(store.document(&workspace, &plan).await.rows, expected);
 }
 
 /// What comes from the authority has no counters, and its rows are told apart by revision.

@@ -5,7 +5,7 @@ use std::ops::{Bound, RangeInclusive};
 
 use bytes::Bytes;
 use rejoin_core::storage::{
-    Answered, Batch, ChangeRow, Head, Loaded, MetaKey, RecordKey, RecordKind, StoreError, Write,
+    Answered, Batch, ChangeRow, Head, Loaded, MetaKey, RecordKey, RecordKind, RowKey, StoreError, Write,
 };
 use rejoin_wire::{Counter, DocumentId, ReplicaId, Revision, Sequence};
 
@@ -54,6 +54,9 @@ pub(super) enum Cell {
     Meta(MetaKey, Option<Bytes>),
 }
 
+/// No revision comes after this one.
+const LAST: Revision = Revision(u64::MAX);
+
 /// The replica of rows that come from the authority.
 const NO_REPLICA: ReplicaId = ReplicaId(0);
 
@@ -93,11 +96,13 @@ impl Workspace {
         }
     }
 
-    pub(super) fn document(&self, document: &DocumentId) -> Loaded {
-        let checkpoint = self.checkpoints.range(checkpoints_until(document, Revision(u64::MAX))).next_back();
+    pub(super) fn document(&self, document: &DocumentId, before: Option<Revision>, limit: u32) -> Loaded {
+        let older = |revision: Revision| before.is_none_or(|before| revision < before);
+        let mut checkpoints = self.checkpoints.range(checkpoints_until(document, before.unwrap_or(LAST)));
+        let checkpoint = checkpoints.rfind(|((_, revision), _)| older(*revision));
         let checkpoint = checkpoint.map(|((_, revision), body)| (*revision, body.clone()));
         let first = checkpoint.as_ref().map_or(Revision(0), |(revision, _)| revision.next());
-        let rows = self.changes.range(changes_between(document, first, Revision(u64::MAX)));
+        let rows = self.changes.range(changes_between(document, first, LAST)).take(limit as usize);
         let records = self.records_of(document);
         Loaded {
             head: self.heads.get(document).cloned(),
@@ -105,6 +110,14 @@ impl Workspace {
             rows: rows.map(|(_, row)| row.clone()).collect(),
             records: records.map(|(key, body)| (key.clone(), body.clone())).collect(),
         }
+    }
+
+    pub(super) fn rows(&self, document: &DocumentId, past: RowKey, limit: u32) -> Vec<ChangeRow> {
+        let RowKey { first_revision, replica, first_counter } = past;
+        let past = (document.clone(), first_revision, replica, first_counter);
+        let end = (document.clone(), LAST, ReplicaId(u128::MAX), Counter(u64::MAX));
+        let rows = self.changes.range((Bound::Excluded(&past), Bound::Included(&end)));
+        rows.take(limit as usize).map(|(_, row)| row.clone()).collect()
     }
 
     pub(super) fn changes(
@@ -224,7 +237,8 @@ impl Workspace {
                 let low = low.filter(|((_, revision), _)| revision < before);
                 low.map(|(key, _)| Cell::Checkpoint(key.clone(), None)).collect()
             }
-            Write::AppendChanges(row) => vec![self.new_change(row)?],
+            Write::AppendChanges(row) => vec![self.new_change(row, false)?],
+            Write::PutChanges(row) => vec![self.new_change(row, true)?],
             Write::TrimChanges { document, through } => {
                 let low = self.changes.range(changes_between(document, Revision(0), through.next()));
                 let low = low.filter(|(_, row)| row.last_revision <= *through);
@@ -237,11 +251,18 @@ impl Workspace {
         })
     }
 
-    fn new_change(&self, row: &ChangeRow) -> Result<Cell, StoreError> {
+    /// A row at its key; where it may replace one, just the row of that key.
+    fn new_change(&self, row: &ChangeRow, replaces: bool) -> Result<Cell, StoreError> {
         let ChangeRow { document, first_revision, replica, first_counter, .. } = row;
         let key = (document.clone(), *first_revision, *replica, *first_counter);
         let counters = (document.clone(), *replica, *first_counter);
-        if self.changes.contains_key(&key) || self.counters.contains_key(&counters) {
+        let counted = self.counters.get(&counters);
+        let is_taken = if replaces {
+            counted.is_some_and(|counted| *counted != key)
+        } else {
+            self.changes.contains_key(&key) || counted.is_some()
+        };
+        if is_taken {
             let text =
                 format!("{document} has a row of {replica} from {first_counter}, or at {first_revision}");
             return Err(StoreError::Conflict(text.into()));
@@ -251,9 +272,9 @@ impl Workspace {
 
     fn everything_of(&self, document: &DocumentId) -> Vec<Cell> {
         let head = Cell::Head(document.clone(), None);
-        let checkpoints = self.checkpoints.range(checkpoints_until(document, Revision(u64::MAX)));
+        let checkpoints = self.checkpoints.range(checkpoints_until(document, LAST));
         let checkpoints = checkpoints.map(|(key, _)| Cell::Checkpoint(key.clone(), None));
-        let changes = self.changes.range(changes_between(document, Revision(0), Revision(u64::MAX)));
+        let changes = self.changes.range(changes_between(document, Revision(0), LAST));
         let changes = changes.map(|(key, _)| Cell::Change(key.clone(), None));
         let records = self.records_of(document).map(|(key, _)| Cell::Record(key.clone(), None));
         [head].into_iter().chain(checkpoints).chain(changes).chain(records).collect()

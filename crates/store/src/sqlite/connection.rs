@@ -88,8 +88,11 @@ impl SqliteConnection {
                 answer
             }
             Operation::LoadMeta => self.with(|connection| read::meta(connection, workspace)),
-            Operation::LoadDocument { document } => {
-                self.with(|connection| read::document(connection, workspace, document))
+            Operation::LoadDocument { document, before, limit } => {
+                self.with(|connection| read::document(connection, workspace, document, *before, *limit))
+            }
+            Operation::LoadRows { document, past, limit } => {
+                self.with(|connection| read::rows(connection, workspace, document, *past, *limit))
             }
             Operation::LoadChanges { document, after, until, limit } => self
                 .with(|connection| read::changes(connection, workspace, document, (*after, *until), *limit)),
@@ -350,7 +353,7 @@ mod tests {
     }
 
     fn loaded_revision(connection: &mut SqliteConnection, id: &str) -> (u64, usize) {
-        let load = Operation::LoadDocument { document: sample::document(id) };
+        let load = sample::load(id);
         match connection.execute(&sample::workspace("w"), &load).unwrap() {
             Answered::Document(loaded) => (loaded.head.map_or(0, |head| head.revision.0), loaded.rows.len()),
             other => panic!("LoadDocument was answered by {other:?}"),
@@ -527,7 +530,7 @@ mod tests {
         fs::write(store.path(), bytes).unwrap();
 
         let mut connection = open(&store.path());
-        let load = Operation::LoadDocument { document: sample::document("b") };
+        let load = sample::load("b");
         assert_eq!(kinds(&[connection.execute(&workspace, &load)]), ["corrupted"]);
         for id in ["a", "c"] {
             assert_eq!(loaded_revision(&mut connection, id), (1, 1));

@@ -1,13 +1,13 @@
 //! Loads and scans.
 
 use bytes::Bytes;
-use rejoin_core::storage::{Answered, ChangeRow, Head, Loaded, MetaKey, RecordKey, RecordKind};
+use rejoin_core::storage::{Answered, ChangeRow, Head, Loaded, MetaKey, RecordKey, RecordKind, RowKey};
 use rejoin_wire::{Counter, DocumentId, ReplicaId, Revision, Sequence, WorkspaceId};
 use rusqlite::types::{FromSqlError, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
 
 use super::statement;
-use super::value::{Body, Document, Position, Replica, Time};
+use super::value::{Body, Chain, Document, Position, Replica, Time};
 use crate::kinds::{META_KEYS, RECORD_KINDS};
 use crate::limits::MAX_POSITION;
 
@@ -29,15 +29,20 @@ pub(super) fn document(
     connection: &mut Connection,
     workspace: &WorkspaceId,
     document: &DocumentId,
+    before: Option<Revision>,
+    limit: u32,
 ) -> Result<Answered> {
     let transaction = connection.transaction()?;
     let (name, id) = (workspace.as_str(), document.as_str());
     let head = one(&transaction, statement::HEAD, params![name, id], head)?;
-    let checkpoint = one(&transaction, statement::NEWEST_CHECKPOINT, params![name, id], |row| {
+    // Before revision 0 there is none.
+    let newest =
+        before.map_or(i64::MAX, |before| i64::try_from(before.0).map_or(i64::MAX, |before| before - 1));
+    let checkpoint = one(&transaction, statement::NEWEST_CHECKPOINT, params![name, id, newest], |row| {
         Ok((Revision(row.get::<_, Position>(0)?.0), row.get::<_, Body>(1)?.0))
     })?;
     let after = Position(checkpoint.as_ref().map_or(0, |(revision, _)| revision.0));
-    let parameters = params![name, id, after];
+    let parameters = params![name, id, after, limit];
     let rows =
         all(&transaction, statement::CHANGES_AFTER_CHECKPOINT, parameters, |row| change_row(document, row))?;
     let mut records = Vec::new();
@@ -48,6 +53,24 @@ pub(super) fn document(
     }
     transaction.commit()?;
     Ok(Answered::Document(Box::new(Loaded { head, checkpoint, rows, records })))
+}
+
+/// Reads rows after one, of rejections too.
+pub(super) fn rows(
+    connection: &Connection,
+    workspace: &WorkspaceId,
+    document: &DocumentId,
+    past: RowKey,
+    limit: u32,
+) -> Result<Answered> {
+    if past.first_revision.0 > MAX_POSITION {
+        return Ok(Answered::Changes(Vec::new()));
+    }
+    let (first, counter) = (Position(past.first_revision.0), Position(past.first_counter.0));
+    let (name, id, replica) = (workspace.as_str(), document.as_str(), Replica::new(past.replica));
+    let parameters = params![name, id, first, replica, counter, limit];
+    let rows = all(connection, statement::CHANGES_PAST, parameters, |row| change_row(document, row))?;
+    Ok(Answered::Changes(rows))
 }
 
 /// Reads rows by their revisions.
@@ -165,6 +188,7 @@ fn head(row: &Row<'_>) -> Result<Head> {
         created_at: row.get::<_, Time>(5)?.0,
         updated_at: row.get::<_, Time>(6)?.0,
         author: row.get(7)?,
+        chain: row.get::<_, Chain>(8)?.0,
     })
 }
 

@@ -14,10 +14,10 @@ use super::{Location, SqliteOptions};
 const APPLICATION_ID: i32 = 0x526a_6f69;
 
 /// Each leads to the schema version beside it from the one before. Released ones never change.
-const MIGRATIONS: [(i32, &str); 1] = [(1, include_str!("schema/1.sql"))];
+const MIGRATIONS: [(i32, &str); 2] = [(1, include_str!("schema/1.sql")), (2, include_str!("schema/2.sql"))];
 
 /// The schema version that this release reads and writes.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// The log file is cut back to this size, 64 MiB, when a burst or a long read has made it larger.
 const MAX_IDLE_LOG_BYTES: u32 = 64 << 20;
@@ -204,7 +204,7 @@ mod tests {
         for _ in 0..2 {
             let connection = try_open(&file(&folder, "new.db")).unwrap();
             assert_eq!(pragma(&connection, "application_id"), APPLICATION_ID.to_string());
-            assert_eq!(pragma(&connection, "user_version"), "1");
+            assert_eq!(pragma(&connection, "user_version"), "2");
             assert_eq!(pragma(&connection, "journal_mode"), "wal");
             assert_eq!(pragma(&connection, "synchronous"), "2", "FULL");
         }
@@ -214,7 +214,7 @@ mod tests {
     fn an_empty_file_is_taken_for_a_new_one() {
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("empty.db"), b"").unwrap();
-        assert_eq!(pragma(&try_open(&file(&folder, "empty.db")).unwrap(), "user_version"), "1");
+        assert_eq!(pragma(&try_open(&file(&folder, "empty.db")).unwrap(), "user_version"), "2");
     }
 
     #[test]
@@ -270,8 +270,8 @@ mod tests {
         try_open(&location).unwrap().pragma_update(None, "user_version", 7).unwrap();
         let path = folder.path().join("new.db");
         let error = try_open(&location).unwrap_err();
-        assert_eq!(error, OpenError::Newer { path, found: 7, known: 1 });
-        assert!(error.to_string().ends_with("(schema 7, this one knows 1); upgrade this one"), "{error}");
+        assert_eq!(error, OpenError::Newer { path, found: 7, known: 2 });
+        assert!(error.to_string().ends_with("(schema 7, this one knows 2); upgrade this one"), "{error}");
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
         thread::scope(|scope| {
             let openings: Vec<_> = (0..8).map(|_| scope.spawn(|| try_open(&location))).collect();
             for opening in openings {
-                assert_eq!(pragma(&opening.join().unwrap().unwrap(), "user_version"), "1");
+                assert_eq!(pragma(&opening.join().unwrap().unwrap(), "user_version"), "2");
             }
         });
     }

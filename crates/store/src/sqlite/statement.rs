@@ -10,22 +10,30 @@ pub(super) const NEWEST_SEQUENCE: &str = "SELECT sequence FROM document
 pub(super) const NUMBER_AND_REVISION: &str =
     "SELECT number, revision FROM document WHERE workspace = ?1 AND id = ?2";
 
-pub(super) const HEAD: &str = "SELECT id, revision, sequence, deleted, title, created_at, updated_at, author
+pub(super) const HEAD: &str =
+    "SELECT id, revision, sequence, deleted, title, created_at, updated_at, author, chain
     FROM document WHERE workspace = ?1 AND id = ?2 AND revision IS NOT NULL";
 
-pub(super) const HEADS: &str = "SELECT id, revision, sequence, deleted, title, created_at, updated_at, author
+pub(super) const HEADS: &str =
+    "SELECT id, revision, sequence, deleted, title, created_at, updated_at, author, chain
     FROM document WHERE workspace = ?1 AND (sequence, id) > (?2, ?3) ORDER BY sequence, id LIMIT ?4";
 
 pub(super) const WORKSPACES: &str = "SELECT DISTINCT workspace FROM document ORDER BY workspace";
 
 pub(super) const NEWEST_CHECKPOINT: &str = "SELECT revision, body FROM checkpoint
-    WHERE document = (SELECT number FROM document WHERE workspace = ?1 AND id = ?2)
+    WHERE document = (SELECT number FROM document WHERE workspace = ?1 AND id = ?2) AND revision <= ?3
     ORDER BY revision DESC LIMIT 1";
 
 pub(super) const CHANGES_AFTER_CHECKPOINT: &str =
     "SELECT first_revision, last_revision, sequence, replica, first_counter, last_counter, body FROM change
     WHERE document = (SELECT number FROM document WHERE workspace = ?1 AND id = ?2) AND first_revision > ?3
-    ORDER BY first_revision, replica, first_counter";
+    ORDER BY first_revision, replica, first_counter LIMIT ?4";
+
+pub(super) const CHANGES_PAST: &str =
+    "SELECT first_revision, last_revision, sequence, replica, first_counter, last_counter, body FROM change
+    WHERE document = (SELECT number FROM document WHERE workspace = ?1 AND id = ?2)
+    AND (first_revision, replica, first_counter) > (?3, ?4, ?5)
+    ORDER BY first_revision, replica, first_counter LIMIT ?6";
 
 /// Rows of a document don't overlap, so the last one to begin at `?3 + 1` or before is the first that can
 /// hold a revision of the range. Rows of rejections only, `last_revision = first_revision - 1`, hold none.
@@ -63,7 +71,7 @@ pub(super) const ADD_DOCUMENT: &str = "INSERT INTO document (workspace, id) VALU
 
 pub(super) const PUT_HEAD: &str =
     "UPDATE document SET revision = ?3, sequence = ?4, deleted = ?5, title = ?6,
-    created_at = ?7, updated_at = ?8, author = ?9 WHERE number = ?2 AND workspace = ?1";
+    created_at = ?7, updated_at = ?8, author = ?9, chain = ?10 WHERE number = ?2 AND workspace = ?1";
 
 pub(super) const PUT_CHECKPOINT: &str =
     "INSERT INTO checkpoint (document, revision, body) VALUES (?1, ?2, ?3)
@@ -75,6 +83,14 @@ pub(super) const DROP_CHECKPOINTS: &str = "DELETE FROM checkpoint
 pub(super) const APPEND_CHANGES: &str = "INSERT INTO change
     (document, first_revision, last_revision, sequence, replica, first_counter, last_counter, body)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+/// A row in the place of one with its key; what else is unique must be so still.
+pub(super) const PUT_CHANGES: &str = "INSERT INTO change
+    (document, first_revision, last_revision, sequence, replica, first_counter, last_counter, body)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    ON CONFLICT (document, first_revision, replica, first_counter) DO UPDATE SET
+    last_revision = excluded.last_revision, sequence = excluded.sequence,
+    last_counter = excluded.last_counter, body = excluded.body";
 
 /// A row begins at most one after its last revision, which bounds the search.
 pub(super) const TRIM_CHANGES: &str = "DELETE FROM change
@@ -109,7 +125,7 @@ mod tests {
     use super::super::schema;
     use super::*;
 
-    const READS: [&str; 11] = [
+    const READS: [&str; 12] = [
         META,
         NEWEST_SEQUENCE,
         NUMBER_AND_REVISION,
@@ -117,6 +133,7 @@ mod tests {
         HEADS,
         NEWEST_CHECKPOINT,
         CHANGES_AFTER_CHECKPOINT,
+        CHANGES_PAST,
         CHANGES_BY_REVISION,
         CHANGES_BY_COUNTER,
         RECORDS_OF_DOCUMENT,
@@ -131,7 +148,8 @@ mod tests {
         PURGE_RECORDS,
         PURGE_DOCUMENT,
     ];
-    const WRITES: [&str; 6] = [ADD_DOCUMENT, PUT_HEAD, PUT_CHECKPOINT, APPEND_CHANGES, PUT_RECORD, PUT_META];
+    const WRITES: [&str; 7] =
+        [ADD_DOCUMENT, PUT_HEAD, PUT_CHECKPOINT, APPEND_CHANGES, PUT_CHANGES, PUT_RECORD, PUT_META];
 
     #[test]
     fn no_statement_reads_a_whole_table_or_sorts() {

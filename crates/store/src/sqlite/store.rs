@@ -198,7 +198,7 @@ fn bytes_of(write: &Write) -> usize {
         Write::PutCheckpoint { body, .. } | Write::PutRecord { body, .. } | Write::PutMeta { body, .. } => {
             body.len()
         }
-        Write::AppendChanges(row) => row.body.len(),
+        Write::AppendChanges(row) | Write::PutChanges(row) => row.body.len(),
         Write::PutHead(head) => head.title.as_deref().map_or(0, str::len),
         Write::DropCheckpoints { .. }
         | Write::TrimChanges { .. }

@@ -1,7 +1,7 @@
 //! How values stand in columns.
 
 use bytes::Bytes;
-use rejoin_wire::{DocumentId, ReplicaId, UnixMillis};
+use rejoin_wire::{ChainHash, DocumentId, ReplicaId, UnixMillis};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 /// A revision, feed number, counter or record number: an integer that orders as it does. Numbers beyond the
@@ -62,6 +62,26 @@ impl FromSql for Replica {
             expected_size: size_of::<Self>(),
             blob_size: bytes.len(),
         })
+    }
+}
+
+/// A chain hash: 32 bytes; nothing stands for the zero hash, of which nothing is known.
+pub(super) struct Chain(pub(super) ChainHash);
+
+impl ToSql for Chain {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.0.as_slice().into())
+    }
+}
+
+impl FromSql for Chain {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let Some(bytes) = value.as_blob_or_null()? else { return Ok(Self(ChainHash::default())) };
+        let hash = bytes.try_into().map_err(|_| FromSqlError::InvalidBlobSize {
+            expected_size: size_of::<ChainHash>(),
+            blob_size: bytes.len(),
+        })?;
+        Ok(Self(ChainHash(hash)))
     }
 }
 

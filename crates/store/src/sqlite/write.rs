@@ -6,7 +6,7 @@ use rusqlite::{Connection, Params, Result, params};
 
 use super::read::number_and_revision;
 use super::statement;
-use super::value::{Position, Replica, Time};
+use super::value::{Chain, Position, Replica, Time};
 use crate::kinds::RECORD_KINDS;
 use crate::limits::{self, MAX_POSITION};
 
@@ -95,7 +95,8 @@ impl<'a> Applying<'a> {
                 }
                 None => Ok(()),
             },
-            Write::AppendChanges(row) => self.append_changes(row),
+            Write::AppendChanges(row) => self.write_changes(statement::APPEND_CHANGES, row),
+            Write::PutChanges(row) => self.write_changes(statement::PUT_CHANGES, row),
             Write::TrimChanges { document, through } => {
                 let (last, first) = (Position(through.0), Position(through.next().0));
                 self.run(statement::TRIM_CHANGES, params![name, document.as_str(), last, first])
@@ -131,11 +132,12 @@ impl<'a> Applying<'a> {
             Time(head.created_at),
             Time(head.updated_at),
             &*head.author,
+            Chain(head.chain),
         ];
         self.run(statement::PUT_HEAD, parameters)
     }
 
-    fn append_changes(&mut self, row: &'a ChangeRow) -> Result<()> {
+    fn write_changes(&mut self, sql: &str, row: &'a ChangeRow) -> Result<()> {
         let parameters = params![
             self.number(&row.document)?,
             Position(row.first_revision.0),
@@ -146,7 +148,7 @@ impl<'a> Applying<'a> {
             Position(row.last_counter.0),
             &row.body[..],
         ];
-        self.run(statement::APPEND_CHANGES, parameters)
+        self.run(sql, parameters)
     }
 
     fn purge(&mut self, document: &DocumentId) -> Result<()> {

@@ -10,7 +10,7 @@ use rejoin_core::storage::{
     Answered, Batch, ChangeRow, Head, Loaded, MetaKey, Operation, RecordKey, RecordKind, Write,
 };
 use rejoin_store::{SqliteConnection, SqliteOptions};
-use rejoin_wire::{Counter, DocumentId, ReplicaId, Revision, Sequence, UnixMillis, WorkspaceId};
+use rejoin_wire::{ChainHash, Counter, DocumentId, ReplicaId, Revision, Sequence, UnixMillis, WorkspaceId};
 
 /// The database that a process started by a test works on.
 const DATABASE: &str = "REJOIN_STORE_TEST_DATABASE";
@@ -54,6 +54,7 @@ pub(crate) fn step(replica: u128, revision: u64, body: &Bytes) -> Batch {
             document: document(id),
             revision: Revision(revision),
             sequence: Sequence(revision),
+            chain: ChainHash::default(),
             deleted: false,
             title: None,
             created_at: UnixMillis(1),
@@ -74,7 +75,13 @@ pub(crate) fn step(replica: u128, revision: u64, body: &Bytes) -> Batch {
 }
 
 pub(crate) fn load(connection: &mut SqliteConnection, workspace: &WorkspaceId, id: &str) -> Loaded {
-    match connection.execute(workspace, &Operation::LoadDocument { document: document(id) }).unwrap() {
+    match connection
+        .execute(
+            workspace,
+            &Operation::LoadDocument { document: document(id), before: None, limit: u32::MAX },
+        )
+        .unwrap()
+    {
         Answered::Document(loaded) => *loaded,
         other => panic!("LoadDocument was answered by {other:?}"),
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use rejoin_core::storage::{Answer, Operation, RecordKind, StoreError, Write};
+use rejoin_core::storage::{Answer, Operation, RecordKind, RowKey, StoreError, Write};
 use rejoin_store::{SqliteConnection, SqliteOptions};
 use rejoin_wire::{Counter, ReplicaId, Revision, Sequence};
 use tempfile::TempDir;
@@ -49,10 +49,11 @@ fn use_it(mut connection: SqliteConnection) -> Vec<Answer> {
     let (left, replica) = (document("left"), ReplicaId(7));
     let mut operations = vec![
         Operation::LoadMeta,
-        Operation::LoadDocument { document: left.clone() },
-        Operation::LoadDocument { document: document("right") },
+        Operation::LoadDocument { document: left.clone(), before: None, limit: 99 },
+        Operation::LoadDocument { document: document("right"), before: Some(Revision(30)), limit: 99 },
         Operation::LoadChanges { document: left.clone(), after: Revision(9), until: Revision(30), limit: 99 },
         Operation::LoadOutcomes { document: left.clone(), replica, first: Counter(1), last: Counter(99) },
+        Operation::LoadRows { document: left.clone(), past: RowKey::default(), limit: 99 },
         Operation::ScanHeads { after: Sequence(0), past: None, limit: 99 },
         Operation::ScanRecords { kind: RecordKind::Pending, after: None, limit: 99 },
         Operation::Commit(step(7, 41, &Bytes::from(vec![41; 2 * PAGE]))),

@@ -212,6 +212,12 @@ fn upward() -> Vec<Message> {
             request: 11,
             about: Some(OpenDocument { document: document(), have: have(), pending: vec![run()] }),
         },
+        Message::Entries {
+            document: document(),
+            first: Revision(4),
+            entries: vec![entry(Effect::Patched { patch: every_operation() }), entry(Effect::Void)],
+        },
+        Message::Entries { document: document(), first: Revision(4), entries: Vec::new() },
     ]
 }
 
@@ -287,5 +293,6 @@ fn downward() -> Vec<Message> {
             ancestors: vec![have(), Have::default()],
             outcomes: outcomes(),
         }),
+        Message::NeedEntries { document: document(), after: Revision(3), until: Revision(300) },
     ]
 }

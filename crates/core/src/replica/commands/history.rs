@@ -78,6 +78,10 @@ impl Replica {
         let last = before.map_or(newest, Revision::previous).min(newest);
         let first = Revision(last.0.saturating_sub(u64::from(limit)).saturating_add(1));
         let (log, limits) = (&document.log, self.config.limits);
+        if !document.more_below && Revision(0) < last && last <= log.floor() {
+            self.refuse_history(&from, ErrorCode::Corrupted, UNREADABLE);
+            return None;
+        }
         if first > last || first.previous() >= log.floor() || !document.more_below {
             let page = page(id, &from, (log, &document.durable), first..=last, &limits);
             self.tell_history(&from, page);

@@ -36,7 +36,7 @@ impl Replica {
     pub(super) fn answer_repeat(&mut self, id: &DocumentId, repeat: Repeat) -> Option<Repeat> {
         let document = self.loaded(id)?;
         let authority = &document.authority;
-        let reply = if document.corrupted || authority.is_lost(repeat.change) {
+        let reply = if document.is_lost() || authority.is_lost(repeat.change) {
             corrupted()
         } else if let Some((hash, fate)) = authority.outcome(repeat.change) {
             repeat.outcome(id, document, *hash, fate)

@@ -3,6 +3,7 @@
 use super::repeats::Repeat;
 use super::*;
 use crate::ids::RequestKey;
+use crate::replica::CORRUPTED;
 
 impl Replica {
     /// Submits a change for somebody without a replica, at the authority. Answered by [`Reply::Accepted`] or [`Reply::Refused`] once it is durable.
@@ -91,15 +92,21 @@ impl Replica {
             Read::At(token, revision) => self.answer_read_at(id, token, revision),
             Read::Repeat(repeat) => self.answer_repeat(id, repeat).map(Read::Repeat),
             Read::Document(token) => {
-                let reply = if document.corrupted {
-                    let message =
-                        "the stored document cannot be read; ask the operator of the server to restore it"
-                            .into();
-                    Reply::Refused { code: ErrorCode::Corrupted, message }
+                let reply = if document.is_lost() {
+                    Reply::Refused { code: ErrorCode::Corrupted, message: CORRUPTED.into() }
                 } else {
-                    Reply::Document(Box::new(View::of(id, &document.durable)))
+                    Reply::Document(Box::new(document.confirmed(id)))
                 };
                 self.outputs.push_back(Output::Reply { token, reply });
+                None
+            }
+            Read::History { from: Asker::Driver(token), .. } if document.is_lost() => {
+                let reply = Reply::Refused { code: ErrorCode::Corrupted, message: CORRUPTED.into() };
+                self.outputs.push_back(Output::Reply { token, reply });
+                None
+            }
+            Read::History { from: Asker::Link(link, request), .. } if document.is_lost() => {
+                self.refuse_request(link, request, ErrorCode::Corrupted, CORRUPTED);
                 None
             }
             Read::History { from, before, limit } => self.answer_history(id, from, before, limit),

@@ -14,6 +14,7 @@ impl Replica {
                 }
                 self.take_outcomes(id, &outcomes);
             }
+            Message::NeedEntries { after, until, .. } => self.give_entries(id, after, until),
             _ => {}
         }
     }
@@ -364,8 +365,8 @@ impl Replica {
             self.lively.insert(id.clone());
             let needed = document.opened > 0 || document.outbox.has_pending() || self.is_shown(id);
             self.event(Event::Synced { document: id.clone() });
-            // It was asked for to be compared only: the feed goes on with it.
-            if !needed && self.upstream.holes.contains(id) {
+            // It was asked for to be compared, or to be given, only: the feed goes on with it.
+            if !needed && (self.upstream.holes.contains(id) || self.upstream.offered.contains(id)) {
                 self.close_upstream(id);
             }
         }

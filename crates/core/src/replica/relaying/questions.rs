@@ -118,10 +118,7 @@ impl Replica {
             return self.route_refusal(error);
         }
         let Some(id) = &error.document else { return false };
-        if error.code == ErrorCode::Corrupted {
-            // Nothing more can be had of this document. All the others go on.
-            self.finish_hole(id);
-        } else if error.code.retry() || error.code == ErrorCode::UnexpectedMessage {
+        if error.code.retry() || error.code == ErrorCode::UnexpectedMessage {
             self.presence_refused(id);
         }
         false

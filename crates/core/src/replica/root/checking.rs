@@ -1,4 +1,4 @@
-//! What of a push can be checked without its document.
+//! What of a push can be checked without its document, and what a listing says of one.
 
 use rejoin_wire::Author;
 
@@ -47,4 +47,19 @@ pub(in crate::replica) fn well_formed(push: &DocumentPush) -> Result<(), Refusal
         return bad("a replica's id does not begin with 6b657965: such ids are those of requests");
     }
     Ok(())
+}
+
+/// What a listing says of a document at a point.
+pub(in crate::replica) fn head_of(id: &DocumentId, point: &crate::state::Point) -> Head {
+    Head {
+        document: id.clone(),
+        revision: point.revision,
+        sequence: point.sequence,
+        chain: point.chain,
+        deleted: point.state.life == crate::state::Life::Deleted,
+        title: point.state.title(),
+        created_at: point.created_at,
+        updated_at: point.updated_at,
+        author: Arc::clone(&point.author),
+    }
 }

@@ -15,6 +15,9 @@ impl Replica {
         }
         self.root.paused_until = None;
         self.root.separate.release(self.now);
+        if self.commit_mend() {
+            return;
+        }
         let mut room = MAX_COMMIT_BYTES;
         let mut committed: Vec<DocumentId> = Vec::new();
         let mut again: BTreeSet<DocumentId> = BTreeSet::new();

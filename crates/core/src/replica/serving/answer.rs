@@ -3,7 +3,7 @@
 use super::*;
 
 /// The entries after one revision up to another, as far as one message goes; `None` when the log does not reach back.
-pub(super) fn update_between(
+pub(in crate::replica) fn update_between(
     id: &DocumentId,
     document: &Document,
     after: Revision,
@@ -23,7 +23,7 @@ pub(super) fn update_between(
 }
 
 /// About as many bytes as an entry takes on the wire.
-pub(super) fn estimated_bytes(entry: &Entry) -> usize {
+pub(in crate::replica) fn estimated_bytes(entry: &Entry) -> usize {
     let effect = match &entry.effect {
         Effect::Patched { patch } => patch.iter().map(operation_bytes).sum(),
         Effect::Created { content, .. } => content.encoded_len(),

@@ -54,14 +54,18 @@ impl Replica {
             return true;
         };
         let document = self.document(&open.document);
-        if document.corrupted {
-            self.refuse_request(link, request, ErrorCode::Corrupted, CORRUPTED);
-            return true;
-        }
-        let found = if document.loaded { finding(document, open) } else { Err(Missing::Document) };
+        let found = match document.loaded {
+            false => Err(Missing::Document),
+            true => damaged::reaches(document, open.have)
+                .and_then(|reaches| reaches.then(|| finding(document, open)).transpose()),
+        };
         match found {
-            Ok(finding) => {
+            Ok(Some(finding)) => {
                 self.send(link, &Message::Finding(Finding { request, head, ..finding }));
+                true
+            }
+            Ok(None) => {
+                self.refuse_request(link, request, ErrorCode::Corrupted, CORRUPTED);
                 true
             }
             Err(missing) => {
