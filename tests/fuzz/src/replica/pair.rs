@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use rejoin_core::{Base, ConflictChoice, Grant, Input as Given, Instant, LinkId, Peer, Replica, RequestKey, Role, Token};
+use rejoin_core::{
+    Base, ConflictChoice, Grant, Input as Given, Instant, LinkId, Peer, Replica, RequestKey, Role, Token,
+};
 use rejoin_json::{Json, Limits, Patch, Policy};
 use rejoin_wire::{
     Body, DocumentId, Encoding, Header, Message, ReplicaId, Revision, Scope, Sequence, decode_message,
