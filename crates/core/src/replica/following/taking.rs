@@ -359,6 +359,8 @@ impl Replica {
 
     pub(super) fn note_open(&mut self, id: &DocumentId) {
         let Some(document) = self.documents.get_mut(id) else { return };
+        // The authority can read it again. Kept, this would open the document anew each time it is loaded.
+        let offered = self.upstream.offered.remove(id);
         if document.outbox.sync == Sync::Opening {
             document.outbox.sync = Sync::Open;
             // What was shown on another link is due again on this one.
@@ -366,7 +368,7 @@ impl Replica {
             let needed = document.opened > 0 || document.outbox.has_pending() || self.is_shown(id);
             self.event(Event::Synced { document: id.clone() });
             // It was asked for to be compared, or to be given, only: the feed goes on with it.
-            if !needed && (self.upstream.holes.contains(id) || self.upstream.offered.contains(id)) {
+            if !needed && (self.upstream.holes.contains(id) || offered) {
                 self.close_upstream(id);
             }
         }
