@@ -157,10 +157,20 @@ impl World {
         view.is_some_and(|view| view.unreadable.is_some())
     }
 
+    /// Whether a document has left the authority's memory since it was asked for: it may have been damaged. It is asked again once it is back.
+    fn is_unknown(&self, document: &DocumentId) -> bool {
+        let replica = self.nodes[ROOT].replica.as_ref();
+        replica.and_then(|replica| replica.confirmed(document)).is_none()
+    }
+
     fn take_reply(&mut self, asked: &Asked, reply: Reply) -> Checked {
         match (asked, reply) {
+            (Asked::Start(document), Reply::History(_)) if self.is_unknown(document) => {
+                self.unread.insert(document.clone());
+                Ok(())
+            }
             (Asked::Start(document) | Asked::News(document, _), Reply::History(page))
-                if !self.is_damaged(document) =>
+                if !self.is_damaged(document) && !self.is_unknown(document) =>
             {
                 if matches!(asked, Asked::Start(_)) {
                     let last = Revision(page.first.0 + page.entries.len() as u64).previous();
