@@ -90,7 +90,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "embed",
         what: "somebody else's application mounts the server",
-        budget_s: 200,
+        budget_s: 170,
         needs: &[],
         run: |run| {
             let mut command = run.cargo(&["test", "--manifest-path", "tests/embed/Cargo.toml"]);
@@ -101,14 +101,14 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "sim",
         what: "simulated worlds with faults, each twice; planted faults are found",
-        budget_s: 300,
+        budget_s: 280,
         needs: &[],
         run: simulation,
     },
     Suite {
         name: "fuzz",
         what: "foreign bytes do no harm: what once did, and as many mutations as take half a minute",
-        budget_s: 150,
+        budget_s: 130,
         needs: &[],
         run: fuzzing,
     },
@@ -125,7 +125,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "wasm",
         what: "the tests of the pure crates on wasm32, in Node.js",
-        budget_s: 300,
+        budget_s: 370,
         needs: &[Tool::WasmTarget, Tool::WasmTestRunner, Tool::Node],
         run: wasm_tests,
     },
