@@ -62,6 +62,7 @@ mod records;
 mod replica;
 mod room;
 mod session;
+mod sizes;
 mod splicing;
 mod state;
 pub mod storage;

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use rejoin_json::Limits;
-use rejoin_wire::{Body, ChainHash, Change, Effect, Entry, Have, Revision};
+use rejoin_wire::{ChainHash, Change, Entry, Have, Revision};
 
+use crate::sizes::{body_bytes, entry_bytes, patch_bytes};
 use crate::state::{Point, Reverse, State, apply_reverse};
 
 /// Revisions that are held in memory per document, beyond which the oldest are read from the store again when needed.
@@ -28,22 +29,13 @@ pub(crate) struct Revised {
 impl Revised {
     /// About how many bytes it takes in the store.
     pub(crate) fn stored_bytes(&self) -> usize {
-        let effect = match &self.entry.effect {
-            Effect::Patched { patch } => patch.encoded_len(),
-            Effect::Created { content, .. } => content.encoded_len(),
-            _ => 0,
-        };
         let reverse = match &self.reverse {
-            Reverse::Patch(patch) => patch.encoded_len(),
+            Reverse::Patch(patch) => patch_bytes(patch),
             Reverse::Whole(state) => state.content.encoded_len(),
             _ => 0,
         };
-        let submitted = match self.submitted.as_ref().map(|change| &change.body) {
-            Some(Body::Edit { patch, .. }) => patch.encoded_len(),
-            Some(Body::Create { content, .. }) => content.encoded_len(),
-            _ => 0,
-        };
-        effect.saturating_add(reverse).saturating_add(submitted)
+        let submitted = self.submitted.as_ref().map_or(0, |change| body_bytes(&change.body));
+        entry_bytes(&self.entry).saturating_add(reverse).saturating_add(submitted)
     }
 }
 

@@ -28,13 +28,21 @@ use crate::collections::{BTreeMap, BTreeSet};
 use crate::ids::replica_id;
 use crate::storage::{Answer, Operation, RequestId};
 use crate::time::{Instant, Random, Seed};
-pub use commands::*;
+pub use commands::{
+    ConflictChoice, DocumentStatus, EditError, MAX_HISTORY_PAGE, MAX_HISTORY_PAGE_BYTES, MAX_QUESTIONS,
+    OwnChange, RecoveredVersion, RejectedChange, Undone, View, patch_to,
+};
 pub use events::{Event, LinkStatus};
 pub use ladder::{Ladder, OnRung, SyncStatus};
 pub use outbox::MAX_KEPT;
-pub use relaying::*;
+pub use relaying::{
+    MAX_EARLY_BYTES, MAX_FORWARDED_BYTES, MAX_FORWARDED_BYTES_PER_LINK, MAX_FORWARDED_QUESTIONS,
+};
 pub use reply::{Accepted, HistoryEntry, HistoryPage, Past, Reply};
-pub use root::*;
+pub use root::{
+    Backlog, Base, MAX_MENDING_BYTES, MAX_MENDING_DOCUMENTS, MAX_QUEUED_BYTES, MAX_QUEUED_BYTES_PER_DOCUMENT,
+    MENDING_PATIENCE,
+};
 pub use serving::{MAX_CATCH_UP_REVISIONS, MAX_INQUIRIES, MAX_SUBSCRIPTIONS};
 
 use commands::Repeat;

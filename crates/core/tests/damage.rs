@@ -369,6 +369,23 @@ fn a_root_that_starts_again_before_everybody_was_told_tells_them_then() {
     assert_eq!(world.content(reader, "d"), r#"{"n":10}"#);
 }
 
+/// An entry that nobody has made.
+fn strange(effect: rejoin_wire::Effect) -> rejoin_wire::Entry {
+    rejoin_wire::Entry {
+        sequence: rejoin_wire::Sequence(8),
+        change: rejoin_wire::ChangeId {
+            replica: rejoin_wire::ReplicaId(9),
+            counter: rejoin_wire::Counter(1),
+        },
+        hash: rejoin_wire::ChangeHash([1; 32]),
+        author: "eve".into(),
+        time: rejoin_wire::UnixMillis(1),
+        effect,
+        conflicts: Vec::new(),
+        settled: Vec::new(),
+    }
+}
+
 #[test]
 fn entries_that_prove_nothing_are_refused_and_others_are_asked() {
     let (mut world, second) = (grown_with(2, 10), 1);
@@ -379,19 +396,8 @@ fn entries_that_prove_nothing_are_refused_and_others_are_asked() {
     world.followers[0].holds_messages = true;
     world.online(0);
     // Another entry in the place of the right one.
-    let entry = rejoin_wire::Entry {
-        sequence: rejoin_wire::Sequence(8),
-        change: rejoin_wire::ChangeId {
-            replica: rejoin_wire::ReplicaId(9),
-            counter: rejoin_wire::Counter(1),
-        },
-        hash: rejoin_wire::ChangeHash([1; 32]),
-        author: "eve".into(),
-        time: rejoin_wire::UnixMillis(1),
-        effect: rejoin_wire::Effect::Patched { patch: patch(r#"[{"op":"add","path":"/eve","value":1}]"#) },
-        conflicts: Vec::new(),
-        settled: Vec::new(),
-    };
+    let patch = patch(r#"[{"op":"add","path":"/eve","value":1}]"#);
+    let entry = strange(rejoin_wire::Effect::Patched { patch });
     let give = |first, entries| Message::Entries { document: id("d"), first: Revision(first), entries };
     world.say_to_root(second, give(8, vec![entry.clone()]));
     world.say_to_root(0, give(8, vec![entry.clone()]));
@@ -433,19 +439,7 @@ fn entries_that_never_end_are_not_held() {
     world.followers[0].holds_messages = true;
     world.online(0);
     let content = rejoin_json::Json::from("x".repeat(8 << 20));
-    let entry = rejoin_wire::Entry {
-        sequence: rejoin_wire::Sequence(8),
-        change: rejoin_wire::ChangeId {
-            replica: rejoin_wire::ReplicaId(9),
-            counter: rejoin_wire::Counter(1),
-        },
-        hash: rejoin_wire::ChangeHash([1; 32]),
-        author: "eve".into(),
-        time: rejoin_wire::UnixMillis(1),
-        effect: rejoin_wire::Effect::Created { header: rejoin_wire::Header::default(), content },
-        conflicts: Vec::new(),
-        settled: Vec::new(),
-    };
+    let entry = strange(rejoin_wire::Effect::Created { header: rejoin_wire::Header::default(), content });
     let most = rejoin_core::MAX_MENDING_BYTES / (8 << 20) + 1;
     let entries = vec![entry; most];
     assert!(entries.len() > 3, "more than the three that are missing is refused too");

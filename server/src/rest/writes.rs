@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use rejoin_core::{Accepted, Base, Grant, Life, Past, Reply, RequestKey};
 use rejoin_json::{
@@ -89,9 +89,7 @@ pub(super) async fn patch(
         }
     };
     let base = query.base(&headers)?;
-    let [on, only_on] = query.as_sent(&headers);
-    let kind: &[u8] = if is_merge { b"merge" } else { b"patch" };
-    let key = key_of(&headers, &Asked { kind: &[kind, &on, &only_on], document: &id, body: &body })?;
+    let key = query.key(&headers, if is_merge { b"merge" } else { b"patch" }, &id, &body)?;
     let change = async {
         if !is_merge {
             let text = std::str::from_utf8(&body).map_err(|error| bad_body(&body, &error))?;
@@ -114,8 +112,7 @@ pub(super) async fn replace(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let base = query.base(&headers)?;
-    let [on, only_on] = query.as_sent(&headers);
-    let key = key_of(&headers, &Asked { kind: &[b"put", &on, &only_on], document: &id, body: &body })?;
+    let key = query.key(&headers, b"put", &id, &body)?;
     let change = async {
         let content: Json = from_json(&body)?;
         let seen = Seen::at(&server, &id, base).await?;
@@ -132,8 +129,7 @@ pub(super) async fn delete(
     Query(query): Query<BaseQuery>,
 ) -> Result<Response, ApiError> {
     let base = query.base(&headers)?;
-    let [on, only_on] = query.as_sent(&headers);
-    let key = key_of(&headers, &Asked { kind: &[b"delete", &on, &only_on], document: &id, body: &[] })?;
+    let key = query.key(&headers, b"delete", &id, &[])?;
     let change = async { Ok((ChangeBody::Delete, base.unwrap_or(Base::Current))) };
     Write { server: &server, grant, id, key }.answer(change).await
 }
@@ -309,11 +305,17 @@ impl BaseQuery {
         Ok(Some(Base::Exactly(Revision(revision))))
     }
 
-    /// Both as they were sent, to tell one request from another.
-    fn as_sent(&self, headers: &HeaderMap) -> [Vec<u8>; 2] {
+    /// The key of the request, of which both are part as they were sent.
+    fn key(
+        &self,
+        headers: &HeaderMap,
+        kind: &[u8],
+        document: &DocumentId,
+        body: &[u8],
+    ) -> Result<Option<RequestKey>, ApiError> {
         let base = self.base.map(|base| base.to_string()).unwrap_or_default();
-        let tag = headers.get(header::IF_MATCH).map(|tag| tag.as_bytes().to_vec()).unwrap_or_default();
-        [base.into_bytes(), tag]
+        let tag = headers.get(header::IF_MATCH).map(HeaderValue::as_bytes).unwrap_or_default();
+        key_of(headers, &Asked { kind: &[kind, base.as_bytes(), tag], document, body })
     }
 }
 

@@ -246,25 +246,37 @@ impl Replica {
     }
 
     pub(super) fn load_outcomes(&mut self, id: &DocumentId, change: ChangeId, last: Counter) {
-        let Some(document) = self.documents.get_mut(id) else { return };
-        if document.requests == 0 {
-            document.requests += 1;
-            let (replica, first) = (change.replica, change.counter);
-            let operation = Operation::LoadOutcomes { document: id.clone(), replica, first, last };
-            self.request(operation, Purpose::Outcomes { document: id.clone(), replica, first, last });
+        if self.documents.get(id).is_some_and(|document| document.requests == 0) {
+            let ChangeId { replica, counter: first } = change;
+            self.request_outcomes(
+                id,
+                change,
+                last,
+                Purpose::Outcomes { document: id.clone(), replica, first, last },
+            );
         }
+    }
+
+    /// Asks the store for the outcomes of changes from this one to that of the `last` counter.
+    pub(super) fn request_outcomes(
+        &mut self,
+        id: &DocumentId,
+        from: ChangeId,
+        last: Counter,
+        purpose: Purpose,
+    ) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        document.requests += 1;
+        let ChangeId { replica, counter: first } = from;
+        self.request(Operation::LoadOutcomes { document: id.clone(), replica, first, last }, purpose);
     }
 
     /// Asks whether these changes, of keyed requests, have outcomes.
     pub(super) fn load_keyed(&mut self, id: &DocumentId, changes: BTreeSet<ChangeId>) {
         let Some(document) = self.documents.get_mut(id) else { return };
-        document.requests += u32::try_from(changes.len()).unwrap_or(u32::MAX);
         document.queue.asked.clone_from(&changes);
         for change in changes {
-            let ChangeId { replica, counter } = change;
-            let (first, last) = (counter, counter);
-            let operation = Operation::LoadOutcomes { document: id.clone(), replica, first, last };
-            self.request(operation, Purpose::Keyed(id.clone(), change));
+            self.request_outcomes(id, change, change.counter, Purpose::Keyed(id.clone(), change));
         }
     }
 

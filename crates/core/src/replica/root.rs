@@ -34,13 +34,13 @@ use crate::state::{State, apply_reverse};
 use crate::storage::{Batch, ChangeRow, Head, Operation, RequestId, StoreError, Write};
 use crate::time::Instant;
 use acceptance::{Acceptance, Need, Turn};
-pub use mending::{MAX_MENDING_BYTES, MAX_MENDING_DOCUMENTS, MENDING_PATIENCE};
 use mending::{Mend, Mending, mended_key};
 use separating::Separate;
 use weight::{Room, Taken};
 
 pub use backlog::Backlog;
 pub(super) use checking::{author_of, head_of, may_push, well_formed};
+pub use mending::{MAX_MENDING_BYTES, MAX_MENDING_DOCUMENTS, MENDING_PATIENCE};
 pub use weight::{MAX_QUEUED_BYTES, MAX_QUEUED_BYTES_PER_DOCUMENT};
 
 /// The accepting side of a workspace.
@@ -521,9 +521,8 @@ impl Replica {
                     self.roll_back(id, reload);
                 }
                 let retry_at = self.now + self.config.store_retry;
-                let mend_error = error.clone();
                 // What the store refuses for something in it must not hold up the others.
-                let is_news = match error {
+                let is_news = match &error {
                     StoreError::QuotaExceeded(_) | StoreError::Corrupted(_) => {
                         self.root.separate.failed(&documents, retry_at)
                     }
@@ -532,14 +531,14 @@ impl Replica {
                         true
                     }
                 };
-                if is_news {
-                    self.event(super::Event::StoreFailed { error, lasting: false });
-                }
                 if let Some((id, rows)) = &mended {
                     self.root.paused_until = Some(retry_at);
                     if *rows {
-                        self.note_not_mended(id, &mend_error);
+                        self.note_not_mended(id, &error);
                     }
+                }
+                if is_news {
+                    self.event(super::Event::StoreFailed { error, lasting: false });
                 }
             }
         }

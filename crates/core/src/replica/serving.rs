@@ -12,7 +12,6 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use rejoin_json::Operation;
 use rejoin_wire::limits::{MAX_ANCESTORS, MAX_ENTRIES_PER_MESSAGE, MAX_MESSAGE_BYTES, MAX_RELAYED_MEMBERS};
 use rejoin_wire::{
     ChangeId, CloseCode, Counter, Cursor, DocumentId, Effect, Encoding, Entry, ErrorCode, ErrorMessage, Fate,
@@ -29,8 +28,8 @@ use crate::collections::{BTreeMap, BTreeSet};
 use crate::state::{Life, Point};
 use crate::storage::{self, Head};
 use crate::time::Instant;
+pub(super) use answer::update_between;
 use answer::{ancestors, answer, snapshot};
-pub(super) use answer::{estimated_bytes, operation_bytes, update_between};
 use greeting::Early;
 pub(super) use greeting::Greeting;
 use inquiring::Inquiry;

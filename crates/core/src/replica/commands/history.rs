@@ -11,6 +11,7 @@ use super::*;
 use crate::log::{Log, Revised};
 use crate::records::{Row, unseal};
 use crate::replica::documents::OLDER_ROWS;
+use crate::sizes::entry_bytes;
 use crate::splicing::{has_splices, unspliced};
 use crate::state::apply_reverse;
 use crate::storage::{ChangeRow, StoreError};
@@ -219,7 +220,7 @@ impl Walk {
 
     /// Takes the revision at which the walk stands into the page.
     fn keep(&mut self, revised: Revised) {
-        self.passed_bytes += to_bytes(&revised.entry).len();
+        self.passed_bytes += entry_bytes(&revised.entry);
         self.passed.push_front(revised);
     }
 

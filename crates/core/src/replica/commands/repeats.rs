@@ -43,22 +43,14 @@ impl Replica {
         } else if authority.is_repeated(repeat.change) {
             return Some(repeat);
         } else if authority.must_ask(repeat.change) {
-            self.ask_for_repeat(id, repeat);
+            let change = repeat.change;
+            self.request_outcomes(id, change, change.counter, Purpose::Repeat(id.clone(), repeat));
             return None;
         } else {
             Reply::New
         };
         self.outputs.push_back(Output::Reply { token: repeat.token, reply });
         None
-    }
-
-    fn ask_for_repeat(&mut self, id: &DocumentId, repeat: Repeat) {
-        let Some(document) = self.documents.get_mut(id) else { return };
-        document.requests += 1;
-        let ChangeId { replica, counter } = repeat.change;
-        let (first, last) = (counter, counter);
-        let operation = Operation::LoadOutcomes { document: id.clone(), replica, first, last };
-        self.request(operation, Purpose::Repeat(id.clone(), repeat));
     }
 
     pub(in crate::replica) fn handle_repeat(

@@ -129,9 +129,9 @@ impl Replica {
             return;
         }
         let fits = first.0 == readable.0 + mending.entries.len() as u64 + 1;
-        mending.bytes = entries.iter().fold(mending.bytes, |bytes, entry| {
-            bytes.saturating_add(crate::replica::serving::estimated_bytes(entry))
-        });
+        mending.bytes = entries
+            .iter()
+            .fold(mending.bytes, |bytes, entry| bytes.saturating_add(crate::sizes::entry_bytes(entry)));
         mending.entries.extend(entries);
         let reached = Revision(readable.0 + mending.entries.len() as u64);
         if !fits || reached > end.revision || mending.bytes > MAX_MENDING_BYTES {

@@ -51,13 +51,11 @@ impl Replica {
         }
     }
 
-    /// Takes out the busy document behind the one whose turn was last. After the last one comes the first.
+    /// The busy document behind the one whose turn was last. After the last one comes the first.
     fn next_busy(&mut self) -> Option<DocumentId> {
         let behind = self.root.last.take().map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.busy.range((behind, Bound::Unbounded)).next().or_else(|| self.busy.iter().next());
-        let next = next.cloned()?;
-        self.busy.remove(&next);
-        self.root.last = Some(next.clone());
-        Some(next)
+        self.root.last = next.cloned();
+        self.root.last.clone()
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rejoin_wire::Body;
+use rejoin_wire::PushedChange;
 
 use super::{Base, Queued};
-use crate::replica::serving::operation_bytes;
+use crate::sizes::body_bytes;
 
 /// Bytes of changes that wait at one document until they are durable; a push beyond them is refused with `rate_limited`.
 pub const MAX_QUEUED_BYTES_PER_DOCUMENT: usize = 32 << 20;
@@ -58,13 +58,8 @@ impl Drop for Held {
 impl Queued {
     /// About the bytes that its changes take, found without writing them.
     pub(super) fn weight(&self) -> usize {
-        let body = |body: &Body| match body {
-            Body::Create { content, .. } => content.encoded_len(),
-            Body::Edit { patch, .. } => patch.iter().map(operation_bytes).sum(),
-            Body::Header { .. } | Body::Delete | Body::Undelete | Body::Void => 0,
-        };
-        let changes: usize =
-            self.changes.iter().map(|pushed| CHANGE_OVERHEAD_BYTES + body(&pushed.change.body)).sum();
+        let change = |pushed: &PushedChange| CHANGE_OVERHEAD_BYTES + body_bytes(&pushed.change.body);
+        let changes: usize = self.changes.iter().map(change).sum();
         let seen = match &self.base {
             Some(Base::Seen(_, state)) => state.content.encoded_len(),
             _ => 0,

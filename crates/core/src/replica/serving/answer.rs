@@ -1,6 +1,7 @@
 //! What a link lacks of a document.
 
 use super::*;
+use crate::sizes::entry_bytes;
 
 /// The entries after one revision up to another, as far as one message goes; `None` when the log does not reach back.
 pub(in crate::replica) fn update_between(
@@ -16,38 +17,10 @@ pub(in crate::replica) fn update_between(
         if revision > last || entries.len() >= MAX_ENTRIES_PER_MESSAGE || bytes >= UPDATE_BYTES {
             break;
         }
-        bytes += estimated_bytes(&revised.entry);
+        bytes += entry_bytes(&revised.entry);
         entries.push(revised.entry.clone());
     }
     Some(Update { document: id.clone(), first: after.next(), previous, entries, position: None })
-}
-
-/// About as many bytes as an entry takes on the wire.
-pub(in crate::replica) fn estimated_bytes(entry: &Entry) -> usize {
-    let effect = match &entry.effect {
-        Effect::Patched { patch } => patch.iter().map(operation_bytes).sum(),
-        Effect::Created { content, .. } => content.encoded_len(),
-        _ => 0,
-    };
-    let conflicts: usize = entry
-        .conflicts
-        .iter()
-        .map(|record| {
-            let values = [&record.base, &record.current, &record.incoming];
-            64 + values.into_iter().flatten().map(rejoin_json::Json::encoded_len).sum::<usize>()
-        })
-        .sum();
-    96 + effect + conflicts
-}
-
-pub(in crate::replica) fn operation_bytes(operation: &Operation) -> usize {
-    let inserted = match operation {
-        Operation::Splice { insert, .. } => insert.len(),
-        _ => 0,
-    };
-    16 + operation.path().as_str().len()
-        + inserted
-        + operation.value().map_or(0, rejoin_json::Json::encoded_len)
 }
 
 /// What a link lacks of a document.
@@ -157,7 +130,7 @@ pub(super) fn continues(document: &Document, have: Have) -> Result<(bool, bool),
 }
 
 pub(super) fn snapshot_is_smaller(document: &Document, update: &Update) -> bool {
-    let entries: usize = update.entries.iter().map(estimated_bytes).sum();
+    let entries: usize = update.entries.iter().map(entry_bytes).sum();
     entries > 1_024 && entries > 512 + document.durable.state.content.encoded_len()
 }
 

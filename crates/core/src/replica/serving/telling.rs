@@ -1,6 +1,7 @@
 //! Telling submitters and subscribers what has become durable.
 
 use super::*;
+use crate::sizes::entry_bytes;
 
 impl Replica {
     /// Tells submitters and subscribers what has become durable of a document.
@@ -237,7 +238,7 @@ impl Run {
     }
 
     fn push(&mut self, entry: Entry) {
-        self.bytes += estimated_bytes(&entry);
+        self.bytes += entry_bytes(&entry);
         self.entries.push(entry);
     }
 
