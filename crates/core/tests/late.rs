@@ -12,8 +12,8 @@ use rejoin_core::{
     EditError, Grant, Input, Life, LinkStatus, MAX_QUESTIONS, Output, Peer, Reply, Rung, Token,
 };
 use rejoin_wire::{
-    Body, Change, CloseCode, Counter, DocumentPush, Encoding, ErrorCode, ErrorMessage, Message, PushedChange,
-    ReplicaId, Revision, Scope, UnixMillis,
+    Body, ChainHash, Change, CloseCode, Counter, DocumentPush, Encoding, ErrorCode, ErrorMessage, Have,
+    Message, OpenDocument, PushedChange, ReplicaId, Revision, Scope, Sequence, UnixMillis,
 };
 use support::{World, id, json, patch};
 
@@ -314,4 +314,48 @@ fn a_question_to_the_authority_is_always_answered() {
     world.followers[0].replies.clear();
     ask(&mut world, 0..1);
     assert_eq!(code(&world, 0), Some(ErrorCode::Unavailable));
+}
+
+/// The newest position that a follower was told.
+fn told_position(world: &World, at: usize) -> Option<Sequence> {
+    let position = |message: &Message| match message {
+        Message::Position { sequence } => Some(*sequence),
+        Message::Update(update) => update.position,
+        _ => None,
+    };
+    world.followers[at].messages.iter().filter_map(position).max()
+}
+
+#[test]
+fn a_position_is_told_once_nothing_below_it_is_missing() {
+    for author in [0, 1] {
+        let mut world = World::new(2);
+        world.open("d");
+        world.open("e");
+        world.create(0, "d", r#"{"n":1}"#);
+        world.create(0, "e", r#"{"n":1}"#);
+        for n in 2..=140 {
+            world.edit(0, "d", &format!(r#"[{{"op":"replace","path":"/n","value":{n}}}]"#));
+        }
+        let store = world.root.store.clone();
+        world.restart_root(store);
+        world.run_for(60_000);
+        world.edit(0, "d", r#"[{"op":"add","path":"/loaded","value":true}]"#);
+        world.edit(0, "e", r#"[{"op":"add","path":"/loaded","value":true}]"#);
+        let before = told_position(&world, 1).unwrap();
+        // What this link holds of the document must be looked up.
+        world.root.holds_reads = true;
+        let have = Have { revision: Revision(3), chain: ChainHash::default() };
+        let open = OpenDocument { document: id("d"), have, pending: Vec::new() };
+        world.say_to_root(1, Message::Open { documents: vec![open] });
+        world.run();
+        assert_eq!(world.root.uncommitted.len(), 1);
+        world.edit(author, "d", r#"[{"op":"add","path":"/late","value":true}]"#);
+        world.edit(0, "e", r#"[{"op":"add","path":"/late","value":true}]"#);
+        assert_eq!(told_position(&world, 1), Some(before), "the edit of `d` is still to be told");
+        world.let_root_commits_through();
+        assert_eq!(told_position(&world, 1), Some(Sequence(before.0 + 2)));
+        assert_eq!(world.converged("d"), r#"{"late":true,"loaded":true,"n":140}"#);
+        assert_eq!(world.converged("e"), r#"{"late":true,"loaded":true,"n":1}"#);
+    }
 }

@@ -50,6 +50,8 @@ pub struct Node {
     pub holds_commits: bool,
     /// The same, of commits of changes that were accepted.
     pub holds_changes: bool,
+    /// The same, of everything that is read.
+    pub holds_reads: bool,
     pub uncommitted: Vec<(RequestId, Operation)>,
 }
 
@@ -125,6 +127,7 @@ impl Node {
             on_the_way: Vec::new(),
             holds_commits: false,
             holds_changes: false,
+            holds_reads: false,
             uncommitted: Vec::new(),
         }
     }
@@ -254,6 +257,7 @@ impl World {
     /// The root's store does and answers what it was asked meanwhile.
     pub fn let_root_commits_through(&mut self) {
         self.root.holds_commits = false;
+        self.root.holds_reads = false;
         for (request, operation) in std::mem::take(&mut self.root.uncommitted) {
             let answer = self.root.store.execute(&workspace(), &operation);
             self.root.store.sync();
@@ -374,6 +378,11 @@ impl World {
                 Output::Store { request, operation: operation @ Operation::Commit(_) }
                     if self.root.holds_commits
                         || (self.root.holds_changes && appends_changes(&operation)) =>
+                {
+                    self.root.uncommitted.push((request, operation));
+                }
+                Output::Store { request, operation }
+                    if self.root.holds_reads && !matches!(operation, Operation::Commit(_)) =>
                 {
                     self.root.uncommitted.push((request, operation));
                 }

@@ -32,6 +32,10 @@ impl Replica {
             _ => None,
         });
         let takes_updates = first.is_some_and(|first| self.takes(link, id, first));
+        // What it is told instead, its answer, says nothing of the feed.
+        if let Some(downstream) = self.links.get_mut(&link).filter(|_| first.is_some() && !takes_updates) {
+            downstream.fall_behind(id);
+        }
         for telling in tellings {
             let Some(document) = self.documents.get(id) else { return };
             match telling {
@@ -167,7 +171,7 @@ impl Replica {
             if self.takes(link, id, first) {
                 groups.entry((live, encoding)).or_default().push(link);
             } else if let Some(downstream) = self.links.get_mut(&link) {
-                downstream.owe(id);
+                downstream.fall_behind(id);
             }
         }
         if groups.is_empty() {
