@@ -117,8 +117,7 @@ impl Plan {
                 rot: 0,
             }
         };
-        // Likewise. Where the authority goes back as well, or disks are full, nobody may hold what is lost. Not behind relays: one that is told of a
-        // mended document by itself does not learn that its feed is complete with that, and lets nobody in before the next change.
+        // Likewise. Where the authority goes back as well, or disks are full, nobody may hold what is lost.
         let mut rot = Dice::new(u128::from(seed) << 64 | 0x0072_6f74);
         let may_rot = faults.crash_root > 0 && faults.restore == 0 && faults.full == 0;
         let faults =

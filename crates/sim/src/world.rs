@@ -380,6 +380,13 @@ impl World {
                 break;
             }
         }
+        // A driver that was told "nothing more" asks again only when something has happened.
+        if let Some(output) = self.nodes[node].replica.as_mut().and_then(Replica::poll_output) {
+            return Err(Violation::new(
+                Claim::Liveness,
+                format!("node {node} was not done, and had {output:?}"),
+            ));
+        }
         while let Some((wire, side)) = self.touched.pop() {
             self.pump(wire, side)?;
         }

@@ -402,6 +402,8 @@ impl World {
                 other => panic!("a root connects to nobody, and this driver does nothing else: {other:?}"),
             }
         }
+        let more = self.root.replica.poll_output();
+        assert!(more.is_none(), "whoever asks once is told everything, or nobody would ask again: {more:?}");
         moved
     }
 
@@ -533,6 +535,8 @@ impl World {
                 other => panic!("this driver does not know how to do {other:?}"),
             }
         }
+        let more = self.followers[at].replica.poll_output();
+        assert!(more.is_none(), "whoever asks once is told everything, or nobody would ask again: {more:?}");
         moved
     }
 

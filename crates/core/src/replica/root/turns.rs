@@ -18,7 +18,14 @@ impl Replica {
         if self.commit_mend() {
             return;
         }
+        // What can go on at once does: without an answer to wait for, nothing would bring it up again.
+        while self.take_turns() {}
+    }
+
+    /// Gives every busy document its turn and commits what they come to; true when there is nothing to commit and some can go on at once.
+    fn take_turns(&mut self) -> bool {
         let mut room = MAX_COMMIT_BYTES;
+        let mut goes_on = false;
         let mut committed: Vec<DocumentId> = Vec::new();
         let mut again: BTreeSet<DocumentId> = BTreeSet::new();
         // What goes alone goes first: the others would leave it no commit.
@@ -41,14 +48,17 @@ impl Replica {
                     }
                 }
                 Turn::Later => {
+                    goes_on = true;
                     again.insert(id);
                 }
             }
         }
         self.busy.append(&mut again);
-        if !committed.is_empty() {
-            self.commit_documents(committed);
+        if committed.is_empty() {
+            return goes_on;
         }
+        self.commit_documents(committed);
+        false
     }
 
     /// The busy document behind the one whose turn was last. After the last one comes the first.
