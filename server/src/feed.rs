@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rejoin_core::storage::Head;
 use rejoin_core::{HistoryPage, Reply};
-use rejoin_wire::{DocumentId, Revision, Sequence, TextEvent, WorkspaceId};
+use rejoin_wire::{DocumentId, ErrorCode, Revision, Sequence, TextEvent, WorkspaceId};
 
 use crate::answers::{HISTORY_PAGE, Refused, Room, carried};
 use crate::hub::Hub;
@@ -141,18 +141,24 @@ impl Feed {
         }
     }
 
-    /// Reads a document's events after a position, the oldest first, until they are left out.
+    /// Reads a document's events after a position, the oldest first, until they are left out. What cannot be read is passed over.
     async fn read_events(&self, head: &Head, since: Sequence, oldest: &mut Oldest) -> Result<(), Refused> {
         let document = &head.document;
         let most = HISTORY_PAGE.min(u32::try_from(oldest.limit).unwrap_or(HISTORY_PAGE));
         let mut next = self.first_after(head, since).await?;
         while next <= head.revision {
             let last = Revision(head.revision.0.min(next.0 + u64::from(most) - 1));
-            let mut page = self.history(document, last, most).await?;
+            let Some(mut page) = self.history(document, last, most).await? else {
+                match self.readable_after(head, last).await? {
+                    Some(readable) => next = readable,
+                    None => return Ok(()),
+                }
+                continue;
+            };
             if page.first > next {
                 // A page that would be too large holds its newest part; what is not kept any more is in no page.
                 let single = self.history(document, next, 1).await?;
-                page = if single.entries.is_empty() { page } else { single };
+                page = single.filter(|single| !single.entries.is_empty()).unwrap_or(page);
             }
             let mut revision = page.first;
             for entry in &page.entries {
@@ -190,7 +196,8 @@ impl Feed {
                 _ => Revision(before.0 + (after.0 - before.0) / 2),
             };
             let page = self.history(&head.document, middle, 1).await?;
-            if page.entries.first().is_some_and(|entry| entry.entry.sequence > since) {
+            let entry = page.as_ref().and_then(|page| page.entries.first());
+            if entry.is_some_and(|entry| entry.entry.sequence > since) {
                 after = middle;
                 step = step.map(|step| step * 2);
             } else {
@@ -201,20 +208,34 @@ impl Feed {
         Ok(after)
     }
 
-    /// A page of history that ends with a revision.
+    /// The oldest revision after one that cannot be read, from which on all can be, as far as its head.
+    async fn readable_after(&self, head: &Head, unreadable: Revision) -> Result<Option<Revision>, Refused> {
+        let (mut before, mut after) = (unreadable, head.revision);
+        while before.next() < after {
+            let middle = Revision(before.0 + (after.0 - before.0) / 2);
+            match self.history(&head.document, middle, 1).await? {
+                Some(_) => after = middle,
+                None => before = middle,
+            }
+        }
+        Ok((after > unreadable).then_some(after))
+    }
+
+    /// A page of history that ends with a revision; `None` where that cannot be read.
     async fn history(
         &self,
         document: &DocumentId,
         last: Revision,
         limit: u32,
-    ) -> Result<HistoryPage, Refused> {
+    ) -> Result<Option<HistoryPage>, Refused> {
         let (id, before) = (document.clone(), Some(last.next()));
         let reply = self
             .hub
             .command(&self.workspace, move |replica, token| replica.history(token, &id, before, limit))
             .await?;
         match reply {
-            Reply::History(page) => Ok(*page),
+            Reply::History(page) => Ok(Some(*page)),
+            Reply::Refused { code: ErrorCode::Corrupted, .. } => Ok(None),
             reply => Err(Refused::from(reply).of(document)),
         }
     }

@@ -75,6 +75,10 @@ enum Work {
 enum Looked {
     /// It was brought back, or created where one was deleted.
     Whole,
+    /// What was told of it before may not lead to what it is now.
+    Anew,
+    /// Nothing changed. Where the authority says so that the document was mended, revisions before may have been passed over.
+    Nothing,
     /// These records were made; the document's policy says how they are settled.
     Conflicts(Vec<ConflictRecord>),
     /// Parts of strings changed, which a patch of RFC 6902 cannot say.
@@ -246,6 +250,7 @@ impl TextDoor {
     fn tell(&mut self, message: Message, bytes: usize) {
         match message {
             Message::Update(update) => self.tell_update(update, bytes),
+            Message::Snapshot(snapshot) => self.tell_anew(snapshot.document, snapshot.revision, bytes),
             Message::Members { document, keyframe, members, left } => {
                 if !self.opened.contains(&document) {
                     return;
@@ -259,11 +264,25 @@ impl TextDoor {
             }
             Message::Error(error) => {
                 let retry = error.code.retry();
-                let response =
-                    TextResponse::Error { code: error.code, message: error.message, field: None, retry };
+                let message = match &error.document {
+                    Some(document) => format!("{document}: {}", error.message).into(),
+                    None => error.message,
+                };
+                let response = TextResponse::Error { code: error.code, message, field: None, retry };
                 self.responses.push(response.into());
             }
             _ => {}
+        }
+    }
+
+    /// Tells a document whole that has come to a revision by more than is told here.
+    fn tell_anew(&mut self, document: DocumentId, revision: Revision, bytes: usize) {
+        let wanted = self.news || self.documents.contains(&document);
+        let is_told = |known: &Known| known.get(&document).is_some_and(|known| known >= revision);
+        if wanted && revision > Revision(0) && !is_told(&self.known) && !is_told(&self.own) {
+            self.known.raise(&document, revision);
+            self.first(Work::News { document, revision, news: Looked::Anew }, bytes);
+            self.start_next();
         }
     }
 
@@ -278,6 +297,7 @@ impl TextDoor {
                 let looked = match &entry.effect {
                     Effect::Undeleted => Some(Looked::Whole),
                     Effect::Created { .. } if revision > Revision(1) => Some(Looked::Whole),
+                    Effect::Void => Some(Looked::Nothing),
                     _ if !entry.conflicts.is_empty() => Some(Looked::Conflicts(entry.conflicts.clone())),
                     _ => None,
                 };

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use rejoin_json::Limits;
-use rejoin_wire::{ChainHash, Change, Entry, Have, Revision};
+use rejoin_wire::{ChainHash, Change, Effect, Entry, Have, ReplicaId, Revision};
 
 use crate::sizes::{body_bytes, entry_bytes, patch_bytes};
 use crate::state::{Point, Reverse, State, apply_reverse};
@@ -27,6 +27,13 @@ pub(crate) struct Revised {
 }
 
 impl Revised {
+    /// Whether it is a change of this authority that changes nothing, which says that the document was mended. What somebody submitted in vain
+    /// without an own replica is kept beside its effect.
+    pub(crate) fn tells_of_mending(&self, authority: ReplicaId) -> bool {
+        let is_void = self.entry.effect == Effect::Void && self.submitted.is_none();
+        is_void && self.entry.change.replica == authority
+    }
+
     /// About how many bytes it takes in the store.
     pub(crate) fn stored_bytes(&self) -> usize {
         let reverse = match &self.reverse {

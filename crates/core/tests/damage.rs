@@ -6,7 +6,7 @@ mod support;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use rejoin_core::{Base, Event, Grant, Reply, Token};
+use rejoin_core::{Base, Event, Grant, Life, Reply, Token};
 use rejoin_json::Limits;
 use rejoin_store::{MemoryStore, Place};
 use rejoin_wire::{Body, ErrorCode, Message, Revision, Scope};
@@ -384,6 +384,45 @@ fn strange(effect: rejoin_wire::Effect) -> rejoin_wire::Entry {
         conflicts: Vec::new(),
         settled: Vec::new(),
     }
+}
+
+#[test]
+fn history_says_of_a_revision_that_it_tells_of_a_mended_document_and_how_that_stands() {
+    for deleted in [false, true] {
+        let mut world = grown(10);
+        if deleted {
+            world.followers[0].replica.delete(&id("d")).unwrap();
+            world.run();
+        }
+        spoil(&mut world, |place| row(place) == Some(8));
+        world.run_for(60_000);
+        assert!(mended(&world));
+        world.root.replica.history(Token(2), &id("d"), None, 3);
+        world.run();
+        let Some(Reply::History(page)) = world.root.replies.remove(&2) else { panic!("no history") };
+        let lives: Vec<_> = page.entries.iter().map(|entry| entry.mended).collect();
+        let life = if deleted { Life::Deleted } else { Life::Alive };
+        assert_eq!(lives, [None, None, Some(life)]);
+        assert_eq!(page.entries[2].before, Some(json(r#"{"n":10}"#)));
+    }
+}
+
+#[test]
+fn what_somebody_else_does_in_vain_tells_of_no_mending() {
+    let mut world = grown(1);
+    let submit = |world: &mut World, body| {
+        world.root.replica.submit(Token(3), Grant::new("rest", true), &id("d"), body, Base::Current, None);
+        world.run();
+        assert!(matches!(world.root.replies.remove(&3), Some(Reply::Accepted(_))));
+    };
+    submit(&mut world, Body::Undelete);
+    submit(&mut world, Body::Delete);
+    submit(&mut world, Body::Delete);
+    world.root.replica.history(Token(2), &id("d"), None, 10);
+    world.run();
+    let Some(Reply::History(page)) = world.root.replies.remove(&2) else { panic!("no history") };
+    assert_eq!(page.entries.len(), 4);
+    assert!(page.entries.iter().all(|entry| entry.mended.is_none()));
 }
 
 #[test]

@@ -144,6 +144,9 @@ impl Client {
     /// Tells what a revision did, by the document as it is now.
     pub(super) async fn look(self, document: DocumentId, revision: Revision, news: Looked) -> Done {
         let mut done = Done::default();
+        if matches!(news, Looked::Nothing) && !self.was_mended(&document, revision).await {
+            return done;
+        }
         let view = match self.read(document.clone()).await {
             Ok(Some(view)) => view,
             Ok(None) => return done,
@@ -166,10 +169,27 @@ impl Client {
                 done.own = Some((document, view.revision));
                 TextResponse::DocumentCreated { document: text_document(&view) }
             }
+            Looked::Anew | Looked::Nothing => {
+                done.known.push((document.clone(), view.revision));
+                done.own = Some((document, view.revision));
+                synced(&view)
+            }
             Looked::Conflicts(records) => conflicts_of(&document, revision, view.header.policy, &records),
         };
         done.responses.push(response.into());
         done
+    }
+
+    /// Whether a revision tells that the document was mended. Where that cannot be said it is told whole, for the case.
+    async fn was_mended(&self, document: &DocumentId, revision: Revision) -> bool {
+        let (document, before) = (document.clone(), Some(revision.next()));
+        let history = self.hub.command(&self.workspace, move |replica, token| {
+            replica.history(token, &document, before, 1);
+        });
+        match history.await {
+            Ok(Reply::History(page)) => page.entries.iter().any(|entry| entry.mended.is_some()),
+            _ => true,
+        }
     }
 
     /// Opens a document where it is now, so that nothing of it is told again.

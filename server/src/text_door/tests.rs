@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use rejoin_core::{Config, Role};
 use rejoin_store::Store;
-use rejoin_wire::{ChainHash, ChangeHash, ChangeId, Counter, ErrorMessage, ReplicaId, Sequence, UnixMillis};
+use rejoin_wire::{
+    ChainHash, ChangeHash, ChangeId, Counter, ErrorMessage, ReplicaId, Sequence, Snapshot, UnixMillis,
+};
 
 use super::held::{MAX_HELD_BYTES, MAX_HELD_NEWS};
 use super::*;
@@ -108,4 +110,46 @@ async fn news_for_which_a_document_is_looked_at_wait_up_to_a_size_until_the_last
     );
     let bytes: Vec<usize> = door.waiting.iter().map(|(_, bytes)| *bytes).collect();
     assert_eq!(bytes, [0, 1, 0, MAX_WAITING_BYTES - 1]);
+}
+
+/// A document that came to a revision by more than is told one by one.
+fn whole(document: &str, revision: u64) -> Message {
+    Message::Snapshot(Box::new(Snapshot {
+        document: document.parse().unwrap(),
+        revision: Revision(revision),
+        chain: ChainHash::default(),
+        sequence: Sequence(revision),
+        version: revision,
+        header: Header::default(),
+        deleted: false,
+        content: rejoin_json::Json::Null,
+        conflicts: Vec::new(),
+        created_at: UnixMillis(0),
+        updated_at: UnixMillis(0),
+        author: "ada".into(),
+        ancestors: Vec::new(),
+        continues: true,
+        covers: Vec::new(),
+        outcomes: Vec::new(),
+    }))
+}
+
+#[tokio::test]
+async fn a_document_that_is_told_whole_is_looked_at_unless_the_client_knows_it_or_does_not_want_it() {
+    let mut door = busy();
+    door.known.raise(&"known".parse().unwrap(), Revision(5));
+    door.own.raise(&"own".parse().unwrap(), Revision(5));
+    for (document, revision, is_told) in
+        [("known", 5, false), ("own", 5, false), ("absent", 0, false), ("known", 6, true), ("new", 1, true)]
+    {
+        let waiting = door.waiting.len();
+        door.tell(whole(document, revision), 1);
+        assert_eq!(door.waiting.len() > waiting, is_told, "{document} at {revision}");
+    }
+    assert_eq!(door.waiting_bytes, 2);
+    door.news = false;
+    door.tell(whole("unwanted", 1), 1);
+    door.documents.insert("wanted".parse().unwrap());
+    door.tell(whole("wanted", 1), 1);
+    assert_eq!(door.waiting.len(), 3);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rejoin_core::Base;
 use rejoin_core::{HistoryEntry, Life, Presence, Present, VectorClock, View};
-use rejoin_json::{ContentHash, Json, Operation, Patch, Policy};
+use rejoin_json::{ContentHash, Json, Operation, Patch, PointerBuf, Policy};
 use rejoin_wire::{
     ConflictRecord, DocumentId, Effect, Entry, EventType, MemberId, RequestId, Revision, Rfc3339,
     TextConflict, TextDocument, TextEvent, TextMember, TextMessage, TextResponse, TextUpdate, whole_document,
@@ -141,9 +141,13 @@ pub(super) fn whole_strings(entry: &Entry, revision: Revision, view: &View) -> O
 
 /// What a revision is in the feed of events; `None` for one that changed nothing that a person sees.
 pub(crate) fn event_of(id: &DocumentId, revision: Revision, entry: &HistoryEntry) -> Option<TextEvent> {
-    let HistoryEntry { entry, forward_patch, reverse_patch, before, title } = entry;
+    let HistoryEntry { entry, forward_patch, reverse_patch, before, title, mended } = entry;
     let whole = |title: Option<&str>, content: &Json| {
         whole_document(id, title.or_else(|| content.get("title").and_then(Json::as_str)), content)
+    };
+    let replaced = || {
+        let value = before.clone()?;
+        Some(Patch(vec![Operation::Replace { path: PointerBuf::default(), value }]).to_json())
     };
     let before = || before.as_ref().map(|content| whole(title.as_deref(), content));
     let nothing = || Some(Patch::default().to_json());
@@ -159,6 +163,9 @@ pub(crate) fn event_of(id: &DocumentId, revision: Revision, entry: &HistoryEntry
         Effect::Header { .. } => (EventType::Update, nothing(), nothing()),
         Effect::Deleted => (EventType::Delete, None, before()),
         Effect::Undeleted => (EventType::Undelete, before(), None),
+        // Whoever read on while revisions could not be read was not told of them.
+        Effect::Void if *mended == Some(Life::Alive) => (EventType::Update, replaced(), nothing()),
+        Effect::Void if *mended == Some(Life::Deleted) => (EventType::Delete, None, before()),
         Effect::Void | Effect::Own => return None,
     };
     Some(TextEvent {

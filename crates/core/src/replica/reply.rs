@@ -92,8 +92,12 @@ pub struct HistoryEntry {
     pub forward_patch: Option<Patch>,
     /// The patch back, for an entry that patched, in the words of RFC 6902.
     pub reverse_patch: Option<Patch>,
-    /// The whole content before, for an entry that deleted or undeleted: what the one took away and the other brought back.
+    /// The whole content before, for an entry that deleted or undeleted: what the one took away and the other brought back; and for one that
+    /// tells of a mended document.
     pub before: Option<Json>,
     /// The header's title then.
     pub title: Option<Arc<str>>,
+    /// Whether the document is there, for an entry that changes nothing and tells that it was mended: revisions before it could not be read for
+    /// a while, and were passed over.
+    pub mended: Option<Life>,
 }

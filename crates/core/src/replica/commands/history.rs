@@ -84,7 +84,8 @@ impl Replica {
             return None;
         }
         if first > last || first.previous() >= log.floor() || !document.more_below {
-            let page = page(id, &from, (log, &document.durable), first..=last, &limits);
+            let asked = (&from, self.authority_id());
+            let page = page(id, asked, (log, &document.durable), first..=last, &limits);
             self.tell_history(&from, page);
             return None;
         }
@@ -131,7 +132,7 @@ impl Replica {
         }
         let Some(walk) = self.walks.remove(id) else { return };
         if !walk.passed.is_empty() {
-            let page = walk.page(id, &limits);
+            let page = walk.page(id, self.authority_id(), &limits);
             self.tell_history(&walk.from, page);
         } else if let Err(StoreError::Unavailable(_) | StoreError::QuotaExceeded(_)) = answer {
             let message = "the store cannot be read now; ask again later";
@@ -139,6 +140,11 @@ impl Replica {
         } else {
             self.refuse_history(&walk.from, ErrorCode::Corrupted, UNREADABLE);
         }
+    }
+
+    /// This replica's id where it decides.
+    fn authority_id(&self) -> Option<ReplicaId> {
+        self.config.role.decides().then_some(self.identity)
     }
 
     fn tell_history(&mut self, from: &Asker, page: HistoryPage) {
@@ -205,6 +211,7 @@ impl Replica {
             reverse_patch: None,
             before: None,
             title: None,
+            mended: None,
         };
         let page =
             HistoryPage { document: id, first, entries: entries.into_iter().map(entry).collect(), more };
@@ -248,13 +255,13 @@ impl Walk {
         }
     }
 
-    fn page(&self, id: &DocumentId, limits: &Limits) -> HistoryPage {
+    fn page(&self, id: &DocumentId, authority: Option<ReplicaId>, limits: &Limits) -> HistoryPage {
         let mut log = Log::after(self.at);
         for revised in &self.passed {
             log.push(revised.clone());
         }
         let tip = Point { state: self.state.clone(), revision: self.last, ..Point::absent() };
-        page(id, &self.from, (&log, &tip), self.at.next()..=self.last, limits)
+        page(id, (&self.from, authority), (&log, &tip), self.at.next()..=self.last, limits)
     }
 }
 
@@ -266,7 +273,7 @@ pub(in crate::replica) fn older_from(until: Revision) -> Revision {
 /// A page of the history that a log holds from `tip` down: the newest of these revisions that fit into one.
 fn page(
     id: &DocumentId,
-    from: &Asker,
+    (from, authority): (&Asker, Option<ReplicaId>),
     (log, tip): (&Log, &Point),
     revisions: RangeInclusive<Revision>,
     limits: &Limits,
@@ -274,7 +281,8 @@ fn page(
     let (first, last) = revisions.into_inner();
     let first = first.max(log.floor().next());
     let entry = |(revision, revised): (Revision, &Revised)| {
-        let before = matches!(revised.entry.effect, Effect::Deleted | Effect::Undeleted)
+        let mended = authority.is_some_and(|authority| revised.tells_of_mending(authority));
+        let before = (mended || matches!(revised.entry.effect, Effect::Deleted | Effect::Undeleted))
             .then(|| log.state_at(tip, revision.previous(), limits))
             .flatten();
         HistoryEntry {
@@ -285,6 +293,7 @@ fn page(
                 _ => None,
             },
             title: before.as_ref().and_then(|state| state.header.title.clone()),
+            mended: before.as_ref().filter(|_| mended).map(|state| state.life),
             before: before.map(|state| state.content),
         }
     };

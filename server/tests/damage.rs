@@ -1,0 +1,130 @@
+//! Documents whose stored revisions cannot be read, and who hears of them once they are mended. Over real sockets and processes.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod support;
+
+use std::path::Path;
+
+use rejoin_client::{Client, Document};
+use serde_json::{Value, json};
+use support::{Process, Text, client, http, within};
+
+/// Makes what is stored of revisions of `d` unreadable.
+fn spoil(folder: &Path, revisions: std::ops::RangeInclusive<u64>) {
+    let database = rusqlite::Connection::open(folder.join("server.db")).unwrap();
+    let (first, last) = revisions.into_inner();
+    let spoiled = database
+        .execute(
+            "UPDATE change SET body = zeroblob(length(body)) WHERE first_revision BETWEEN ?1 AND ?2
+             AND document = (SELECT number FROM document WHERE id = 'd')",
+            (first.cast_signed(), last.cast_signed()),
+        )
+        .unwrap();
+    assert_eq!(spoiled as u64, last - first + 1, "each in a row of its own");
+}
+
+/// Makes so many revisions of `d`, each acknowledged.
+async fn grow(document: &Document, revisions: i32) {
+    document.create(rejoin_json::Json::try_from(&json!({"n": 1})).unwrap()).await.unwrap();
+    within("the first revision", document.acknowledged()).await.unwrap();
+    for n in 2..=revisions {
+        document.replace("/n", n).await.unwrap();
+        within("a revision", document.acknowledged()).await.unwrap();
+    }
+}
+
+/// A server whose document `d` stands at revision 5 of 10, and who has all of them, offline.
+async fn damaged(folder: &Path) -> (Process, Client, Document) {
+    let mut process = Process::start(folder);
+    let holder = client(&process);
+    let document = holder.open("d").await.unwrap();
+    grow(&document, 10).await;
+    holder.go_offline().await.unwrap();
+    process.kill();
+    spoil(folder, 6..=8);
+    process.restart();
+    (process, holder, document)
+}
+
+async fn changes_after(process: &Process, after: u64) -> Value {
+    let (status, _, page) = http(process.address, &format!("GET /api/changes?after={after}"), &[], "").await;
+    assert_eq!(status, 200, "{page}");
+    page
+}
+
+fn revisions(page: &Value) -> Vec<u64> {
+    page["events"].as_array().unwrap().iter().map(|event| event["revision"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn who_follows_the_feed_is_told_what_stands_once_a_document_is_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let (process, holder, _document) = damaged(folder.path()).await;
+    let page = changes_after(&process, 0).await;
+    assert_eq!(revisions(&page), [1, 2, 3, 4, 5], "what can be read");
+    assert_eq!(page["latest_sequence"], 10);
+    assert_eq!(revisions(&changes_after(&process, 10).await), [0; 0]);
+    let mut text = Text::connect(&process).await;
+    text.read("d").await;
+    holder.go_online().await.unwrap();
+    within("what stands", text.expect("sync_document")).await;
+    let page = changes_after(&process, 10).await;
+    let [event] = &page["events"].as_array().unwrap()[..] else { panic!("{page}") };
+    assert_eq!((&event["event_type"], &event["revision"]), (&json!("update"), &json!(11)));
+    assert_eq!(event["forward_patch"], json!([{"op": "replace", "path": "", "value": {"n": 10}}]));
+    assert_eq!(event["reverse_patch"], json!([]));
+    assert_eq!(revisions(&changes_after(&process, 0).await), (1..=11).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn text_clients_are_told_what_stands_once_a_document_is_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let (process, holder, _document) = damaged(folder.path()).await;
+    let mut follower = Text::connect(&process).await;
+    let told = follower.read("d").await;
+    assert_eq!(told["document"]["content"], json!({"n": 5}));
+    let mut subscriber = Text::connect(&process).await;
+    subscriber.send(&json!({"type": "unsubscribe"})).await;
+    subscriber.send(&json!({"type": "subscribe", "document_id": "d"})).await;
+    assert_eq!(subscriber.expect("sync_document").await["document"]["content"], json!({"n": 5}));
+    let mut other = Text::connect(&process).await;
+    other.ask(&json!({"type": "unsubscribe"}), "unsubscribed").await;
+    holder.go_online().await.unwrap();
+    for text in [&mut follower, &mut subscriber] {
+        let mut told = within("what stands", text.expect("sync_document")).await;
+        // Whoever subscribed may be told before the revision is made that tells everybody.
+        if told["document"]["revision"] == 10 {
+            told = within("what stands", text.expect("sync_document")).await;
+        }
+        assert_eq!(told["document"]["revision"], 11, "{told}");
+        assert_eq!(told["document"]["content"], json!({"n": 10}), "{told}");
+    }
+    for text in [&mut follower, &mut subscriber] {
+        // What is written from then on is written on that.
+        let written = text.update("d", &json!([{"op": "test", "path": "/n", "value": 10}])).await;
+        assert_eq!(written["success"], true, "{written}");
+    }
+    other.ask(&json!({"type": "ping"}), "pong").await;
+    assert!(!other.news.iter().any(|message| message["type"] == "sync_document"), "{:?}", other.news);
+}
+
+#[tokio::test]
+async fn the_feed_passes_over_old_revisions_that_cannot_be_read_and_tells_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::start(folder.path());
+    let holder = client(&process);
+    let document = holder.open("d").await.unwrap();
+    grow(&document, 100).await;
+    let mut text = Text::connect(&process).await;
+    text.create("other", &json!({})).await;
+    holder.close().await;
+    process.kill();
+    // Before the newest checkpoint.
+    spoil(folder.path(), 40..=40);
+    process.restart();
+    let page = changes_after(&process, 0).await;
+    assert_eq!(revisions(&page), (41..=100).chain([1]).collect::<Vec<_>>());
+    assert_eq!(page["events"][60]["document_id"], "other");
+    assert_eq!(revisions(&changes_after(&process, 38).await), (41..=100).chain([1]).collect::<Vec<_>>());
+    assert_eq!(revisions(&changes_after(&process, 99).await), [100, 1]);
+}
