@@ -5,6 +5,9 @@ use rejoin_wire::Scope;
 use crate::plan::Plan;
 use crate::violation::Claim;
 
+/// Frames in 10,000 that are spoiled at least where the fault shows in them.
+const GARBAGE: u32 = 200;
+
 /// A fault that the checks must find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plant {
@@ -37,11 +40,19 @@ pub enum Plant {
     DropRecords,
     /// The titles in the list are others than the authority has.
     RetitleListed,
+    /// The authority's log has every change under the first counter of its replica.
+    LoseCount,
+    /// Whoever receives a frame that cannot be read passes over it and goes on.
+    SkipBadFrames,
+    /// The authority sends what it tells again and again, without waiting for the link to have room.
+    SendForever,
+    /// Clients send their changes in the order in which they were made last.
+    ReversePushes,
 }
 
 impl Plant {
     /// Every fault, by its name for the command line.
-    pub const ALL: [(&'static str, Self); 14] = [
+    pub const ALL: [(&'static str, Self); 18] = [
         ("rewrite-pending", Self::RewritePending),
         ("push-twice", Self::PushTwice),
         ("clients-flush-late", Self::ClientsFlushLate),
@@ -56,6 +67,10 @@ impl Plant {
         ("alter-snapshots", Self::AlterSnapshots),
         ("drop-records", Self::DropRecords),
         ("retitle-listed", Self::RetitleListed),
+        ("lose-count", Self::LoseCount),
+        ("skip-bad-frames", Self::SkipBadFrames),
+        ("send-forever", Self::SendForever),
+        ("reverse-pushes", Self::ReversePushes),
     ];
 
     /// The claim that it breaks.
@@ -75,6 +90,10 @@ impl Plant {
             Self::AlterSnapshots => Claim::Convergence,
             Self::DropRecords => Claim::Conflicts,
             Self::RetitleListed => Claim::Lists,
+            Self::LoseCount => Claim::Order,
+            Self::SkipBadFrames => Claim::BadFrames,
+            Self::SendForever => Claim::Bounded,
+            Self::ReversePushes => Claim::Hospitality,
         }
     }
 
@@ -87,6 +106,7 @@ impl Plant {
                 plan.followers.truncate(1);
                 plan.relayed.truncate(1);
             }
+            Self::SkipBadFrames => plan.faults.garbage = plan.faults.garbage.max(GARBAGE),
             Self::RetitleListed => plan.followers.fill(Some(Scope::List)),
             _ => {}
         }

@@ -11,10 +11,14 @@ use super::planting::Spoiled;
 use super::wire::{Carried, Side, Wire};
 use super::{Happening, LinkId, MAX_LINK_BYTES, ROOT, World, shown};
 use crate::checks::Standing;
+use crate::plant::Plant;
 use crate::violation::{Checked, Claim, Violation};
 
 /// How long a person waits before asking for another attempt after the authority refused for good, in microseconds.
 const ASKED_AGAIN_US: u64 = 2_000_000;
+
+/// Bytes from which on a message is sent again and again where that is planted: shorter ones would take long to fill a link.
+const REPEATED_BYTES: usize = 512;
 
 impl World {
     pub(super) fn dial(&mut self, node: usize, link: LinkId) -> Checked {
@@ -71,7 +75,14 @@ impl World {
         let end = wire.end_mut(side);
         let Some(session) = &mut end.session else { return Ok(()) };
         end.handed += payload.len();
+        let repeats =
+            serves && self.plan.plant == Some(Plant::SendForever) && payload.len() >= REPEATED_BYTES;
         let payload = Payload::cut(payload, encoding, self.plan.frame_bytes);
+        if repeats {
+            while session.queued_bytes() <= MAX_LINK_BYTES {
+                session.handle_input(Instant(self.now), SessionInput::Send(payload.clone()));
+            }
+        }
         session.handle_input(Instant(self.now), SessionInput::Send(payload));
         let waiting = session.queued_bytes() + end.pipe.bytes();
         if waiting > MAX_LINK_BYTES {
@@ -137,8 +148,12 @@ impl World {
     fn deliver_garbage(&mut self, number: u64, to: Side, frame: Frame) -> Checked {
         let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
         wire.spoiled = true;
+        let skips = self.plan.plant == Some(Plant::SkipBadFrames);
         let Some(session) = &mut wire.end_mut(to).session else { return Ok(()) };
-        session.handle_input(Instant(self.now), SessionInput::Frame(frame));
+        session.handle_input(
+            Instant(self.now),
+            if skips { SessionInput::Alive } else { SessionInput::Frame(frame) },
+        );
         if session.poll_timeout().is_some() {
             return Err(Violation::new(Claim::BadFrames, format!("wire {number} goes on after a bad frame")));
         }

@@ -1,8 +1,9 @@
 //! Faults that the checks must find.
 
 use jsonptr::PointerBuf;
+use rejoin_core::HistoryEntry;
 use rejoin_json::{Json, Operation};
-use rejoin_wire::{Body, DocumentPush, Message, ReplicaId, Revision};
+use rejoin_wire::{Body, Counter, DocumentPush, Message, ReplicaId, Revision};
 
 use super::{Happening, ROOT, World};
 use crate::plant::Plant;
@@ -36,6 +37,10 @@ impl World {
                 self.push_twice(pushes);
                 true
             }
+            (Plant::ReversePushes, Message::Push { pushes }) => {
+                pushes.iter_mut().for_each(|push| push.changes.reverse());
+                pushes.iter().any(|push| push.changes.len() > 1)
+            }
             (Plant::MoveText, Message::Push { pushes }) => self.alter_patches(pushes, insert_at_the_front),
             (Plant::EmptyPatches, Message::Push { pushes }) => self.alter_patches(pushes, Vec::clear),
             (Plant::AddValue, Message::Push { pushes }) => self.alter_patches(pushes, |operations| {
@@ -57,6 +62,13 @@ impl World {
             _ => false,
         };
         if altered { Spoiled::Altered } else { Spoiled::Not }
+    }
+
+    /// What the planted fault makes of what the authority's log has.
+    pub(super) fn plant_log(&self, entries: &mut [HistoryEntry]) {
+        if self.plan.plant == Some(Plant::LoseCount) {
+            entries.iter_mut().for_each(|entry| entry.entry.change.counter = Counter(1));
+        }
     }
 
     /// What the planted fault does before an action: those of the authority's disk come in mid-course.

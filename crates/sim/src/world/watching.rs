@@ -169,13 +169,14 @@ impl World {
                 self.unread.insert(document.clone());
                 Ok(())
             }
-            (Asked::Start(document) | Asked::News(document, _), Reply::History(page))
+            (Asked::Start(document) | Asked::News(document, _), Reply::History(mut page))
                 if !self.is_damaged(document) && !self.is_unknown(document) =>
             {
                 if matches!(asked, Asked::Start(_)) {
                     let last = Revision(page.first.0 + page.entries.len() as u64).previous();
                     self.model.note_start(document, last)?;
                 }
+                self.plant_log(&mut page.entries);
                 let new = self.model.extend(document, page.first, &page.entries)?;
                 for revision in new {
                     if let Some(appended) = self.model.appended(document, revision) {
