@@ -1,9 +1,8 @@
 //! Says what is wrong with a set-up, before or while it hurts.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::path::Path;
-use std::time::Duration;
 
 use rejoin_core::storage::{Answered, Operation, StoreError};
 use rejoin_core::{Config, Event, Input, Instant, Output, Replica, Role, Seed};
@@ -13,6 +12,9 @@ use rejoin_wire::{Revision, Sequence, UnixMillis, WorkspaceId};
 use crate::config::{Resolved, Settings};
 use crate::hub::unix_now;
 use crate::tls::Tls;
+use health::{Healthy, healthy};
+
+mod health;
 
 /// Shortest secret that is not warned about, in bytes.
 const GOOD_SECRET_BYTES: usize = 16;
@@ -22,12 +24,6 @@ const EXPIRY_NOTICE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 
 /// One that lives for days only is warned about in the last tenth of its time.
 const EXPIRY_NOTICE_SHARE: u64 = 10;
-
-/// Time that whatever listens at the address has for each step of an answer.
-const HEALTH_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Bytes that are read of its answer: a server's own has some hundred.
-const MAX_HEALTH_BYTES: u64 = 4 * 1024;
 
 /// Documents whose heads are read at a time.
 const HEADS_PER_PAGE: u32 = 1_000;
@@ -61,10 +57,15 @@ pub fn examine(settings: Settings) -> Vec<Finding> {
 fn address(resolved: &Resolved) -> Finding {
     match TcpListener::bind(resolved.address) {
         Ok(_) => good(format!("address: {} is free", resolved.address)),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => match is_healthy(resolved.address) {
-            Ok(true) => good(format!("address: a Rejoin server answers at {}", resolved.address)),
-            _ => bad(format!(
-                "address: {} is taken, and something else listens there, or a server with TLS; stop it, or choose another with --bind",
+        Err(error) if error.kind() == ErrorKind::AddrInUse => match healthy(resolved.address) {
+            Some(Healthy::Plainly) => {
+                good(format!("address: a Rejoin server answers at {}", resolved.address))
+            }
+            Some(Healthy::Securely) => {
+                good(format!("address: a Rejoin server answers at {} through TLS", resolved.address))
+            }
+            None => bad(format!(
+                "address: {} is taken, and something else listens there; stop it, or choose another with --bind",
                 resolved.address
             )),
         },
@@ -73,17 +74,6 @@ fn address(resolved: &Resolved) -> Finding {
             resolved.address
         )),
     }
-}
-
-/// Whether what listens at an address says that it is a server in good health.
-fn is_healthy(address: SocketAddr) -> std::io::Result<bool> {
-    let mut stream = TcpStream::connect_timeout(&address, HEALTH_PATIENCE)?;
-    stream.set_read_timeout(Some(HEALTH_PATIENCE))?;
-    stream.set_write_timeout(Some(HEALTH_PATIENCE))?;
-    write!(stream, "GET /health HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.take(MAX_HEALTH_BYTES).read_to_end(&mut answer)?;
-    Ok(answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(b"\r\n\r\nok"))
 }
 
 fn tls(resolved: &Resolved) -> Finding {

@@ -33,4 +33,4 @@ pub use instruments::recorder;
 pub use rates::{BURST_SECONDS, Rates};
 pub use router::{MAX_CONNECTIONS, Server, ServerOptions, StartError, router};
 pub use serving::{HANDSHAKE_PATIENCE, HEAD_PATIENCE, Patience, STOP_PATIENCE, serve, serve_tls};
-pub use tls::{MAX_HANDSHAKES, Tls, TlsError, TlsFiles, Validity};
+pub use tls::{MAX_ADDRESS_HANDSHAKES, MAX_HANDSHAKES, Tls, TlsError, TlsFiles, Validity};

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::router::Server;
-use crate::tls::{Handshakes, MAX_HANDSHAKES, Tls};
+use crate::tls::{Handshakes, MAX_ADDRESS_HANDSHAKES, MAX_HANDSHAKES, Tls};
 
 /// Time that the head of a request may take to arrive, from the start of its connection or the answer before.
 pub const HEAD_PATIENCE: Duration = Duration::from_secs(30);
@@ -69,8 +69,8 @@ pub async fn serve(
     serve_on(listener, None, application, server, patience, asked_to_stop).await;
 }
 
-/// Does as [`serve`] through TLS. At most [`MAX_HANDSHAKES`] handshakes are under way at a time, each for at most
-/// [`Patience::handshake`].
+/// Does as [`serve`] through TLS. At most [`MAX_HANDSHAKES`] handshakes are under way at a time, [`MAX_ADDRESS_HANDSHAKES`] of them of one
+/// address, each for at most [`Patience::handshake`].
 pub async fn serve_tls(
     listener: TcpListener,
     tls: &Tls,
@@ -79,7 +79,7 @@ pub async fn serve_tls(
     patience: Patience,
     asked_to_stop: impl Future<Output = ()>,
 ) {
-    let handshakes = Handshakes::new(tls, MAX_HANDSHAKES, patience.handshake);
+    let handshakes = Handshakes::new(tls, MAX_HANDSHAKES, MAX_ADDRESS_HANDSHAKES, patience.handshake);
     serve_on(listener, Some(handshakes), application, server, patience, asked_to_stop).await;
 }
 

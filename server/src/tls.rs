@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 pub(crate) use handshakes::Handshakes;
-pub use handshakes::MAX_HANDSHAKES;
+pub use handshakes::{MAX_ADDRESS_HANDSHAKES, MAX_HANDSHAKES};
 
 use crate::hub::unix_now;
 

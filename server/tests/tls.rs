@@ -268,3 +268,19 @@ fn the_doctor_says_when_a_certificate_ends() {
         assert!(said(&looked).contains(&format!("to {ends}")), "{}", said(&looked));
     }
 }
+
+#[tokio::test]
+async fn the_doctor_finds_the_server_that_answers_through_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = Identity::new(folder.path());
+    let process = Process::start_with(folder.path(), &identity.flags());
+    let address = process.address.to_string();
+    let database = format!("sqlite:{}", folder.path().join("x.db").display());
+    let doctor = ["doctor", "--bind", &address, "--database-url", &database];
+    for flags in [&identity.flags()[..], &[]] {
+        let looked = rejoin(&[&doctor[..], flags].concat());
+        let expected = format!("ok   address: a Rejoin server answers at {address} through TLS");
+        assert!(said(&looked).contains(&expected), "{}", said(&looked));
+    }
+    assert!(is_served(&identity, process.address).await);
+}
