@@ -31,7 +31,7 @@ use crate::hub::{ANSWER_PATIENCE, Hub, Stopped};
 use crate::instruments;
 use crate::policies::Policies;
 use crate::rates::{Limiters, Rates, counted_address, take};
-use crate::socket::{Admission, Conversation, WRITE_PATIENCE, serve};
+use crate::socket::{self, Admission, Conversation, serve};
 use crate::{openapi, rest};
 
 #[cfg(test)]
@@ -408,7 +408,7 @@ async fn upgrade(
             token,
             limiters: Arc::clone(&shared.limiters),
             address,
-            write_patience: WRITE_PATIENCE,
+            patience: socket::Patience::default(),
         };
         serve(socket, conversation, connection)
     }))

@@ -35,10 +35,27 @@ mod tests;
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A peer that takes nothing of what waits for it for so long has stopped reading.
-pub(crate) const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A frame that cannot be refused by itself waits so long for its turn, where too many came; then the link is closed.
 const TURN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a socket waits for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// [`WRITE_PATIENCE`].
+    write: Duration,
+    /// [`TURN_PATIENCE`].
+    turn: Duration,
+    /// [`CLOSE_PATIENCE`].
+    close: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { write: WRITE_PATIENCE, turn: TURN_PATIENCE, close: CLOSE_PATIENCE }
+    }
+}
 
 /// Messages taken from the link's queue before they are written together.
 const WRITE_BATCH: usize = 256;
@@ -66,8 +83,7 @@ pub(crate) struct Conversation {
     pub(crate) limiters: Arc<Limiters>,
     /// Under which address its messages are counted.
     pub(crate) address: Option<IpAddr>,
-    /// [`WRITE_PATIENCE`].
-    pub(crate) write_patience: Duration,
+    pub(crate) patience: Patience,
 }
 
 /// Serves a socket until it ends.
@@ -98,7 +114,7 @@ pub(crate) fn serve(
     async move {
         let end = task.run().await;
         tracing::debug!(code = end.code, reason = %end.reason, "a link ended");
-        let _ = timeout(CLOSE_PATIENCE, task.leave(&end)).await;
+        let _ = timeout(task.conversation.patience.close, task.leave(&end)).await;
     }
 }
 
@@ -229,8 +245,8 @@ impl Task {
     fn deadline(&self) -> Option<Instant> {
         let session = self.conversation.session.poll_timeout();
         let blocked = self.blocked.map(|since| match self.ending {
-            None => since + self.conversation.write_patience,
-            Some(ending) => ending + CLOSE_PATIENCE,
+            None => since + self.conversation.patience.write,
+            Some(ending) => ending + self.conversation.patience.close,
         });
         let held = self.held.as_deref().map(|held| held.until);
         session.into_iter().chain(blocked).chain(held).min()
@@ -407,7 +423,7 @@ impl Task {
                     self.input(SessionInput::Send(payload));
                 }
             }
-            None if self.now().since(since) < TURN_PATIENCE => {
+            None if self.now().since(since) < self.conversation.patience.turn => {
                 let until = self.now() + wait.duration();
                 self.held = Some(Box::new(Held { message, since, until }));
             }
@@ -443,14 +459,14 @@ impl Task {
     fn check_patience(&mut self) {
         let Some(since) = self.blocked else { return };
         let now = self.now();
-        if now.since(since) >= self.conversation.write_patience && !self.is_over() {
+        if now.since(since) >= self.conversation.patience.write && !self.is_over() {
             metrics::counter!(instruments::SLOW_READERS).increment(1);
             self.input(SessionInput::Close {
                 code: CloseCode::SlowReader,
                 reason: "this link does not read what waits for it; connect again to catch up".into(),
             });
         }
-        if self.is_over() && now.since(*self.ending.get_or_insert(now)) >= CLOSE_PATIENCE {
+        if self.is_over() && now.since(*self.ending.get_or_insert(now)) >= self.conversation.patience.close {
             self.is_broken = true;
         }
     }

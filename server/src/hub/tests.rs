@@ -210,3 +210,114 @@ async fn a_decision_that_panics_is_answered_as_one_that_failed() {
         };
     }
 }
+
+/// A hub whose only shard never comes to its queue, and that queue.
+fn stuck() -> (Hub, mpsc::Receiver<ShardInput>) {
+    let (sender, queue) = mpsc::channel(SHARD_QUEUE);
+    let shared = Shared {
+        shards: vec![sender],
+        next_link: AtomicU64::new(1),
+        links: AtomicU64::new(0),
+        stopping: AtomicBool::new(false),
+        stop: Notify::new(),
+    };
+    (Hub { shared: Arc::new(shared), patience: ANSWER_PATIENCE }, queue)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_something_for_a_shard_whose_queue_is_full_waits_until_there_is_room() {
+    let (hub, mut queue) = stuck();
+    let workspace = WorkspaceId::new("w").unwrap();
+    let link = hub.open(&workspace, peer(1)).await.unwrap();
+    for _ in 1..SHARD_QUEUE {
+        let taken = tokio::time::timeout(SURVEY_PATIENCE, link.writable()).await;
+        assert_eq!(taken, Ok(Ok(())), "there is room");
+    }
+    let mut waiting = Box::pin(tokio::task::unconstrained(link.writable()));
+    assert_eq!((&mut waiting).now_or_never(), None, "just full: its socket is not read meanwhile");
+    let asked = tokio::time::Instant::now();
+    let read = |replica: &mut Replica, token| replica.read(token, &"d".parse().unwrap());
+    let refused = hub.command(&workspace, read).await;
+    assert!(matches!(refused, Ok(Reply::Refused { code: ErrorCode::Unavailable, .. })), "{refused:?}");
+    assert_eq!(asked.elapsed(), ANSWER_PATIENCE);
+    assert_eq!((&mut waiting).now_or_never(), None);
+    assert!(queue.recv().await.is_some());
+    assert_eq!(waiting.await, Ok(()), "one was taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_does_not_say_in_time_what_waits_there_is_left_out() {
+    let (hub, mut queue) = stuck();
+    let survey = tokio::spawn({
+        let hub = hub.clone();
+        async move { (hub.backlog().await, tokio::time::Instant::now()) }
+    });
+    let asked = tokio::time::Instant::now();
+    let Some(ShardInput::Survey { reply }) = queue.recv().await else { panic!("nobody asked") };
+    let (backlog, told) = survey.await.unwrap();
+    assert_eq!((backlog, told - asked), (Backlog::default(), SURVEY_PATIENCE));
+    let waits = Backlog { waiting: 7, ..Backlog::default() };
+    assert!(reply.send(waits).is_err(), "nobody waits for it any more");
+    let survey = tokio::spawn(async move { hub.backlog().await });
+    let Some(ShardInput::Survey { reply }) = queue.recv().await else { panic!("nobody asked") };
+    tokio::time::sleep(SURVEY_PATIENCE - Duration::from_millis(1)).await;
+    reply.send(waits).unwrap();
+    assert_eq!(survey.await.unwrap(), waits, "just in time");
+}
+
+#[tokio::test]
+async fn a_link_that_takes_nothing_is_let_go_at_one_message_too_many() {
+    let store: Arc<dyn Store> = Arc::new(rejoin_store::SharedMemoryStore::default());
+    let hub = Hub::start(&store, 1, |workspace| Config::new(workspace, Role::Root));
+    let workspace = WorkspaceId::new("w").unwrap();
+    let mut link = hub.open(&workspace, peer(1)).await.unwrap();
+    let page =
+        |request| Message::HistoryRequest { request, document: "d".parse().unwrap(), before: None, limit: 1 };
+    let answered = async || {
+        let read = |replica: &mut Replica, token| replica.read(token, &"d".parse().unwrap());
+        assert!(matches!(hub.command(&workspace, read).await, Ok(Reply::Document(_))));
+    };
+    // The first message welcomes it, and each question has one answer.
+    for request in 1..LINK_QUEUE as u64 {
+        link.received(page(request)).await.unwrap();
+    }
+    answered().await;
+    assert_eq!(link.queue.len(), LINK_QUEUE, "just full");
+    assert_eq!(link.overflow.notified().now_or_never(), None);
+    link.received(page(0)).await.unwrap();
+    answered().await;
+    assert_eq!(link.overflow.notified().now_or_never(), Some(()), "its socket is told");
+    for _ in 0..LINK_QUEUE {
+        assert!(link.queue.recv().await.is_some());
+    }
+    assert!(link.queue.recv().await.is_none(), "the shard has let it go");
+}
+
+#[tokio::test]
+async fn a_shard_does_what_it_was_asked_for_after_so_many_inputs() {
+    let store: Arc<dyn Store> = Arc::new(rejoin_store::SharedMemoryStore::default());
+    let hub = Hub::start(&store, 1, |workspace| Config::new(workspace, Role::Root));
+    let workspace = WorkspaceId::new("w").unwrap();
+    let read = |replica: &mut Replica, token| replica.read(token, &"d".parse().unwrap());
+    // In memory from now on, so that reading it is answered by the next turn.
+    assert!(matches!(hub.command(&workspace, read).await, Ok(Reply::Document(_))));
+    let (reply, first) = oneshot::channel();
+    let first = Arc::new(Mutex::new(first));
+    let mut reply = Some(reply);
+    let (told, mut is_answered) = mpsc::unbounded_channel();
+    for _ in 0..=SHARD_BATCH {
+        let (first, told) = (Arc::clone(&first), told.clone());
+        let run: Run = Box::new(move |replica, token| {
+            read(replica, token);
+            told.send(first.lock().unwrap().try_recv().is_ok()).unwrap();
+        });
+        let reply = reply.take().unwrap_or_else(|| oneshot::channel().0);
+        let input = ShardInput::Command { workspace: workspace.clone(), run, reply };
+        // All of them before the shard has its turn.
+        assert!(hub.shard(&workspace).try_send(input).is_ok());
+    }
+    for at in 0..SHARD_BATCH {
+        assert_eq!(is_answered.recv().await, Some(false), "{at} are of one turn");
+    }
+    assert_eq!(is_answered.recv().await, Some(true), "one more is of the next");
+}

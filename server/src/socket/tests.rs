@@ -48,7 +48,12 @@ struct TestServer {
 }
 
 /// A text door that anybody may use, whose peers must be heard and must read within these times.
-async fn serve_text(heartbeat_timeout: Duration, write_patience: Duration) -> TestServer {
+async fn serve_text(heartbeat_timeout: Duration, write: Duration) -> TestServer {
+    serve_within(heartbeat_timeout, Patience { write, ..Patience::default() }, Rates::NONE).await
+}
+
+/// The same with other times and limits.
+async fn serve_within(heartbeat_timeout: Duration, patience: Patience, rates: Rates) -> TestServer {
     let recorder = PrometheusBuilder::new().build_recorder();
     let metrics = recorder.handle();
     // Of this thread only, on which all tasks of the test run.
@@ -60,7 +65,9 @@ async fn serve_text(heartbeat_timeout: Duration, write_patience: Duration) -> Te
     let config =
         Arc::new(SessionConfig { local, heartbeat_interval, heartbeat_timeout, ..SessionConfig::default() });
     let of_socket = hub.clone();
+    let limiters = Arc::new(Limiters::new(rates));
     let upgrade = move |upgrade: WebSocketUpgrade| async move {
+        let of_address = limiters;
         let session = Session::text(config, "link".into(), Instant(0));
         let connection = Connections::at_most(0).open().unwrap();
         let conversation = Conversation {
@@ -71,9 +78,9 @@ async fn serve_text(heartbeat_timeout: Duration, write_patience: Duration) -> Te
             default_workspace: WorkspaceId::new("default").unwrap(),
             policies: Arc::new(Policies::new(Policy::Theirs, BTreeMap::new())),
             token: None,
-            limiters: Arc::new(Limiters::new(Rates::NONE)),
-            address: None,
-            write_patience,
+            limiters: of_address,
+            address: Some([127, 0, 0, 1].into()),
+            patience,
         };
         upgrade.write_buffer_size(4_096).on_upgrade(|socket| serve(socket, conversation, connection))
     };
@@ -193,6 +200,44 @@ async fn a_reader_that_pauses_for_less_gets_all_that_it_asked_for() {
         late.expect("sync_complete").await;
     }
     late.is_served().await;
+}
+
+#[tokio::test]
+async fn of_frames_that_wait_for_one_turn_too_long_all_but_one_end_their_links() {
+    let turn = Duration::from_millis(100);
+    let rates = Rates { messages: 1, ..Rates::NONE };
+    let server = serve_within(DEADLINE, Patience { turn, ..Patience::default() }, rates).await;
+    let mut peers = [Peer::connect(&server).await, Peer::connect(&server).await];
+    // All that may come at once, and more.
+    let many = 20;
+    let mut ends = futures_util::stream::FuturesUnordered::new();
+    for peer in &mut peers {
+        for _ in 0..many {
+            peer.0.send(Sent::Ping("x".into())).await.unwrap();
+        }
+        ends.push(peer.close_code());
+    }
+    assert_eq!(within("the end of one", ends.next()).await, Some(4529));
+    let only = timeout(10 * turn, ends.next()).await;
+    assert!(only.is_err(), "the other waits for nobody: {only:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_takes_no_last_frame_is_cut_in_time() {
+    let (write, close) = (Duration::from_millis(100), Duration::from_millis(300));
+    let patience = Patience { write, close, ..Patience::default() };
+    let server = serve_within(DEADLINE, patience, Rates::NONE).await;
+    let (mut other, mut slow) = (Peer::connect(&server).await, Peer::connect(&server).await);
+    other.create_large().await;
+    slow.ask_without_reading(4).await;
+    let gives_up = || server.metrics.render().contains("rejoin_slow_readers_total 1");
+    until("the server to give up", gives_up).await;
+    let began = std::time::Instant::now();
+    let open = |count: u32| server.metrics.render().contains(&format!("rejoin_connections {count}\n"));
+    assert!(open(2), "its peer has time to read that it is closed");
+    until("the connection to be cut", || open(1)).await;
+    assert!(began.elapsed() >= close / 2, "after {:?}", began.elapsed());
+    other.is_served().await;
 }
 
 #[test]
