@@ -359,3 +359,32 @@ fn a_position_is_told_once_nothing_below_it_is_missing() {
         assert_eq!(world.converged("e"), r#"{"late":true,"loaded":true,"n":1}"#);
     }
 }
+
+#[test]
+fn revisions_of_another_line_do_not_stand_in_for_those_held() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"mine":true}"#);
+    // Elsewhere, the document has another beginning.
+    let mut other = World::new(2);
+    other.open("d");
+    other.create(0, "d", r#"{"other":true}"#);
+    other.edit(0, "d", r#"[{"op":"add","path":"/later","value":true}]"#);
+    let told = other.followers[1].messages.iter().filter_map(|message| match message {
+        Message::Update(update) if !update.entries.is_empty() => Some(update.clone()),
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    let entries = told.iter().flat_map(|update| update.entries.clone()).collect::<Vec<_>>();
+    assert_eq!((told[0].first, entries.len()), (Revision(1), 2));
+    let update = Message::Update(rejoin_wire::Update { entries, ..told[0].clone() });
+    let asked = world.root_heard.len();
+    let link = world.followers[1].up.unwrap();
+    let now = world.now;
+    world.followers[1].replica.handle_input(now, Input::Received { link, message: update });
+    world.run();
+    assert_eq!(world.content(1, "d"), r#"{"mine":true}"#);
+    let asks = |message: &Message| matches!(message, Message::Open { .. });
+    assert!(world.root_heard[asked..].iter().any(asks), "what does not fit is asked for again");
+    assert_eq!(world.converged("d"), r#"{"mine":true}"#);
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ids::{id_from, replica_id};
+use crate::state::chain_after;
 
 impl Replica {
     pub(super) fn take_in(&mut self, id: &DocumentId, message: Message) {
@@ -32,7 +33,9 @@ impl Replica {
         let held = document.durable.revision;
         let last = Revision(update.first.0 + update.entries.len() as u64).previous();
         let known = document.log.chain_at(&document.durable, update.first.previous());
-        let follows = update.first.previous() <= held && known.is_none_or(|chain| chain == update.previous);
+        let follows = update.first.previous() <= held
+            && known.is_none_or(|chain| chain == update.previous)
+            && repeats_what_is_held(document, &update);
         if !follows {
             if !opening {
                 self.open_again(id);
@@ -381,6 +384,19 @@ impl Replica {
             self.advance_cursor();
         }
     }
+}
+
+/// Whether the entries of an update that are held already are on the line that is held.
+fn repeats_what_is_held(document: &crate::replica::Document, update: &Update) -> bool {
+    let (log, durable) = (&document.log, &document.durable);
+    let mut chain = update.previous;
+    let mut last = None;
+    for (revision, entry) in (update.first.0..=durable.revision.0).map(Revision).zip(&update.entries) {
+        let own = log.revised(revision).map(|own| &own.entry).filter(|_| entry.effect == Effect::Own);
+        chain = chain_after(chain, own.unwrap_or(entry));
+        last = Some(revision);
+    }
+    last.is_none_or(|last| log.chain_at(durable, last) == Some(chain))
 }
 
 /// Whether the snapshot of another line answers one who holds this document: it names that line from there back, and what is held is not on
