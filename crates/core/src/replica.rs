@@ -198,7 +198,7 @@ pub enum Input {
         /// The link.
         link: LinkId,
     },
-    /// What a link's principal may do has changed.
+    /// What a link's principal may do has changed: that counts for what it pushed before and is not decided yet, too.
     Granted {
         /// The link.
         link: LinkId,
@@ -458,7 +458,10 @@ impl Replica {
             Input::LinkOpened { link, peer } => self.handle_link_opened(link, peer),
             Input::Received { link, message } => self.handle_message(link, message),
             Input::Writable { link } if SERVES => self.handle_writable(link),
-            Input::Granted { link, grant } if SERVES => self.handle_granted(link, grant),
+            Input::Granted { link, grant } if SERVES => {
+                self.regrant(link, grant.may_edit);
+                self.handle_granted(link, grant);
+            }
             Input::LinkClosed { link, code } => self.handle_link_closed(link, code),
             Input::Stored { request, answer } => self.handle_stored(request, answer),
             Input::Computed { request, computed } if SERVES => self.handle_computed(request, computed),

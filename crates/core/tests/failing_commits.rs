@@ -7,7 +7,7 @@ mod support;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use rejoin_core::storage::{Operation, StoreError, Write};
-use rejoin_core::{Base, Event, Grant, MAX_COMMIT_BYTES, Reply, Rung, Token};
+use rejoin_core::{Base, Event, Grant, Input, MAX_COMMIT_BYTES, Reply, Rung, Token};
 use rejoin_wire::Body;
 use support::{World, id, json, patch};
 
@@ -102,4 +102,37 @@ fn a_commit_takes_so_many_bytes_and_the_rest_goes_into_the_next() {
         world.root.replica.view(&id("d")).unwrap().content,
         json(&format!(r#"{{"text":"{}"}}"#, "f".repeat(bytes)))
     );
+}
+
+#[test]
+fn a_document_whose_time_has_come_waits_for_the_commit_under_way() {
+    let full = || StoreError::QuotaExceeded("test".into());
+    let mut world = world(full());
+    world.edit(0, "b", r#"[{"op":"add","path":"/x","value":1}]"#);
+    world.root.holds_commits = true;
+    world.edit(0, "a", r#"[{"op":"add","path":"/x","value":1}]"#);
+    assert_eq!(world.root.uncommitted.len(), 1);
+    world.run_for(10_000);
+    assert_eq!(world.root.replica.poll_timeout(), None, "nothing can be done before the store answers");
+    world.root.store.refuse(None);
+    world.let_root_commits_through();
+    assert_eq!(["a", "b"].map(|name| rung(&world, name)), [Rung::Acknowledged; 2]);
+}
+
+#[test]
+fn a_document_whose_time_has_come_waits_until_the_store_is_asked_again() {
+    let mut world = world(StoreError::QuotaExceeded("test".into()));
+    world.edit(0, "b", r#"[{"op":"add","path":"/x","value":1}]"#);
+    world.root.store.refuse(None);
+    world.run_for(300);
+    world.root.holds_commits = true;
+    world.edit(0, "a", r#"[{"op":"add","path":"/x","value":1}]"#);
+    let (request, _) = world.root.uncommitted.pop().unwrap();
+    let answer = Err(StoreError::Unavailable("test".into()));
+    world.root.replica.handle_input(world.now, Input::Stored { request, answer });
+    world.root.holds_commits = false;
+    world.run_for(400);
+    assert_eq!(rung(&world, "b"), Rung::Sent, "the store was unavailable since");
+    world.run_for(200);
+    assert_eq!(["a", "b"].map(|name| rung(&world, name)), [Rung::Acknowledged; 2]);
 }

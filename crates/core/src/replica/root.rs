@@ -4,6 +4,7 @@ mod acceptance;
 mod backlog;
 mod checking;
 mod mending;
+mod parking;
 mod separating;
 mod turns;
 mod weight;
@@ -119,6 +120,7 @@ struct Decidable {
     hash: ChangeHash,
     revision: Revision,
     chain: ChainHash,
+    may_edit: bool,
 }
 
 impl Queue {
@@ -136,6 +138,7 @@ struct Queued {
     from: From,
     /// When they came.
     since: Instant,
+    /// As whom they are accepted.
     grant: Grant,
     changes: Vec<PushedChange>,
     /// What a driver's change was made on; then there is one change, and its counter is given when it is accepted.
@@ -315,34 +318,6 @@ impl Replica {
                 self.outputs.push_back(Output::Reply { token, reply });
             }
             From::Upstream => {}
-        }
-    }
-
-    /// Takes the answer to a question of what was seen.
-    pub(super) fn handle_seen(
-        &mut self,
-        link: LinkId,
-        id: &DocumentId,
-        change: ChangeId,
-        seen: Option<Provided>,
-    ) {
-        let Some(document) = self.documents.get_mut(id) else { return };
-        let parked = document.queue.parked.iter().position(|queued| {
-            queued.from == From::Link(link)
-                && queued.changes.first().is_some_and(|pushed| pushed.change.id() == change)
-        });
-        let Some(queued) = parked.map(|at| document.queue.parked.remove(at)) else { return };
-        if let Some(first) = queued.changes.first() {
-            document.authority.provide(change, first.change.hash(id), seen);
-        }
-        document.queue.waiting.push_back(queued);
-        self.busy.insert(id.clone());
-    }
-
-    /// Forgets what a closed link left behind, but for pushes that are complete: those are accepted, and told to whoever asks.
-    pub(super) fn forget_parked(&mut self, link: LinkId) {
-        for document in self.documents.values_mut() {
-            document.queue.parked.retain(|queued| queued.from != From::Link(link));
         }
     }
 
@@ -619,8 +594,10 @@ impl Replica {
         }
     }
 
+    /// When something can be committed again that has to wait; `None` while that depends on an answer of the store.
     pub(super) fn root_paused_until(&self) -> Option<Instant> {
-        [self.root.paused_until, self.root.separate.retry_at()].into_iter().flatten().min()
+        let waits = || self.root.paused_until.or_else(|| self.root.separate.retry_at());
+        self.root.commit.is_none().then(waits).flatten()
     }
 
     pub(super) fn durable_sequence(&self) -> Sequence {

@@ -124,7 +124,7 @@ impl Acceptance<'_> {
                     break;
                 }
                 Step::NeedComputed(job) => {
-                    let job = job.map(|job| (job, self.decidable(pushed.change.id(), hash)));
+                    let job = job.map(|job| (job, self.decidable(&queued, pushed.change.id(), hash)));
                     self.needs.push(Need::Computed(job));
                     stop = Stop::Wait;
                     break;
@@ -281,9 +281,9 @@ impl Acceptance<'_> {
     }
 
     /// What a decision about a change is made on.
-    fn decidable(&self, change: ChangeId, hash: ChangeHash) -> Decidable {
-        let tip = self.document.tip();
-        Decidable { change, hash, revision: tip.revision, chain: tip.chain }
+    fn decidable(&self, queued: &Queued, change: ChangeId, hash: ChangeHash) -> Decidable {
+        let (tip, may_edit) = (self.document.tip(), queued.grant.may_edit);
+        Decidable { change, hash, revision: tip.revision, chain: tip.chain, may_edit }
     }
 
     fn step(&mut self, queued: &Queued, pushed: &PushedChange, hash: ChangeHash) -> Step {
@@ -294,7 +294,7 @@ impl Acceptance<'_> {
             )
         });
         let computed = match self.document.queue.computing.take() {
-            Some(computing) if computing.of == self.decidable(pushed.change.id(), hash) => {
+            Some(computing) if computing.of == self.decidable(queued, pushed.change.id(), hash) => {
                 match computing.computed {
                     None => {
                         self.document.queue.computing = Some(computing);

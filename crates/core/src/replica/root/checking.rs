@@ -24,6 +24,21 @@ pub(in crate::replica) fn author_of(push: &DocumentPush, grant: Grant) -> Grant 
     }
 }
 
+impl Replica {
+    /// What a link may do has changed: that counts for what it pushed for itself and is not durable yet, too. What it pushed for others has
+    /// the word of its relay.
+    pub(in crate::replica) fn regrant(&mut self, link: LinkId, may_edit: bool) {
+        for document in self.documents.values_mut() {
+            let Queue { waiting, parked, retained, .. } = &mut document.queue;
+            for queued in waiting.iter_mut().chain(parked).chain(retained) {
+                if queued.from == From::Link(link) && !queued.relayed {
+                    queued.grant.may_edit = may_edit;
+                }
+            }
+        }
+    }
+}
+
 /// Checks what needs no document.
 pub(in crate::replica) fn well_formed(push: &DocumentPush) -> Result<(), Refusal> {
     let bad = |message: &str| Err(Refusal::new(ErrorCode::BadMessage, message));
