@@ -7,7 +7,7 @@ mod support;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use rejoin_core::storage::StoreError;
+use rejoin_core::storage::{Operation, StoreError};
 use rejoin_core::{
     EditError, Grant, Input, Life, LinkStatus, MAX_QUESTIONS, Output, Peer, Reply, Rung, Token,
 };
@@ -344,7 +344,7 @@ fn a_position_is_told_once_nothing_below_it_is_missing() {
         world.edit(0, "e", r#"[{"op":"add","path":"/loaded","value":true}]"#);
         let before = told_position(&world, 1).unwrap();
         // What this link holds of the document must be looked up.
-        world.root.holds_reads = true;
+        world.root.holds_reads = Some(|operation| !matches!(operation, Operation::Commit(_)));
         let have = Have { revision: Revision(3), chain: ChainHash::default() };
         let open = OpenDocument { document: id("d"), have, pending: Vec::new() };
         world.say_to_root(1, Message::Open { documents: vec![open] });
@@ -387,4 +387,69 @@ fn revisions_of_another_line_do_not_stand_in_for_those_held() {
     let asks = |message: &Message| matches!(message, Message::Open { .. });
     assert!(world.root_heard[asked..].iter().any(asks), "what does not fit is asked for again");
     assert_eq!(world.converged("d"), r#"{"mine":true}"#);
+}
+
+#[test]
+fn a_page_that_was_asked_for_before_the_last_one_is_no_answer_to_it() {
+    let mut world = World::new(1);
+    world.open("a");
+    world.create(0, "a", r#"{"n":0}"#);
+    let backup = world.root.store.clone();
+    world.open("b");
+    world.create(0, "b", r#"{"n":0}"#);
+    world.offline(0);
+    world.restart_root(backup);
+    let other = world.add(Some(Scope::Documents), rejoin_store::MemoryStore::new());
+    world.run_for(60_000);
+    for name in ["x", "y", "z"] {
+        world.followers[other].replica.open(&id(name));
+        world.run();
+        world.create(other, name, r#"{"n":0}"#);
+    }
+    world.root.holds_reads = Some(|operation| matches!(operation, Operation::ScanHeads { .. }));
+    world.root_heard.clear();
+    world.online(0);
+    let follows = world.root_heard.iter().filter(|heard| matches!(heard, Message::Follow { .. })).count();
+    assert_eq!(follows, 2, "it follows anew once it knows that the authority went back");
+    world.let_root_commits_through();
+    world.run_for(120_000);
+    for name in ["a", "b", "x", "y", "z"] {
+        assert_eq!(world.content(0, name), r#"{"n":0}"#, "{name}");
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_read_is_left_in_peace_for_a_while() {
+    for error in [StoreError::Unavailable("busy".into()), StoreError::Corrupted("spoiled".into())] {
+        let mut world = World::new(2);
+        world.open("d");
+        world.create(0, "d", r#"{"n":1}"#);
+        for n in 2..=140 {
+            world.edit(0, "d", &format!(r#"[{{"op":"replace","path":"/n","value":{n}}}]"#));
+        }
+        let store = world.root.store.clone();
+        world.restart_root(store);
+        world.run_for(60_000);
+        world.edit(0, "d", r#"[{"op":"add","path":"/loaded","value":true}]"#);
+        world.root.fails_reads = Some(error.clone());
+        world.root.asked.clear();
+        // An answer that needs the chain hash at an old revision, a page of the feed, and a document at an old revision.
+        let have = Have { revision: Revision(3), chain: ChainHash::default() };
+        let open = OpenDocument { document: id("d"), have, pending: Vec::new() };
+        world.say_to_root(1, Message::Open { documents: vec![open] });
+        world.say_to_root(1, Message::Follow { scope: Scope::Documents, cursor: None });
+        world.root.replica.read_at(Token(1), &id("d"), Revision(5));
+        world.run();
+        let asked = world.root.asked.len();
+        assert!(asked <= 4, "{error:?}: asked {asked} times at once");
+        world.root.fails_reads = None;
+        world.root.replies.clear();
+        world.run_for(60_000);
+        assert_eq!(world.converged("d"), r#"{"loaded":true,"n":140}"#, "{error:?}");
+        let newest = world.followers[1].messages.iter().rev().find_map(|message| match message {
+            Message::Position { sequence } => Some(*sequence),
+            _ => None,
+        });
+        assert_eq!(newest, Some(Sequence(141)), "{error:?}: the feed goes on");
+    }
 }

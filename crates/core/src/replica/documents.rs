@@ -178,12 +178,9 @@ impl Replica {
         if until <= floor || !document.more_below {
             return false;
         }
-        if document.requests == 0 {
-            document.requests += 1;
-            let after = older_from(until).max(floor);
-            let operation = Operation::LoadChanges { document: id.clone(), after, until, limit: OLDER_ROWS };
-            self.request(operation, Purpose::OlderLog(id.clone()));
-        }
+        let after = older_from(until).max(floor);
+        let operation = Operation::LoadChanges { document: id.clone(), after, until, limit: OLDER_ROWS };
+        self.read_once(id, operation, Purpose::OlderLog(id.clone()));
         true
     }
 
@@ -216,17 +213,23 @@ impl Replica {
 
     /// Asks for the chain hash at an old revision.
     pub(super) fn load_chain(&mut self, id: &DocumentId, revision: Revision) {
-        let Some(document) = self.documents.get_mut(id) else { return };
-        if document.requests == 0 {
-            document.requests += 1;
-            let operation = Operation::LoadChanges {
-                document: id.clone(),
-                after: revision,
-                until: revision.next(),
-                limit: 4,
-            };
-            self.request(operation, Purpose::Chain(id.clone(), revision));
+        let (after, until) = (revision, revision.next());
+        let operation = Operation::LoadChanges { document: id.clone(), after, until, limit: 4 };
+        self.read_once(id, operation, Purpose::Chain(id.clone(), revision));
+    }
+
+    /// Reads something of a document, unless something of it is being read already: whoever waits asks again after that. While the store is left
+    /// in peace, that is once it is asked again.
+    fn read_once(&mut self, id: &DocumentId, operation: Operation, purpose: Purpose) {
+        let Some(document) = self.documents.get_mut(id).filter(|document| document.requests == 0) else {
+            return;
+        };
+        if self.storing.retry_at().is_some() {
+            self.storing.reload(id.clone());
+            return;
         }
+        document.requests += 1;
+        self.request(operation, purpose);
     }
 
     pub(super) fn handle_chain(&mut self, id: &DocumentId, revision: Revision, rows: &[ChangeRow]) {
@@ -246,28 +249,17 @@ impl Replica {
     }
 
     pub(super) fn load_outcomes(&mut self, id: &DocumentId, change: ChangeId, last: Counter) {
-        if self.documents.get(id).is_some_and(|document| document.requests == 0) {
-            let ChangeId { replica, counter: first } = change;
-            self.request_outcomes(
-                id,
-                change,
-                last,
-                Purpose::Outcomes { document: id.clone(), replica, first, last },
-            );
-        }
+        let ChangeId { replica, counter: first } = change;
+        let operation = Operation::LoadOutcomes { document: id.clone(), replica, first, last };
+        self.read_once(id, operation, Purpose::Outcomes { document: id.clone(), replica, first, last });
     }
 
-    /// Asks the store for the outcomes of changes from this one to that of the `last` counter.
-    pub(super) fn request_outcomes(
-        &mut self,
-        id: &DocumentId,
-        from: ChangeId,
-        last: Counter,
-        purpose: Purpose,
-    ) {
+    /// Asks the store for the outcome of one change, whatever else is being read.
+    pub(super) fn request_outcome(&mut self, id: &DocumentId, change: ChangeId, purpose: Purpose) {
         let Some(document) = self.documents.get_mut(id) else { return };
         document.requests += 1;
-        let ChangeId { replica, counter: first } = from;
+        let ChangeId { replica, counter } = change;
+        let (first, last) = (counter, counter);
         self.request(Operation::LoadOutcomes { document: id.clone(), replica, first, last }, purpose);
     }
 
@@ -276,7 +268,7 @@ impl Replica {
         let Some(document) = self.documents.get_mut(id) else { return };
         document.queue.asked.clone_from(&changes);
         for change in changes {
-            self.request_outcomes(id, change, change.counter, Purpose::Keyed(id.clone(), change));
+            self.request_outcome(id, change, Purpose::Keyed(id.clone(), change));
         }
     }
 

@@ -26,7 +26,7 @@ use super::{
 use crate::authority::Provided;
 use crate::collections::{BTreeMap, BTreeSet};
 use crate::state::{Life, Point};
-use crate::storage::{self, Head};
+use crate::storage::{self, Head, RequestId, StoreError};
 use crate::time::Instant;
 pub(super) use answer::update_between;
 use answer::{ancestors, answer, snapshot};
@@ -83,8 +83,8 @@ enum Page {
     Live,
     /// The next page must be made.
     Wanted,
-    /// The store was asked; numbers above the head at that time belong to the next page.
-    Asked { head: Sequence },
+    /// The store was asked; numbers above the head at that time belong to the next page, and answers to earlier questions to no page.
+    Asked { request: RequestId, head: Sequence },
     /// Documents that are still to be told, and the position after them.
     Telling { documents: VecDeque<DocumentId>, through: Sequence },
 }
@@ -341,14 +341,17 @@ impl Replica {
                     }
                     return;
                 }
+                Page::Wanted if self.storing.retry_at().is_some() => return,
                 Page::Wanted => {
-                    following.page = Page::Asked { head };
                     let operation = storage::Operation::ScanHeads {
                         after: following.sent,
                         past: None,
                         limit: PAGE_DOCUMENTS,
                     };
-                    self.request(operation, Purpose::Page(link));
+                    let request = self.request(operation, Purpose::Page(link));
+                    if let Some(following) = self.following(link) {
+                        following.page = Page::Asked { request, head };
+                    }
                     return;
                 }
                 Page::Telling { documents, through } => {
@@ -362,9 +365,9 @@ impl Replica {
                     if !self.bring_up(link, &id, Some(since)) {
                         return;
                     }
-                    let following =
-                        self.links.get_mut(&link).and_then(|downstream| downstream.following.as_mut());
-                    if let Some(Following { page: Page::Telling { documents, .. }, .. }) = following {
+                    if let Some(Following { page: Page::Telling { documents, .. }, .. }) =
+                        self.following(link)
+                    {
                         documents.pop_front();
                     }
                 }
@@ -372,13 +375,17 @@ impl Replica {
         }
     }
 
-    pub(super) fn handle_page(&mut self, link: LinkId, heads: Vec<Head>) {
+    fn following(&mut self, link: LinkId) -> Option<&mut Following> {
+        self.links.get_mut(&link)?.following.as_mut()
+    }
+
+    pub(super) fn handle_page(&mut self, answered: RequestId, link: LinkId, heads: Vec<Head>) {
         let relays = self.config.role.relays();
-        let Some(following) = self.links.get_mut(&link).and_then(|downstream| downstream.following.as_mut())
-        else {
+        let Some(following) = self.following(link) else { return };
+        let Page::Asked { request, head } = following.page else { return };
+        if request != answered {
             return;
-        };
-        let Page::Asked { head } = following.page else { return };
+        }
         let complete = heads.len() < PAGE_DOCUMENTS as usize;
         // A commit may be in the store already whose end is not known here: it belongs to the next page. What a relay has stored beyond its
         // head is the authority's word, and the document may have an older revision that belongs to this page.
@@ -402,13 +409,13 @@ impl Replica {
         }
     }
 
-    pub(super) fn handle_page_failed(&mut self, link: LinkId) {
-        if let Some(following) =
-            self.links.get_mut(&link).and_then(|downstream| downstream.following.as_mut())
+    pub(super) fn handle_page_failed(&mut self, answered: RequestId, link: LinkId, error: StoreError) {
+        if let Some(following) = self.following(link)
+            && matches!(following.page, Page::Asked { request, .. } if request == answered)
         {
             following.page = Page::Wanted;
         }
-        self.storing.pause(self.now + self.config.store_retry);
+        self.retry_later(error);
     }
 
     /// Whether a link waits for a document.

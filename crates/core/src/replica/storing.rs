@@ -70,10 +70,6 @@ impl Storing {
         self.reloads.insert(document);
     }
 
-    pub(super) fn pause(&mut self, until: Instant) {
-        self.retry_at = Some(until);
-    }
-
     pub(super) fn write(&mut self, write: Write) {
         if !self.memory_only {
             self.writes.push(write);
@@ -111,6 +107,12 @@ impl Replica {
         let stray = || StoreError::Unavailable("the store gave an answer of another kind".into());
         let answer =
             answer.and_then(|answered| answers(&purpose, &answered).then_some(answered).ok_or_else(stray));
+        let reads = !matches!(purpose, Purpose::Commit | Purpose::Identity);
+        // An authority has no commits of its own by which to know.
+        if reads && answer.is_ok() && self.config.role.decides() && std::mem::take(&mut self.storing.failing)
+        {
+            self.event(Event::StoreWorks);
+        }
         match (purpose, answer) {
             (Purpose::Meta, Ok(Answered::Meta { records, sequence })) => self.handle_meta(&records, sequence),
             (Purpose::Meta, Err(error)) => self.handle_meta_failed(error),
@@ -159,8 +161,10 @@ impl Replica {
                 self.handle_document_failed(&id);
                 self.retry_later(error);
             }
-            (Purpose::Page(link), Ok(Answered::Heads(heads))) if SERVES => self.handle_page(link, heads),
-            (Purpose::Page(link), Err(_)) if SERVES => self.handle_page_failed(link),
+            (Purpose::Page(link), Ok(Answered::Heads(heads))) if SERVES => {
+                self.handle_page(request, link, heads);
+            }
+            (Purpose::Page(link), Err(error)) if SERVES => self.handle_page_failed(request, link, error),
             (Purpose::PendingDocuments, Ok(Answered::Records(records))) => {
                 self.handle_pending_documents(&records);
             }
@@ -207,7 +211,7 @@ impl Replica {
         }
     }
 
-    fn retry_later(&mut self, error: StoreError) {
+    pub(super) fn retry_later(&mut self, error: StoreError) {
         self.storing.retry_at = Some(self.now + self.config.store_retry);
         if !std::mem::replace(&mut self.storing.failing, true) {
             self.event(Event::StoreFailed { error, lasting: false });

@@ -12,7 +12,7 @@ pub mod bare;
 
 use std::collections::BTreeMap;
 
-use rejoin_core::storage::{Answer, Operation, RequestId, Write};
+use rejoin_core::storage::{Answer, Operation, RequestId, StoreError, Write};
 use rejoin_core::{
     Config, Event, Grant, Input, Instant, Job, LinkId, Output, Peer, Replica, Reply, Role, Seed, Token,
 };
@@ -52,8 +52,10 @@ pub struct Node {
     pub holds_commits: bool,
     /// The same, of commits of changes that were accepted.
     pub holds_changes: bool,
-    /// The same, of everything that is read.
-    pub holds_reads: bool,
+    /// The same, of what is read and meets a condition.
+    pub holds_reads: Option<fn(&Operation) -> bool>,
+    /// What it answers to everything that is read, in place of what it holds.
+    pub fails_reads: Option<StoreError>,
     pub uncommitted: Vec<(RequestId, Operation)>,
 }
 
@@ -129,7 +131,8 @@ impl Node {
             on_the_way: Vec::new(),
             holds_commits: false,
             holds_changes: false,
-            holds_reads: false,
+            holds_reads: None,
+            fails_reads: None,
             uncommitted: Vec::new(),
         }
     }
@@ -259,7 +262,7 @@ impl World {
     /// The root's store does and answers what it was asked meanwhile.
     pub fn let_root_commits_through(&mut self) {
         self.root.holds_commits = false;
-        self.root.holds_reads = false;
+        self.root.holds_reads = None;
         for (request, operation) in std::mem::take(&mut self.root.uncommitted) {
             let answer = self.root.store.execute(&workspace(), &operation);
             self.root.store.sync();
@@ -382,9 +385,17 @@ impl World {
                     self.root.uncommitted.push((request, operation));
                 }
                 Output::Store { request, operation }
-                    if self.root.holds_reads && !matches!(operation, Operation::Commit(_)) =>
+                    if self.root.holds_reads.is_some_and(|holds| holds(&operation)) =>
                 {
                     self.root.uncommitted.push((request, operation));
+                }
+                Output::Store { request, operation }
+                    if self.root.fails_reads.is_some() && !matches!(operation, Operation::Commit(_)) =>
+                {
+                    self.root.asked.push(operation);
+                    assert!(self.root.asked.len() < 100_000, "a store that fails is asked on and on");
+                    let answer = Err(self.root.fails_reads.clone().unwrap());
+                    self.root.replica.handle_input(self.now, Input::Stored { request, answer });
                 }
                 Output::Store { request, operation } => {
                     let answer: Answer = self.root.store.execute(&workspace(), &operation);

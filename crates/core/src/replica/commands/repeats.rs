@@ -44,7 +44,7 @@ impl Replica {
             return Some(repeat);
         } else if authority.must_ask(repeat.change) {
             let change = repeat.change;
-            self.request_outcomes(id, change, change.counter, Purpose::Repeat(id.clone(), repeat));
+            self.request_outcome(id, change, Purpose::Repeat(id.clone(), repeat));
             return None;
         } else {
             Reply::New

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::ids::{id_from, replica_id};
-use crate::state::chain_after;
 
 impl Replica {
     pub(super) fn take_in(&mut self, id: &DocumentId, message: Message) {
