@@ -41,7 +41,7 @@ pub use relaying::{
 pub use reply::{Accepted, HistoryEntry, HistoryPage, Past, Reply};
 pub use root::{
     Backlog, Base, MAX_MENDING_BYTES, MAX_MENDING_DOCUMENTS, MAX_QUEUED_BYTES, MAX_QUEUED_BYTES_PER_DOCUMENT,
-    MENDING_PATIENCE,
+    MENDING_PATIENCE, SEEN_PATIENCE,
 };
 pub use serving::{MAX_CATCH_UP_REVISIONS, MAX_INQUIRIES, MAX_SUBSCRIPTIONS};
 

@@ -36,12 +36,14 @@ use crate::storage::{Batch, ChangeRow, Head, Operation, RequestId, StoreError, W
 use crate::time::Instant;
 use acceptance::{Acceptance, Need, Turn};
 use mending::{Mend, Mending, mended_key};
+use parking::{Lot, Parking};
 use separating::Separate;
 use weight::{Room, Taken};
 
 pub use backlog::Backlog;
 pub(super) use checking::{author_of, head_of, may_push, well_formed};
 pub use mending::{MAX_MENDING_BYTES, MAX_MENDING_DOCUMENTS, MENDING_PATIENCE};
+pub use parking::SEEN_PATIENCE;
 pub use weight::{MAX_QUEUED_BYTES, MAX_QUEUED_BYTES_PER_DOCUMENT};
 
 /// The accepting side of a workspace.
@@ -62,6 +64,7 @@ pub(super) struct Root {
     /// True after a failure, until commits succeed.
     failing: bool,
     separate: Separate,
+    parking: Parking,
     /// For how long the oldest push of the commit that became durable last had been here, until it is told.
     durable_age: Option<Duration>,
     /// What is to be written again, one commit at a time.
@@ -94,7 +97,7 @@ pub(crate) struct Queue {
     /// Pushes in the commit under way, kept until it is durable.
     retained: Vec<Queued>,
     /// Pushes whose author was asked what it saw.
-    parked: Vec<Queued>,
+    parked: Lot,
     /// What to tell when the commit is durable, in order.
     tellings: Vec<Telling>,
     /// Rows of the commit under way.
@@ -342,6 +345,7 @@ impl Replica {
             id,
             document,
             limits: &limits,
+            now: self.now,
             received,
             sequence,
             budget: MAX_CHANGES_PER_TURN,
@@ -356,6 +360,7 @@ impl Replica {
         let more = !document.queue.waiting.is_empty() && needs.is_empty();
         let told = !document.queue.tellings.is_empty();
         self.root.given = sequence;
+        self.note_parked(id);
         let mut later = false;
         for need in needs {
             later |= self.meet_need(id, need);
@@ -533,6 +538,7 @@ impl Replica {
         let ages = document.queue.retained.drain(..).map(|queued| self.now.since(queued.since));
         self.root.durable_age = self.root.durable_age.max(ages.max());
         self.tell(id);
+        self.take_settled(id);
         if let Some(document) = self.documents.get_mut(id) {
             let before = document.log.floor();
             document.log.trim(Revision(u64::MAX), MAX_LOG_REVISIONS);
@@ -551,13 +557,13 @@ impl Replica {
         document.queue.rows.clear();
         document.queue.tellings.clear();
         for queued in std::mem::take(&mut document.queue.retained).into_iter().rev() {
-            let parked = &mut document.queue.parked;
-            let rest = parked.iter().position(|parked| parked.is_of_one_replica(&queued));
-            if let Some(rest) = rest.map(|at| parked.remove(at)) {
+            let rest = document.queue.parked.take(|parked| parked.is_of_one_replica(&queued));
+            if let Some(rest) = rest {
                 document.queue.waiting.push_front(rest);
             }
             document.queue.waiting.push_front(queued);
         }
+        self.note_parked(id);
         if reload {
             // Another writer was first: what it wrote is read before anything is decided again.
             self.load_anew(id);

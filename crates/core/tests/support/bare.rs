@@ -2,14 +2,14 @@
 
 use rejoin_core::storage::{Operation, RequestId, StoreError};
 use rejoin_core::{Config, Event, Grant, Input, Instant, Job, LinkId, Output, Peer, Replica, Role, Seed};
-use rejoin_json::ContentHash;
+use rejoin_json::{ContentHash, Json, Patch, PointerBuf};
 use rejoin_store::MemoryStore;
 use rejoin_wire::{
     Author, Body, Change, Counter, DocumentPush, Encoding, ErrorCode, Fate, Header, Message, Outcome,
     PushedChange, ReplicaId, Revision, UnixMillis, decode_message,
 };
 
-use super::{assert_rest, id, json, patch, workspace};
+use super::{assert_rest, id, json, workspace};
 
 pub struct Bare {
     pub replica: Replica,
@@ -178,9 +178,9 @@ pub fn create() -> Body {
 }
 
 /// Writes a member that has the replica's name.
-fn put(replica: u128, bytes: usize) -> Body {
-    let value = "x".repeat(bytes);
-    let patch = patch(&format!(r#"[{{"op":"add","path":"/{replica}","value":"{value}"}}]"#));
+pub fn put(replica: u128, bytes: usize) -> Body {
+    let path = PointerBuf::parse(format!("/{replica}")).unwrap();
+    let patch = Patch(vec![rejoin_json::Operation::Add { path, value: Json::from("x".repeat(bytes)) }]);
     Body::Edit { patch, settles: Vec::new(), undoes: None }
 }
 
@@ -199,12 +199,12 @@ pub fn announced_edit(replica: u128) -> Message {
 
 /// An edit on revision 1 by somebody who saw something else there: the authority asks what it was.
 pub fn odd_edit(replica: u128, author: Option<Author>) -> Message {
-    large_odd_edit(replica, 1, author)
+    push(replica, 1, put(replica, 1), Some(json(SEEN).content_hash()), author)
 }
 
-/// The same with a value of so many bytes.
-pub fn large_odd_edit(replica: u128, bytes: usize, author: Option<Author>) -> Message {
-    push(replica, 1, put(replica, bytes), Some(json(SEEN).content_hash()), author)
+/// The same of any document, with a value of so many bytes.
+pub fn odd_edit_of(document: &str, replica: u128, bytes: usize) -> Message {
+    push_to(document, replica, 1, put(replica, bytes), Some(json(SEEN).content_hash()), None)
 }
 
 /// The answer to what an odd edit was made on.

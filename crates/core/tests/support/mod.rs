@@ -72,6 +72,8 @@ pub struct World {
     pub refused_presences: usize,
     /// A follower that reads nothing: its link is not said to be writable again.
     pub slow: Option<usize>,
+    /// What followers say of what they saw is lost on its way.
+    pub loses_answers: bool,
     /// Everything that the root was sent.
     pub root_heard: Vec<Message>,
     seeds: u128,
@@ -166,6 +168,7 @@ impl World {
             refused_pushes: 0,
             refused_presences: 0,
             slow: None,
+            loses_answers: false,
             root_heard: Vec::new(),
             seeds: 100,
         };
@@ -489,6 +492,9 @@ impl World {
                     let link = root_link(at);
                     if self.above[at].is_none() {
                         self.root_heard.push(message.clone());
+                    }
+                    if self.loses_answers && matches!(message, Message::SeenContent { .. }) {
+                        continue;
                     }
                     let refused_push = |push: &DocumentPush| {
                         (push.document.clone(), push.changes.first().map(|pushed| pushed.change.id()))

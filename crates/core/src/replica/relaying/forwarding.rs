@@ -166,10 +166,13 @@ impl Replica {
         }
     }
 
-    /// Asks the newest of those who pushed a change what its author saw, since older links of a client that came back may be dead; false when
-    /// nobody here did.
+    /// Asks the newest of those who pushed a change what its author saw, since older links of a client that came back may be dead; false for
+    /// a change that this replica made itself. Where nobody is here to be asked nothing is said: that its author cannot say would reject the
+    /// change for good, and whoever waits for an answer has its own patience.
     pub(in crate::replica) fn route_need_seen(&mut self, id: &DocumentId, change: ChangeId) -> bool {
-        let Some(in_flight) = self.relay.in_flight.get_mut(&(id.clone(), change)) else { return false };
+        let Some(in_flight) = self.relay.in_flight.get_mut(&(id.clone(), change)) else {
+            return self.documents.get(id).is_none_or(|document| document.outbox.own(change).is_none());
+        };
         in_flight.need_seen = true;
         match in_flight.links.iter().next_back().copied() {
             Some(link) => {

@@ -32,6 +32,7 @@ pub(super) struct Acceptance<'a> {
     pub(super) id: &'a DocumentId,
     pub(super) document: &'a mut Document,
     pub(super) limits: &'a Limits,
+    pub(super) now: Instant,
     pub(super) received: rejoin_wire::UnixMillis,
     pub(super) sequence: Sequence,
     /// Changes that it may still decide.
@@ -150,10 +151,9 @@ impl Acceptance<'_> {
                 let mut rest = queued.rest(rest);
                 self.reunite(&mut rest);
                 let parked = &mut self.document.queue.parked;
-                parked.retain(|parked| !parked.is_of_one_sender(&rest));
-                if parked.len() < MAX_QUEUED_PUSHES {
+                if parked.make_place(&rest) {
                     self.needs.push(Need::Seen(change, rest.from));
-                    parked.push(rest);
+                    parked.park(rest, self.now);
                 } else {
                     let message = "too many changes of this document wait for what their authors saw; send them again later";
                     let refusal = Refusal::new(ErrorCode::RateLimited, message);

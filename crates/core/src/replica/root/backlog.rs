@@ -45,8 +45,8 @@ impl Replica {
                 let oldest = queue.retained.iter().map(age).max();
                 backlog.tentative_age = backlog.tentative_age.max(oldest.unwrap_or_default());
             }
-            backlog.waiting += (queue.waiting.len() + queue.parked.len()) as u64;
-            let oldest = queue.waiting.iter().chain(&queue.parked).map(age).max();
+            backlog.waiting += (queue.waiting.len() + queue.parked.pushes().len()) as u64;
+            let oldest = queue.waiting.iter().chain(queue.parked.pushes()).map(age).max();
             backlog.waiting_age = backlog.waiting_age.max(oldest.unwrap_or_default());
         }
         backlog

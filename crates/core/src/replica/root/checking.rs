@@ -30,7 +30,7 @@ impl Replica {
     pub(in crate::replica) fn regrant(&mut self, link: LinkId, may_edit: bool) {
         for document in self.documents.values_mut() {
             let Queue { waiting, parked, retained, .. } = &mut document.queue;
-            for queued in waiting.iter_mut().chain(parked).chain(retained) {
+            for queued in waiting.iter_mut().chain(parked.pushes_mut()).chain(retained) {
                 if queued.from == From::Link(link) && !queued.relayed {
                     queued.grant.may_edit = may_edit;
                 }

@@ -221,8 +221,9 @@ impl Replica {
         }
     }
 
-    /// Asks others where somebody does not answer.
+    /// Asks others where somebody does not answer, and refuses the pushes of those who do not.
     pub(in crate::replica) fn lose_patience(&mut self) {
+        self.refuse_unsaid();
         let due = self.root.mending.iter().filter(|(_, mending)| mending.until <= self.now);
         let due: Vec<DocumentId> = due.map(|(id, _)| id.clone()).collect();
         for id in due {
@@ -232,7 +233,8 @@ impl Replica {
 
     /// When the next of those who were asked has taken too long.
     pub(in crate::replica) fn next_impatience(&self) -> Option<Instant> {
-        self.root.mending.values().map(|mending| mending.until).min()
+        let mending = self.root.mending.values().map(|mending| mending.until).min();
+        mending.into_iter().chain(self.next_unsaid()).min()
     }
 
     /// Commits the next of what is to be written again; false when there is nothing.
