@@ -78,7 +78,7 @@ pub const CHECKPOINT_INTERVAL: u64 = 64;
 
 /// Whether this build holds the deciding side and the links from below. Where it is false, nothing of them is linked: that is half of what
 /// a browser would load.
-const SERVES: bool = cfg!(feature = "authority");
+pub(crate) const SERVES: bool = cfg!(feature = "authority");
 
 /// Names a link of a replica. Downstream links are named by the driver, upstream ones by the replica; the ranges must not meet: the replica
 /// counts up from 2^63.
@@ -489,12 +489,12 @@ impl Replica {
         }
         [
             self.storing.retry_at(),
-            self.root_paused_until(),
+            self.root_paused_until().filter(|_| SERVES),
             self.upstream.retry_at(),
             self.next_refused_push(),
             self.next_presence_flush(),
-            self.next_showing(),
-            self.next_impatience(),
+            self.next_showing().filter(|_| SERVES),
+            self.next_impatience().filter(|_| SERVES),
         ]
         .into_iter()
         .flatten()

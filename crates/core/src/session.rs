@@ -34,6 +34,9 @@ use native::{Side, client_ping_after};
 use outgoing::{Outgoing, control_frame, release_when_empty};
 pub use payload::Payload;
 
+/// Whether this build has sessions of the side that is connected to. Browsers have none.
+const SERVES: bool = cfg!(any(feature = "authority", feature = "json"));
+
 /// The machine of one link. One type for both of its ends, and for the text door.
 ///
 /// # Contract
@@ -153,7 +156,8 @@ impl Session {
         Self::new(config, door, Some(until), heartbeat)
     }
 
-    /// Begins a session on the side that was connected to.
+    /// Begins a session on the side that was connected to. With the feature `authority`.
+    #[cfg(feature = "authority")]
     pub fn server(config: Arc<SessionConfig>, encoding: Encoding, now: Instant) -> Self {
         let until = now + config.hello_timeout;
         let heartbeat = Heartbeat::new(config.heartbeat_interval, config.heartbeat_timeout, now);
@@ -200,8 +204,9 @@ impl Session {
             _ if self.end.is_some() => {}
             SessionInput::Timeout | SessionInput::Alive => {}
             SessionInput::Frame(frame) => self.handle_frame(now, frame),
-            SessionInput::Authenticated(grant) => self.handle_authenticated(now, grant),
-            SessionInput::Refused { code, reason } => self.handle_refused(code, &reason),
+            SessionInput::Authenticated(grant) if SERVES => self.handle_authenticated(now, grant),
+            SessionInput::Refused { code, reason } if SERVES => self.handle_refused(code, &reason),
+            SessionInput::Authenticated(_) | SessionInput::Refused { .. } => {}
             SessionInput::Send(payload) => self.send(payload),
             SessionInput::Close { code, reason } => self.finish(code, &reason),
         }
@@ -269,7 +274,7 @@ impl Session {
             Phase::Greeting { until: Some(until) } if now >= until => {
                 self.fail(CloseCode::HelloTimeout, "the first message did not come in time: connect again");
             }
-            Phase::Authenticating { until, .. } if now >= until => {
+            Phase::Authenticating { until, .. } if SERVES && now >= until => {
                 self.fail(CloseCode::Unavailable, "the sender could not be checked in time: connect again");
             }
             Phase::Greeting { until: Some(_) } | Phase::Authenticating { .. } => {}
@@ -296,7 +301,7 @@ impl Session {
                 return self.violate(ErrorCode::TooLarge, &reason);
             }
         }
-        if !matches!(self.phase, Phase::Authenticating { .. }) {
+        if !self.is_authenticating() {
             self.read_frame(now, frame);
         } else if self.held.len() < MAX_HELD_FRAMES {
             self.held.push_back(frame);
@@ -327,7 +332,7 @@ impl Session {
     }
 
     fn handle_authenticated(&mut self, now: Instant, grant: Grant) {
-        if !matches!(self.phase, Phase::Authenticating { .. }) {
+        if !self.is_authenticating() {
             return;
         }
         let Phase::Authenticating { asking, .. } = std::mem::replace(&mut self.phase, Phase::Open) else {
@@ -478,7 +483,12 @@ impl Session {
     }
 
     const fn is_client(&self) -> bool {
-        matches!(self.door, Door::Native { side: Side::Client, .. })
+        matches!(self.door, Door::Native { side, .. } if !side.serves())
+    }
+
+    /// Whether the driver is asked who the peer is: on the serving side.
+    const fn is_authenticating(&self) -> bool {
+        SERVES && matches!(self.phase, Phase::Authenticating { .. })
     }
 
     /// Whether the limits for senders that nobody knows yet apply.

@@ -24,6 +24,16 @@ use crate::message::{Cursor, ListItem, Member, Message, OpenDocument, PresenceCh
 /// Number and name of the messages that may come between the fragments of another one.
 pub(crate) const CONTROL: &[(u8, &str)] = &[(3, "ping"), (4, "pong"), (6, "goodbye")];
 
+/// Whether this build writes the messages of that number: all, or where it only follows, those that do not go down.
+const fn travels_up(number: u8) -> bool {
+    cfg!(feature = "authority") || number < 64
+}
+
+/// Whether this build reads the messages of that number: all, or where it only follows, those that do not go up.
+const fn travels_down(number: u8) -> bool {
+    cfg!(feature = "authority") || number < 16 || number >= 64
+}
+
 macro_rules! messages {
     (
         whole { $($whole_number:literal $whole_name:literal $whole:ident)* }
@@ -50,14 +60,15 @@ macro_rules! messages {
         impl Wire for Message {
             fn write(&self, out: &mut Writer) {
                 match self {
-                    $(Self::$whole(body) => {
+                    $(Self::$whole(body) if travels_up($whole_number) => {
                         out.byte($whole_number);
                         body.write(out);
                     })*
-                    $(Self::$variant { $($field),* } => {
+                    $(Self::$variant { $($field),* } if travels_up($number) => {
                         out.byte($number);
                         $(write_field!(out, $field $(, $limit)?);)*
                     })*
+                    _ => unreachable!("invariant: a build that only follows says nothing that goes down"),
                 }
                 out.extension();
             }
@@ -65,8 +76,8 @@ macro_rules! messages {
             fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 let start = input.offset();
                 let message = match input.varint()? {
-                    $($whole_number => Self::$whole(Wire::read(input)?),)*
-                    $($number => {
+                    $($whole_number if travels_down($whole_number) => Self::$whole(Wire::read(input)?),)*
+                    $($number if travels_down($number) => {
                         $(let $field: $type = read_field!(input, $field $(, $limit)?);)*
                         Self::$variant { $($field),* }
                     })*

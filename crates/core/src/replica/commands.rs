@@ -19,7 +19,9 @@ use rejoin_wire::{
 
 use super::outbox::{MAX_KEPT, change_bytes, rejected_key};
 use super::root::Base;
-use super::{Event, Grant, HistoryEntry, HistoryPage, LinkId, Output, Purpose, Replica, Reply, Token};
+use super::{
+    Event, Grant, HistoryEntry, HistoryPage, LinkId, Output, Purpose, Replica, Reply, SERVES, Token,
+};
 use crate::clock::VectorClock;
 use crate::collections::BTreeMap;
 use crate::merging::{Meeting, decide};

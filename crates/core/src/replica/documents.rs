@@ -14,7 +14,7 @@ use super::outbox::Outbox;
 use super::relaying::Relayed;
 use super::root::Queue;
 use super::serving::Subscriber;
-use super::{LinkId, Purpose, Replica};
+use super::{LinkId, Purpose, Replica, SERVES};
 use crate::authority::Authority;
 use crate::collections::{BTreeMap, BTreeSet};
 use crate::log::{Log, Revised};
@@ -340,7 +340,9 @@ impl Replica {
         let idle: BTreeSet<(u64, DocumentId)> = self
             .documents
             .iter()
-            .filter(|(id, document)| document.is_idle() && !self.busy.contains(*id) && !self.is_awaited(id))
+            .filter(|(id, document)| {
+                document.is_idle() && !self.busy.contains(*id) && !(SERVES && self.is_awaited(id))
+            })
             .filter(|(id, _)| !unsaved.contains(id))
             .map(|(id, document)| (document.used, id.clone()))
             .collect();

@@ -25,7 +25,21 @@ pub(super) const MAX_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Client,
+    #[cfg(feature = "authority")]
     Server,
+}
+
+impl Side {
+    #[cfg(feature = "authority")]
+    pub(super) const fn serves(self) -> bool {
+        matches!(self, Self::Server)
+    }
+
+    #[cfg(not(feature = "authority"))]
+    #[expect(clippy::unused_self, reason = "as where there are servers")]
+    pub(super) const fn serves(self) -> bool {
+        false
+    }
 }
 
 impl Session {
@@ -50,23 +64,21 @@ impl Session {
     }
 
     fn handle_message(&mut self, now: Instant, side: Side, message: Message, bytes: usize) {
-        let greets = side == Side::Server && matches!(self.phase, Phase::Greeting { .. });
-        match (message, side) {
-            (Message::Goodbye { code, reason }, _) => self.end_by_peer(code, &reason),
-            (Message::Hello(hello), Side::Server) if greets => self.handle_hello(now, hello, bytes),
-            (_, Side::Server) if greets => {
+        let greets = side.serves() && matches!(self.phase, Phase::Greeting { .. });
+        match message {
+            Message::Goodbye { code, reason } => self.end_by_peer(code, &reason),
+            Message::Hello(hello) if greets => self.handle_hello(now, hello, bytes),
+            _ if greets => {
                 self.violate(
                     ErrorCode::Unauthorized,
                     "the first message must be hello: send it with a token",
                 );
             }
-            (Message::Ping { nonce }, _) => self.outgoing.pong(nonce),
-            (Message::Pong { .. }, _) => {}
-            (message, Side::Server) if goes_up(&message) => {
-                self.deliver(SessionOutput::Message(message), bytes);
-            }
-            (message, Side::Server) => self.refuse_unexpected(&message),
-            (message, Side::Client) => self.handle_from_server(now, message, bytes),
+            Message::Ping { nonce } => self.outgoing.pong(nonce),
+            Message::Pong { .. } => {}
+            message if !side.serves() => self.handle_from_server(now, message, bytes),
+            message if goes_up(&message) => self.deliver(SessionOutput::Message(message), bytes),
+            message => self.refuse_unexpected(&message),
         }
     }
 

@@ -9,6 +9,10 @@ impl Replica {
     /// Reads a document as it was at one of the revisions that the log reaches. Answered by [`Reply::Past`], and refused with `unknown_base`
     /// where that is not known any more, or not yet.
     pub fn read_at(&mut self, token: Token, id: &DocumentId, revision: Revision) {
+        if !SERVES {
+            self.decides_nothing(token);
+            return;
+        }
         self.document(id);
         self.reads.entry(id.clone()).or_default().push(Read::At(token, revision));
     }

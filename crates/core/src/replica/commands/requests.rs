@@ -40,12 +40,20 @@ impl Replica {
 
     /// Reads a document, as it is durable. Answered by [`Reply::Document`].
     pub fn read(&mut self, token: Token, id: &DocumentId) {
+        if !SERVES {
+            self.decides_nothing(token);
+            return;
+        }
         self.document(id);
         self.reads.entry(id.clone()).or_default().push(Read::Document(token));
     }
 
     /// Reads heads of documents in the order of their feed numbers. Answered by [`Reply::Heads`].
     pub fn heads(&mut self, token: Token, after: Sequence, limit: u32) {
+        if !SERVES {
+            self.decides_nothing(token);
+            return;
+        }
         let operation = Operation::ScanHeads { after, past: None, limit: limit.min(MAX_HISTORY_PAGE) };
         if self.ready {
             self.ask_heads(token, operation);
@@ -89,9 +97,9 @@ impl Replica {
             return Some(read);
         }
         match read {
-            Read::At(token, revision) => self.answer_read_at(id, token, revision),
-            Read::Repeat(repeat) => self.answer_repeat(id, repeat).map(Read::Repeat),
-            Read::Document(token) => {
+            Read::At(token, revision) if SERVES => self.answer_read_at(id, token, revision),
+            Read::Repeat(repeat) if SERVES => self.answer_repeat(id, repeat).map(Read::Repeat),
+            Read::Document(token) if SERVES => {
                 let reply = if document.is_lost() {
                     Reply::Refused { code: ErrorCode::Corrupted, message: CORRUPTED.into() }
                 } else {
@@ -105,11 +113,13 @@ impl Replica {
                 self.outputs.push_back(Output::Reply { token, reply });
                 None
             }
-            Read::History { from: Asker::Link(link, request), .. } if document.is_lost() => {
+            Read::History { from: Asker::Link(link, request), .. } if SERVES && document.is_lost() => {
                 self.refuse_request(link, request, ErrorCode::Corrupted, CORRUPTED);
                 None
             }
             Read::History { from, before, limit } => self.answer_history(id, from, before, limit),
+            // Only the deciding side is asked these.
+            Read::At(..) | Read::Repeat(_) | Read::Document(_) => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::replica::outbox::Sync;
+use crate::room::Flush;
 
 impl Replica {
     pub(super) fn handle_presence(
@@ -81,34 +82,41 @@ impl Replica {
             let shows = SERVES && document.shows_relayed();
             shows || document.room.poll_timeout().or(document.own_presence.poll_timeout()).is_some()
         });
-        for (id, flush) in flushes {
-            let mut encoded = EncodedOnce::default();
-            let subscribers: Vec<LinkId> = self
-                .documents
-                .get(&id)
-                .map(|document| document.subscribers.keys().copied().collect())
-                .unwrap_or_default();
-            let mut groups: BTreeMap<Encoding, Vec<LinkId>> = BTreeMap::new();
-            for link in subscribers {
-                let Some(downstream) = self.links.get_mut(&link) else { continue };
-                // Presence is what a slow reader loses first; changes of what it missed would tell it nothing.
-                if downstream.is_full() || downstream.stale_presence.contains(&id) {
-                    downstream.stale_presence.insert(id.clone());
-                    continue;
-                }
-                if flush.sole.is_none_or(|sole| !downstream.members().contains(&sole)) {
-                    let encoding = downstream.peer.encoding;
-                    groups.entry(encoding).or_default().push(link);
-                }
-            }
-            for (encoding, links) in groups {
-                let payload = encoded.get(encoding, || flush.message.clone());
-                self.transmit_payload(links.into(), payload);
+        if SERVES {
+            for (id, flush) in flushes {
+                self.tell_presence(&id, &flush);
             }
         }
         self.send_own_presence();
         if self.config.role.relays() {
             self.send_relayed_presence();
+        }
+    }
+
+    /// Tells everybody in a document what changed among them.
+    fn tell_presence(&mut self, id: &DocumentId, flush: &Flush) {
+        let mut encoded = EncodedOnce::default();
+        let subscribers: Vec<LinkId> = self
+            .documents
+            .get(id)
+            .map(|document| document.subscribers.keys().copied().collect())
+            .unwrap_or_default();
+        let mut groups: BTreeMap<Encoding, Vec<LinkId>> = BTreeMap::new();
+        for link in subscribers {
+            let Some(downstream) = self.links.get_mut(&link) else { continue };
+            // Presence is what a slow reader loses first; changes of what it missed would tell it nothing.
+            if downstream.is_full() || downstream.stale_presence.contains(id) {
+                downstream.stale_presence.insert(id.clone());
+                continue;
+            }
+            if flush.sole.is_none_or(|sole| !downstream.members().contains(&sole)) {
+                let encoding = downstream.peer.encoding;
+                groups.entry(encoding).or_default().push(link);
+            }
+        }
+        for (encoding, links) in groups {
+            let payload = encoded.get(encoding, || flush.message.clone());
+            self.transmit_payload(links.into(), payload);
         }
     }
 }
