@@ -39,6 +39,10 @@ const LOOK_AHEAD: usize = 4;
 const FIRST_REACH: usize = 16;
 const REACH_GROWTH: usize = 8;
 
+/// Whether this build looks for what the elements between equal ends were. Browsers compare them place by place: what they compare are
+/// versions to store, which are stored as well in a longer patch.
+const ALIGNS: bool = cfg!(feature = "alignment");
+
 /// What an element of the new array was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -84,17 +88,41 @@ impl<'a> Differ<'a> {
         let old: Vec<&Json> = from.iter().take(from.len() - end).skip(start).collect();
         let new: Vec<&Json> = to.iter().take(to.len() - end).skip(start).collect();
 
-        let origins = match (&old[..], &new[..]) {
-            (_, []) => Vec::new(),
-            ([], _) => vec![Origin::New; new.len()],
-            _ => match self.by_identity(&old, &new) {
-                Some(origins) => origins,
-                None => self.by_alignment(&old, &new, from.encoded_len(), to.encoded_len())?,
-            },
-        };
-        self.reorder(start, &old, &new, &origins, ceiling)?;
+        if ALIGNS {
+            let origins = match (&old[..], &new[..]) {
+                (_, []) => Vec::new(),
+                ([], _) => vec![Origin::New; new.len()],
+                _ => match self.by_identity(&old, &new) {
+                    Some(origins) => origins,
+                    None => self.by_alignment(&old, &new, from.encoded_len(), to.encoded_len())?,
+                },
+            };
+            self.reorder(start, &old, &new, &origins, ceiling)?;
+        } else {
+            self.by_place(start, &old, &new, ceiling)?;
+        }
         for (a, b, index) in edited_at_end.into_iter().rev() {
             self.at(Step::Index(index), |differ| differ.value(a, b, ceiling))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the elements that stand from `start` on into `new`, each into the one at its place.
+    fn by_place(
+        &mut self,
+        start: usize,
+        old: &[&'a Json],
+        new: &[&'a Json],
+        ceiling: usize,
+    ) -> Result<(), Exceeded> {
+        for (index, (a, b)) in (start..).zip(old.iter().zip(new)) {
+            self.at(Step::Index(index), |differ| differ.value(a, b, ceiling))?;
+        }
+        for index in (new.len()..old.len()).rev() {
+            self.at(Step::Index(start + index), |differ| differ.remove(ceiling))?;
+        }
+        for (index, value) in (start..).zip(new).skip(old.len()) {
+            self.at(Step::Index(index), |differ| differ.add(value, ceiling))?;
         }
         Ok(())
     }
@@ -430,5 +458,48 @@ fn pair(old: &[&Json], new: &[&Json], left: &[usize], right: &[usize], origins: 
             origins[*b] = Origin::Edited(*a);
         }
         (i, j) = (i_end + 1, j_end + 1);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::{DiffOptions, Limits, apply};
+
+    /// The patch that compares the elements of two arrays place by place.
+    fn by_place(from: &str, to: &str) -> String {
+        let (from, to) =
+            (Json::parse(from, &Limits::default()).unwrap(), Json::parse(to, &Limits::default()).unwrap());
+        let options = DiffOptions::default();
+        let mut differ = Differ::new(&options);
+        let (old, new): (Vec<&Json>, Vec<&Json>) =
+            (from.as_array().unwrap().iter().collect(), to.as_array().unwrap().iter().collect());
+        assert!(differ.by_place(0, &old, &new, usize::MAX).is_ok());
+        let patch = differ.patch();
+        let mut patched = from.clone();
+        apply(&mut patched, &patch, &Limits::default()).unwrap();
+        assert!(patched == to, "{patch}");
+        patch.to_string()
+    }
+
+    #[test]
+    fn elements_become_those_at_their_place() {
+        assert_eq!(
+            by_place("[1,[2],3]", "[1,[2,4],5]"),
+            r#"[{"op":"add","path":"/1/1","value":4},{"op":"replace","path":"/2","value":5}]"#
+        );
+        assert_eq!(
+            by_place("[1,2,3]", "[1]"),
+            r#"[{"op":"remove","path":"/2"},{"op":"remove","path":"/1"}]"#
+        );
+        assert_eq!(
+            by_place("[1]", "[1,2,3]"),
+            r#"[{"op":"add","path":"/1","value":2},{"op":"add","path":"/2","value":3}]"#
+        );
+        assert_eq!(by_place("[]", "[]"), "[]");
     }
 }
