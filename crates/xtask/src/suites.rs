@@ -133,7 +133,7 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "wasm-size",
         what: "the engine for browsers has not grown",
         budget_s: 120,
-        needs: &[Tool::WasmTarget],
+        needs: &[Tool::WasmTarget, Tool::WasmOpt],
         run: |run| wasm_size::run(run.workspace),
     },
     Suite { name: "package", what: "every published crate packs", budget_s: 60, needs: &[], run: package },

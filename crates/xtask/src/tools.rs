@@ -23,6 +23,8 @@ pub(crate) enum Tool {
     WasmTestRunner,
     /// Node.js, in which the runner runs.
     Node,
+    /// `wasm-opt` of Binaryen, as npm has it: WebAssembly itself, for Node.js.
+    WasmOpt,
 }
 
 impl Tool {
@@ -32,6 +34,7 @@ impl Tool {
             Self::WasmTarget => ensure_wasm_target(),
             Self::WasmTestRunner => ensure_wasm_test_runner(workspace),
             Self::Node => ensure_node(),
+            Self::WasmOpt => ensure_wasm_opt(workspace),
         }
     }
 }
@@ -88,15 +91,55 @@ fn installed(workspace: &Workspace) -> PathBuf {
 }
 
 fn ensure_node() -> Result<()> {
-    if first_line(Command::new("node").arg("--version")).is_some() {
+    ensure_package("node", "nodejs")
+}
+
+/// The program, in the version that the lock file of `crates/xtask/binaryen` names.
+pub(crate) fn wasm_opt(workspace: &Workspace) -> Command {
+    let mut command = Command::new("node");
+    command.arg(binaryen(workspace).join("node_modules/binaryen/bin/wasm-opt"));
+    command
+}
+
+fn ensure_wasm_opt(workspace: &Workspace) -> Result<()> {
+    ensure_node()?;
+    let (from, to) = (workspace.member("xtask")?.folder.join("binaryen"), binaryen(workspace));
+    let files = ["package.json", "package-lock.json"];
+    let is_current = |file: &&str| {
+        std::fs::read(from.join(file))
+            .is_ok_and(|wanted| std::fs::read(to.join(file)).is_ok_and(|it| it == wanted))
+    };
+    if files.iter().all(is_current) && first_line(wasm_opt(workspace).arg("--version")).is_some() {
+        return Ok(());
+    }
+    ensure_package("npm", "npm")?;
+    std::fs::create_dir_all(&to)?;
+    for file in files {
+        std::fs::copy(from.join(file), to.join(file)).with_context(|| format!("{file} of Binaryen"))?;
+    }
+    let arguments = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
+    run_quietly("installing Binaryen (once)", Command::new("npm").args(arguments).current_dir(&to))?;
+    match first_line(wasm_opt(workspace).arg("--version")) {
+        Some(_) => Ok(()),
+        None => bail!("Binaryen was installed and wasm-opt does not run"),
+    }
+}
+
+fn binaryen(workspace: &Workspace) -> PathBuf {
+    installed(workspace).join("binaryen")
+}
+
+/// Installs a package of the system unless its program is there.
+fn ensure_package(program: &str, package: &str) -> Result<()> {
+    if first_line(Command::new(program).arg("--version")).is_some() {
         return Ok(());
     }
     if first_line(Command::new("apt-get").arg("--version")).is_none() {
-        bail!("Node.js is missing: install it (https://nodejs.org) and try again");
+        bail!("{program} is missing: install Node.js with it (https://nodejs.org) and try again");
     }
-    let step = Step::quiet("installing Node.js");
+    let step = Step::quiet(&format!("installing {program}"));
     for arguments in
-        [["update", "--quiet"].as_slice(), &["install", "--yes", "--no-install-recommends", "nodejs"]]
+        [["update", "--quiet"].as_slice(), &["install", "--yes", "--no-install-recommends", package]]
     {
         let output = Command::new("apt-get")
             .args(arguments)
@@ -105,7 +148,7 @@ fn ensure_node() -> Result<()> {
             .context("apt-get did not start")?;
         if !output.status.success() {
             bail!(
-                "apt-get {} failed; install Node.js and try again:\n{}",
+                "apt-get {} failed; install {program} and try again:\n{}",
                 arguments.join(" "),
                 String::from_utf8_lossy(&output.stderr).trim()
             );

@@ -9,12 +9,24 @@ use anyhow::{Context, Result, bail};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::step::run_visibly;
-use crate::tools::WASM_TARGET;
+use crate::step::{run_quietly, run_visibly};
+use crate::tools::{Tool, WASM_TARGET, wasm_opt};
 use crate::workspace::Workspace;
 
 /// The crate that links the engine.
 const PROBE: &str = "rejoin-wasm-probe";
+
+/// What `wasm-opt` may use, which is what the compiler uses, and what it does.
+const OPTIMISATIONS: &[&str] = &[
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+    "-Oz",
+    "--converge",
+];
 
 /// What the engine may weigh today, in bytes of gzip. It follows the engine down to its goal; what makes it go up is said where that is
 /// decided.
@@ -29,7 +41,13 @@ pub(crate) fn run(workspace: &Workspace) -> Result<String> {
         "building the engine for browsers",
         &mut workspace.cargo(&["build", "--profile", "wasm", "--target", WASM_TARGET, "--package", PROBE]),
     )?;
-    let module = workspace.target.join(WASM_TARGET).join("wasm").join(format!("{PROBE}.wasm"));
+    let built = workspace.target.join(WASM_TARGET).join("wasm").join(format!("{PROBE}.wasm"));
+    let module = built.with_extension("optimised.wasm");
+    Tool::WasmOpt.ensure(workspace)?;
+    run_quietly(
+        "optimising it",
+        wasm_opt(workspace).args(OPTIMISATIONS).arg(&built).arg("--output").arg(&module),
+    )?;
     let bytes = std::fs::read(&module).context("the module was not built")?;
     let compressed = gzip(&bytes)?.len();
     println!(

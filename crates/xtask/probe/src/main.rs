@@ -1,23 +1,35 @@
 //! Calls every public entry point of the engine that a browser's driver calls, so that the module built from it holds
 //! what a page has to load, and nothing else. It is measured and never run.
 
-use std::error::Error;
 use std::hint::black_box;
 
 use rejoin_core::{Replica, Session};
 use rejoin_wire::Encoding;
 
+/// The allocator of a page, which has one thread.
+#[cfg(all(target_family = "wasm", not(target_feature = "atomics")))]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
 fn main() {
     for step in [replica, edits, questions, session] {
-        // A driver shows errors as their sentences.
-        if let Some(Err(error)) = step() {
-            black_box(error.to_string());
+        if let Some(Err(Sentence(sentence))) = step() {
+            black_box(sentence);
         }
     }
 }
 
 /// `None` where something foreign was missing.
-type Step = Option<Result<(), Box<dyn Error>>>;
+type Step = Option<Result<(), Sentence>>;
+
+/// What a driver shows of an error.
+struct Sentence(String);
+
+impl<E: std::error::Error> From<E> for Sentence {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// What a driver does with a replica.
 fn replica() -> Step {
