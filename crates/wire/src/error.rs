@@ -4,13 +4,16 @@ use crate::code::ErrorCode;
 
 /// Says why the input cannot be read, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} (at byte {offset})")]
-pub struct DecodeError {
-    /// Bytes of the input before the place where reading stopped. For a limit that is checked on a whole message in its
-    /// JSON encoding, 0.
-    pub offset: usize,
-    /// What is wrong there.
-    pub kind: DecodeErrorKind,
+#[error("{} (at byte {})", .0.kind, .0.offset)]
+pub struct DecodeError(
+    /// One word, because every field that is read hands it on: in their results it takes no room of its own.
+    Box<Misread>,
+);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Misread {
+    offset: usize,
+    kind: DecodeErrorKind,
 }
 
 /// What is wrong with the input.
@@ -85,9 +88,26 @@ pub enum DecodeErrorKind {
 }
 
 impl DecodeError {
+    /// An error at that many bytes from the beginning of the input.
+    #[cold]
+    pub fn new(offset: usize, kind: DecodeErrorKind) -> Self {
+        Self(Box::new(Misread { offset, kind }))
+    }
+
+    /// Bytes of the input before the place where reading stopped. For a limit that is checked on a whole message in its
+    /// JSON encoding, 0.
+    pub fn offset(&self) -> usize {
+        self.0.offset
+    }
+
+    /// What is wrong there.
+    pub fn kind(&self) -> &DecodeErrorKind {
+        &self.0.kind
+    }
+
     /// The code with which a link refuses such input.
     pub fn code(&self) -> ErrorCode {
-        match self.kind {
+        match self.kind() {
             DecodeErrorKind::UnknownType { .. } => ErrorCode::UnknownType,
             DecodeErrorKind::Limit { .. } => ErrorCode::TooLarge,
             DecodeErrorKind::Depth { .. } => ErrorCode::TooDeep,

@@ -430,7 +430,7 @@ mod tests {
     use crate::testing::{hex, json, numbers, patches, places, values};
 
     fn kind(bytes: &[u8]) -> DecodeErrorKind {
-        from_bytes::<Json>(bytes).unwrap_err().kind
+        from_bytes::<Json>(bytes).unwrap_err().kind().clone()
     }
 
     #[test]
@@ -530,7 +530,8 @@ mod tests {
         let patch = |count| Patch(vec![Operation::Remove { path: PointerBuf::new() }; count]);
         let full = patch(MAX_OPERATIONS_PER_PATCH);
         assert_eq!(from_bytes::<Patch>(&to_bytes(&full)).unwrap(), full);
-        let kind = from_bytes::<Patch>(&to_bytes(&patch(MAX_OPERATIONS_PER_PATCH + 1))).unwrap_err().kind;
+        let kind =
+            from_bytes::<Patch>(&to_bytes(&patch(MAX_OPERATIONS_PER_PATCH + 1))).unwrap_err().kind().clone();
         assert_eq!(kind, DecodeErrorKind::Limit { what: "a patch", limit: MAX_OPERATIONS_PER_PATCH });
     }
 

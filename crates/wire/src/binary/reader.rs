@@ -44,12 +44,12 @@ impl<'a> Reader<'a> {
 
     /// An error at the place that is read next.
     pub fn error(&self, kind: DecodeErrorKind) -> DecodeError {
-        DecodeError { offset: self.position, kind }
+        DecodeError::new(self.position, kind)
     }
 
     /// An error at an earlier place.
     pub(crate) fn error_at(&self, offset: usize, kind: DecodeErrorKind) -> DecodeError {
-        DecodeError { offset, kind }
+        DecodeError::new(offset, kind)
     }
 
     /// Ends reading.
@@ -243,8 +243,8 @@ mod tests {
 
     fn varint(bytes: &[u8]) -> Result<u64, DecodeErrorKind> {
         let mut input = Reader::new(bytes);
-        let integer = input.varint().map_err(|error| error.kind)?;
-        input.finish().map_err(|error| error.kind)?;
+        let integer = input.varint().map_err(|error| error.kind().clone())?;
+        input.finish().map_err(|error| error.kind().clone())?;
         Ok(integer)
     }
 
@@ -290,7 +290,7 @@ mod tests {
     fn integers_stay_below_2_to_the_53() {
         assert_eq!(from_bytes::<u64>(&to_bytes(&MAX_INTEGER)).unwrap(), MAX_INTEGER);
         let beyond = from_bytes::<u64>(&to_bytes(&(MAX_INTEGER + 1))).unwrap_err();
-        assert_eq!(beyond, DecodeError { offset: 0, kind: DecodeErrorKind::IntegerOutOfRange });
+        assert_eq!(beyond, DecodeError::new(0, DecodeErrorKind::IntegerOutOfRange));
         assert!(from_bytes::<u16>(&to_bytes(&65_536_u32)).is_err());
     }
 
@@ -300,11 +300,11 @@ mod tests {
         out.varint(1_000_000);
         out.raw(b"abc");
         let bytes = out.into_bytes();
-        let truncated = DecodeError { offset: 0, kind: DecodeErrorKind::Truncated };
+        let truncated = DecodeError::new(0, DecodeErrorKind::Truncated);
         assert_eq!(Reader::new(&bytes).bytes("x", usize::MAX).unwrap_err(), truncated);
         assert_eq!(Reader::new(&bytes).list::<bool>("x", usize::MAX).unwrap_err(), truncated);
         let limit = DecodeErrorKind::Limit { what: "x", limit: 999_999 };
-        assert_eq!(Reader::new(&bytes).bytes("x", 999_999).unwrap_err().kind, limit);
+        assert_eq!(Reader::new(&bytes).bytes("x", 999_999).unwrap_err().kind(), &limit);
     }
 
     #[test]
@@ -316,7 +316,10 @@ mod tests {
         out.list(&[false]);
         let bytes = out.into_bytes();
         let lists = |mut input: Reader<'_>| {
-            (0..3).map(|_| input.list::<bool>("x", usize::MAX)).find_map(Result::err).map(|error| error.kind)
+            (0..3)
+                .map(|_| input.list::<bool>("x", usize::MAX))
+                .find_map(Result::err)
+                .map(|error| error.kind().clone())
         };
         let what = "the number of elements in all lists";
         assert_eq!(
@@ -331,12 +334,12 @@ mod tests {
         let mut input = Reader::new(&[3, 9, 9, 9, 7]);
         input.extension().unwrap();
         assert_eq!(input.byte().unwrap(), 7);
-        assert_eq!(Reader::new(&[2, 9]).extension().unwrap_err().kind, DecodeErrorKind::Truncated);
+        assert_eq!(Reader::new(&[2, 9]).extension().unwrap_err().kind(), &DecodeErrorKind::Truncated);
     }
 
     #[test]
     fn a_text_says_where_it_stops_being_utf_8() {
         let error = Reader::new(&[3, b'a', 0xff, b'b']).text("x", 9).unwrap_err();
-        assert_eq!(error, DecodeError { offset: 2, kind: DecodeErrorKind::BadUtf8 });
+        assert_eq!(error, DecodeError::new(2, DecodeErrorKind::BadUtf8));
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
         Some(message) => message.map_err(|error| reader_error(text, &error)),
         None => {
             let name = shorten(&name, MAX_QUOTED_CHARACTERS).into_boxed_str();
-            Err(DecodeError { offset: 0, kind: DecodeErrorKind::UnknownType { name } })
+            Err(DecodeError::new(0, DecodeErrorKind::UnknownType { name }))
         }
     }
 }
@@ -44,7 +44,7 @@ pub(crate) fn type_of(text: &str) -> Result<Cow<'_, str>, DecodeError> {
     // Serde would take a list for an object.
     if !text.trim_start().starts_with('{') {
         let what = "a message: a JSON object with the member `type`";
-        return Err(DecodeError { offset: 0, kind: DecodeErrorKind::Invalid { what } });
+        return Err(DecodeError::new(0, DecodeErrorKind::Invalid { what }));
     }
     match serde_json::from_str::<Envelope<'_>>(text) {
         Ok(envelope) => Ok(envelope.name),
@@ -54,7 +54,7 @@ pub(crate) fn type_of(text: &str) -> Result<Cow<'_, str>, DecodeError> {
 
 pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, DecodeError> {
     std::str::from_utf8(bytes)
-        .map_err(|error| DecodeError { offset: error.valid_up_to(), kind: DecodeErrorKind::BadUtf8 })
+        .map_err(|error| DecodeError::new(error.valid_up_to(), DecodeErrorKind::BadUtf8))
 }
 
 /// Refuses text that nests deeper than any message, before anything recurses into it.
@@ -64,7 +64,7 @@ fn check_depth(text: &str) -> Result<(), DecodeError> {
     while let Some((offset, byte)) = bytes.next() {
         match byte {
             b'{' | b'[' if depth == MAX_JSON_DEPTH => {
-                return Err(DecodeError { offset, kind: DecodeErrorKind::Depth { limit: MAX_JSON_DEPTH } });
+                return Err(DecodeError::new(offset, DecodeErrorKind::Depth { limit: MAX_JSON_DEPTH }));
             }
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
@@ -91,5 +91,5 @@ fn reader_error(text: &str, error: &serde_json::Error) -> DecodeError {
     let line_start: usize = text.split_inclusive('\n').take(lines_before).map(str::len).sum();
     let offset = line_start.saturating_add(error.column()).min(text.len());
     let message = shorten(&error.to_string(), MAX_REASON_CHARACTERS).into_boxed_str();
-    DecodeError { offset, kind: DecodeErrorKind::Json { message } }
+    DecodeError::new(offset, DecodeErrorKind::Json { message })
 }
