@@ -283,7 +283,7 @@ fn pointer(steps: &[Step<'_>]) -> PointerBuf {
             Step::Index(index) => push_decimal(&mut text, *index),
         }
     }
-    PointerBuf::parse(text).expect("invariant: every token is escaped")
+    PointerBuf::parse(text).unwrap_or_else(|_| unreachable!("invariant: every token is escaped"))
 }
 
 impl Step<'_> {

@@ -63,7 +63,8 @@ impl NumberText {
             start -= 1;
             self.integer[start] = b'-';
         }
-        std::str::from_utf8(&self.integer[start..]).expect("invariant: digits are ASCII")
+        std::str::from_utf8(&self.integer[start..])
+            .unwrap_or_else(|_| unreachable!("invariant: digits are ASCII"))
     }
 }
 

@@ -108,7 +108,7 @@ impl Session {
 
     fn handle_welcome(&mut self, now: Instant, welcome: Welcome, bytes: usize) {
         if !PROTOCOL_VERSIONS.contains(&welcome.version) {
-            let reason = format!("this client speaks the versions {PROTOCOL_VERSIONS:?}: update it");
+            let reason = format!("this client does not speak version {}: update it", welcome.version);
             return self.violate(ErrorCode::UnsupportedVersion, &reason);
         }
         let named = Duration::from_millis(welcome.heartbeat_timeout_ms.into());
