@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rejoin_json::{Json, Patch};
 use rejoin_wire::{
-    ChainHash, Change, ChangeHash, ChangeId, ConflictRecord, Counter, DecodeError, Entry, ErrorCode, Header,
-    Reader, ReplicaId, Revision, Sequence, UnixMillis, Wire, Writer, limits::MAX_TEXT_BYTES,
+    ChainHash, Change, ChangeHash, ChangeId, ConflictRecord, Counter, DecodeError, DecodeErrorKind, Entry,
+    ErrorCode, Header, Reader, ReplicaId, Revision, Sequence, UnixMillis, Wire, Writer,
+    limits::MAX_TEXT_BYTES,
 };
 use sha2::{Digest, Sha256};
 
@@ -80,11 +81,12 @@ pub(crate) fn unseal<T: Wire>(bytes: &[u8]) -> Result<T, RecordError> {
         return Err(RecordError::Checksum);
     }
     let mut input = Reader::new(body);
-    let format = input.byte()?;
-    if format != FORMAT {
-        return Err(RecordError::Newer(format));
+    match input.byte() {
+        FORMAT => {}
+        _ if input.has_failed() => {}
+        format => return Err(RecordError::Newer(format)),
     }
-    let value = T::read(&mut input)?;
+    let value = T::read(&mut input);
     input.finish()?;
     Ok(value)
 }
@@ -96,9 +98,9 @@ macro_rules! record {
                 $(self.$field.write(out);)*
             }
 
-            fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                $(let $field = Wire::read(input)?;)*
-                Ok(Self { $($field),* })
+            fn read(input: &mut Reader<'_>) -> Self {
+                $(let $field = Wire::read(input);)*
+                Self { $($field),* }
             }
         }
     };
@@ -119,8 +121,8 @@ impl<T: Wire> Wire for List<T> {
         out.list(&self.0);
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        input.list("a stored list", MAX_ITEMS).map(Self)
+    fn read(input: &mut Reader<'_>) -> Self {
+        Self(input.list("a stored list", MAX_ITEMS))
     }
 }
 
@@ -133,8 +135,8 @@ impl Wire for ShortText {
         out.text(&self.0);
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        input.text("a stored text", 4 * MAX_TEXT_BYTES).map(|text| Self(text.into()))
+    fn read(input: &mut Reader<'_>) -> Self {
+        Self(input.text("a stored text", 4 * MAX_TEXT_BYTES).into())
     }
 }
 
@@ -155,13 +157,13 @@ impl Wire for Rejection {
         out.text(&self.message);
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            change: Wire::read(input)?,
-            hash: Wire::read(input)?,
-            code: Wire::read(input)?,
-            message: ShortText::read(input)?.0,
-        })
+    fn read(input: &mut Reader<'_>) -> Self {
+        Self {
+            change: Wire::read(input),
+            hash: Wire::read(input),
+            code: Wire::read(input),
+            message: ShortText::read(input).0,
+        }
     }
 }
 
@@ -218,13 +220,14 @@ impl Wire for Life {
         });
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match input.byte()? {
-            0 => Ok(Self::Absent),
-            1 => Ok(Self::Alive),
-            2 => Ok(Self::Deleted),
+    fn read(input: &mut Reader<'_>) -> Self {
+        match input.byte() {
+            0 => Self::Absent,
+            1 => Self::Alive,
+            2 => Self::Deleted,
             tag => {
-                Err(input.error(rejoin_wire::DecodeErrorKind::UnknownTag { what: "a life", tag: tag.into() }))
+                input.fail(DecodeErrorKind::UnknownTag { what: "a life", tag: tag.into() });
+                Self::Absent
             }
         }
     }
@@ -237,12 +240,8 @@ impl Wire for State {
         self.content.write(out);
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            life: Wire::read(input)?,
-            header: Arc::new(Header::read(input)?),
-            content: Wire::read(input)?,
-        })
+    fn read(input: &mut Reader<'_>) -> Self {
+        Self { life: Wire::read(input), header: Arc::new(Header::read(input)), content: Wire::read(input) }
     }
 }
 
@@ -269,17 +268,17 @@ impl Wire for Reverse {
         }
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match input.byte()? {
-            0 => Ok(Self::Nothing),
+    fn read(input: &mut Reader<'_>) -> Self {
+        match input.byte() {
+            0 => Self::Nothing,
             // The way back from a patch may take twice as many operations, so that the limit of messages does not hold for it.
-            1 => input.list("a way back", MAX_ITEMS).map(|operations| Self::Patch(Patch(operations))),
-            2 => Header::read(input).map(|header| Self::Header(Arc::new(header))),
-            3 => Life::read(input).map(Self::Life),
-            4 => State::read(input).map(|state| Self::Whole(Box::new(state))),
+            1 => Self::Patch(Patch(input.list("a way back", MAX_ITEMS))),
+            2 => Self::Header(Arc::new(Header::read(input))),
+            3 => Self::Life(Life::read(input)),
+            4 => Self::Whole(Box::new(State::read(input))),
             tag => {
-                Err(input
-                    .error(rejoin_wire::DecodeErrorKind::UnknownTag { what: "a way back", tag: tag.into() }))
+                input.fail(DecodeErrorKind::UnknownTag { what: "a way back", tag: tag.into() });
+                Self::Nothing
             }
         }
     }
@@ -299,22 +298,22 @@ impl Wire for Point {
         out.list(&self.clock.iter().collect::<Vec<ChangeId>>());
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let state = Wire::read(input)?;
-        let revision = Wire::read(input)?;
-        let chain = Wire::read(input)?;
-        let sequence = Wire::read(input)?;
-        let version = input.varint()?;
-        let conflicts: List<ConflictRecord> = Wire::read(input)?;
-        let created_at = Wire::read(input)?;
-        let updated_at = Wire::read(input)?;
-        let author = ShortText::read(input)?.0;
+    fn read(input: &mut Reader<'_>) -> Self {
+        let state = Wire::read(input);
+        let revision = Wire::read(input);
+        let chain = Wire::read(input);
+        let sequence = Wire::read(input);
+        let version = input.varint();
+        let conflicts: List<ConflictRecord> = Wire::read(input);
+        let created_at = Wire::read(input);
+        let updated_at = Wire::read(input);
+        let author = ShortText::read(input).0;
         let mut clock = VectorClock::new();
-        for change in List::<ChangeId>::read(input)?.0 {
+        for change in List::<ChangeId>::read(input).0 {
             clock.observe(change);
         }
         let conflicts: BTreeMap<_, _> = conflicts.0.into_iter().map(|record| (record.id, record)).collect();
-        Ok(Self {
+        Self {
             state,
             revision,
             chain,
@@ -325,7 +324,7 @@ impl Wire for Point {
             updated_at,
             author,
             clock: Arc::new(clock),
-        })
+        }
     }
 }
 
@@ -376,13 +375,15 @@ impl Wire for Delta {
         }
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match input.byte()? {
-            0 => Ok(Self::Same),
-            1 => Patch::read(input).map(Self::Patch),
-            2 => State::read(input).map(|state| Self::Whole(Box::new(state))),
-            tag => Err(input
-                .error(rejoin_wire::DecodeErrorKind::UnknownTag { what: "a difference", tag: tag.into() })),
+    fn read(input: &mut Reader<'_>) -> Self {
+        match input.byte() {
+            0 => Self::Same,
+            1 => Self::Patch(Patch::read(input)),
+            2 => Self::Whole(Box::new(State::read(input))),
+            tag => {
+                input.fail(DecodeErrorKind::UnknownTag { what: "a difference", tag: tag.into() });
+                Self::Same
+            }
         }
     }
 }

@@ -30,12 +30,8 @@ pub trait Wire: Sized {
     /// Writes the value.
     fn write(&self, out: &mut Writer);
 
-    /// Reads a value.
-    ///
-    /// # Errors
-    ///
-    /// When the input is cut off, malformed or beyond a limit. What was read before is dropped.
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError>;
+    /// Reads a value. Where the input is cut off, malformed or beyond a limit, the reader is told so, and the value means nothing.
+    fn read(input: &mut Reader<'_>) -> Self;
 }
 
 /// The compact encoding of a value.
@@ -53,7 +49,7 @@ pub fn to_bytes<T: Wire>(value: &T) -> Vec<u8> {
 /// When the bytes are not exactly one value.
 pub fn from_bytes<T: Wire>(bytes: &[u8]) -> Result<T, DecodeError> {
     let mut input = Reader::new(bytes);
-    let value = T::read(&mut input)?;
+    let value = T::read(&mut input);
     input.finish()?;
     Ok(value)
 }
@@ -63,12 +59,15 @@ impl Wire for bool {
         out.byte(u8::from(*self));
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        choice(input, "boolean", |number| match number {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
-        })
+    fn read(input: &mut Reader<'_>) -> Self {
+        let start = input.offset();
+        match input.varint() {
+            tag @ 2.. => {
+                input.fail_at(start, DecodeErrorKind::UnknownTag { what: "boolean", tag });
+                false
+            }
+            tag => tag == 1,
+        }
     }
 }
 
@@ -78,7 +77,7 @@ impl Wire for u64 {
         out.varint(*self);
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Reader<'_>) -> Self {
         input.integer()
     }
 }
@@ -90,11 +89,13 @@ macro_rules! narrow_integers {
                 out.varint(u64::from(*self));
             }
 
-            fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+            fn read(input: &mut Reader<'_>) -> Self {
                 let start = input.offset();
                 let what = concat!("an integer of ", stringify!($name));
-                <$name>::try_from(input.varint()?)
-                    .map_err(|_| input.error_at(start, DecodeErrorKind::Invalid { what }))
+                <$name>::try_from(input.varint()).unwrap_or_else(|_| {
+                    input.fail_at(start, DecodeErrorKind::Invalid { what });
+                    0
+                })
             }
         }
     )*};
@@ -110,8 +111,8 @@ impl<T: Wire> Wire for Option<T> {
         }
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        if bool::read(input)? { T::read(input).map(Some) } else { Ok(None) }
+    fn read(input: &mut Reader<'_>) -> Self {
+        bool::read(input).then(|| T::read(input))
     }
 }
 
@@ -120,8 +121,8 @@ impl<T: Wire> Wire for Box<T> {
         T::write(self, out);
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        T::read(input).map(Box::new)
+    fn read(input: &mut Reader<'_>) -> Self {
+        Box::new(T::read(input))
     }
 }
 
@@ -131,18 +132,7 @@ impl Wire for Arc<str> {
         out.text(self);
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        input.text("a text", MAX_TEXT_BYTES).map(Arc::from)
+    fn read(input: &mut Reader<'_>) -> Self {
+        input.text("a text", MAX_TEXT_BYTES).into()
     }
-}
-
-/// Reads the number of one of several forms.
-fn choice<T>(
-    input: &mut Reader<'_>,
-    what: &'static str,
-    form: impl FnOnce(u64) -> Option<T>,
-) -> Result<T, DecodeError> {
-    let start = input.offset();
-    let tag = input.varint()?;
-    form(tag).ok_or_else(|| input.error_at(start, DecodeErrorKind::UnknownTag { what, tag }))
 }

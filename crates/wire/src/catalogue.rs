@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::binary::derive::{read_field, write_field};
 use crate::binary::{Reader, Wire, Writer};
 use crate::change::{DocumentPush, Entry, Header, Outcome};
-use crate::error::{DecodeError, DecodeErrorKind};
+use crate::error::DecodeErrorKind;
 use crate::id::{Counter, DocumentId, MemberId, ReplicaId, Revision, Sequence};
 #[cfg(feature = "json")]
 use crate::json::present;
@@ -73,21 +73,22 @@ macro_rules! messages {
                 out.extension();
             }
 
-            fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+            fn read(input: &mut Reader<'_>) -> Self {
                 let start = input.offset();
-                let message = match input.varint()? {
-                    $($whole_number if travels_down($whole_number) => Self::$whole(Wire::read(input)?),)*
+                let message = match input.varint() {
+                    $($whole_number if travels_down($whole_number) => Self::$whole(Wire::read(input)),)*
                     $($number if travels_down($number) => {
                         $(let $field: $type = read_field!(input, $field $(, $limit)?);)*
                         Self::$variant { $($field),* }
                     })*
                     number => {
                         let name = number.to_string().into_boxed_str();
-                        return Err(input.error_at(start, DecodeErrorKind::UnknownType { name }));
+                        input.fail_at(start, DecodeErrorKind::UnknownType { name });
+                        Self::Ping { nonce: 0 }
                     }
                 };
-                input.extension()?;
-                Ok(message)
+                input.extension();
+                message
             }
         }
 

@@ -79,7 +79,7 @@ pub fn decode_message(bytes: &[u8], encoding: Encoding) -> Result<Message, Decod
 
 fn decode_binary(bytes: &[u8]) -> Result<Message, DecodeError> {
     let mut input = Reader::of_message(bytes);
-    let message = Message::read(&mut input)?;
+    let message = Message::read(&mut input);
     input.finish()?;
     Ok(message)
 }

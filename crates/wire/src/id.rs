@@ -49,6 +49,11 @@ macro_rules! text_id {
                 }
             }
 
+            /// What stands where none could be read; it names nothing.
+            pub(crate) fn unread() -> Self {
+                Self(Arc::default())
+            }
+
             /// The id as text.
             pub fn as_str(&self) -> &str {
                 &self.0

@@ -10,12 +10,10 @@ macro_rules! wire_structs {
                 $(out.$extension();)?
             }
 
-            fn read(
-                input: &mut $crate::binary::Reader<'_>,
-            ) -> Result<Self, $crate::error::DecodeError> {
+            fn read(input: &mut $crate::binary::Reader<'_>) -> Self {
                 $(let $field = $crate::binary::derive::read_field!(input, $field $(, $limit)?);)*
-                $(input.$extension()?;)?
-                Ok(Self { $($field),* })
+                $(input.$extension();)?
+                Self { $($field),* }
             }
         }
     )*};
@@ -32,14 +30,14 @@ macro_rules! write_field {
 
 macro_rules! read_field {
     ($input:ident, $field:ident, $limit:expr) => {
-        $input.list(concat!("the list `", stringify!($field), "`"), $limit)?
+        $input.list(concat!("the list `", stringify!($field), "`"), $limit)
     };
     ($input:ident, $field:ident) => {
-        $crate::binary::Wire::read($input)?
+        $crate::binary::Wire::read($input)
     };
 }
 
-/// Implements [`Wire`] for enums without fields: the number of the form.
+/// Implements [`Wire`] for enums without fields: the number of the form. One has the number 0, which is read once reading has failed.
 macro_rules! wire_choices {
     ($($name:ident $what:literal { $($variant:ident = $tag:literal),* $(,)? })*) => {$(
         impl $crate::binary::Wire for $name {
@@ -47,19 +45,23 @@ macro_rules! wire_choices {
                 out.byte(match self { $(Self::$variant => $tag,)* });
             }
 
-            fn read(
-                input: &mut $crate::binary::Reader<'_>,
-            ) -> Result<Self, $crate::error::DecodeError> {
-                $crate::binary::choice(input, $what, |number| match number {
-                    $($tag => Some(Self::$variant),)*
-                    _ => None,
-                })
+            fn read(input: &mut $crate::binary::Reader<'_>) -> Self {
+                let start = input.offset();
+                match input.varint() {
+                    $($tag => Self::$variant,)*
+                    tag => {
+                        let kind = $crate::error::DecodeErrorKind::UnknownTag { what: $what, tag };
+                        input.fail_at(start, kind);
+                        Self::read(input)
+                    }
+                }
             }
         }
     )*};
 }
 
-/// Implements [`Wire`] for enums with named fields: the number of the form, then its fields in order.
+/// Implements [`Wire`] for enums with named fields: the number of the form, then its fields in order. One has the number 0, which is read
+/// once reading has failed.
 macro_rules! wire_enums {
     ($($name:ident $what:literal {
         $($variant:ident $({ $($field:ident $([$limit:expr])?),* })? = $tag:literal),* $(,)?
@@ -74,19 +76,18 @@ macro_rules! wire_enums {
                 }
             }
 
-            fn read(
-                input: &mut $crate::binary::Reader<'_>,
-            ) -> Result<Self, $crate::error::DecodeError> {
+            fn read(input: &mut $crate::binary::Reader<'_>) -> Self {
                 let start = input.offset();
-                match input.varint()? {
+                match input.varint() {
                     $($tag => {
                         $($(let $field = $crate::binary::derive::read_field!(input, $field $(, $limit)?);)*)?
-                        Ok(Self::$variant $({ $($field),* })?)
+                        Self::$variant $({ $($field),* })?
                     })*
-                    tag => Err(input.error_at(
-                        start,
-                        $crate::error::DecodeErrorKind::UnknownTag { what: $what, tag },
-                    )),
+                    tag => {
+                        let kind = $crate::error::DecodeErrorKind::UnknownTag { what: $what, tag };
+                        input.fail_at(start, kind);
+                        Self::read(input)
+                    }
                 }
             }
         }

@@ -7,7 +7,7 @@ use rejoin_json::{Array, Entry, Json, Object, Operation, Patch, PlacePath, Step}
 
 use super::derive::wire_enums;
 use super::{Reader, Wire, Writer};
-use crate::error::{DecodeError, DecodeErrorKind};
+use crate::error::DecodeErrorKind;
 use crate::limits::{MAX_DEPTH, MAX_OPERATIONS_PER_PATCH};
 
 /// The first byte of a value.
@@ -68,7 +68,7 @@ impl Wire for Json {
         }
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Reader<'_>) -> Self {
         ValueReader { input, keys: KeyCache::default() }.value(MAX_DEPTH)
     }
 }
@@ -162,9 +162,9 @@ struct ValueReader<'r, 'a> {
 
 impl ValueReader<'_, '_> {
     /// Reads a value of at most so many levels.
-    fn value(&mut self, levels: usize) -> Result<Json, DecodeError> {
+    fn value(&mut self, levels: usize) -> Json {
         let start = self.input.offset();
-        match self.input.byte()? {
+        match self.input.byte() {
             tag::NULL => self.scalar(4, Json::Null),
             tag::FALSE => self.scalar(5, Json::Bool(false)),
             tag::TRUE => self.scalar(4, Json::Bool(true)),
@@ -174,33 +174,40 @@ impl ValueReader<'_, '_> {
             tag @ tag::SMALL_INTEGER.. => self.scalar(1, Json::from(u32::from(tag & 0x7f))),
             tag @ tag::SHORT_STRING..tag::SMALL_INTEGER => self.string(usize::from(tag - tag::SHORT_STRING)),
             tag::STRING => {
-                let length = self.input.count("a string", usize::MAX)?;
+                let length = self.input.count("a string", usize::MAX);
                 if length < SHORT_STRING_END {
-                    return Err(self.not(start, "the shortest form of a string"));
+                    self.not(start, "the shortest form of a string");
                 }
                 self.string(length)
             }
-            tag::ARRAY => self.array(self.deeper(start, levels)?),
-            tag::OBJECT => self.object(start, self.deeper(start, levels)?),
+            tag @ (tag::ARRAY | tag::OBJECT) => match levels.checked_sub(1) {
+                Some(levels) if tag == tag::ARRAY => self.array(levels),
+                Some(levels) => self.object(start, levels),
+                None => {
+                    self.input.fail_at(start, DecodeErrorKind::Depth { limit: MAX_DEPTH });
+                    Json::Null
+                }
+            },
             tag => {
                 let kind = DecodeErrorKind::UnknownTag { what: "form of a JSON value", tag: u64::from(tag) };
-                Err(self.input.error_at(start, kind))
+                self.input.fail_at(start, kind);
+                Json::Null
             }
         }
     }
 
-    fn scalar(&mut self, text_bytes: usize, value: Json) -> Result<Json, DecodeError> {
-        self.input.charge_json(text_bytes)?;
-        Ok(value)
+    fn scalar(&mut self, text_bytes: usize, value: Json) -> Json {
+        self.input.charge_json(text_bytes);
+        value
     }
 
-    fn number(&mut self, start: usize, tag: u8) -> Result<Json, DecodeError> {
-        self.input.charge_json(1)?;
+    fn number(&mut self, start: usize, tag: u8) -> Json {
+        self.input.charge_json(1);
         let form = match tag {
-            tag::DOUBLE => NumberForm::Double(f64::from_le_bytes(self.input.array()?)),
-            tag::INTEGER => NumberForm::Integer(unzigzag(self.input.varint()?)),
+            tag::DOUBLE => NumberForm::Double(f64::from_le_bytes(self.input.array())),
+            tag::INTEGER => NumberForm::Integer(unzigzag(self.input.varint())),
             _ => {
-                NumberForm::Decimal { decimals: tag - tag::DECIMAL, mantissa: unzigzag(self.input.varint()?) }
+                NumberForm::Decimal { decimals: tag - tag::DECIMAL, mantissa: unzigzag(self.input.varint()) }
             }
         };
         let number = match form {
@@ -212,53 +219,59 @@ impl ValueReader<'_, '_> {
                 quotient(mantissa, power.unwrap_or(f64::NAN))
             }
         };
-        let value =
-            Json::number(number).ok_or_else(|| self.input.error_at(start, DecodeErrorKind::Number))?;
+        let Some(value) = Json::number(number) else {
+            self.input.fail_at(start, DecodeErrorKind::Number);
+            return Json::Null;
+        };
         let shortest = match form {
             NumberForm::Integer(0..SMALL_INTEGER_END) => false,
             form => NumberForm::of(number) == form,
         };
-        if shortest { Ok(value) } else { Err(self.not(start, "the one form of a number")) }
+        if !shortest {
+            self.not(start, "the one form of a number");
+        }
+        value
     }
 
-    fn string(&mut self, length: usize) -> Result<Json, DecodeError> {
-        self.input.charge_json(length.saturating_add(2))?;
-        self.input.utf8(length).map(Json::from)
+    fn string(&mut self, length: usize) -> Json {
+        self.input.charge_json(length.saturating_add(2));
+        Json::from(self.input.utf8(length))
     }
 
-    fn array(&mut self, levels: usize) -> Result<Json, DecodeError> {
-        let count = self.input.count("an array", usize::MAX)?;
-        self.input.charge_json(count.saturating_add(1))?;
+    fn array(&mut self, levels: usize) -> Json {
+        let count = self.input.count("an array", usize::MAX);
+        self.input.charge_json(count.saturating_add(1));
         let mut items = Reader::reserve(count);
         for _ in 0..count {
-            items.push(self.value(levels)?);
+            items.push(self.value(levels));
+            if self.input.has_failed() {
+                return Json::Null;
+            }
         }
-        Ok(Json::Array(Array::from(items)))
+        Json::Array(Array::from(items))
     }
 
-    fn object(&mut self, start: usize, levels: usize) -> Result<Json, DecodeError> {
-        let count = self.input.count("an object", usize::MAX)?;
-        self.input.charge_json(count.saturating_add(1))?;
+    fn object(&mut self, start: usize, levels: usize) -> Json {
+        let count = self.input.count("an object", usize::MAX);
+        self.input.charge_json(count.saturating_add(1));
         let mut entries: Vec<Entry> = Reader::reserve(count);
         for _ in 0..count {
-            let key = self.input.text("a key", usize::MAX)?;
-            self.input.charge_json(key.len().saturating_add(3))?;
+            let key = self.input.text("a key", usize::MAX);
+            self.input.charge_json(key.len().saturating_add(3));
             let key = self.keys.share(key);
-            entries.push((key, self.value(levels)?));
+            entries.push((key, self.value(levels)));
+            if self.input.has_failed() {
+                return Json::Null;
+            }
         }
-        let object = Object::from_sorted(entries);
-        object
-            .map(Json::Object)
-            .map_err(|_| self.not(start, "an object with its keys in ascending order, each once"))
+        Object::from_sorted(entries).map(Json::Object).unwrap_or_else(|_| {
+            self.not(start, "an object with its keys in ascending order, each once");
+            Json::Null
+        })
     }
 
-    fn deeper(&self, start: usize, levels: usize) -> Result<usize, DecodeError> {
-        let limit = DecodeErrorKind::Depth { limit: MAX_DEPTH };
-        levels.checked_sub(1).ok_or_else(|| self.input.error_at(start, limit))
-    }
-
-    fn not(&self, start: usize, what: &'static str) -> DecodeError {
-        self.input.error_at(start, DecodeErrorKind::Invalid { what })
+    fn not(&mut self, start: usize, what: &'static str) {
+        self.input.fail_at(start, DecodeErrorKind::Invalid { what });
     }
 }
 
@@ -302,12 +315,13 @@ impl Wire for PointerBuf {
         out.text(self.as_str());
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Reader<'_>) -> Self {
         let start = input.offset();
-        let text = input.text("a pointer", usize::MAX)?;
-        let invalid =
-            DecodeErrorKind::Invalid { what: "a JSON pointer: it begins with `/`, and `~` is written `~0`" };
-        Self::parse(text).map_err(|_| input.error_at(start, invalid))
+        Self::parse(input.text("a pointer", usize::MAX)).unwrap_or_else(|_| {
+            let what = "a JSON pointer: it begins with `/`, and `~` is written `~0`";
+            input.fail_at(start, DecodeErrorKind::Invalid { what });
+            Self::new()
+        })
     }
 }
 
@@ -316,8 +330,8 @@ impl Wire for PlacePath {
         out.list(self.steps());
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        input.list("a place", MAX_DEPTH).map(Self::from)
+    fn read(input: &mut Reader<'_>) -> Self {
+        Self::from(input.list("a place", MAX_DEPTH))
     }
 }
 
@@ -347,25 +361,25 @@ impl Wire for Step {
         }
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Reader<'_>) -> Self {
         let start = input.offset();
-        match input.byte()? {
-            step::KEY => input.text("a key", usize::MAX).map(|key| Self::Key(key.into())),
+        match input.byte() {
+            step::KEY => Self::Key(input.text("a key", usize::MAX).into()),
             step::ID => {
-                let member = input.text("a key", usize::MAX)?.into();
+                let member = input.text("a key", usize::MAX).into();
                 let at = input.offset();
-                match Json::read(input)? {
-                    value @ (Json::String(_) | Json::Number(_)) => Ok(Self::Id { member, value }),
-                    _ => Err(input.error_at(
-                        at,
-                        DecodeErrorKind::Invalid { what: "an identity: a string or a number" },
-                    )),
+                let value = Json::read(input);
+                if !matches!(value, Json::String(_) | Json::Number(_)) {
+                    let what = "an identity: a string or a number";
+                    input.fail_at(at, DecodeErrorKind::Invalid { what });
                 }
+                Self::Id { member, value }
             }
-            step::INDEX => usize::read(input).map(Self::Index),
+            step::INDEX => Self::Index(usize::read(input)),
             tag => {
                 let what = "form of a step";
-                Err(input.error_at(start, DecodeErrorKind::UnknownTag { what, tag: u64::from(tag) }))
+                input.fail_at(start, DecodeErrorKind::UnknownTag { what, tag: u64::from(tag) });
+                Self::Index(0)
             }
         }
     }
@@ -377,8 +391,8 @@ impl Wire for String {
         out.text(self);
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        input.text("a text", usize::MAX).map(str::to_owned)
+    fn read(input: &mut Reader<'_>) -> Self {
+        input.text("a text", usize::MAX).to_owned()
     }
 }
 
@@ -388,10 +402,13 @@ impl Wire for usize {
         out.count(*self);
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Reader<'_>) -> Self {
         let start = input.offset();
-        let invalid = DecodeErrorKind::Invalid { what: "a number of bytes that fits into memory" };
-        Self::try_from(input.integer()?).map_err(|_| input.error_at(start, invalid))
+        Self::try_from(input.integer()).unwrap_or_else(|_| {
+            let what = "a number of bytes that fits into memory";
+            input.fail_at(start, DecodeErrorKind::Invalid { what });
+            0
+        })
     }
 }
 
@@ -400,8 +417,8 @@ impl Wire for Patch {
         out.list(&self.0);
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        input.list("a patch", MAX_OPERATIONS_PER_PATCH).map(Self)
+    fn read(input: &mut Reader<'_>) -> Self {
+        Self(input.list("a patch", MAX_OPERATIONS_PER_PATCH))
     }
 }
 

@@ -6,7 +6,7 @@ use super::derive::wire_structs;
 use super::{Reader, Wire, Writer};
 use crate::change::{ChangeId, ConflictId, Have};
 use crate::code::ErrorCode;
-use crate::error::{DecodeError, DecodeErrorKind};
+use crate::error::DecodeErrorKind;
 use crate::id::{
     ChainHash, ChangeHash, Counter, DocumentId, Epoch, IdError, MAX_ID_BYTES, MemberId, ReplicaId, Revision,
     Sequence, UnixMillis, WorkspaceId,
@@ -19,15 +19,15 @@ macro_rules! text_ids {
                 out.text(self.as_str());
             }
 
-            fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+            fn read(input: &mut Reader<'_>) -> Self {
                 let start = input.offset();
-                let text = input.text($what, MAX_ID_BYTES)?;
-                Self::new(text).map_err(|error: IdError| {
+                Self::new(input.text($what, MAX_ID_BYTES)).unwrap_or_else(|error: IdError| {
                     let what = match error {
                         IdError::ControlCharacter => concat!($what, ": it contains a control character"),
                         _ => concat!($what, ": it is empty"),
                     };
-                    input.error_at(start, DecodeErrorKind::Invalid { what })
+                    input.fail_at(start, DecodeErrorKind::Invalid { what });
+                    Self::unread()
                 })
             }
         }
@@ -45,8 +45,8 @@ impl Wire for ReplicaId {
         out.raw(&self.0.to_be_bytes());
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        input.array().map(u128::from_be_bytes).map(Self)
+    fn read(input: &mut Reader<'_>) -> Self {
+        Self(u128::from_be_bytes(input.array()))
     }
 }
 
@@ -57,8 +57,8 @@ macro_rules! positions {
                 out.varint(self.0);
             }
 
-            fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                input.integer().map(Self)
+            fn read(input: &mut Reader<'_>) -> Self {
+                Self(input.integer())
             }
         }
     )*};
@@ -73,8 +73,8 @@ macro_rules! hashes {
                 out.raw(&self.0);
             }
 
-            fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                input.array().map(Self)
+            fn read(input: &mut Reader<'_>) -> Self {
+                Self(input.array())
             }
         }
     )*};
@@ -87,8 +87,13 @@ impl Wire for ErrorCode {
         out.varint(u64::from(self.number()));
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        super::choice(input, "error code", |number| u16::try_from(number).ok().and_then(Self::from_number))
+    fn read(input: &mut Reader<'_>) -> Self {
+        let start = input.offset();
+        let tag = input.varint();
+        u16::try_from(tag).ok().and_then(Self::from_number).unwrap_or_else(|| {
+            input.fail_at(start, DecodeErrorKind::UnknownTag { what: "error code", tag });
+            Self::BadMessage
+        })
     }
 }
 

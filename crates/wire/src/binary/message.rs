@@ -4,7 +4,7 @@ use rejoin_json::Json;
 
 use super::derive::{wire_choices, wire_structs};
 use super::{Reader, Wire, Writer};
-use crate::error::{DecodeError, DecodeErrorKind};
+use crate::error::DecodeErrorKind;
 use crate::limits::{MAX_ANCESTORS, MAX_ITEMS_PER_MESSAGE, MAX_PRESENCE_BYTES, MAX_RUNS, MAX_VERSIONS};
 use crate::message::{
     Cursor, ErrorMessage, Finding, Hello, ListItem, Member, OpenDocument, PresenceChange, RelayedMember,
@@ -49,27 +49,28 @@ impl Wire for PresenceChange {
         }
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Reader<'_>) -> Self {
         let start = input.offset();
-        match input.byte()? {
-            presence::SET => read_state(input).map(Self::Set),
-            presence::PATCH => read_state(input).map(Self::Patch),
-            presence::LEAVE => Ok(Self::Leave),
+        match input.byte() {
+            presence::SET => Self::Set(read_state(input)),
+            presence::PATCH => Self::Patch(read_state(input)),
+            presence::LEAVE => Self::Leave,
             tag => {
                 let what = "change of presence";
-                Err(input.error_at(start, DecodeErrorKind::UnknownTag { what, tag: u64::from(tag) }))
+                input.fail_at(start, DecodeErrorKind::UnknownTag { what, tag: u64::from(tag) });
+                Self::Leave
             }
         }
     }
 }
 
 /// Reads a state of at most [`MAX_PRESENCE_BYTES`].
-fn read_state(input: &mut Reader<'_>) -> Result<Json, DecodeError> {
+fn read_state(input: &mut Reader<'_>) -> Json {
     let start = input.offset();
-    let state = Json::read(input)?;
-    if state.encoded_len() <= MAX_PRESENCE_BYTES {
-        return Ok(state);
+    let state = Json::read(input);
+    if state.encoded_len() > MAX_PRESENCE_BYTES {
+        let kind = DecodeErrorKind::Limit { what: "a presence state", limit: MAX_PRESENCE_BYTES };
+        input.fail_at(start, kind);
     }
-    let kind = DecodeErrorKind::Limit { what: "a presence state", limit: MAX_PRESENCE_BYTES };
-    Err(input.error_at(start, kind))
+    state
 }

@@ -10,8 +10,12 @@ use crate::limits::{MAX_INTEGER, MAX_ITEMS_PER_MESSAGE, MAX_MESSAGE_BYTES};
 const RESERVED_BYTES: usize = 4 * 1024;
 
 /// Takes values in the compact encoding from the front of its input.
+///
+/// What is wrong with the input is kept until the end, where [`finish`](Self::finish) tells it. Whatever is read from there on is zero or
+/// empty: so a value is read to its end without asking after each of its parts, and is dropped then.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
+    /// Empty once it has failed.
     input: &'a [u8],
     position: usize,
     /// List elements that may still be read. An element costs more memory than input, so that their number is bounded.
@@ -19,12 +23,14 @@ pub struct Reader<'a> {
     /// Bytes of canonical text that the JSON values may still stand for. A byte of binary stands for up to five of text,
     /// and a value takes memory in proportion to its text.
     json_bytes: usize,
+    /// What was wrong first.
+    error: Option<DecodeError>,
 }
 
 impl<'a> Reader<'a> {
     /// Reads what this side wrote itself: a stored record, bounded by its own length.
     pub fn new(input: &'a [u8]) -> Self {
-        Self { input, position: 0, items: usize::MAX, json_bytes: usize::MAX }
+        Self { input, position: 0, items: usize::MAX, json_bytes: usize::MAX, error: None }
     }
 
     /// Reads what a peer wrote, within the limits of one message.
@@ -42,71 +48,70 @@ impl<'a> Reader<'a> {
         self.rest().len()
     }
 
-    /// An error at the place that is read next.
-    pub fn error(&self, kind: DecodeErrorKind) -> DecodeError {
-        DecodeError::new(self.position, kind)
+    /// Whether something was wrong with what was read so far.
+    pub fn has_failed(&self) -> bool {
+        self.error.is_some()
     }
 
-    /// An error at an earlier place.
-    pub(crate) fn error_at(&self, offset: usize, kind: DecodeErrorKind) -> DecodeError {
-        DecodeError::new(offset, kind)
+    /// Notes what is wrong at the place that is read next.
+    pub fn fail(&mut self, kind: DecodeErrorKind) {
+        self.fail_at(self.position, kind);
     }
 
-    /// Ends reading.
-    ///
-    /// # Errors
-    ///
-    /// When input is left.
-    pub fn finish(self) -> Result<(), DecodeError> {
-        match self.remaining() {
-            0 => Ok(()),
-            bytes => Err(self.error(DecodeErrorKind::Trailing { bytes })),
+    /// Notes what is wrong at an earlier place. What is wrong behind the first fault is its consequence.
+    #[cold]
+    pub fn fail_at(&mut self, offset: usize, kind: DecodeErrorKind) {
+        if self.error.is_none() {
+            self.error = Some(DecodeError::new(offset, kind));
+            self.input = &[];
         }
     }
 
-    /// Reads one byte.
+    /// Ends reading. What was read before counts only when this succeeds.
     ///
     /// # Errors
     ///
-    /// When none is left.
-    pub fn byte(&mut self) -> Result<u8, DecodeError> {
-        let byte = self.rest().first().copied().ok_or_else(|| self.error(DecodeErrorKind::Truncated))?;
-        self.position += 1;
-        Ok(byte)
+    /// When the input was cut off, malformed or beyond a limit, and when some of it is left.
+    pub fn finish(mut self) -> Result<(), DecodeError> {
+        match self.remaining() {
+            0 => {}
+            bytes => self.fail(DecodeErrorKind::Trailing { bytes }),
+        }
+        self.error.map_or(Ok(()), Err)
     }
 
-    /// Reads that many bytes, without copying them.
-    ///
-    /// # Errors
-    ///
-    /// When fewer are left.
-    pub fn raw(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
-        let bytes = self.rest().get(..count).ok_or_else(|| self.error(DecodeErrorKind::Truncated))?;
-        self.position += count;
-        Ok(bytes)
+    /// Reads one byte. Fails when none is left.
+    pub fn byte(&mut self) -> u8 {
+        let [byte] = self.array();
+        byte
     }
 
-    /// Reads a form of known length.
-    ///
-    /// # Errors
-    ///
-    /// When fewer bytes are left.
-    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let bytes = self.rest().first_chunk::<N>().ok_or_else(|| self.error(DecodeErrorKind::Truncated))?;
-        self.position += N;
-        Ok(*bytes)
+    /// Reads that many bytes, without copying them. Fails when fewer are left.
+    pub fn raw(&mut self, count: usize) -> &'a [u8] {
+        if let Some(bytes) = self.rest().get(..count) {
+            self.position += count;
+            return bytes;
+        }
+        self.fail(DecodeErrorKind::Truncated);
+        &[]
     }
 
-    /// Reads a LEB128 integer of up to 64 bits.
-    ///
-    /// # Errors
-    ///
-    /// When it is cut off, longer than it needs to be, or larger than 64 bits.
-    pub fn varint(&mut self) -> Result<u64, DecodeError> {
+    /// Reads a form of known length. Fails when fewer bytes are left.
+    pub fn array<const N: usize>(&mut self) -> [u8; N] {
+        if let Some(bytes) = self.rest().first_chunk() {
+            self.position += N;
+            return *bytes;
+        }
+        self.fail(DecodeErrorKind::Truncated);
+        [0; N]
+    }
+
+    /// Reads a LEB128 integer of up to 64 bits. Fails when it is cut off, longer than it needs to be, or larger than 64 bits.
+    pub fn varint(&mut self) -> u64 {
         let start = self.position;
         let mut value = 0_u64;
         for shift in (0..u64::BITS).step_by(7) {
-            let byte = self.byte()?;
+            let byte = self.byte();
             let bits = u64::from(byte & 0x7f);
             // The tenth byte has room for one bit.
             if bits > u64::MAX >> shift {
@@ -115,101 +120,95 @@ impl<'a> Reader<'a> {
             value |= bits << shift;
             if byte < 0x80 {
                 let shortest = byte != 0 || shift == 0;
-                return if shortest {
-                    Ok(value)
-                } else {
-                    Err(self.error_at(start, DecodeErrorKind::Overlong))
-                };
+                if shortest {
+                    return value;
+                }
+                break;
             }
         }
-        Err(self.error_at(start, DecodeErrorKind::Overlong))
+        self.fail_at(start, DecodeErrorKind::Overlong);
+        0
     }
 
-    /// Reads an integer that also every reader of JSON can hold.
-    ///
-    /// # Errors
-    ///
-    /// As [`varint`](Self::varint), and above [`MAX_INTEGER`].
-    pub fn integer(&mut self) -> Result<u64, DecodeError> {
+    /// Reads an integer that also every reader of JSON can hold. Fails as [`varint`](Self::varint) does, and above [`MAX_INTEGER`].
+    pub fn integer(&mut self) -> u64 {
         let start = self.position;
-        match self.varint()? {
-            integer if integer <= MAX_INTEGER => Ok(integer),
-            _ => Err(self.error_at(start, DecodeErrorKind::IntegerOutOfRange)),
+        let integer = self.varint();
+        if integer <= MAX_INTEGER {
+            return integer;
         }
+        self.fail_at(start, DecodeErrorKind::IntegerOutOfRange);
+        0
     }
 
-    /// Reads a number of things that take at least one byte each.
-    ///
-    /// # Errors
-    ///
-    /// As [`varint`](Self::varint), above the limit, and when there is not as much input as that.
-    pub fn count(&mut self, what: &'static str, limit: usize) -> Result<usize, DecodeError> {
+    /// Reads a number of things that take at least one byte each. Fails as [`varint`](Self::varint) does, above the limit, and when there is
+    /// not as much input as that.
+    pub fn count(&mut self, what: &'static str, limit: usize) -> usize {
         let start = self.position;
-        let count = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
-        if count > limit {
-            Err(self.error_at(start, DecodeErrorKind::Limit { what, limit }))
-        } else if count > self.remaining() {
-            Err(self.error_at(start, DecodeErrorKind::Truncated))
-        } else {
-            Ok(count)
+        let count = usize::try_from(self.varint()).unwrap_or(usize::MAX);
+        if count <= limit && count <= self.remaining() {
+            return count;
         }
+        let kind =
+            if count > limit { DecodeErrorKind::Limit { what, limit } } else { DecodeErrorKind::Truncated };
+        self.fail_at(start, kind);
+        0
     }
 
-    /// Reads bytes behind their number, without copying them.
-    ///
-    /// # Errors
-    ///
-    /// As [`count`](Self::count).
-    pub fn bytes(&mut self, what: &'static str, limit: usize) -> Result<&'a [u8], DecodeError> {
-        let count = self.count(what, limit)?;
+    /// Reads bytes behind their number, without copying them. Fails as [`count`](Self::count) does.
+    pub fn bytes(&mut self, what: &'static str, limit: usize) -> &'a [u8] {
+        let count = self.count(what, limit);
         self.raw(count)
     }
 
-    /// Reads a text of at most `limit` bytes, without copying it.
-    ///
-    /// # Errors
-    ///
-    /// As [`count`](Self::count), and when it is not UTF-8.
-    pub fn text(&mut self, what: &'static str, limit: usize) -> Result<&'a str, DecodeError> {
-        let count = self.count(what, limit)?;
+    /// Reads a text of at most `limit` bytes, without copying it. Fails as [`count`](Self::count) does, and when it is not UTF-8.
+    pub fn text(&mut self, what: &'static str, limit: usize) -> &'a str {
+        let count = self.count(what, limit);
         self.utf8(count)
     }
 
     /// Reads that many bytes of UTF-8.
-    pub(crate) fn utf8(&mut self, count: usize) -> Result<&'a str, DecodeError> {
+    pub(crate) fn utf8(&mut self, count: usize) -> &'a str {
         let start = self.position;
-        let bytes = self.raw(count)?;
-        str::from_utf8(bytes)
-            .map_err(|error| self.error_at(start + error.valid_up_to(), DecodeErrorKind::BadUtf8))
+        str::from_utf8(self.raw(count)).unwrap_or_else(|error| {
+            self.fail_at(start + error.valid_up_to(), DecodeErrorKind::BadUtf8);
+            ""
+        })
     }
 
-    /// Reads a list of at most `limit` elements.
-    ///
-    /// # Errors
-    ///
-    /// As [`count`](Self::count), for more elements than a message may have in all its lists together, and what reading
-    /// an element returns.
-    pub fn list<T: Wire>(&mut self, what: &'static str, limit: usize) -> Result<Vec<T>, DecodeError> {
-        let start = self.position;
-        let count = self.count(what, limit)?;
-        self.items = self.items.checked_sub(count).ok_or_else(|| {
-            let what = "the number of elements in all lists";
-            self.error_at(start, DecodeErrorKind::Limit { what, limit: MAX_ITEMS_PER_MESSAGE })
-        })?;
+    /// Reads a list of at most `limit` elements. Fails as [`count`](Self::count) does, and for more elements than a message may have in all
+    /// its lists together.
+    pub fn list<T: Wire>(&mut self, what: &'static str, limit: usize) -> Vec<T> {
+        let count = self.list_count(what, limit);
         let mut items = Self::reserve(count);
         for _ in 0..count {
-            items.push(T::read(self)?);
+            items.push(T::read(self));
+            if self.has_failed() {
+                break;
+            }
         }
-        Ok(items)
+        items
     }
 
-    /// Skips an extension block.
-    ///
-    /// # Errors
-    ///
-    /// When it is cut off.
-    pub fn extension(&mut self) -> Result<(), DecodeError> {
-        self.bytes("an extension block", usize::MAX).map(drop)
+    fn list_count(&mut self, what: &'static str, limit: usize) -> usize {
+        let start = self.position;
+        let count = self.count(what, limit);
+        match self.items.checked_sub(count) {
+            Some(items) => {
+                self.items = items;
+                count
+            }
+            None => {
+                let what = "the number of elements in all lists";
+                self.fail_at(start, DecodeErrorKind::Limit { what, limit: MAX_ITEMS_PER_MESSAGE });
+                0
+            }
+        }
+    }
+
+    /// Skips an extension block. Fails when it is cut off.
+    pub fn extension(&mut self) {
+        self.bytes("an extension block", usize::MAX);
     }
 
     /// Makes a list with room for its first elements.
@@ -218,12 +217,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Counts text that a JSON value is about to stand for.
-    pub(crate) fn charge_json(&mut self, bytes: usize) -> Result<(), DecodeError> {
-        self.json_bytes = self.json_bytes.checked_sub(bytes).ok_or_else(|| {
-            let what = "the canonical text of the values";
-            self.error(DecodeErrorKind::Limit { what, limit: MAX_MESSAGE_BYTES })
-        })?;
-        Ok(())
+    pub(crate) fn charge_json(&mut self, bytes: usize) {
+        match self.json_bytes.checked_sub(bytes) {
+            Some(left) => self.json_bytes = left,
+            None => {
+                let what = "the canonical text of the values";
+                self.fail(DecodeErrorKind::Limit { what, limit: MAX_MESSAGE_BYTES });
+            }
+        }
     }
 
     /// What is left to read.
@@ -241,11 +242,16 @@ mod tests {
     use super::*;
     use crate::binary::{Writer, from_bytes, to_bytes};
 
+    /// What is wrong with the input of a reader, when it has failed.
+    fn error(input: Reader<'_>) -> DecodeError {
+        assert!(input.has_failed());
+        input.finish().unwrap_err()
+    }
+
     fn varint(bytes: &[u8]) -> Result<u64, DecodeErrorKind> {
         let mut input = Reader::new(bytes);
-        let integer = input.varint().map_err(|error| error.kind().clone())?;
-        input.finish().map_err(|error| error.kind().clone())?;
-        Ok(integer)
+        let integer = input.varint();
+        input.finish().map(|()| integer).map_err(|error| error.kind().clone())
     }
 
     #[test]
@@ -301,10 +307,16 @@ mod tests {
         out.raw(b"abc");
         let bytes = out.into_bytes();
         let truncated = DecodeError::new(0, DecodeErrorKind::Truncated);
-        assert_eq!(Reader::new(&bytes).bytes("x", usize::MAX).unwrap_err(), truncated);
-        assert_eq!(Reader::new(&bytes).list::<bool>("x", usize::MAX).unwrap_err(), truncated);
+        let mut input = Reader::new(&bytes);
+        assert_eq!(input.bytes("x", usize::MAX), b"");
+        assert_eq!(error(input), truncated);
+        let mut input = Reader::new(&bytes);
+        assert!(input.list::<bool>("x", usize::MAX).is_empty());
+        assert_eq!(error(input), truncated);
         let limit = DecodeErrorKind::Limit { what: "x", limit: 999_999 };
-        assert_eq!(Reader::new(&bytes).bytes("x", 999_999).unwrap_err().kind(), &limit);
+        let mut input = Reader::new(&bytes);
+        input.bytes("x", 999_999);
+        assert_eq!(error(input).kind(), &limit);
     }
 
     #[test]
@@ -316,30 +328,43 @@ mod tests {
         out.list(&[false]);
         let bytes = out.into_bytes();
         let lists = |mut input: Reader<'_>| {
-            (0..3)
-                .map(|_| input.list::<bool>("x", usize::MAX))
-                .find_map(Result::err)
-                .map(|error| error.kind().clone())
+            for _ in 0..3 {
+                input.list::<bool>("x", usize::MAX);
+            }
+            input.finish().map_err(|error| error.kind().clone())
         };
         let what = "the number of elements in all lists";
         assert_eq!(
             lists(Reader::of_message(&bytes)),
-            Some(DecodeErrorKind::Limit { what, limit: MAX_ITEMS_PER_MESSAGE })
+            Err(DecodeErrorKind::Limit { what, limit: MAX_ITEMS_PER_MESSAGE })
         );
-        assert_eq!(lists(Reader::new(&bytes)), None);
+        assert_eq!(lists(Reader::new(&bytes)), Ok(()));
     }
 
     #[test]
     fn an_extension_block_is_skipped() {
         let mut input = Reader::new(&[3, 9, 9, 9, 7]);
-        input.extension().unwrap();
-        assert_eq!(input.byte().unwrap(), 7);
-        assert_eq!(Reader::new(&[2, 9]).extension().unwrap_err().kind(), &DecodeErrorKind::Truncated);
+        input.extension();
+        assert_eq!(input.byte(), 7);
+        input.finish().unwrap();
+        let mut input = Reader::new(&[2, 9]);
+        input.extension();
+        assert_eq!(error(input).kind(), &DecodeErrorKind::Truncated);
     }
 
     #[test]
     fn a_text_says_where_it_stops_being_utf_8() {
-        let error = Reader::new(&[3, b'a', 0xff, b'b']).text("x", 9).unwrap_err();
-        assert_eq!(error, DecodeError::new(2, DecodeErrorKind::BadUtf8));
+        let mut input = Reader::new(&[3, b'a', 0xff, b'b']);
+        assert_eq!(input.text("x", 9), "");
+        assert_eq!(error(input), DecodeError::new(2, DecodeErrorKind::BadUtf8));
+    }
+
+    #[test]
+    fn behind_the_first_fault_everything_is_zero_or_empty_and_no_fault() {
+        let mut input = Reader::new(&[0x80, 0, 7, 7]);
+        assert_eq!(input.varint(), 0);
+        assert_eq!((input.byte(), input.integer(), input.array(), input.raw(1)), (0, 0, [0; 2], &[][..]));
+        assert_eq!((input.text("x", 9), input.list::<u64>("x", 9)), ("", Vec::new()));
+        assert_eq!(error(input), DecodeError::new(0, DecodeErrorKind::Overlong));
     }
 }
