@@ -25,16 +25,21 @@ pub(crate) fn sort_by<T>(items: &mut [T], compare: impl FnMut(&T, &T) -> Orderin
 
 /// Finds out where each item belongs, then moves it there.
 fn sort_positions<T>(items: &mut [T], mut compare: impl FnMut(&T, &T) -> Ordering) {
-    let mut order = sorted_positions(items.len(), &mut |left, right| compare(&items[left], &items[right]));
-    // Each round follows one cycle of the permutation; what is at its place is its own position in the order.
-    for start in 0..items.len() {
+    let order = sorted_positions(items.len(), &mut |left, right| compare(&items[left], &items[right]));
+    arrange(order, &mut |at, from| items.swap(at, from));
+}
+
+/// Swaps items until each is where the order says. Each round follows one cycle of the permutation; what is at its place is its own position
+/// in the order.
+fn arrange(mut order: Vec<usize>, swap: &mut dyn FnMut(usize, usize)) {
+    for start in 0..order.len() {
         let mut at = start;
         loop {
             let from = std::mem::replace(&mut order[at], at);
             if from == start {
                 break;
             }
-            items.swap(at, from);
+            swap(at, from);
             at = from;
         }
     }

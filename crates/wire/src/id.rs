@@ -31,9 +31,17 @@ pub enum IdError {
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(Arc<str>);
+
+        impl Clone for $name {
+            // It is cloned in many places, and a page loads each of them.
+            #[cfg_attr(target_family = "wasm", inline(never))]
+            fn clone(&self) -> Self {
+                Self(Arc::clone(&self.0))
+            }
+        }
 
         impl $name {
             /// Checks a text and makes it an id: 1 to [`MAX_ID_BYTES`] bytes, no control characters.

@@ -1,5 +1,6 @@
 //! Maps and sets in vectors of pointers, sorted by key.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::{slice, vec};
@@ -78,7 +79,7 @@ impl<K, V> SortedMap<K, V> {
 
     /// Takes out the entry with the lowest key.
     pub fn pop_first(&mut self) -> Option<(K, V)> {
-        if self.entries.is_empty() { None } else { Some(*self.entries.remove(0)) }
+        if self.entries.is_empty() { None } else { Some(*take(&mut self.entries, 0)) }
     }
 
     /// Drops the entries that the condition does not hold for.
@@ -93,7 +94,7 @@ impl<K, V> SortedMap<K, V> {
 impl<K: Ord, V> SortedMap<K, V> {
     /// Where the key is, or where it belongs.
     fn position(&self, key: &K) -> Result<usize, usize> {
-        self.entries.binary_search_by(|entry| entry.0.cmp(key))
+        search(self.entries.len(), &|at| self.entries[at].0.cmp(key))
     }
 
     /// Whether the key has a value.
@@ -118,7 +119,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         match self.position(&key) {
             Ok(at) => self.entries.get_mut(at).map(|entry| std::mem::replace(&mut entry.1, value)),
             Err(at) => {
-                self.entries.insert(at, Box::new((key, value)));
+                put(&mut self.entries, at, Box::new((key, value)));
                 None
             }
         }
@@ -126,7 +127,7 @@ impl<K: Ord, V> SortedMap<K, V> {
 
     /// Takes out the value of the key.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        self.position(key).ok().map(|at| self.entries.remove(at).1)
+        self.position(key).ok().map(|at| take(&mut self.entries, at).1)
     }
 
     /// The place of the key, with a value or without.
@@ -151,6 +152,32 @@ impl<K: Ord, V> SortedMap<K, V> {
     }
 }
 
+/// Finds the position that compares equal, or where it would belong; one binary search for all types.
+fn search(len: usize, compare: &dyn Fn(usize) -> Ordering) -> Result<usize, usize> {
+    let (mut low, mut high) = (0, len);
+    while low < high {
+        let middle = low.midpoint(high);
+        match compare(middle) {
+            Ordering::Less => low = middle + 1,
+            Ordering::Equal => return Ok(middle),
+            Ordering::Greater => high = middle,
+        }
+    }
+    Err(low)
+}
+
+/// Puts a pointer into its place. As a function of its own it is the same for all types, and the linker keeps one.
+#[inline(never)]
+fn put<T>(entries: &mut Vec<Box<T>>, at: usize, entry: Box<T>) {
+    entries.insert(at, entry);
+}
+
+/// Takes a pointer out of its place; one function as well.
+#[inline(never)]
+fn take<T>(entries: &mut Vec<Box<T>>, at: usize) -> Box<T> {
+    entries.remove(at)
+}
+
 /// The place of a key in a [`SortedMap`].
 pub struct Place<'a, K, V> {
     map: &'a mut SortedMap<K, V>,
@@ -165,7 +192,7 @@ impl<'a, K, V> Place<'a, K, V> {
         let at = match at {
             Ok(at) => at,
             Err(at) => {
-                map.entries.insert(at, Box::new((key, make())));
+                put(&mut map.entries, at, Box::new((key, make())));
                 at
             }
         };
