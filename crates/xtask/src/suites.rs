@@ -132,7 +132,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "wasm-size",
         what: "the engine for browsers has not grown",
-        budget_s: 120,
+        budget_s: 150,
         needs: &[Tool::WasmTarget, Tool::WasmOpt],
         run: |run| wasm_size::run(run.workspace),
     },
