@@ -137,7 +137,7 @@ fn ensure_package(program: &str, package: &str) -> Result<()> {
     if first_line(Command::new("apt-get").arg("--version")).is_none() {
         bail!("{program} is missing: install Node.js with it (https://nodejs.org) and try again");
     }
-    let step = Step::quiet(&format!("installing {program}"));
+    let step = Step::quiet(format!("installing {program}"));
     for arguments in
         [["update", "--quiet"].as_slice(), &["install", "--yes", "--no-install-recommends", package]]
     {

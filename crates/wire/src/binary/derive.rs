@@ -40,6 +40,7 @@ macro_rules! read_field {
 /// Implements [`Wire`] for enums without fields: the number of the form. One has the number 0, which is read once reading has failed.
 macro_rules! wire_choices {
     ($($name:ident $what:literal { $($variant:ident = $tag:literal),* $(,)? })*) => {$(
+        const _: () = assert!(false $(|| $tag == 0)*, "without the number 0, reading would not end once it has failed");
         impl $crate::binary::Wire for $name {
             fn write(&self, out: &mut $crate::binary::Writer) {
                 out.byte(match self { $(Self::$variant => $tag,)* });
@@ -66,6 +67,7 @@ macro_rules! wire_enums {
     ($($name:ident $what:literal {
         $($variant:ident $({ $($field:ident $([$limit:expr])?),* })? = $tag:literal),* $(,)?
     })*) => {$(
+        const _: () = assert!(false $(|| $tag == 0)*, "without the number 0, reading would not end once it has failed");
         impl $crate::binary::Wire for $name {
             fn write(&self, out: &mut $crate::binary::Writer) {
                 match self {
