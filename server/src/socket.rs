@@ -273,7 +273,7 @@ impl Task {
                     reason: "this link reads too slowly; connect again to catch up".into(),
                 });
             }
-            Wake::Door => self.take_door(),
+            Wake::Door => self.finish_door().await,
             Wake::Outgoing(None) => self.input(SessionInput::Close {
                 code: CloseCode::Restart,
                 reason: "the workspace is gone; connect again".into(),
@@ -344,6 +344,19 @@ impl Task {
                 let _ = link.received(message).await;
             }
         }
+    }
+
+    /// Takes what the replica told before it answered, and then the answer.
+    async fn finish_door(&mut self) {
+        if self.door.as_deref().is_some_and(TextDoor::takes_news)
+            && let Some(first) = self.link.as_mut().and_then(|link| link.queue.try_recv().ok())
+        {
+            self.take_outgoing(first).await;
+        }
+        if let Some(door) = &mut self.door {
+            door.finish();
+        }
+        self.take_door();
     }
 
     fn take_door(&mut self) {

@@ -1,14 +1,15 @@
 //! The text door: plain WebSocket clients that hold no replica, served in words.
 //!
 //! A text client's requests are answered one after the other, in their order, so that "the newest revision sent or acknowledged on
-//! this connection" is a plain fact. News come over a link of its own to the workspace's replica; while a write is under way they
-//! wait for its answer, so that a client can tell its own change from others'.
+//! this connection" is a plain fact. News come over a link of its own to the workspace's replica, and are told in the order of that
+//! link, one after the other. While a write is under way they wait for its answer, so that a client can tell its own change from
+//! others'; those of revisions before its own are told before the answer, so that what a client holds grows without gaps.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 
-use rejoin_core::{Base, Grant, Payload, Present, RequestKey};
+use rejoin_core::{Base, Grant, Payload, Present, RequestKey, View};
 use rejoin_json::Policy;
 use rejoin_wire::limits::MAX_MESSAGE_BYTES;
 use rejoin_wire::{
@@ -22,7 +23,7 @@ use crate::keys::request_key;
 use client::{Client, Kind, Write};
 use held::Held;
 use known::Known;
-use words::{answer, has_splice, named_base, news_of};
+use words::{answer, has_splice, named_base, news_of, synced};
 pub(crate) use words::{event_of, text_document};
 
 mod client;
@@ -58,17 +59,18 @@ enum Work {
         documents: VecDeque<DocumentId>,
         synced_count: u64,
     },
-    /// Tells what a revision did that its entry alone does not say.
-    News {
-        document: DocumentId,
-        revision: Revision,
-        news: Looked,
-    },
     /// Opens a document for presence, and shows the client's own if there is one.
     Open {
         document: DocumentId,
         show: Option<PresenceChange>,
     },
+}
+
+/// What a revision did that its entry alone does not say.
+struct Look {
+    document: DocumentId,
+    revision: Revision,
+    news: Looked,
 }
 
 /// News for which the document is looked at.
@@ -91,14 +93,25 @@ struct Done {
     responses: Vec<Response>,
     /// For the replica.
     messages: Vec<Message>,
-    /// Revisions that the client now knows.
-    known: Vec<(DocumentId, Revision)>,
-    /// The own revision that news need not tell again.
-    own: Option<(DocumentId, Revision)>,
+    /// Documents that were told whole, and at which revision.
+    whole: Vec<(DocumentId, Revision)>,
+    /// Where a write was accepted: its answer waits for the news of the revisions before.
+    accepted: Option<Box<Own>>,
     /// A document that could not be opened for presence.
     unopened: Option<DocumentId>,
     /// What is done next, before anything that waits.
     next: Option<Work>,
+}
+
+/// A write of the client that was accepted.
+struct Own {
+    revision: Revision,
+    /// What its author named as seen; 0 where nobody can say what that was.
+    seen: Option<Revision>,
+    /// True when it did not take effect just as it was sent.
+    merged: bool,
+    /// The document after it, or after a later revision.
+    view: View,
 }
 
 /// One text client.
@@ -110,14 +123,20 @@ pub(crate) struct TextDoor {
     policy: Policy,
     waiting: VecDeque<(Work, usize)>,
     waiting_bytes: usize,
+    /// Before anything else that waits, in their order.
+    looks: VecDeque<(Look, usize)>,
     current: Option<Progress>,
-    /// True while the current request may make a revision.
-    writing: bool,
+    /// True while `current` is a look: no news may overtake it.
+    looking: bool,
+    /// What was done last, until it is taken in.
+    finished: Option<Done>,
+    /// A write that was accepted, while news of revisions before its own are told.
+    answering: Option<Done>,
     held: Held,
-    /// What the client was told of the documents that it hears of.
+    /// Up to where the client was told everything of the documents that it hears of, or wrote it itself.
     known: Known,
-    /// What it need not be told: it wrote that itself.
-    own: Known,
+    /// At which revision it was told them whole.
+    whole: Known,
     responses: Vec<Response>,
     messages: Vec<Message>,
     cursor: Cursor,
@@ -140,11 +159,14 @@ impl TextDoor {
             policy,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            looks: VecDeque::new(),
             current: None,
-            writing: false,
+            looking: false,
+            finished: None,
+            answering: None,
             held: Held::default(),
             known: Known::default(),
-            own: Known::default(),
+            whole: Known::default(),
             responses: Vec::new(),
             messages: Vec::new(),
             cursor: Cursor::default(),
@@ -162,7 +184,13 @@ impl TextDoor {
 
     /// Whether more of what the replica tells can be taken.
     pub(crate) fn takes_news(&self) -> bool {
-        self.waiting_bytes < MAX_WAITING_BYTES
+        self.waiting_bytes < MAX_WAITING_BYTES && (!self.held.is_full() || self.may_tell())
+    }
+
+    /// Whether news can be told now, without overtaking others.
+    fn may_tell(&self) -> bool {
+        let is_told = self.looks.is_empty() && !self.looking;
+        is_told && self.finished.is_none() && self.answering.is_none()
     }
 
     /// Takes a request that came in so many bytes.
@@ -187,14 +215,32 @@ impl TextDoor {
         std::mem::take(&mut self.messages)
     }
 
-    /// Resolves when the request under way is answered; never when there is none. Dropping it loses nothing.
+    /// Resolves when what is under way is done; never when nothing is. Dropping it loses nothing. What the link has brought until then
+    /// is taken before [`Self::finish`], since it may be what comes before an answer.
     pub(crate) async fn progress(&mut self) {
+        if self.finished.is_some() {
+            return;
+        }
         let Some(current) = &mut self.current else { return std::future::pending().await };
-        let done = current.as_mut().await;
+        self.finished = Some(current.as_mut().await);
         self.current = None;
-        self.writing = false;
-        for (document, revision) in done.known {
-            self.known.raise(&document, revision);
+    }
+
+    /// Takes in what was done.
+    pub(crate) fn finish(&mut self) {
+        let Some(done) = self.finished.take() else { return };
+        self.looking = false;
+        if done.accepted.is_some() {
+            self.answering = Some(done);
+        } else {
+            self.take_done(done);
+        }
+        self.start_next();
+    }
+
+    fn take_done(&mut self, done: Done) {
+        for (document, revision) in done.whole {
+            self.note_whole(&document, revision);
         }
         self.responses.extend(done.responses);
         self.messages.extend(done.messages);
@@ -202,15 +248,33 @@ impl TextDoor {
             self.opened.remove(&document);
         }
         if let Some(next) = done.next {
-            self.first(next, 0);
+            self.waiting.push_front((next, 0));
         }
-        if let Some((document, revision)) = done.own {
-            self.own.raise(&document, revision);
+    }
+
+    fn note_whole(&mut self, document: &DocumentId, revision: Revision) {
+        self.known.raise(document, revision);
+        self.whole.raise(document, revision);
+    }
+
+    /// Tells news that came before the revision of a write, one at a time, and then answers it.
+    fn go_on_answering(&mut self, mut done: Done) {
+        let Some(own) = done.accepted.take() else { return self.take_done(done) };
+        let document = own.view.document.clone();
+        if let Some((message, bytes)) = self.held.take_before(&document, own.revision) {
+            self.answering = Some(Done { accepted: Some(own), ..done });
+            return self.tell(message, bytes);
         }
-        for (message, bytes) in self.held.take() {
-            self.tell(message, bytes);
+        let seen = self.known.get(&document).max(own.seen);
+        let is_next = seen.is_none_or(|seen| own.revision <= seen.next());
+        self.known.raise(&document, own.revision);
+        // Merged, it differs from what its author sees. And where the link has not brought what came between, as when it reads
+        // slowly, the author does not see what the next write would be taken as made on.
+        if own.merged || !is_next {
+            done.responses.push(synced(&own.view).into());
+            done.whole.push((document, own.view.revision));
         }
-        self.start_next();
+        self.take_done(done);
     }
 
     /// Takes a message of the replica.
@@ -232,8 +296,17 @@ impl TextDoor {
                 self.cursor = Cursor { epoch: welcome.epoch, sequence: welcome.head };
                 self.follow();
             }
-            message if self.writing && !self.held.is_full() => self.held.push(message, bytes),
-            message => self.tell(message, bytes),
+            message => {
+                // Rather than to hold more, what came first is told before the answer that it waits for.
+                if self.held.is_full()
+                    && self.may_tell()
+                    && let Some((oldest, bytes)) = self.held.pop()
+                {
+                    self.tell(oldest, bytes);
+                }
+                self.held.push(message, bytes);
+                self.start_next();
+            }
         }
     }
 
@@ -241,10 +314,9 @@ impl TextDoor {
         self.messages.push(Message::Follow { scope: Scope::Documents, cursor: Some(self.cursor) });
     }
 
-    /// Puts work that holds so many bytes before all that waits.
-    fn first(&mut self, work: Work, bytes: usize) {
+    fn look_at(&mut self, look: Look, bytes: usize) {
         self.waiting_bytes += bytes;
-        self.waiting.push_front((work, bytes));
+        self.looks.push_back((look, bytes));
     }
 
     fn tell(&mut self, message: Message, bytes: usize) {
@@ -277,69 +349,105 @@ impl TextDoor {
 
     /// Tells a document whole that has come to a revision by more than is told here.
     fn tell_anew(&mut self, document: DocumentId, revision: Revision, bytes: usize) {
-        let wanted = self.news || self.documents.contains(&document);
-        let is_told = |known: &Known| known.get(&document).is_some_and(|known| known >= revision);
-        if wanted && revision > Revision(0) && !is_told(&self.known) && !is_told(&self.own) {
+        let is_told = self.known.get(&document) >= Some(revision);
+        if self.wants(&document) && revision > Revision(0) && !is_told {
             self.known.raise(&document, revision);
-            self.first(Work::News { document, revision, news: Looked::Anew }, bytes);
-            self.start_next();
+            self.look_at(Look { document, revision, news: Looked::Anew }, bytes);
         }
     }
 
-    fn tell_update(&mut self, update: Update, mut bytes: usize) {
-        let id = update.document;
-        let wanted = self.news || self.documents.contains(&id);
-        let mut revision = update.first;
-        let mut looks = Vec::new();
-        for entry in update.entries {
-            let own = self.own.get(&id).is_some_and(|own| own >= revision);
-            if wanted && !own {
-                let looked = match &entry.effect {
-                    Effect::Undeleted => Some(Looked::Whole),
-                    Effect::Created { .. } if revision > Revision(1) => Some(Looked::Whole),
-                    Effect::Void => Some(Looked::Nothing),
-                    _ if !entry.conflicts.is_empty() => Some(Looked::Conflicts(entry.conflicts.clone())),
-                    _ => None,
-                };
-                if has_splice(&entry.effect) {
-                    looks.push((revision, Looked::Parts(Box::new(entry))));
-                } else {
-                    self.responses.extend(news_of(&id, revision, &entry));
-                }
-                looks.extend(looked.map(|news| (revision, news)));
-            }
-            if wanted {
-                self.known.raise(&id, revision);
+    fn wants(&self, document: &DocumentId) -> bool {
+        self.news || self.documents.contains(document)
+    }
+
+    /// Tells revisions up to the first for which the document is looked at; the others wait for that.
+    fn tell_update(&mut self, update: Update, bytes: usize) {
+        let Update { document, first, previous, entries, position } = update;
+        if !self.wants(&document) {
+            return;
+        }
+        if self.known.get(&document).is_some_and(|known| first > known.next()) {
+            // What was told before does not lead there.
+            let newest = Revision(first.0 + (entries.len() as u64).saturating_sub(1));
+            return self.tell_anew(document, newest, bytes);
+        }
+        let mut revision = first;
+        let mut entries = entries.into_iter();
+        for entry in entries.by_ref() {
+            if self.known.get(&document) < Some(revision) {
+                self.known.raise(&document, revision);
+                self.tell_entry(&document, revision, entry);
             }
             revision = revision.next();
+            if !self.looks.is_empty() {
+                break;
+            }
         }
-        // In their order, before what waits. The last one has the bytes of all: until it is done, some of them are held.
-        while let Some((revision, news)) = looks.pop() {
-            let work = Work::News { document: id.clone(), revision, news };
-            self.first(work, std::mem::take(&mut bytes));
+        if !self.looks.is_empty() && !entries.as_slice().is_empty() {
+            let entries = entries.collect();
+            let rest = Update { document, first: revision, previous, entries, position };
+            self.held.push_front(Message::Update(rest), bytes);
+        } else if let Some((_, held)) = self.looks.back_mut() {
+            *held += bytes;
+            self.waiting_bytes += bytes;
         }
-        self.start_next();
     }
 
-    /// Begins the next request when none is under way.
-    fn start_next(&mut self) {
-        while self.current.is_none() {
-            let Some((work, bytes)) = self.waiting.pop_front() else { return };
-            self.waiting_bytes -= bytes;
-            let client = self.client();
-            self.writing = true;
-            self.current = match work {
-                Work::Request(TextMessage { request_id, message }) => self.start(request_id, message),
-                Work::Sync { request_id, documents, synced_count } => {
-                    Some(Box::pin(client.sync(request_id, documents, synced_count)))
-                }
-                Work::News { document, revision, news } => {
-                    Some(Box::pin(client.look(document, revision, news)))
-                }
-                Work::Open { document, show } => Some(Box::pin(client.open(document, show))),
-            };
-            self.writing = self.current.is_some();
+    fn tell_entry(&mut self, document: &DocumentId, revision: Revision, entry: Entry) {
+        let looked = match &entry.effect {
+            Effect::Undeleted => Some(Looked::Whole),
+            Effect::Created { .. } if revision > Revision(1) => Some(Looked::Whole),
+            Effect::Void => Some(Looked::Nothing),
+            _ if !entry.conflicts.is_empty() => Some(Looked::Conflicts(entry.conflicts.clone())),
+            _ => None,
+        };
+        let parts = has_splice(&entry.effect);
+        if !parts {
+            self.responses.extend(news_of(document, revision, &entry));
         }
+        let parts = parts.then(|| Looked::Parts(Box::new(entry)));
+        for news in parts.into_iter().chain(looked) {
+            self.look_at(Look { document: document.clone(), revision, news }, 0);
+        }
+    }
+
+    /// Goes on with what is next, unless something is under way.
+    fn start_next(&mut self) {
+        while self.current.is_none() && self.finished.is_none() {
+            if let Some((look, bytes)) = self.looks.pop_front() {
+                self.waiting_bytes -= bytes;
+                self.start_look(look);
+            } else if let Some(done) = self.answering.take() {
+                self.go_on_answering(done);
+            } else if let Some((message, bytes)) = self.held.pop() {
+                self.tell(message, bytes);
+            } else if let Some((work, bytes)) = self.waiting.pop_front() {
+                self.waiting_bytes -= bytes;
+                self.start_work(work);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Begins to look at a document, unless it was told whole since. Conflicts are told for themselves.
+    fn start_look(&mut self, look: Look) {
+        let is_told = self.whole.get(&look.document) >= Some(look.revision);
+        if matches!(look.news, Looked::Conflicts(_)) || !is_told {
+            self.looking = true;
+            self.current = Some(Box::pin(self.client().look(look)));
+        }
+    }
+
+    fn start_work(&mut self, work: Work) {
+        let client = self.client();
+        self.current = match work {
+            Work::Request(TextMessage { request_id, message }) => self.start(request_id, message),
+            Work::Sync { request_id, documents, synced_count } => {
+                Some(Box::pin(client.sync(request_id, documents, synced_count)))
+            }
+            Work::Open { document, show } => Some(Box::pin(client.open(document, show))),
+        };
     }
 
     fn client(&self) -> Client {
@@ -434,7 +542,8 @@ impl TextDoor {
                     Some(document) => {
                         self.documents.insert(document.clone());
                         if self.opened.insert(document.clone()) {
-                            self.first(Work::Open { document: document.clone(), show: None }, 0);
+                            self.waiting
+                                .push_front((Work::Open { document: document.clone(), show: None }, 0));
                         }
                         Box::pin(client.sync(request_id, [document].into(), 0))
                     }

@@ -224,6 +224,7 @@ async fn the_messages_of_the_readme_reach_the_other_terminal() {
         first.send_text(line).await;
     }
     first.expect("subscribed").await;
+    first.expect("sync_complete").await;
     for line in types {
         second.send_text(line).await;
     }

@@ -9,6 +9,7 @@ use rejoin_client::{Client, ClientOptions, Document, Json, Operation, Patch, Poi
 use rejoin_json::ConflictKind;
 use rejoin_wire::DocumentId;
 use serde_json::{Value, json};
+use support::shown::Shown;
 use support::{Process, Text, client, http, within};
 
 fn content(value: &Value) -> Json {
@@ -284,7 +285,7 @@ async fn two_text_clients_edit_one_document_and_each_is_told_what_the_other_did(
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path());
     let (mut one, mut two) = (Text::connect(&process).await, Text::connect(&process).await);
-    two.ask(&json!({"type": "subscribe"}), "subscribed").await;
+    two.subscribe().await;
     assert_eq!(one.create("d", &json!({"base": 1})).await["success"], true);
     assert_eq!(two.expect("document_created").await["document"]["content"], json!({"base": 1}));
     for key in ["a", "b"] {
@@ -298,38 +299,52 @@ async fn two_text_clients_edit_one_document_and_each_is_told_what_the_other_did(
     assert_eq!(two.read("d").await["document"]["content"], expected);
 }
 
-/// So many text clients make so many edits each, so far apart.
-async fn text_crowd(clients: usize, edits: usize, pause: Duration) {
+/// Has text clients make so many edits of one document each, so far apart. What each of them was told must add up to what is there in the
+/// end, which is returned.
+async fn text_crowd(
+    content: &Value,
+    clients: usize,
+    (edits, pause): (usize, Duration),
+    patch: fn(usize, usize) -> Value,
+) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path());
     let mut founder = Text::connect(&process).await;
-    founder.create("d", &json!({"list": []})).await;
+    founder.create("d", content).await;
     let mut tasks = Vec::new();
     for at in 0..clients {
         let mut text = Text::connect(&process).await;
+        let mut shown = Shown::read(&mut text, "d").await;
         tasks.push(tokio::spawn(async move {
             let mut pace = tokio::time::interval(pause.max(Duration::from_millis(1)));
             for edit in 0..edits {
                 pace.tick().await;
-                let value = format!("{at}-{edit}");
-                let patch = json!([{"op": "add", "path": "/list/-", "value": value},
-                    {"op": "add", "path": "/last", "value": value}]);
-                let answer = text.update("d", &patch).await;
-                assert_eq!(answer["success"], true, "{answer}");
+                shown.edit(&mut text, &patch(at, edit)).await;
             }
-            text
+            (text, shown)
         }));
     }
-    let mut texts = Vec::new();
+    let mut told = Vec::new();
     for task in tasks {
-        texts.push(task.await.unwrap());
+        told.push(task.await.unwrap());
     }
-    let content = founder.read("d").await["document"]["content"].clone();
-    for text in &mut texts {
-        // The documents that it was told of before come first.
-        text.send(&json!({"type": "request_sync", "document_ids": ["d"]})).await;
-        while text.expect("sync_document").await["document"]["content"] != content {}
+    let document = founder.read("d").await["document"].clone();
+    let revision = document["revision"].as_u64().unwrap();
+    assert_eq!(revision, u64::try_from(clients * edits).unwrap() + 1);
+    for (text, shown) in &mut told {
+        shown.until(text, revision).await;
+        assert_eq!((shown.revision, shown.content()), (revision, document["content"].clone()));
     }
+    document["content"].clone()
+}
+
+/// So many text clients append to one list, and say who was last.
+async fn appending_crowd(clients: usize, edits: usize, pause: Duration) {
+    let append = |at: usize, edit: usize| {
+        let value = format!("{at}-{edit}");
+        json!([{"op": "add", "path": "/list/-", "value": value}, {"op": "add", "path": "/last", "value": value}])
+    };
+    let content = text_crowd(&json!({"list": []}), clients, (edits, pause), append).await;
     let mut list: Vec<String> = serde_json::from_value(content["list"].clone()).unwrap();
     for at in 0..clients {
         let own: Vec<_> = list.iter().filter(|token| token.starts_with(&format!("{at}-"))).cloned().collect();
@@ -343,16 +358,35 @@ async fn text_crowd(clients: usize, edits: usize, pause: Duration) {
 }
 
 #[tokio::test]
+async fn text_clients_that_fill_in_one_form_at_once_are_told_every_field() {
+    let fill =
+        |at: usize, edit: usize| json!([{"op": "add", "path": format!("/{at}-{edit}"), "value": edit}]);
+    let content = text_crowd(&json!({}), 2, (150, Duration::ZERO), fill).await;
+    assert_eq!(content.as_object().unwrap().len(), 300);
+}
+
+#[tokio::test]
+async fn text_clients_that_type_into_long_texts_at_once_are_told_every_word() {
+    // Long enough that changes of it travel as parts.
+    let word = |at: usize, edit: usize| {
+        let text = format!("{}{edit}{}", "before ".repeat(100), " after".repeat(100));
+        json!([{"op": "add", "path": format!("/{at}"), "value": text}])
+    };
+    let content = text_crowd(&json!({}), 3, (60, Duration::ZERO), word).await;
+    assert_eq!(content.as_object().unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn three_text_clients_make_three_edits_each_and_none_is_lost() {
-    text_crowd(3, 3, Duration::ZERO).await;
+    appending_crowd(3, 3, Duration::ZERO).await;
 }
 
 #[tokio::test]
 async fn five_text_clients_make_ten_edits_each_fifty_milliseconds_apart_and_none_is_lost() {
-    text_crowd(5, 10, Duration::from_millis(50)).await;
+    appending_crowd(5, 10, Duration::from_millis(50)).await;
 }
 
 #[tokio::test]
 async fn text_clients_that_edit_one_list_at_once_lose_nothing() {
-    text_crowd(5, 10, Duration::ZERO).await;
+    appending_crowd(5, 10, Duration::ZERO).await;
 }

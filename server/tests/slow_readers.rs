@@ -5,6 +5,7 @@ mod support;
 
 use rejoin_wire::{Encoding, Message, Revision, Scope};
 use serde_json::json;
+use support::shown::Shown;
 use support::{Native, Process, Text, within};
 
 /// Bytes of the documents here.
@@ -79,3 +80,30 @@ async fn a_follower_that_does_not_read_costs_little_and_catches_up_when_it_does(
     within("the newest revision", caught_up).await;
     process.is_healthy().await;
 }
+
+#[tokio::test]
+async fn a_text_client_that_missed_news_is_told_a_document_once_and_then_what_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let mut writer = Text::connect(&process).await;
+    // Long enough that its changes travel as parts, and that the client is told of them by the whole text.
+    let text = |revision: u64| format!("{}{revision}{}", "before ".repeat(3_000), " after".repeat(3_000));
+    let patch = |revision| json!([{"op": "replace", "path": "/text", "value": text(revision)}]);
+    writer.create("long", &json!({"text": text(1)})).await;
+    let mut slow = Text::connect(&process).await;
+    let mut shown = Shown::read(&mut slow, "long").await;
+    for revision in 2..=MISSED {
+        assert_eq!(writer.update("long", &patch(revision)).await["sync_revision"], revision);
+    }
+    shown.until(&mut slow, MISSED).await;
+    assert_eq!(shown.content(), json!({"text": text(MISSED)}));
+    assert!(shown.wholes < 20, "told whole {} times", shown.wholes);
+    // Nothing more is told of what is told.
+    writer.update("long", &patch(MISSED + 1)).await;
+    let told = slow.next().await.unwrap();
+    assert_eq!((&told["type"], &told["patch"]["revision"]), (&json!("document_updated"), &json!(MISSED + 1)));
+    process.is_healthy().await;
+}
+
+/// More revisions of a long text than the buffers between server and client hold, and fewer than make a snapshot.
+const MISSED: u64 = 900;

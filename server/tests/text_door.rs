@@ -249,7 +249,7 @@ async fn documents_take_the_servers_policy_unless_they_name_one_and_conflicts_te
     let process = Process::start_with(folder.path(), &["--policy", "manual"]);
     let mut one = Text::connect(&process).await;
     let mut other = Text::connect(&process).await;
-    other.ask(&json!({"type": "subscribe"}), "subscribed").await;
+    other.subscribe().await;
     one.create("plain", &json!({"a": "base"})).await;
     let named = json!({"type": "create_document", "document": {"id": "named", "content": {"a": "base"}, "policy": "latest"}});
     one.ask(&named, "document_created_response").await;
@@ -278,7 +278,7 @@ async fn a_document_that_is_brought_back_is_told_whole() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path());
     let (mut one, mut other) = (Text::connect(&process).await, Text::connect(&process).await);
-    other.ask(&json!({"type": "subscribe"}), "subscribed").await;
+    other.subscribe().await;
     let create =
         json!({"type": "create_document", "document": {"id": "d", "title": "Mine", "content": {"n": 1}}});
     one.ask(&create, "document_created_response").await;
@@ -522,7 +522,7 @@ async fn the_vector_clock_does_not_grow_with_the_names_of_requests() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path());
     let (mut one, mut other) = (Text::connect(&process).await, Text::connect(&process).await);
-    other.ask(&json!({"type": "subscribe"}), "subscribed").await;
+    other.subscribe().await;
     let create = json!({"type": "create_document", "request_id": "create", "document": {"id": "d", "content": {"n": 0}}});
     one.ask(&create, "document_created_response").await;
     assert_eq!(other.expect("document_created").await["document"]["vector_clock"], json!({}));

@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use rejoin_core::{Base, Grant, Life, Reply, RequestKey, View};
+use rejoin_core::{Accepted, Base, Grant, Life, Reply, RequestKey, View};
 use rejoin_wire::{
     Body, DocumentId, ErrorCode, Have, Message, OpenDocument, PresenceChange, RequestId, Revision, Sequence,
     TextOutcome, TextResponse, WorkspaceId,
 };
 
 use super::words::{answer, conflicts_of, error, synced, text_document, whole_strings};
-use super::{Done, Looked, Work};
+use super::{Done, Look, Looked, Own, Work};
 use crate::answers::Refused;
 use crate::feed::{Events, Feed};
 use crate::hub::Hub;
@@ -55,6 +55,7 @@ impl Client {
     pub(super) async fn write(self, request_id: Option<RequestId>, write: Write) -> Done {
         let Write { kind, document, body, base, key } = write;
         let (grant, id) = (self.grant, document.clone());
+        let seen = named(&base);
         let reply = self
             .hub
             .command(&self.workspace, move |replica, token| {
@@ -64,21 +65,14 @@ impl Client {
         let mut done = Done::default();
         let outcome = match reply {
             Ok(Reply::Accepted(accepted)) => {
-                done.known.push((document.clone(), accepted.revision));
-                done.own = Some((document.clone(), accepted.revision));
-                let merged = !accepted.exact;
-                let outcome = TextOutcome::accepted(document.clone(), accepted.revision);
+                let Accepted { view, revision, conflicts, exact, .. } = *accepted;
+                let outcome = TextOutcome::accepted(document.clone(), revision);
                 done.responses.push(answer(request_id, kind.response(outcome)));
-                if !accepted.conflicts.is_empty() {
-                    let policy = accepted.view.header.policy;
-                    done.responses
-                        .push(conflicts_of(&document, accepted.revision, policy, &accepted.conflicts).into());
+                if !conflicts.is_empty() {
+                    let policy = view.header.policy;
+                    done.responses.push(conflicts_of(&document, revision, policy, &conflicts).into());
                 }
-                // What was merged differs from what its author sees: the author gets it whole.
-                if merged {
-                    done.known.push((document, accepted.view.revision));
-                    done.responses.push(synced(&accepted.view).into());
-                }
+                done.accepted = Some(Box::new(Own { revision, seen, merged: !exact, view }));
                 return done;
             }
             Ok(Reply::Refused { code, message }) => TextOutcome::refused(document, code, message),
@@ -118,7 +112,7 @@ impl Client {
                 Ok(None) => {}
                 Ok(Some(view)) => {
                     synced_count += 1;
-                    done.known.push((view.document.clone(), view.revision));
+                    done.whole.push((view.document.clone(), view.revision));
                     done.responses.push(answer(request_id.clone(), synced(&view)));
                     break;
                 }
@@ -142,7 +136,8 @@ impl Client {
     }
 
     /// Tells what a revision did, by the document as it is now.
-    pub(super) async fn look(self, document: DocumentId, revision: Revision, news: Looked) -> Done {
+    pub(super) async fn look(self, look: Look) -> Done {
+        let Look { document, revision, news } = look;
         let mut done = Done::default();
         if matches!(news, Looked::Nothing) && !self.was_mended(&document, revision).await {
             return done;
@@ -158,22 +153,13 @@ impl Client {
         let response = match news {
             Looked::Parts(entry) => match whole_strings(&entry, revision, &view) {
                 Some(update) => update,
-                None => {
-                    let documents = [document].into();
-                    done.next = Some(Work::Sync { request_id: None, documents, synced_count: 0 });
-                    return done;
-                }
+                None => whole(&mut done, &view),
             },
             Looked::Whole => {
-                done.known.push((document.clone(), view.revision));
-                done.own = Some((document, view.revision));
+                done.whole.push((document, view.revision));
                 TextResponse::DocumentCreated { document: text_document(&view) }
             }
-            Looked::Anew | Looked::Nothing => {
-                done.known.push((document.clone(), view.revision));
-                done.own = Some((document, view.revision));
-                synced(&view)
-            }
+            Looked::Anew | Looked::Nothing => whole(&mut done, &view),
             Looked::Conflicts(records) => conflicts_of(&document, revision, view.header.policy, &records),
         };
         done.responses.push(response.into());
@@ -233,5 +219,23 @@ impl Client {
 
     fn feed(&self) -> Feed {
         Feed { hub: self.hub.clone(), workspace: self.workspace.clone() }
+    }
+}
+
+/// Tells a document whole.
+fn whole(done: &mut Done, view: &View) -> TextResponse {
+    done.whole.push((view.document.clone(), view.revision));
+    synced(view)
+}
+
+/// The revision that a base names; 0 where it names a content, of which nobody can say which one that is.
+fn named(base: &Base) -> Option<Revision> {
+    match base {
+        Base::Revision(revision)
+        | Base::Both(revision, _)
+        | Base::Exactly(revision)
+        | Base::Seen(revision, _) => Some(*revision),
+        Base::Hash(_) => Some(Revision(0)),
+        Base::Current => None,
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use rejoin_wire::Message;
 use rejoin_wire::limits::MAX_MESSAGE_BYTES;
+use rejoin_wire::{DocumentId, Message, Revision, Update};
 
-/// News that wait for a write's answer; beyond that they are told at once.
+/// News that wait for a write's answer; beyond that the oldest are told before it.
 pub(super) const MAX_HELD_NEWS: usize = 1_024;
 
 /// Bytes of news that wait for a write's answer, likewise; the last one may go beyond it.
@@ -33,9 +33,43 @@ impl Held {
         self.news.push_back((message, bytes));
     }
 
-    /// Takes out all of them.
-    pub(super) fn take(&mut self) -> VecDeque<(Message, usize)> {
-        self.bytes = 0;
-        std::mem::take(&mut self.news)
+    /// Puts back news that came before all others.
+    pub(super) fn push_front(&mut self, message: Message, bytes: usize) {
+        self.bytes += bytes;
+        self.news.push_front((message, bytes));
+    }
+
+    pub(super) fn pop(&mut self) -> Option<(Message, usize)> {
+        let (message, bytes) = self.news.pop_front()?;
+        self.bytes -= bytes;
+        Some((message, bytes))
+    }
+
+    /// Takes out the oldest while there are news of a document's revisions before this one. What it tells of this one and later ones stays.
+    pub(super) fn take_before(
+        &mut self,
+        document: &DocumentId,
+        revision: Revision,
+    ) -> Option<(Message, usize)> {
+        let is_before = |message: &Message| match message {
+            Message::Update(update) => update.document == *document && update.first < revision,
+            Message::Snapshot(snapshot) => snapshot.document == *document && snapshot.revision < revision,
+            _ => false,
+        };
+        if !self.news.iter().any(|(message, _)| is_before(message)) {
+            return None;
+        }
+        let (mut message, bytes) = self.pop()?;
+        if let Message::Update(update) = &mut message
+            && update.document == *document
+            && let Ok(before) = usize::try_from(revision.0.saturating_sub(update.first.0))
+            && before < update.entries.len()
+        {
+            let entries = update.entries.split_off(before);
+            // Nobody here asks for the chain.
+            let rest = Update { first: revision, entries, ..update.clone() };
+            self.push_front(Message::Update(rest), 0);
+        }
+        Some((message, bytes))
     }
 }

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use rejoin_core::{Config, Role};
+use rejoin_core::{Config, Life, Role};
+use rejoin_json::Json;
 use rejoin_store::Store;
 use rejoin_wire::{
-    ChainHash, ChangeHash, ChangeId, Counter, ErrorMessage, ReplicaId, Sequence, Snapshot, UnixMillis,
+    ChainHash, ChangeHash, ChangeId, Counter, ErrorMessage, ReplicaId, Sequence, Snapshot, TextOutcome,
+    UnixMillis,
 };
 
 use super::held::{MAX_HELD_BYTES, MAX_HELD_NEWS};
@@ -22,7 +24,7 @@ fn busy() -> TextDoor {
     let workspace = WorkspaceId::new("w").unwrap();
     let mut door = TextDoor::new(hub, workspace, Grant::new("ada", true), Policy::Theirs);
     door.take_request(request(), 1);
-    assert!(door.writing && door.waiting.is_empty());
+    assert!(door.current.is_some() && door.waiting.is_empty());
     door
 }
 
@@ -57,7 +59,7 @@ fn news() -> Message {
 }
 
 #[tokio::test]
-async fn news_wait_for_the_answer_of_a_write_up_to_a_number_and_are_told_at_once_beyond() {
+async fn news_wait_for_the_answer_of_a_write_up_to_a_number_and_are_told_before_it_beyond() {
     let mut door = busy();
     for _ in 0..MAX_HELD_NEWS {
         door.take_message(news(), 1);
@@ -68,7 +70,7 @@ async fn news_wait_for_the_answer_of_a_write_up_to_a_number_and_are_told_at_once
 }
 
 #[tokio::test]
-async fn news_wait_for_the_answer_of_a_write_up_to_a_size_and_are_told_at_once_beyond() {
+async fn news_wait_for_the_answer_of_a_write_up_to_a_size_and_are_told_before_it_beyond() {
     let mut door = busy();
     for bytes in [MAX_HELD_BYTES - 1, 1] {
         door.take_message(news(), bytes);
@@ -76,40 +78,176 @@ async fn news_wait_for_the_answer_of_a_write_up_to_a_size_and_are_told_at_once_b
     assert_eq!((door.held.len(), door.take_responses().len()), (2, 0));
     door.take_message(news(), 1);
     assert_eq!((door.held.len(), door.take_responses().len()), (2, 1));
-    assert_eq!(door.held.take().len(), 2);
+    while door.held.pop().is_some() {}
     door.take_message(news(), 1);
     assert_eq!((door.held.len(), door.take_responses().len()), (1, 0), "there is room again");
 }
 
-/// An update of two revisions for which the document is looked at.
-fn looked_at() -> Message {
-    let entry = |counter| Entry {
-        sequence: Sequence(counter),
-        change: ChangeId { replica: ReplicaId(1), counter: Counter(counter) },
+fn entry(revision: u64, effect: Effect) -> Entry {
+    Entry {
+        sequence: Sequence(revision),
+        change: ChangeId { replica: ReplicaId(1), counter: Counter(revision) },
         hash: ChangeHash::default(),
         author: "ada".into(),
         time: UnixMillis(0),
-        effect: Effect::Undeleted,
+        effect,
         conflicts: Vec::new(),
         settled: Vec::new(),
-    };
+    }
+}
+
+fn update(first: u64, effects: Vec<Effect>) -> Message {
+    let entries = (first..).zip(effects).map(|(revision, effect)| entry(revision, effect)).collect();
     let (document, previous) = ("d".parse().unwrap(), ChainHash::default());
-    let entries = vec![entry(3), entry(4)];
-    Message::Update(Update { document, first: Revision(3), previous, entries, position: None })
+    Message::Update(Update { document, first: Revision(first), previous, entries, position: None })
 }
 
 #[tokio::test]
 async fn news_for_which_a_document_is_looked_at_wait_up_to_a_size_until_the_last_is_told() {
     let mut door = busy();
-    door.tell(looked_at(), MAX_WAITING_BYTES - 1);
+    door.tell(update(3, vec![Effect::Undeleted]), MAX_WAITING_BYTES - 1);
     assert!(door.takes_news() && door.takes_requests());
-    door.tell(looked_at(), 1);
+    door.tell(update(4, vec![Effect::Undeleted]), 1);
     assert_eq!(
         (door.takes_news(), door.takes_requests(), door.waiting_bytes),
         (false, false, MAX_WAITING_BYTES)
     );
-    let bytes: Vec<usize> = door.waiting.iter().map(|(_, bytes)| *bytes).collect();
-    assert_eq!(bytes, [0, 1, 0, MAX_WAITING_BYTES - 1]);
+}
+
+#[tokio::test]
+async fn revisions_behind_one_for_which_the_document_is_looked_at_wait_for_that() {
+    let mut door = busy();
+    let effects = vec![Effect::Deleted, Effect::Undeleted, Effect::Deleted, Effect::Undeleted];
+    door.tell(update(3, effects), MAX_HELD_BYTES);
+    assert_eq!(kinds(&mut door), ["document_deleted 3"]);
+    assert_eq!((door.looks.len(), door.held.len(), door.waiting_bytes), (1, 1, 0));
+    assert!(!door.takes_news(), "their bytes are held");
+}
+
+/// What is told, with the revision that it is about.
+fn kinds(door: &mut TextDoor) -> Vec<String> {
+    let told = door.take_responses();
+    let told =
+        told.iter().map(|response| serde_json::from_str::<serde_json::Value>(&response.to_text()).unwrap());
+    told.map(|told| {
+        let revision = ["sync_revision", "revision"].map(|key| told[key].as_u64()).into_iter().flatten();
+        let whole = told["document"]["revision"].as_u64();
+        let revision = revision.chain(whole).map(|revision| format!(" {revision}")).collect::<String>();
+        format!("{}{revision}", told["type"].as_str().unwrap())
+    })
+    .collect()
+}
+
+/// A connection whose first write was just accepted as a revision, when the client held another.
+fn accepted(revision: u64, held: u64, seen: Option<u64>) -> TextDoor {
+    let mut door = busy();
+    let document: DocumentId = "d".parse().unwrap();
+    if held > 0 {
+        door.known.raise(&document, Revision(held));
+    }
+    door.current = None;
+    let view = View {
+        document: document.clone(),
+        life: Life::Alive,
+        content: Json::Null,
+        header: Arc::default(),
+        revision: Revision(revision),
+        sequence: Sequence(revision),
+        version: 1,
+        chain: ChainHash::default(),
+        conflicts: Arc::default(),
+        clock: Arc::default(),
+        created_at: UnixMillis(0),
+        updated_at: UnixMillis(0),
+        author: "ada".into(),
+        unreadable: None,
+    };
+    let own = Own { revision: Revision(revision), seen: seen.map(Revision), merged: false, view };
+    let outcome = TextOutcome::accepted(document, Revision(revision));
+    let responses = vec![TextResponse::DocumentUpdatedResponse(outcome).into()];
+    door.finished = Some(Done { responses, accepted: Some(Box::new(own)), ..Done::default() });
+    door
+}
+
+#[tokio::test]
+async fn what_others_did_before_an_own_revision_is_told_before_its_answer_and_the_rest_behind_it() {
+    let mut door = accepted(9, 6, None);
+    door.take_message(update(7, vec![Effect::Deleted; 2]), 1);
+    door.take_message(news(), 1);
+    door.take_message(update(9, vec![Effect::Deleted; 2]), 1);
+    assert_eq!(kinds(&mut door), [""; 0], "all of it waits");
+    door.finish();
+    let told = [
+        "document_deleted 7",
+        "document_deleted 8",
+        "document_updated_response 9",
+        "error",
+        "document_deleted 10",
+    ];
+    assert_eq!(kinds(&mut door), told);
+    let mut door = accepted(9, 7, None);
+    door.take_message(update(8, vec![Effect::Deleted; 3]), 1);
+    door.finish();
+    assert_eq!(
+        kinds(&mut door),
+        ["document_deleted 8", "document_updated_response 9", "document_deleted 10"],
+        "in one message"
+    );
+}
+
+#[tokio::test]
+async fn news_that_do_not_lead_on_from_what_was_told_are_told_by_the_whole_document() {
+    let mut door = busy();
+    door.known.raise(&"d".parse().unwrap(), Revision(4));
+    door.tell(update(5, vec![Effect::Deleted]), 1);
+    assert_eq!((kinds(&mut door), door.looks.len()), (vec!["document_deleted 5".to_owned()], 0));
+    door.tell(update(7, vec![Effect::Deleted; 2]), 1);
+    assert_eq!((kinds(&mut door).len(), door.looks.len()), (0, 1));
+    let look = &door.looks[0].0;
+    assert!(matches!(look.news, Looked::Anew) && look.revision == Revision(8));
+}
+
+#[tokio::test]
+async fn an_answer_waits_for_a_look_at_the_revision_before() {
+    let mut door = accepted(9, 7, None);
+    door.take_message(update(8, vec![Effect::Undeleted; 3]), 1);
+    door.finish();
+    assert_eq!(kinds(&mut door), [""; 0]);
+    assert!(door.looking && door.answering.is_some());
+    door.current = None;
+    door.finished = Some(Done { whole: vec![("d".parse().unwrap(), Revision(8))], ..Done::default() });
+    door.finish();
+    assert_eq!(kinds(&mut door), ["document_updated_response 9"]);
+    assert!(door.looking, "at revision 10, and not again at 9");
+    assert_eq!(door.known.get(&"d".parse().unwrap()), Some(Revision(10)));
+}
+
+#[tokio::test]
+async fn an_answer_that_lies_further_on_than_what_was_told_is_followed_by_the_whole_document() {
+    let cases = [(9, 8, None, false), (9, 7, None, true), (9, 0, None, false), (9, 7, Some(8), false)];
+    for (revision, held, seen, is_whole) in
+        cases.into_iter().chain([(9, 0, Some(0), true), (9, 0, Some(7), true)])
+    {
+        let mut door = accepted(revision, held, seen);
+        door.finish();
+        let mut expected = vec!["document_updated_response 9"];
+        expected.extend(is_whole.then_some("sync_document 9"));
+        assert_eq!(kinds(&mut door), expected, "held {held}, seen {seen:?}");
+        door.take_message(update(8, vec![Effect::Deleted; 3]), 1);
+        assert_eq!(kinds(&mut door), ["document_deleted 10"], "what it holds is not told again");
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_was_told_whole_is_not_looked_at_for_earlier_revisions() {
+    let mut door = busy();
+    for revision in [3, 4, 5] {
+        door.tell(update(revision, vec![Effect::Undeleted]), 1);
+    }
+    door.current = None;
+    door.finished = Some(Done { whole: vec![("d".parse().unwrap(), Revision(4))], ..Done::default() });
+    door.finish();
+    assert!(door.looking && door.looks.is_empty() && door.waiting_bytes == 0, "only the last is looked at");
 }
 
 /// A document that came to a revision by more than is told one by one.
@@ -138,18 +276,17 @@ fn whole(document: &str, revision: u64) -> Message {
 async fn a_document_that_is_told_whole_is_looked_at_unless_the_client_knows_it_or_does_not_want_it() {
     let mut door = busy();
     door.known.raise(&"known".parse().unwrap(), Revision(5));
-    door.own.raise(&"own".parse().unwrap(), Revision(5));
     for (document, revision, is_told) in
-        [("known", 5, false), ("own", 5, false), ("absent", 0, false), ("known", 6, true), ("new", 1, true)]
+        [("known", 5, false), ("absent", 0, false), ("known", 6, true), ("new", 1, true)]
     {
-        let waiting = door.waiting.len();
+        let waiting = door.looks.len();
         door.tell(whole(document, revision), 1);
-        assert_eq!(door.waiting.len() > waiting, is_told, "{document} at {revision}");
+        assert_eq!(door.looks.len() > waiting, is_told, "{document} at {revision}");
     }
     assert_eq!(door.waiting_bytes, 2);
     door.news = false;
     door.tell(whole("unwanted", 1), 1);
     door.documents.insert("wanted".parse().unwrap());
     door.tell(whole("wanted", 1), 1);
-    assert_eq!(door.waiting.len(), 3);
+    assert_eq!(door.looks.len(), 3);
 }

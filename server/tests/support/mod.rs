@@ -30,6 +30,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+pub mod shown;
+
 /// Nothing that is waited for takes so long; a test that waits longer has failed.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -240,6 +242,12 @@ impl Text {
     pub async fn update(&mut self, id: &str, patch: &Value) -> Value {
         let request = json!({"type": "update_document", "patch": {"document_id": id, "patch": patch}});
         self.ask(&request, "document_updated_response").await
+    }
+
+    /// Subscribes to the whole workspace: what is written from then on is told as news.
+    pub async fn subscribe(&mut self) {
+        self.ask(&json!({"type": "subscribe"}), "subscribed").await;
+        self.expect("sync_complete").await;
     }
 
     /// The document as the server has it.
