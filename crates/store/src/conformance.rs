@@ -56,6 +56,9 @@ pub trait TestStore {
     /// Ends the store without closing it, as a killed process does, and opens what it left.
     fn kill(&mut self) -> impl Future<Output = ()>;
 
+    /// Puts something into the head of a document, in all workspaces, that nobody can read. False where heads cannot be spoiled.
+    fn spoil_head(&mut self, document: &DocumentId) -> impl Future<Output = bool>;
+
     /// Lets the store hold about so many bytes, or as many as it likes.
     fn limit(&mut self, max_bytes: Option<u64>) -> impl Future<Output = ()>;
 }
@@ -80,6 +83,7 @@ macro_rules! conformance_cases {
             rows_are_read_page_by_page_with_those_of_rejections,
             a_row_is_written_in_the_place_of_one_that_is_spoiled,
             heads_are_listed_in_feed_order_page_by_page,
+            a_head_that_cannot_be_read_is_passed_over,
             rows_are_found_by_their_revisions,
             rows_that_hold_only_rejections_are_found_by_counter,
             rows_are_found_by_their_counters,

@@ -191,6 +191,11 @@ mod tests {
             ready(())
         }
 
+        /// Its heads are values, which are what they are.
+        fn spoil_head(&mut self, _: &DocumentId) -> impl Future<Output = bool> {
+            ready(false)
+        }
+
         fn limit(&mut self, max_bytes: Option<u64>) -> impl Future<Output = ()> {
             MemoryStore::limit(self, max_bytes);
             ready(())

@@ -23,6 +23,16 @@ pub use self::error::OpenError;
 pub use self::location::{Location, LocationError};
 pub use self::store::{SqliteStats, SqliteStore};
 
+/// Gives the heads of a document a chain hash that is none.
+#[cfg(test)]
+fn spoil_head(path: &std::path::Path, document: &rejoin_wire::DocumentId) -> bool {
+    let spoil = || {
+        let connection = rusqlite::Connection::open(path)?;
+        connection.execute("UPDATE document SET chain = x'00' WHERE id = ?1", [document.as_str()])
+    };
+    spoil().is_ok_and(|spoiled| spoiled > 0)
+}
+
 /// How a database is used. None of this is stored in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqliteOptions {

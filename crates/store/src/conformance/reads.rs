@@ -4,11 +4,11 @@ use std::slice;
 
 use bytes::Bytes;
 use rejoin_core::storage::{
-    Answered, ChangeRow, Loaded, MetaKey, Operation, RecordKey, RecordKind, RowKey, Write,
+    Answered, ChangeRow, Loaded, MetaKey, Operation, RecordKey, RecordKind, RowKey, StoreError, Write,
 };
 use rejoin_wire::{Counter, DocumentId, ReplicaId, Revision, Sequence, WorkspaceId};
 
-use super::sample::{document, head, key, one_of_each, rejection, row, workspace};
+use super::sample::{document, head, key, load, one_of_each, rejection, row, workspace};
 use super::{Shorthand, TestStore};
 
 /// Reads of an empty store find nothing and fail nowhere.
@@ -172,6 +172,32 @@ pub async fn heads_are_listed_in_feed_order_page_by_page(mut store: impl TestSto
     let tombstone = rejoin_core::storage::Head { deleted: true, title: None, ..head("a", 3, 70_001) };
     store.commit(&workspace, vec![Write::PutHead(tombstone.clone())]).await;
     assert_eq!(store.heads(&workspace, 70_000, 10).await, [tombstone]);
+}
+
+/// A head that cannot be read hides no other, fills no page, and is written anew like any.
+pub async fn a_head_that_cannot_be_read_is_passed_over(mut store: impl TestStore) {
+    let workspace = workspace("w");
+    let heads: Vec<_> = (1..).zip(["a", "b", "c", "d"]).map(|(at, id)| head(id, 1, at)).collect();
+    store.commit(&workspace, heads.iter().cloned().map(Write::PutHead).collect()).await;
+    if !store.spoil_head(&document("b")).await {
+        assert_eq!(store.heads(&workspace, 0, 9).await, heads, "it can be read");
+        return;
+    }
+    for _ in 0..2 {
+        let [a, _, c, d] = &heads[..] else { panic!("four heads") };
+        assert_eq!(store.heads(&workspace, 0, 9).await, [a.clone(), c.clone(), d.clone()]);
+        assert_eq!(store.heads(&workspace, 0, 2).await, [a.clone(), c.clone()], "a full page");
+        assert_eq!(store.heads(&workspace, 1, 1).await, slice::from_ref(c));
+        assert_eq!(store.meta(&workspace).await.1, Sequence(4));
+        let answer = store.execute(&workspace, load("b")).await;
+        assert!(matches!(answer, Err(StoreError::Corrupted(_))), "got {answer:?}");
+        assert_eq!(store.document(&workspace, &document("c")).await.head.as_ref(), Some(c));
+        store.reopen().await;
+    }
+    let written = head("b", 2, 5);
+    let expect = vec![(document("b"), Revision(1))];
+    store.try_commit_expecting(&workspace, expect, vec![Write::PutHead(written.clone())]).await.unwrap();
+    assert_eq!(store.heads(&workspace, 4, 9).await, [written]);
 }
 
 /// A range of revisions finds the rows that hold any of them, also where it begins or ends within a row, and

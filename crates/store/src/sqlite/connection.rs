@@ -115,6 +115,12 @@ impl SqliteConnection {
         names.iter().map(|name| WorkspaceId::new(name).map_err(unreadable)).collect()
     }
 
+    /// The documents of a workspace whose heads cannot be read, by their ids as far as these are text: scans pass over them, and loading
+    /// one is answered by [`StoreError::Corrupted`].
+    pub fn unreadable_heads(&mut self, workspace: &WorkspaceId) -> Result<Vec<String>, StoreError> {
+        self.with(|connection| read::unreadable_heads(connection, workspace))
+    }
+
     /// Commits many batches with one flush, in order, and answers each by itself: one that conflicts, does
     /// not fit or meets damage fails alone. When the commit itself fails, all of it do.
     ///
@@ -257,11 +263,12 @@ mod tests {
 
     use bytes::Bytes;
     use rejoin_core::storage::{ChangeRow, MetaKey, Write};
-    use rejoin_wire::Revision;
+    use rejoin_wire::{DocumentId, Revision};
     use tempfile::TempDir;
 
     use super::*;
     use crate::conformance::{self, TestStore, sample};
+    use crate::sqlite::spoil_head;
 
     /// A database in a folder of its own.
     struct OnDisk {
@@ -318,6 +325,10 @@ mod tests {
             }
             *self = Self::in_folder(left);
             ready(())
+        }
+
+        fn spoil_head(&mut self, id: &DocumentId) -> impl Future<Output = bool> {
+            ready(spoil_head(&self.path(), id))
         }
 
         fn limit(&mut self, max_bytes: Option<u64>) -> impl Future<Output = ()> {

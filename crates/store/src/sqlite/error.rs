@@ -67,7 +67,7 @@ pub(super) fn meaning(error: &Error) -> StoreError {
     let text = || error.to_string().into();
     let Some(code) = error.sqlite_error() else {
         // A column of the wrong type or range: the row was damaged, since tables are strict.
-        return StoreError::Corrupted(text());
+        return StoreError::Corrupted(misfit(error).into());
     };
     match code.code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
@@ -87,6 +87,18 @@ pub(super) fn meaning(error: &Error) -> StoreError {
         ErrorCode::ConstraintViolation => StoreError::Conflict(text()),
         // Our statements fit our tables, so also a missing table or column is damage to the file.
         _ => StoreError::Corrupted(text()),
+    }
+}
+
+fn misfit(error: &Error) -> String {
+    match error {
+        Error::FromSqlConversionFailure(column, ..)
+        | Error::IntegralValueOutOfRange(column, _)
+        | Error::InvalidColumnType(column, ..)
+        | Error::Utf8Error(column, _) => {
+            format!("a row holds in column {column} what no release wrote there")
+        }
+        _ => "a row holds what no release wrote there".into(),
     }
 }
 
@@ -145,7 +157,8 @@ mod tests {
         let constraint = failure(ffi::SQLITE_CONSTRAINT_UNIQUE);
         assert!(matches!(meaning(&constraint), StoreError::Conflict(_)));
         let decoding = Error::IntegralValueOutOfRange(1, -7);
-        assert!(matches!(meaning(&decoding), StoreError::Corrupted(_)));
+        let misfit = "a row holds in column 1 what no release wrote there";
+        assert_eq!(meaning(&decoding), StoreError::Corrupted(misfit.into()));
     }
 
     #[test]

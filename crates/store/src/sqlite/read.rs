@@ -107,7 +107,7 @@ pub(super) fn outcomes(
     Ok(Answered::Changes(rows))
 }
 
-/// Reads heads in feed order.
+/// Reads heads in feed order. One that cannot be read is passed over: it stands for its document alone.
 pub(super) fn heads(
     connection: &Connection,
     workspace: &WorkspaceId,
@@ -118,8 +118,39 @@ pub(super) fn heads(
     // A blob is greater than every text.
     let past =
         past.map_or(ToSqlOutput::Borrowed(ValueRef::Blob(&[])), |past| ToSqlOutput::from(past.as_str()));
-    let parameters = params![workspace.as_str(), Position(after.0), past, limit];
-    Ok(Answered::Heads(all(connection, statement::HEADS, parameters, head)?))
+    let mut statement = connection.prepare_cached(statement::HEADS)?;
+    let mut rows = statement.query(params![workspace.as_str(), Position(after.0), past])?;
+    let mut heads = Vec::new();
+    // So many that can be read, since fewer would say that there are no more.
+    while heads.len() < limit as usize
+        && let Some(row) = rows.next()?
+    {
+        heads.extend(readable(head(row))?);
+    }
+    Ok(Answered::Heads(heads))
+}
+
+/// The ids of documents whose heads cannot be read, as far as they are text.
+pub(super) fn unreadable_heads(connection: &Connection, workspace: &WorkspaceId) -> Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(statement::HEADS)?;
+    let mut rows = statement.query(params![workspace.as_str(), i64::MIN, ""])?;
+    let mut unreadable = Vec::new();
+    while let Some(row) = rows.next()? {
+        if readable(head(row))?.is_none() {
+            let id = row.get_ref(0)?.as_bytes().unwrap_or_default();
+            unreadable.push(String::from_utf8_lossy(id).into_owned());
+        }
+    }
+    Ok(unreadable)
+}
+
+/// What was read of a row; nothing of one that holds what no release wrote.
+fn readable<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.sqlite_error().is_none() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads the names of all workspaces.

@@ -16,7 +16,7 @@ pub(super) const HEAD: &str =
 
 pub(super) const HEADS: &str =
     "SELECT id, revision, sequence, deleted, title, created_at, updated_at, author, chain
-    FROM document WHERE workspace = ?1 AND (sequence, id) > (?2, ?3) ORDER BY sequence, id LIMIT ?4";
+    FROM document WHERE workspace = ?1 AND (sequence, id) > (?2, ?3) ORDER BY sequence, id";
 
 pub(super) const WORKSPACES: &str = "SELECT DISTINCT workspace FROM document ORDER BY workspace";
 

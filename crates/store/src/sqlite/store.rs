@@ -297,12 +297,13 @@ mod tests {
 
     use bytes::Bytes;
     use rejoin_core::storage::{Answered, MetaKey};
-    use rejoin_wire::{Revision, Sequence};
+    use rejoin_wire::{DocumentId, Revision, Sequence};
     use rusqlite::Connection;
     use tempfile::TempDir;
 
     use super::*;
     use crate::conformance::{self, TestStore, sample};
+    use crate::sqlite::spoil_head;
 
     struct Threaded {
         folder: TempDir,
@@ -349,6 +350,10 @@ mod tests {
             }
             *self = Self::open(left, self.options.clone());
             ready(())
+        }
+
+        fn spoil_head(&mut self, id: &DocumentId) -> impl Future<Output = bool> {
+            ready(spoil_head(&self.folder.path().join("x.db"), id))
         }
 
         fn limit(&mut self, max_bytes: Option<u64>) -> impl Future<Output = ()> {
