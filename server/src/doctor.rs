@@ -196,6 +196,10 @@ fn look_at_documents(connection: &mut SqliteConnection) -> Result<Looked, StoreE
                 looked.documents += 1;
             }
         }
+        for document in connection.unreadable_heads(&workspace)? {
+            looked.damaged.push(format!("{workspace}/{} (all of it)", document.escape_debug()));
+            looked.documents += 1;
+        }
     }
     Ok(looked)
 }

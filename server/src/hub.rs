@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use rejoin_core::storage::{RequestId, StoreError};
+use rejoin_core::storage::{Answer, RequestId, StoreError};
 use rejoin_core::{
     Backlog, Computed, Config, Event, Input, Instant, LinkId, Output, Payload, Peer, Replica, Reply, Role,
     Seed, Token,
@@ -496,7 +496,10 @@ impl Shard {
                 }
                 Output::Store { request, operation } => {
                     let (answers, of) = (Arc::clone(&self.answers), workspace.clone());
-                    let reply = Box::new(move |answer| answers.push(of, Input::Stored { request, answer }));
+                    let reply = Box::new(move |answer: Answer| {
+                        let answer = answer.map_err(|error| in_own_words(&of, error));
+                        answers.push(of, Input::Stored { request, answer });
+                    });
                     if let Err(refused) = self.store.submit(workspace, operation, reply) {
                         let answer = Err(StoreError::from(refused));
                         self.answers.push(workspace.clone(), Input::Stored { request, answer });
@@ -571,6 +574,20 @@ impl Shard {
 
 fn unavailable(message: &str) -> Reply {
     Reply::Refused { code: ErrorCode::Unavailable, message: message.into() }
+}
+
+/// The same failure without the database's own words, which are for the log: clients are told why they were refused.
+fn in_own_words(workspace: &WorkspaceId, error: StoreError) -> StoreError {
+    let why = || "the server's log says why".into();
+    let told = match &error {
+        StoreError::Unavailable(_) => StoreError::Unavailable(why()),
+        StoreError::QuotaExceeded(_) => StoreError::QuotaExceeded(why()),
+        StoreError::Corrupted(_) => StoreError::Corrupted(why()),
+        // It is between the store and the replica.
+        _ => return error,
+    };
+    tracing::warn!(%workspace, %error, "the store could not do what it was asked for");
+    told
 }
 
 fn note_event(workspace: &WorkspaceId, event: &Event) {

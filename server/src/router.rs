@@ -15,11 +15,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
+use rejoin_core::storage::{Answer, Operation};
 use rejoin_core::{Config, Grant, Instant, Reply, Role, Session, SessionConfig, Token};
 use rejoin_json::Policy;
 use rejoin_store::{SqliteOptions, SqliteStore, Store};
 use rejoin_wire::limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
-use rejoin_wire::{Encoding, ErrorCode, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, WorkspaceId};
+use rejoin_wire::{Encoding, ErrorCode, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Sequence, WorkspaceId};
+use tokio::sync::oneshot;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::admission::{LOCAL, Open, Secret};
@@ -130,6 +132,8 @@ pub struct Server {
 
 struct Shared {
     hub: Hub,
+    store: Arc<dyn Store>,
+    answer_patience: Duration,
     /// The database, where the server opened it.
     database: Option<Arc<SqliteStore>>,
     secret: Option<Secret>,
@@ -174,6 +178,8 @@ impl Server {
         };
         let shared = Shared {
             hub,
+            store: Arc::clone(store),
+            answer_patience: options.answer_patience,
             database,
             names: Names {
                 allowed_origins: options.allowed_origins,
@@ -229,6 +235,19 @@ impl Server {
         run: impl FnOnce(&mut rejoin_core::Replica, Token) + Send + 'static,
     ) -> Result<Reply, Stopped> {
         self.shared.hub.command(&self.shared.workspace, run).await
+    }
+
+    /// Whether the store answers a read. Nothing lies behind the end of a feed, so that no damage to a document or a workspace matters.
+    async fn store_answers(&self) -> bool {
+        let (sender, answer) = oneshot::channel();
+        let reply = Box::new(move |answer: Answer| {
+            let _ = sender.send(answer.is_ok());
+        });
+        let operation = Operation::ScanHeads { after: Sequence(u64::MAX), past: None, limit: 1 };
+        self.shared.store.submit(&self.shared.workspace, operation, reply).is_ok()
+            && tokio::time::timeout(self.shared.answer_patience, answer)
+                .await
+                .is_ok_and(|answer| answer == Ok(true))
     }
 
     /// The events of the default workspace.
@@ -325,10 +344,10 @@ async fn ready(State(server): State<Server>) -> Response {
     if server.shared.hub.is_stopping() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping").into_response();
     }
-    // The store must answer a read: a workspace that exists nowhere has no documents.
-    match server.command(|replica, token| replica.heads(token, rejoin_wire::Sequence(0), 1)).await {
-        Ok(Reply::Heads { .. }) => "ready".into_response(),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer").into_response(),
+    if server.store_answers().await {
+        "ready".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer").into_response()
     }
 }
 

@@ -6,8 +6,9 @@ mod support;
 use std::path::Path;
 
 use rejoin_client::{Client, Document};
+use rejoin_wire::{Encoding, Message, Scope};
 use serde_json::{Value, json};
-use support::{Process, Text, client, http, within};
+use support::{Native, Process, Text, client, http, within};
 
 /// Makes what is stored of revisions of `d` unreadable.
 fn spoil(folder: &Path, revisions: std::ops::RangeInclusive<u64>) {
@@ -127,4 +128,76 @@ async fn the_feed_passes_over_old_revisions_that_cannot_be_read_and_tells_the_ot
     assert_eq!(page["events"][60]["document_id"], "other");
     assert_eq!(revisions(&changes_after(&process, 38).await), (41..=100).chain([1]).collect::<Vec<_>>());
     assert_eq!(revisions(&changes_after(&process, 99).await), [100, 1]);
+}
+
+/// A server of which the head of `d` cannot be read, and that of `other` can.
+async fn without_a_head(folder: &Path) -> Process {
+    let mut process = Process::start(folder);
+    let mut text = Text::connect(&process).await;
+    text.create("d", &json!({"n": 1})).await;
+    text.create("other", &json!({"n": 2})).await;
+    process.kill();
+    let database = rusqlite::Connection::open(folder.join("server.db")).unwrap();
+    assert_eq!(database.execute("UPDATE document SET chain = x'00' WHERE id = 'd'", []).unwrap(), 1);
+    drop(database);
+    process.restart();
+    process
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_read_stops_neither_lists_nor_feed_nor_followers() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = without_a_head(folder.path()).await;
+    let mut follower = Native::open(&process, Encoding::Json).await;
+    follower.send(&Message::Follow { scope: Scope::Documents, cursor: None }).await;
+    let mut told = Vec::new();
+    let position = loop {
+        match follower.next().await.unwrap() {
+            Message::Update(update) => told.push(update.document.to_string()),
+            Message::Snapshot(snapshot) => told.push(snapshot.document.to_string()),
+            Message::Position { sequence } => break sequence,
+            _ => {}
+        }
+    };
+    assert_eq!((told, position.0), (vec!["other".to_owned()], 2));
+    let page = changes_after(&process, 0).await;
+    assert_eq!((&page["events"][0]["document_id"], &page["latest_sequence"]), (&json!("other"), &json!(2)));
+    let (status, _, list) = http(process.address, "GET /api/documents", &[], "").await;
+    assert_eq!(
+        (status, &list["items"][0]["id"], list["items"].as_array().unwrap().len()),
+        (200, &json!("other"), 1)
+    );
+    assert_eq!(http(process.address, "GET /ready", &[], "").await.0, 200);
+    let (status, _, refused) = http(process.address, "GET /api/documents/d", &[], "").await;
+    let error = &refused["error"];
+    assert_eq!(
+        (status, &error["code"], &error["retry"]),
+        (500, &json!("corrupted"), &json!(false)),
+        "{refused}"
+    );
+    let mut text = Text::connect(&process).await;
+    assert_eq!(
+        text.update("other", &json!([{"op": "add", "path": "/n", "value": 3}])).await["success"],
+        true
+    );
+    let next = loop {
+        if let Message::Update(update) = follower.next().await.unwrap() {
+            break update;
+        }
+    };
+    assert_eq!((next.document.as_str(), next.first.0), ("other", 2));
+}
+
+#[tokio::test]
+async fn the_doctor_names_a_document_whose_head_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(without_a_head(folder.path()).await);
+    let url = format!("sqlite:{}", folder.path().join("server.db").display());
+    let doctor = std::process::Command::new(env!("CARGO_BIN_EXE_rejoin"))
+        .args(["doctor", "--bind", "127.0.0.1:0", "--database-url", &url])
+        .output()
+        .unwrap();
+    let said = String::from_utf8([doctor.stdout, doctor.stderr].concat()).unwrap();
+    assert!(!doctor.status.success(), "{said}");
+    assert!(said.contains("1 of 2 documents") && said.contains("/d (all of it)"), "{said}");
 }

@@ -175,6 +175,7 @@ async fn a_store_that_cannot_be_read_is_said_to_be_unavailable_and_links_stay() 
     {
         let (status, _, refused) = running.http(request, "", "").await;
         assert_eq!((status, &refused["error"]["code"]), (503, &json!("unavailable")), "{request}: {refused}");
+        assert!(!refused["error"]["message"].as_str().unwrap().contains("busy"), "{refused}");
     }
     assert_eq!(running.http("GET /ready", "", "").await.0, 503);
     for request in [
