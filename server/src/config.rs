@@ -189,7 +189,20 @@ pub enum ConfigError {
         "{0} can be reached from other machines, and this server has no secret: set REJOIN_SECRET (32 random characters, say), or listen on 127.0.0.1"
     )]
     OpenToOthers(SocketAddr),
+    /// A secret that can be guessed would be all that keeps others out.
+    #[error(
+        "{address} can be reached from other machines, and the secret has only {bytes} bytes: set REJOIN_SECRET to at least {GOOD_SECRET_BYTES} random ones (`openssl rand -hex 16` makes 32), or listen on 127.0.0.1"
+    )]
+    ShortSecret {
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// The length of the secret.
+        bytes: usize,
+    },
 }
+
+/// Shortest secret of a server that other machines reach, in bytes.
+pub const GOOD_SECRET_BYTES: usize = 16;
 
 impl Settings {
     /// Reads a file. An unknown key is an error.
@@ -310,6 +323,10 @@ impl Settings {
         if !address.ip().is_loopback() && secret.is_none() {
             return Err(ConfigError::OpenToOthers(address));
         }
+        let short = secret.as_ref().map(String::len).filter(|bytes| *bytes < GOOD_SECRET_BYTES);
+        if let Some(bytes) = short.filter(|_| !address.ip().is_loopback()) {
+            return Err(ConfigError::ShortSecret { address, bytes });
+        }
         let tls = match (self.tls_cert, self.tls_key) {
             (None, None) => None,
             (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
@@ -422,8 +439,13 @@ mod tests {
     fn an_address_that_others_reach_needs_a_secret_and_the_refusal_names_the_variable() {
         let open = environment(&[("PORT", "9000")]).resolve().unwrap_err();
         assert!(open.to_string().contains("REJOIN_SECRET"), "{open}");
-        let closed = environment(&[("PORT", "9000"), ("REJOIN_SECRET", "s")]).resolve().unwrap();
+        let closed =
+            environment(&[("PORT", "9000"), ("REJOIN_SECRET", "0123456789abcdef")]).resolve().unwrap();
         assert_eq!(closed.address.to_string(), "0.0.0.0:9000");
+        let short = ("REJOIN_SECRET", "0123456789abcde");
+        let guessable = environment(&[("PORT", "9000"), short]).resolve().unwrap_err().to_string();
+        assert!(guessable.contains("only 15 bytes") && guessable.contains("REJOIN_SECRET"), "{guessable}");
+        assert!(environment(&[short]).resolve().is_ok(), "on this machine it is only warned about");
         assert!(environment(&[("PORT", "9000"), ("REJOIN_SECRET", "")]).resolve().is_err());
     }
 

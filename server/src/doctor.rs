@@ -9,15 +9,12 @@ use rejoin_core::{Config, Event, Input, Instant, Output, Replica, Role, Seed};
 use rejoin_store::{Location, SqliteConnection, SqliteOptions};
 use rejoin_wire::{Revision, Sequence, UnixMillis, WorkspaceId};
 
-use crate::config::{Resolved, Settings};
+use crate::config::{GOOD_SECRET_BYTES, Resolved, Settings};
 use crate::hub::unix_now;
 use crate::tls::Tls;
 use health::{Healthy, healthy};
 
 mod health;
-
-/// Shortest secret that is not warned about, in bytes.
-const GOOD_SECRET_BYTES: usize = 16;
 
 /// A certificate that ends sooner is warned about, in milliseconds: a week.
 const EXPIRY_NOTICE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;

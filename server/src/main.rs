@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
+use axum::http::StatusCode;
 use axum::routing::get;
 use clap::{Args, Parser, Subcommand};
-use rejoin_server::config::{Resolved, Settings, every_address, workspace_policies};
+use rejoin_server::config::{GOOD_SECRET_BYTES, Resolved, Settings, every_address, workspace_policies};
 use rejoin_server::{Patience, Server, ServerOptions, Tls, examine, recorder, router, serve, serve_tls};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -190,10 +191,17 @@ async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
     let mut signals = StopSignals::listen()?;
     let mut hangups = tls.clone().map(Hangups::listen).transpose()?;
     announce(address, &resolved, dev);
+    if let Some(secret) = resolved.secret.as_ref().filter(|secret| secret.len() < GOOD_SECRET_BYTES) {
+        let bytes = secret.len();
+        tracing::warn!("the secret has only {bytes} bytes: take at least {GOOD_SECRET_BYTES} random ones");
+    }
     let stop = Notify::new();
     let mut serving = pin!(async {
-        let (router, patience, asked) =
-            (router(&server).route("/", get(start)), Patience::default(), stop.notified());
+        let (router, patience, asked) = (
+            router(&server).route("/", get(start)).fallback(no_such_path),
+            Patience::default(),
+            stop.notified(),
+        );
         match &tls {
             Some(tls) => serve_tls(listener, tls, router, &server, patience, asked).await,
             None => serve(listener, router, &server, patience, asked).await,
@@ -277,6 +285,13 @@ impl StopSignals {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// Answers a path that there is none of, as those below `/api` are answered.
+async fn no_such_path() -> (StatusCode, Json<serde_json::Value>) {
+    let message = "there is no such path; see /api/openapi.json, and connect WebSockets to /ws";
+    let error = serde_json::json!({"code": "bad_message", "message": message, "retry": false});
+    (StatusCode::NOT_FOUND, Json(serde_json::json!({"error": error})))
 }
 
 /// Says to whoever looks what there is.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -381,9 +382,10 @@ async fn upgrade(
     Caller(peer): Caller,
     uri: Uri,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     server.check_names(&headers, &uri)?;
+    let Ok(upgrade) = upgrade else { return Ok(upgrade_required(&headers)) };
     let address = counted_address(&headers, peer, server.shared.trusted_proxies);
     take(server.shared.limiters.connections.as_ref(), address).map_err(ApiError::rate_limited)?;
     if server.shared.hub.is_stopping() {
@@ -431,6 +433,17 @@ async fn upgrade(
         };
         serve(socket, conversation, connection)
     }))
+}
+
+/// Says what to connect with.
+fn upgrade_required(headers: &HeaderMap) -> Response {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost:8080");
+    let message = format!(
+        "only WebSockets (version 13) are served here: connect with one, as `npx wscat -c ws://{host}/ws` does (wss:// through TLS)"
+    );
+    let error = ApiError::new(ErrorCode::BadMessage, message).with_status(StatusCode::UPGRADE_REQUIRED);
+    let wanted = [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")];
+    (wanted, error).into_response()
 }
 
 /// A name that no other connection has, of this server or another one.

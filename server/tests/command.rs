@@ -233,3 +233,22 @@ async fn the_messages_of_the_readme_reach_the_other_terminal() {
     let updated = first.expect("document_updated").await;
     assert_eq!(updated["patch"]["patch"][0]["value"], "Hello, world", "{updated}");
 }
+
+#[test]
+fn a_short_secret_is_refused_where_other_machines_reach_the_server() {
+    let serve = |secret: &str| {
+        rejoin(&[
+            "serve",
+            "--bind",
+            "0.0.0.0:0",
+            "--database-url",
+            "sqlite::memory:?mode=x",
+            "--secret",
+            secret,
+        ])
+    };
+    let refused = serve(&"x".repeat(15));
+    assert!(!refused.status.success() && said(&refused).contains("only 15 bytes"), "{}", said(&refused));
+    let taken = serve(&"x".repeat(16));
+    assert!(!said(&taken).contains("bytes: set"), "{}", said(&taken));
+}

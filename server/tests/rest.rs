@@ -420,3 +420,24 @@ async fn a_page_lists_and_a_filter_looks_at_a_thousand_documents() {
     let (_, _, page) = http(process.address, &find(1_000, 1_000), &[], "").await;
     assert_eq!((page["items"][0]["id"].clone(), page["next"].clone()), (json!("d1000"), json!(null)));
 }
+
+#[tokio::test]
+async fn what_is_asked_for_wrongly_is_answered_in_words_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    for path in ["/favicon.ico", "/apis", "/ws/more", "/api"] {
+        let (status, _, refused) = http(process.address, &format!("GET {path}"), &[], "").await;
+        assert_eq!((status, &refused["error"]["code"]), (404, &json!("bad_message")), "{path}: {refused}");
+    }
+    let (status, head, refused) = http(process.address, "GET /ws", &[], "").await;
+    assert_eq!((status, &refused["error"]["retry"]), (426, &json!(false)), "{refused}");
+    assert!(head.contains("upgrade: websocket"), "{head}");
+    let line = format!("npx wscat -c ws://{}/ws", process.address);
+    assert!(refused["error"]["message"].as_str().unwrap().contains(&line), "{refused}");
+    for (query, named) in [("limit=many", "limit"), ("since=1", "since")] {
+        let (status, _, refused) = http(process.address, &format!("GET /api/changes?{query}"), &[], "").await;
+        let message = refused["error"]["message"].as_str().unwrap();
+        assert_eq!(status, 400, "{refused}");
+        assert!(message.starts_with("the query cannot be read: ") && message.contains(named), "{message}");
+    }
+}

@@ -30,7 +30,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query = axum::extract::Query::from_request_parts(parts, state).await;
-        query.map(|axum::extract::Query(query)| Self(query)).map_err(|error| bad(&error.body_text()))
+        query.map(|axum::extract::Query(query)| Self(query)).map_err(|error| {
+            let why =
+                std::error::Error::source(&error).map_or_else(|| error.body_text(), ToString::to_string);
+            bad(&format!("the query cannot be read: {why}; see /api/openapi.json"))
+        })
     }
 }
 

@@ -54,7 +54,7 @@ impl Kind {
 impl Client {
     pub(super) async fn write(self, request_id: Option<RequestId>, write: Write) -> Done {
         let Write { kind, document, body, base, key } = write;
-        let (grant, id) = (self.grant, document.clone());
+        let (grant, id) = (self.grant.clone(), document.clone());
         let seen = named(&base);
         let reply = self
             .hub
@@ -74,6 +74,13 @@ impl Client {
                 }
                 done.accepted = Some(Box::new(Own { revision, seen, merged: !exact, view }));
                 return done;
+            }
+            // No revision of it is known, since there is none.
+            Ok(Reply::Refused { code: ErrorCode::UnknownBase, .. })
+                if matches!(self.read(document.clone()).await, Ok(None)) =>
+            {
+                let message = "there is no such document; create it first, or check its id";
+                TextOutcome::refused(document, ErrorCode::DocumentNotFound, message.into())
             }
             Ok(Reply::Refused { code, message }) => TextOutcome::refused(document, code, message),
             Ok(_) => TextOutcome::refused(
