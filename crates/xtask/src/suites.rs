@@ -66,7 +66,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "native",
         what: "unit and integration tests",
-        budget_s: 700,
+        budget_s: 620,
         needs: &[],
         run: |run| {
             run.tests(&mut run.cargo(&[
@@ -78,6 +78,16 @@ pub(crate) const SUITES: &[Suite] = &[
                 "--examples",
                 "--no-fail-fast",
             ]))
+        },
+    },
+    Suite {
+        name: "follower",
+        what: "what browsers load, without what they leave out",
+        budget_s: 60,
+        needs: &[],
+        run: |run| {
+            let mut command = run.cargo(&["test", "--no-default-features", "--test", "follower"]);
+            run.tests(command.args(["--package=rejoin-core", "--package=rejoin-wire"]))
         },
     },
     Suite {
@@ -132,7 +142,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "wasm-size",
         what: "the engine for browsers has not grown",
-        budget_s: 150,
+        budget_s: 140,
         needs: &[Tool::WasmTarget, Tool::WasmOpt],
         run: |run| wasm_size::run(run.workspace),
     },
