@@ -127,7 +127,7 @@ fn a_session_takes_what_goes_down_and_knows_nothing_of_what_goes_up() {
     let position = &[0, 69, 5, 0];
     let close = &[0, 18, 0, 0];
     let greeting = frames(encode_message(&welcome, Encoding::Binary), Encoding::Binary, MAX_FRAME_BYTES);
-    for frame in greeting.chain([position, close].map(|bytes| Frame::Binary((&bytes[..]).to_vec().into()))) {
+    for frame in greeting.chain([position, close].map(|bytes| Frame::Binary(bytes[..].to_vec().into()))) {
         session.handle_input(NOW, SessionInput::Frame(frame));
     }
     let mut messages = Vec::new();
