@@ -118,7 +118,7 @@ async fn the_feed_passes_over_old_revisions_that_cannot_be_read_and_tells_the_ot
     grow(&document, 100).await;
     let mut text = Text::connect(&process).await;
     text.create("other", &json!({})).await;
-    holder.close().await;
+    holder.close().await.unwrap();
     process.kill();
     // Before the newest checkpoint.
     spoil(folder.path(), 40..=40);

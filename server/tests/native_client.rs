@@ -75,9 +75,10 @@ async fn what_was_rejected_keeps_its_values_until_it_is_dismissed() {
     within("acknowledgement", his.acknowledged()).await.unwrap();
     let change = hers.replace("/hers", half.as_str()).await.unwrap();
     ada.go_online().await.unwrap();
-    within("outcome", hers.acknowledged()).await.unwrap();
+    let outcome = within("outcome", hers.acknowledged()).await;
 
     let rejected = hers.rejected().await.unwrap();
+    assert_eq!(outcome, Err(DocumentError::Rejected(rejected.clone())));
     assert_eq!(
         rejected.iter().map(|rejected| (rejected.change.id(), rejected.code)).collect::<Vec<_>>(),
         [(change, ErrorCode::TooLarge)]
@@ -85,6 +86,7 @@ async fn what_was_rejected_keeps_its_values_until_it_is_dismissed() {
     let Body::Edit { patch, .. } = &rejected[0].change.body else { panic!("{:?}", rejected[0].change.id()) };
     assert!(patch.encoded_len() > half.len(), "the values are there");
     hers.dismiss_rejected(change).await.unwrap();
+    assert_eq!(within("outcome", hers.acknowledged()).await, Ok(()));
     assert!(hers.rejected().await.unwrap().is_empty());
     assert!(hers.recovered().await.unwrap().is_empty());
 }

@@ -19,7 +19,7 @@ async fn policy(process: &Process, workspace: &str, id: &str) -> Policy {
     let document = within("opening", client.open(id)).await.unwrap();
     within("the document", document.synced()).await.unwrap();
     let policy = document.view().await.unwrap().header.policy;
-    client.close().await;
+    client.close().await.unwrap();
     policy
 }
 
@@ -35,7 +35,7 @@ async fn a_document_that_is_created_without_a_policy_gets_that_of_its_workspace(
         within("the welcome", document.synced()).await.unwrap();
         document.create(Json::from("text")).await.unwrap();
         within("acknowledgement", document.acknowledged()).await.unwrap();
-        client.close().await;
+        client.close().await.unwrap();
         assert_eq!(policy(&process, workspace, "d").await, expected, "{workspace}");
     }
 }

@@ -253,7 +253,7 @@ async fn edits_made_offline_survive_the_end_of_their_client() {
     document.create(content(&json!({"a": "offline"}))).await.unwrap();
     document.edit(adding("b", "too")).await.unwrap();
     within("saving", document.saved()).await.unwrap();
-    one.close().await;
+    one.close().await.unwrap();
     let again = Client::start(options()).unwrap();
     let document = again.open("d").await.unwrap();
     assert_eq!(document.value().await.unwrap().canonical(), r#"{"a":"offline","b":"too"}"#);

@@ -113,7 +113,7 @@ async fn clients_and_requests_speak_through_tls_and_what_is_plain_is_closed() {
     let _ = within("the end of a plain connection", plain.read_to_end(&mut answer)).await;
     assert!(!answer.starts_with(b"HTTP"), "{}", String::from_utf8_lossy(&answer));
     assert!(is_served(&identity, at).await);
-    client.close().await;
+    client.close().await.unwrap();
     assert_eq!(process.logged(), "");
 }
 

@@ -23,6 +23,23 @@ const EVENT_QUEUE: usize = 4_096;
 #[error("the client is closed; start another one")]
 pub struct Closed;
 
+/// Why a client did not end with everything stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseError {
+    /// It had ended before; whoever ended it was told how.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// The store did not take everything in [`SAVE_PATIENCE`](crate::SAVE_PATIENCE), or failed for good.
+    #[error(
+        "{changes} changes are lost: neither this device nor the server has stored them; make them again"
+    )]
+    Unsaved {
+        /// Own changes that are neither stored here, nor durable at the authority.
+        changes: usize,
+    },
+}
+
 /// A running client. Clones share it; it ends when the last one is dropped or [`close`](Self::close) is called.
 #[derive(Clone)]
 pub struct Client {
@@ -36,12 +53,16 @@ impl Client {
     pub fn start(options: ClientOptions) -> Result<Self, StartError> {
         let route = Route::new(&options)?;
         let store = open_store(&options)?;
+        Ok(Self::run(options, route, store))
+    }
+
+    fn run(options: ClientOptions, route: Route, store: Arc<dyn Store>) -> Self {
         let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
         let (events, _) = broadcast::channel(EVENT_QUEUE);
         let (turn, turns) = watch::channel(0);
         let driver = Driver::new(options, route, store, events.clone(), turn);
         tokio::spawn(driver.run(receiver));
-        Ok(Self { commands, events, turns })
+        Self { commands, events, turns }
     }
 
     /// Runs something on the replica, between its turns.
@@ -124,12 +145,12 @@ impl Client {
         self.commands.send(Command::Online(true)).await.map_err(|_| Closed)
     }
 
-    /// Ends the client after what was written so far is stored.
-    pub async fn close(self) {
+    /// Ends the client after what was written so far is stored. A store that is out of order for a while is given
+    /// [`SAVE_PATIENCE`](crate::SAVE_PATIENCE).
+    pub async fn close(self) -> Result<(), CloseError> {
         let (sender, closed) = oneshot::channel();
-        if self.commands.send(Command::Close(sender)).await.is_ok() {
-            let _ = closed.await;
-        }
+        self.commands.send(Command::Close(sender)).await.map_err(|_| Closed)?;
+        closed.await.map_err(|_| Closed)?.map_err(|changes| CloseError::Unsaved { changes })
     }
 }
 
@@ -150,5 +171,70 @@ fn open_store(options: &ClientOptions) -> Result<Arc<dyn Store>, StartError> {
     match &options.database {
         None => Ok(Arc::new(SharedMemoryStore::default())),
         Some(_) => Err(StartError::NoSqlite),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use rejoin_core::storage::StoreError;
+    use rejoin_json::{Json, Limits};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::SAVE_PATIENCE;
+
+    /// A client that is offline, with two changes that its store does not take.
+    async fn client(error: fn(Arc<str>) -> StoreError) -> (Client, SharedMemoryStore) {
+        let options = ClientOptions::new("ws://127.0.0.1:9/ws").offline();
+        let (route, store) = (Route::new(&options).unwrap(), SharedMemoryStore::default());
+        let client = Client::run(options, route, Arc::new(store.clone()));
+        let note = client.open("note").await.unwrap();
+        let refused = (note.id().clone(), error("test".into()));
+        store.with(|store| store.refuse(Some(refused)));
+        note.create(Json::parse("{}", &Limits::default()).unwrap()).await.unwrap();
+        note.edit(
+            rejoin_json::Patch::parse(r#"[{"op":"add","path":"/x","value":1}]"#, &Limits::default()).unwrap(),
+        )
+        .await
+        .unwrap();
+        (client, store)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_a_store_that_is_out_of_order_for_a_while() {
+        let (client, store) = client(StoreError::Unavailable).await;
+        let healed = store.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(SAVE_PATIENCE - Duration::from_secs(1)).await;
+            healed.with(|store| store.refuse(None));
+        });
+        assert_eq!(client.close().await, Ok(()));
+        // Who starts from the same store has both.
+        let options = ClientOptions::new("ws://127.0.0.1:9/ws").offline();
+        let route = Route::new(&options).unwrap();
+        let client = Client::run(options, route, Arc::new(store));
+        let note = client.open("note").await.unwrap();
+        assert_eq!(note.value().await.unwrap().canonical(), r#"{"x":1}"#);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_says_how_many_changes_a_store_did_not_take_in_time() {
+        let (client, _store) = client(StoreError::Unavailable).await;
+        let (other, began) = (client.clone(), Instant::now());
+        assert_eq!(client.close().await, Err(CloseError::Unsaved { changes: 2 }));
+        let waited = began.elapsed();
+        assert!((SAVE_PATIENCE..SAVE_PATIENCE + Duration::from_millis(10)).contains(&waited), "{waited:?}");
+        assert_eq!(other.close().await, Err(CloseError::Closed(Closed)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_does_not_wait_for_a_store_that_failed_for_good() {
+        let (client, _store) = client(StoreError::Corrupted).await;
+        let began = Instant::now();
+        assert_eq!(client.close().await, Err(CloseError::Unsaved { changes: 2 }));
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     }
 }

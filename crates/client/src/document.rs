@@ -29,6 +29,9 @@ pub enum DocumentError {
     /// The pointer is none.
     #[error("`{0}` is no JSON pointer")]
     Pointer(String),
+    /// The authority rejected own changes of the document. They stand, with their values, until they are dismissed.
+    #[error("{} of the changes to this document were rejected; see what they hold, and dismiss them", .0.len())]
+    Rejected(Vec<RejectedChange>),
     /// The question was refused, or cannot be answered now.
     #[error("{message}")]
     Refused {
@@ -190,18 +193,22 @@ impl Document {
 
     /// Waits until all own changes are durable on this device, or further.
     pub async fn saved(&self) -> Result<()> {
-        self.until_rung(Rung::Saved).await
+        self.until_rung(Rung::Saved).await.map(|_| ())
     }
 
-    /// Waits until all own changes are durable at the authority, or rejected.
+    /// Waits until all own changes are durable at the authority. Where it rejected some, and they are not dismissed yet, these are the error:
+    /// everything else is durable then.
     pub async fn acknowledged(&self) -> Result<()> {
-        self.until_rung(Rung::Acknowledged).await
+        let rejected = self.until_rung(Rung::Acknowledged).await?;
+        if rejected.is_empty() { Ok(()) } else { Err(DocumentError::Rejected(rejected)) }
     }
 
-    async fn until_rung(&self, rung: Rung) -> Result<()> {
+    /// Waits until all own changes stand on a rung, or a higher one; gives those that were rejected.
+    async fn until_rung(&self, rung: Rung) -> Result<Vec<RejectedChange>> {
         let id = self.id.clone();
         let reached = move |replica: &mut rejoin_core::Replica| {
-            replica.status(&id).filter(|status| status.rung >= rung).map(|_| ())
+            let reached = replica.status(&id).is_some_and(|status| status.rung >= rung);
+            reached.then(|| replica.rejected(&id))
         };
         Ok(self.client.until(reached).await?)
     }

@@ -20,14 +20,20 @@ use crate::connect::{Route, refusal};
 use crate::line::{Drained, Line, LineWake, Socket};
 use crate::options::ClientOptions;
 
+/// How long the end of a client waits for a store that does not take what was written.
+pub const SAVE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What is asked of the client's task.
 pub(crate) enum Command {
     Run(Box<dyn FnOnce(&mut Replica) + Send>),
     /// A question that the replica answers by a reply under this token.
     Ask(Question, oneshot::Sender<Reply>),
     Online(bool),
-    Close(oneshot::Sender<()>),
+    Close(oneshot::Sender<Saved>),
 }
+
+/// How many changes are not stored at the end.
+pub(crate) type Saved = Result<(), usize>;
 
 type Question = Box<dyn FnOnce(&mut Replica, Token) + Send>;
 
@@ -45,7 +51,7 @@ pub(crate) struct Driver {
     route: Route,
     store: Arc<dyn Store>,
     replica: Replica,
-    started: std::time::Instant,
+    started: tokio::time::Instant,
     answers: Arc<Answers>,
     /// Requests that the store has not answered.
     asked: usize,
@@ -57,7 +63,9 @@ pub(crate) struct Driver {
     session: Arc<SessionConfig>,
     events: broadcast::Sender<Event>,
     turn: watch::Sender<u64>,
-    closing: Vec<oneshot::Sender<()>>,
+    closing: Vec<oneshot::Sender<Saved>>,
+    /// By then it ends, whatever the store says.
+    close_by: Option<Instant>,
 }
 
 /// What the task wakes up for.
@@ -93,7 +101,7 @@ impl Driver {
             route,
             store,
             replica,
-            started: std::time::Instant::now(),
+            started: tokio::time::Instant::now(),
             answers: Arc::default(),
             asked: 0,
             questions: BTreeMap::new(),
@@ -104,6 +112,7 @@ impl Driver {
             events,
             turn,
             closing: Vec::new(),
+            close_by: None,
         }
     }
 
@@ -119,13 +128,13 @@ impl Driver {
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         loop {
             self.drain().await;
-            if !self.closing.is_empty() && self.asked == 0 {
+            if self.close_by.is_some_and(|by| self.may_end(by)) {
                 self.end().await;
                 return;
             }
             let wake = self.wait(&mut commands).await;
             match wake {
-                Wake::Command(None) => self.closing.push(oneshot::channel().0),
+                Wake::Command(None) => self.begin_close(),
                 Wake::Command(Some(command)) => {
                     self.input(Input::Timeout);
                     self.take_command(command);
@@ -144,11 +153,11 @@ impl Driver {
 
     async fn wait(&mut self, commands: &mut mpsc::Receiver<Command>) -> Wake {
         let session = self.line.as_ref().and_then(Line::poll_timeout);
-        let deadline = [self.replica.poll_timeout(), session].into_iter().flatten().min();
+        let deadline = [self.replica.poll_timeout(), session, self.close_by].into_iter().flatten().min();
         let now = self.now();
         let sleep = deadline.map_or(Duration::from_secs(3_600), |at| at.since(now));
         let answers = Arc::clone(&self.answers);
-        let closing = !self.closing.is_empty();
+        let closing = self.close_by.is_some();
         let connected = async {
             match &mut self.connecting {
                 Some((_, connecting)) => connecting.await,
@@ -180,7 +189,10 @@ impl Driver {
                 ask(&mut self.replica, token);
             }
             Command::Online(online) => self.input(Input::Online(online)),
-            Command::Close(closed) => self.closing.push(closed),
+            Command::Close(closed) => {
+                self.closing.push(closed);
+                self.begin_close();
+            }
         }
     }
 
@@ -318,12 +330,32 @@ impl Driver {
         tokio::spawn(async move { line.close(Some(&end)).await });
     }
 
+    fn begin_close(&mut self) {
+        let by = self.now() + SAVE_PATIENCE;
+        self.close_by.get_or_insert(by);
+    }
+
+    /// Whether there is nothing left to store, or it takes too long.
+    fn may_end(&self, by: Instant) -> bool {
+        let stored = self.asked == 0 && (self.unsaved() == 0 || !self.replica.sync_status().durable);
+        stored || self.now() >= by
+    }
+
+    /// How many own changes would be lost now: neither stored here, nor durable at the authority.
+    fn unsaved(&self) -> usize {
+        let status = self.replica.sync_status();
+        // Where the store failed for good, what was sent is not stored either.
+        if status.durable { status.ladder.local.changes } else { status.pending }
+    }
+
     async fn end(&mut self) {
         if let Some(line) = self.line.take() {
             line.close(None).await;
         }
+        let unsaved = self.unsaved();
         for closed in self.closing.drain(..) {
-            let _ = closed.send(());
+            // Whoever asked may have gone.
+            let _ = closed.send(if unsaved == 0 { Ok(()) } else { Err(unsaved) });
         }
     }
 }

@@ -15,6 +15,7 @@
 //! }
 //! note.replace("/text", "Hello, world").await?;
 //! note.acknowledged().await?;
+//! client.close().await?;
 //! # Ok(()) }
 //! ```
 
@@ -25,8 +26,9 @@ mod driver;
 mod line;
 mod options;
 
-pub use client::{Client, Closed};
+pub use client::{Client, CloseError, Closed};
 pub use document::{Document, DocumentError};
+pub use driver::SAVE_PATIENCE;
 pub use options::{ClientOptions, StartError};
 pub use rejoin_core::{
     ConflictChoice, DocumentStatus, Event, HistoryEntry, HistoryPage, Life, LinkStatus, Presence,

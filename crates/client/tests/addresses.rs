@@ -41,7 +41,7 @@ async fn the_path_of_a_database_is_taken_as_it_is() {
         let options = ClientOptions::new("ws://127.0.0.1:9/ws").sqlite(&path).offline();
         let client = Client::start(options).unwrap();
         assert!(path.is_file(), "{name}");
-        client.close().await;
+        client.close().await.unwrap();
     }
     let nameless = Client::start(ClientOptions::new("ws://127.0.0.1:9/ws").sqlite("").offline());
     assert!(matches!(nameless.err().unwrap(), StartError::Store(_)));

@@ -75,7 +75,7 @@ async fn a_client_speaks_through_tls_to_a_server_whose_authority_it_trusts() {
         }
     };
     assert!(matches!(hello, Wire::Hello(_)), "{hello:?}");
-    client.close().await;
+    client.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn a_server_whose_authority_nobody_trusts_is_told_nothing() {
     let (secured, other) = (Secured::bind().await, Secured::bind().await);
     let client = Client::start(ClientOptions::new(&secured.url).trust(&other.pem)).unwrap();
     assert!(secured.accept().await.is_err());
-    client.close().await;
+    client.close().await.unwrap();
 }
 
 #[tokio::test]

@@ -33,13 +33,13 @@ pub async fn take_note(options: ClientOptions) -> Result<(), Box<dyn std::error:
     note.replace("/text", "Hello from Rust").await?; // shown at once, stored, sent when there is a link
     println!("the note says {}", note.value().await?.canonical());
     if online {
-        note.acknowledged().await?; // durable at the server
+        note.acknowledged().await?; // durable at the server, or the error holds what it rejected
         println!("the server has it");
     }
     for conflict in note.conflicts().await? {
         // what others wrote at the same place meanwhile
         println!("{}: {:?} or {:?}", conflict.path, conflict.current, conflict.incoming);
     }
-    client.close().await;
+    client.close().await?;
     Ok(())
 }

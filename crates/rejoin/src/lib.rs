@@ -23,7 +23,7 @@
 //! note.saved().await?;
 //! assert_eq!(note.value().await?.canonical(), r#"{"text":"Hello, world"}"#);
 //! assert_eq!(client.sync_status().await?.pending, 2);
-//! client.close().await;
+//! client.close().await?;
 //! # Ok(()) }
 //! # #[cfg(not(feature = "client"))]
 //! # fn main() {}

@@ -50,7 +50,7 @@ async fn the_client_that_is_killed() {
     if is_online {
         within("acknowledgement", document.acknowledged()).await.unwrap();
         say(&document.value().await.unwrap().canonical());
-        client.close().await;
+        client.close().await.unwrap();
         return;
     }
     for edit in 0.. {
@@ -170,7 +170,7 @@ async fn the_client_that_deletes() {
         assert!(!document.exists().await.unwrap());
         within("acknowledgement", document.acknowledged()).await.unwrap();
     }
-    client.close().await;
+    client.close().await.unwrap();
     say("done");
 }
 

@@ -141,7 +141,7 @@ pub struct OwnChange {
 }
 
 /// An own change that was rejected.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RejectedChange {
     /// The change with all its values.
     pub change: Change,
