@@ -8,7 +8,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use rejoin_core::storage::{Operation, StoreError, Write};
 use rejoin_core::{Base, Event, Grant, Input, MAX_COMMIT_BYTES, Reply, Rung, Token};
-use rejoin_wire::Body;
+use rejoin_store::MemoryStore;
+use rejoin_wire::{Body, ErrorCode, ErrorMessage, Scope};
 use support::{World, id, json, patch};
 
 fn rung(world: &World, name: &str) -> Rung {
@@ -135,4 +136,36 @@ fn a_document_whose_time_has_come_waits_until_the_store_is_asked_again() {
     assert_eq!(rung(&world, "b"), Rung::Sent, "the store was unavailable since");
     world.run_for(200);
     assert_eq!(["a", "b"].map(|name| rung(&world, name)), [Rung::Acknowledged; 2]);
+}
+
+#[test]
+fn authors_whose_changes_the_store_does_not_take_are_told_so_once_each() {
+    for error in [StoreError::QuotaExceeded("test".into()), StoreError::Corrupted("test".into())] {
+        let mut world = world(error);
+        let late = world.add(Some(Scope::Documents), MemoryStore::new());
+        world.open("b");
+        let told = |world: &World, at: usize| -> Vec<_> {
+            let about = |error: ErrorMessage| (error.code, error.document, error.change);
+            world.errors(at).into_iter().map(about).collect()
+        };
+        edit_all(&mut world, "x");
+        world.run_for(5_000);
+        assert_eq!(
+            told(&world, 0),
+            [(ErrorCode::Unavailable, Some(id("b")), None)],
+            "no refusal, and nothing of what was taken"
+        );
+        assert!(told(&world, late).is_empty());
+        world.edit(late, "b", r#"[{"op":"add","path":"/late","value":1}]"#);
+        world.run_for(5_000);
+        assert_eq!((told(&world, 0).len(), told(&world, late).len()), (1, 1));
+        world.root.store.refuse(None);
+        world.run_for(1_000);
+        assert_eq!(world.converged("b"), r#"{"late":1,"x":1}"#);
+        // When it happens again, that is news.
+        world.root.store.refuse(Some((id("b"), StoreError::QuotaExceeded("test".into()))));
+        world.edit(0, "b", r#"[{"op":"add","path":"/y","value":1}]"#);
+        world.run_for(5_000);
+        assert_eq!((told(&world, 0).len(), told(&world, late).len()), (2, 1));
+    }
 }

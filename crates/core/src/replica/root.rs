@@ -504,7 +504,11 @@ impl Replica {
                 // What the store refuses for something in it must not hold up the others.
                 let is_news = match &error {
                     StoreError::QuotaExceeded(_) | StoreError::Corrupted(_) => {
-                        self.root.separate.failed(&documents, retry_at)
+                        let is_news = self.root.separate.failed(&documents, retry_at);
+                        for id in &documents {
+                            self.tell_not_taken(id);
+                        }
+                        is_news
                     }
                     StoreError::Unavailable(_) | StoreError::Conflict(_) => {
                         self.root.paused_until = Some(retry_at);
