@@ -453,3 +453,48 @@ fn a_store_that_cannot_be_read_is_left_in_peace_for_a_while() {
         assert_eq!(newest, Some(Sequence(141)), "{error:?}: the feed goes on");
     }
 }
+
+#[test]
+fn a_page_tells_what_is_durable_of_a_document_whose_next_revision_is_being_stored() {
+    let mut world = World::new(2);
+    world.followers[0].replica.open(&id("d"));
+    world.followers[0].replica.open(&id("e"));
+    world.run();
+    world.create(0, "d", r#"{"n":1}"#);
+    // The document that a follower asks for when it is back is its newest one.
+    world.create(0, "e", r#"{"n":1}"#);
+    world.offline(1);
+    world.edit(0, "d", r#"[{"op":"replace","path":"/n","value":2}]"#);
+    world.root.holds_changes = true;
+    world.edit(0, "d", r#"[{"op":"replace","path":"/n","value":3}]"#);
+    // The store has it and has not said so.
+    let mut stored = Vec::new();
+    for (request, operation) in std::mem::take(&mut world.root.uncommitted) {
+        stored.push((request, world.root.store.execute(&support::workspace(), &operation)));
+        world.root.store.sync();
+    }
+    assert_eq!(stored.len(), 1);
+    world.followers[1].messages.clear();
+    let told = |world: &World| {
+        let newest = |message: &Message| match message {
+            Message::Update(update) if update.document == id("d") => {
+                Some(update.first.0 + update.entries.len() as u64 - 1)
+            }
+            Message::Snapshot(snapshot) if snapshot.document == id("d") => Some(snapshot.revision.0),
+            _ => None,
+        };
+        world.followers[1].messages.iter().filter_map(newest).collect::<Vec<_>>()
+    };
+    world.root_heard.clear();
+    world.online(1);
+    assert_eq!(told_position(&world, 1), Some(Sequence(3)));
+    assert_eq!(told(&world), [2], "what lies below the position is told");
+    world.root.holds_changes = false;
+    for (request, answer) in stored {
+        let now = world.now;
+        world.root.replica.handle_input(now, Input::Stored { request, answer });
+    }
+    world.run();
+    assert_eq!(told_position(&world, 1), Some(Sequence(4)));
+    assert_eq!(told(&world), [2, 3]);
+}

@@ -324,6 +324,22 @@ fn heads_are_told_as_the_store_has_them_with_how_far_the_feed_was_durable() {
     assert_eq!(revision(&world, 2), Revision(3));
 }
 
+#[test]
+fn heads_that_cannot_be_read_are_not_to_be_asked_for_again_where_the_store_is_damaged() {
+    let errors = [
+        (StoreError::Unavailable("busy".into()), ErrorCode::Unavailable),
+        (StoreError::Corrupted("spoiled".into()), ErrorCode::Corrupted),
+    ];
+    for (error, expected) in errors {
+        let mut world = world();
+        world.root.fails_reads = Some(error);
+        world.root.replica.heads(Token(3), Sequence(0), 10);
+        world.run();
+        let Reply::Refused { code, .. } = &world.root.replies[&3] else { panic!("it was answered") };
+        assert_eq!(*code, expected);
+    }
+}
+
 /// What a replica asks of its store until it has nothing to do.
 fn asked(replica: &mut Replica, replies: &mut Vec<Reply>) -> Vec<(RequestId, Operation)> {
     let mut asked = Vec::new();

@@ -387,11 +387,17 @@ impl Replica {
             return;
         }
         let complete = heads.len() < PAGE_DOCUMENTS as usize;
-        // A commit may be in the store already whose end is not known here: it belongs to the next page. What a relay has stored beyond its
-        // head is the authority's word, and the document may have an older revision that belongs to this page.
-        let heads: Vec<Head> = heads.into_iter().filter(|found| relays || found.sequence <= head).collect();
+        // A commit may be in the store already whose end is not known here: what it makes belongs to the next page, what was there of the
+        // document before it to this one. What a relay has stored beyond its head is the authority's word, and the document may have an older
+        // revision that belongs to this page.
+        let lists = following.scope == Scope::List;
+        let is_absent = |held: &Document| held.loaded && held.durable.revision == Revision(0);
+        let is_new = |id: &DocumentId| self.documents.get(id).is_some_and(is_absent);
+        let belongs = |found: &Head| relays || found.sequence <= head || !(lists || is_new(&found.document));
+        let heads: Vec<Head> = heads.into_iter().filter(belongs).collect();
         let last = heads.last().map_or(head, |found| found.sequence.min(head));
         let through = if complete { head } else { last };
+        let Some(following) = self.following(link) else { return };
         match following.scope {
             Scope::Documents => {
                 let documents = heads.into_iter().map(|found| found.document).collect();

@@ -72,6 +72,9 @@ impl Replica {
         let reply = match answer {
             Ok(Answered::Heads(heads)) => Reply::Heads { heads, durable },
             Ok(_) => unavailable("the store has no answer"),
+            Err(error) if error.is_damage() => {
+                Reply::Refused { code: ErrorCode::Corrupted, message: error.to_string().into() }
+            }
             Err(error) => unavailable(&error.to_string()),
         };
         self.outputs.push_back(Output::Reply { token, reply });
