@@ -127,7 +127,7 @@ impl Replica {
 
     /// When the next author has taken too long to answer.
     pub(super) fn next_unsaid(&self) -> Option<Instant> {
-        self.root.parking.0.first().map(|(due, _)| *due)
+        self.root.parking.0.iter().next().map(|(due, _)| *due)
     }
 
     /// Takes note of when the first of a document's parked pushes has waited for too long.

@@ -46,7 +46,7 @@ impl Separate {
     /// Those of the links that were not told yet that the commit of a document alone fails; from now on they were.
     fn untold(&mut self, document: &DocumentId, links: BTreeSet<LinkId>) -> BTreeSet<LinkId> {
         let Some(told) = self.failed.get_mut(document) else { return BTreeSet::new() };
-        let untold = &links - told;
+        let untold = links.iter().filter(|link| !told.contains(link)).copied().collect();
         *told = links;
         untold
     }
