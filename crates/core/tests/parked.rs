@@ -176,3 +176,20 @@ fn a_relay_does_not_say_for_an_author_who_is_gone_that_it_cannot_say() {
     let answers = |message: &&Message| matches!(message, Message::SeenContent { .. });
     assert_eq!(world.root_heard.iter().filter(answers).count(), 0);
 }
+
+#[test]
+fn a_push_that_is_sent_again_shorter_loses_nothing_of_the_longer_one() {
+    let mut bare = bare();
+    let Message::Push { pushes: odd } = odd_edit(8, None) else { panic!("it is a push") };
+    let Message::Push { pushes: next } = edit(8, 1) else { panic!("it is a push") };
+    let mut long = odd.clone();
+    let mut second = next[0].changes[0].clone();
+    second.change.counter = Counter(2);
+    second.change.over = Counter(1);
+    long[0].changes.push(second);
+    bare.say(ADA, Message::Push { pushes: long });
+    assert!(bare.was_asked(ADA, 8));
+    bare.say(ADA, Message::Push { pushes: odd });
+    bare.say(ADA, seen_content(8));
+    assert_eq!(bare.outcomes(ADA, 8), [None, None]);
+}

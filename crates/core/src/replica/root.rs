@@ -172,6 +172,18 @@ impl Queued {
         self.from == other.from && replica(self) == replica(other)
     }
 
+    /// Takes over the changes of another push that come right behind its own.
+    fn go_on_with(&mut self, other: Self) {
+        let Some(last) = self.changes.last().map(|last| last.change.counter) else { return };
+        let mut behind =
+            other.changes.iter().skip_while(|pushed| pushed.change.counter <= last).cloned().peekable();
+        let follows = behind.peek().is_some_and(|next| next.change.counter == last.next());
+        if follows && self.is_of_one_replica(&other) {
+            self.changes.extend(behind);
+            self.taken.extend(other.taken);
+        }
+    }
+
     /// The same with only the changes that are still to be decided.
     fn rest(&self, changes: Vec<PushedChange>) -> Self {
         Self {

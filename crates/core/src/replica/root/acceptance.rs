@@ -151,7 +151,7 @@ impl Acceptance<'_> {
                 let mut rest = queued.rest(rest);
                 self.reunite(&mut rest);
                 let parked = &mut self.document.queue.parked;
-                if parked.make_place(&rest) {
+                if parked.make_place(&mut rest) {
                     self.needs.push(Need::Seen(change, rest.from));
                     parked.park(rest, self.now);
                 } else {

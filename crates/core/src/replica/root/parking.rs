@@ -41,9 +41,12 @@ impl Lot {
         self.parked.iter_mut().map(|parked| &mut parked.push)
     }
 
-    /// Drops what the sender of a push parked before; whether there is a place for this one then.
-    pub(super) fn make_place(&mut self, push: &Queued) -> bool {
-        self.parked.retain(|parked| !parked.push.is_of_one_sender(push));
+    /// Has a push take the place of what its sender parked before; whether there is one for it then. A push that was sent earlier may come up
+    /// later and be the shorter one: what only the other has goes on behind it.
+    pub(super) fn make_place(&mut self, push: &mut Queued) -> bool {
+        while let Some(before) = self.take(|parked| parked.is_of_one_sender(push)) {
+            push.go_on_with(before);
+        }
         self.parked.len() < MAX_QUEUED_PUSHES
     }
 
