@@ -9,9 +9,9 @@ fn run(plan: Plan) -> Result<Report, Violation> {
 }
 
 #[test]
-fn a_hundred_worlds_keep_every_claim_and_each_seed_makes_one_world() {
+fn forty_worlds_keep_every_claim_and_each_seed_makes_one_world() {
     let mut happened = [0; 5];
-    for seed in 1..=100 {
+    for seed in 1..=40 {
         let first =
             run(Plan::of_seed(seed, 200)).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
         let second =
@@ -21,9 +21,9 @@ fn a_hundred_worlds_keep_every_claim_and_each_seed_makes_one_world() {
         happened.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
     }
     let [revisions, frames, late, bad, silences] = happened;
-    assert!(revisions > 5_000, "{revisions} revisions: nothing happened");
+    assert!(revisions > 2_000, "{revisions} revisions: nothing happened");
     assert!(
-        frames > 50_000 && late > 50 && bad > 10 && silences > 10,
+        frames > 20_000 && late > 20 && bad > 1 && silences > 4,
         "{happened:?}: the network was too good"
     );
 }

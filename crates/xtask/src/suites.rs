@@ -66,7 +66,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "native",
         what: "unit and integration tests",
-        budget_s: 620,
+        budget_s: 740,
         needs: &[],
         run: |run| {
             run.tests(&mut run.cargo(&[
@@ -111,14 +111,14 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "sim",
         what: "simulated worlds with faults, each twice; planted faults are found",
-        budget_s: 280,
+        budget_s: 240,
         needs: &[],
         run: simulation,
     },
     Suite {
         name: "fuzz",
         what: "foreign bytes do no harm: what once did, and as many mutations as take half a minute",
-        budget_s: 130,
+        budget_s: 100,
         needs: &[],
         run: fuzzing,
     },
@@ -135,7 +135,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "wasm",
         what: "the tests of the pure crates on wasm32, in Node.js",
-        budget_s: 370,
+        budget_s: 320,
         needs: &[Tool::WasmTarget, Tool::WasmTestRunner, Tool::Node],
         run: wasm_tests,
     },
