@@ -326,28 +326,37 @@ fn told_position(world: &World, at: usize) -> Option<Sequence> {
     world.followers[at].messages.iter().filter_map(position).max()
 }
 
+/// Lets `d` have so many revisions that a root which starts anew has the first ones in its store alone, and has it loaded.
+fn outgrow_memory(world: &mut World) {
+    world.open("d");
+    world.create(0, "d", r#"{"n":1}"#);
+    for n in 2..=140 {
+        world.edit(0, "d", &format!(r#"[{{"op":"replace","path":"/n","value":{n}}}]"#));
+    }
+    let store = world.root.store.clone();
+    world.restart_root(store);
+    world.run_for(60_000);
+    world.edit(0, "d", r#"[{"op":"add","path":"/loaded","value":true}]"#);
+}
+
+/// An opening of `d` by one who holds a revision that only the store knows.
+fn open_of_old() -> Message {
+    let have = Have { revision: Revision(3), chain: ChainHash::default() };
+    Message::Open { documents: vec![OpenDocument { document: id("d"), have, pending: Vec::new() }] }
+}
+
 #[test]
 fn a_position_is_told_once_nothing_below_it_is_missing() {
     for author in [0, 1] {
         let mut world = World::new(2);
-        world.open("d");
         world.open("e");
-        world.create(0, "d", r#"{"n":1}"#);
         world.create(0, "e", r#"{"n":1}"#);
-        for n in 2..=140 {
-            world.edit(0, "d", &format!(r#"[{{"op":"replace","path":"/n","value":{n}}}]"#));
-        }
-        let store = world.root.store.clone();
-        world.restart_root(store);
-        world.run_for(60_000);
-        world.edit(0, "d", r#"[{"op":"add","path":"/loaded","value":true}]"#);
+        outgrow_memory(&mut world);
         world.edit(0, "e", r#"[{"op":"add","path":"/loaded","value":true}]"#);
         let before = told_position(&world, 1).unwrap();
         // What this link holds of the document must be looked up.
         world.root.holds_reads = Some(|operation| !matches!(operation, Operation::Commit(_)));
-        let have = Have { revision: Revision(3), chain: ChainHash::default() };
-        let open = OpenDocument { document: id("d"), have, pending: Vec::new() };
-        world.say_to_root(1, Message::Open { documents: vec![open] });
+        world.say_to_root(1, open_of_old());
         world.run();
         assert_eq!(world.root.uncommitted.len(), 1);
         world.edit(author, "d", r#"[{"op":"add","path":"/late","value":true}]"#);
@@ -422,21 +431,11 @@ fn a_page_that_was_asked_for_before_the_last_one_is_no_answer_to_it() {
 fn a_store_that_cannot_be_read_is_left_in_peace_for_a_while() {
     for error in [StoreError::Unavailable("busy".into()), StoreError::Corrupted("spoiled".into())] {
         let mut world = World::new(2);
-        world.open("d");
-        world.create(0, "d", r#"{"n":1}"#);
-        for n in 2..=140 {
-            world.edit(0, "d", &format!(r#"[{{"op":"replace","path":"/n","value":{n}}}]"#));
-        }
-        let store = world.root.store.clone();
-        world.restart_root(store);
-        world.run_for(60_000);
-        world.edit(0, "d", r#"[{"op":"add","path":"/loaded","value":true}]"#);
+        outgrow_memory(&mut world);
         world.root.fails_reads = Some(error.clone());
         world.root.asked.clear();
         // An answer that needs the chain hash at an old revision, a page of the feed, and a document at an old revision.
-        let have = Have { revision: Revision(3), chain: ChainHash::default() };
-        let open = OpenDocument { document: id("d"), have, pending: Vec::new() };
-        world.say_to_root(1, Message::Open { documents: vec![open] });
+        world.say_to_root(1, open_of_old());
         world.say_to_root(1, Message::Follow { scope: Scope::Documents, cursor: None });
         world.root.replica.read_at(Token(1), &id("d"), Revision(5));
         world.run();

@@ -129,20 +129,25 @@ mod tests {
         (client.unwrap(), server.unwrap().0)
     }
 
+    /// A handshake that has begun on a connection and is not over.
+    async fn begun(
+        handshakes: &Handshakes,
+        (mut client, server): (TcpStream, TcpStream),
+    ) -> (TcpStream, impl Future<Output = std::io::Result<TlsStream<TcpStream>>> + Unpin) {
+        client.write_all(&BEGUN).await.unwrap();
+        server.peek(&mut [0]).await.unwrap();
+        let handshakes = handshakes.clone();
+        let mut handshake = Box::pin(async move { handshakes.secure(server).await });
+        assert!(timeout(Duration::ZERO, &mut handshake).await.is_err(), "it has begun and is not over");
+        (client, handshake)
+    }
+
     #[tokio::test]
     async fn a_handshake_too_many_waits_for_its_turn() {
         let handshakes = Handshakes::new(&identity(), 2, 9, NEVER);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let begin = async || {
-            let (mut client, server) = connected(&listener, address).await;
-            client.write_all(&BEGUN).await.unwrap();
-            server.peek(&mut [0]).await.unwrap();
-            let handshakes = handshakes.clone();
-            let mut handshake = Box::pin(async move { handshakes.secure(server).await });
-            assert!(timeout(Duration::ZERO, &mut handshake).await.is_err(), "it has begun and is not over");
-            (client, handshake)
-        };
+        let begin = async || begun(&handshakes, connected(&listener, address).await).await;
         let (first, second) = (begin().await, begin().await);
         assert_eq!(handshakes.room.available_permits(), 0, "just full");
         let third = begin().await;
@@ -163,13 +168,7 @@ mod tests {
             let socket = TcpSocket::new_v4().unwrap();
             socket.bind((from, 0).into()).unwrap();
             let (client, server) = tokio::join!(socket.connect(address), listener.accept());
-            let (mut client, server) = (client.unwrap(), server.unwrap().0);
-            client.write_all(&BEGUN).await.unwrap();
-            server.peek(&mut [0]).await.unwrap();
-            let handshakes = handshakes.clone();
-            let mut handshake = Box::pin(async move { handshakes.secure(server).await });
-            assert!(timeout(Duration::ZERO, &mut handshake).await.is_err(), "it has begun and is not over");
-            (client, handshake)
+            begun(&handshakes, (client.unwrap(), server.unwrap().0)).await
         };
         let under_way = || 9 - handshakes.room.available_permits();
         let stalled = [begin([127, 0, 0, 2]).await, begin([127, 0, 0, 2]).await];

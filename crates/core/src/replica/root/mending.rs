@@ -9,6 +9,7 @@ use rejoin_wire::{Body, Entry, Have};
 use super::*;
 use crate::replica::documents::Damage;
 use crate::replica::{CORRUPTED, Event};
+use crate::sizes::entry_bytes;
 use crate::state::{Point, chain_after};
 use crate::storage::{RecordKey, RecordKind};
 
@@ -129,9 +130,7 @@ impl Replica {
             return;
         }
         let fits = first.0 == readable.0 + mending.entries.len() as u64 + 1;
-        mending.bytes = entries
-            .iter()
-            .fold(mending.bytes, |bytes, entry| bytes.saturating_add(crate::sizes::entry_bytes(entry)));
+        mending.bytes = entries.iter().map(entry_bytes).fold(mending.bytes, usize::saturating_add);
         mending.entries.extend(entries);
         let reached = Revision(readable.0 + mending.entries.len() as u64);
         if !fits || reached > end.revision || mending.bytes > MAX_MENDING_BYTES {

@@ -111,11 +111,9 @@ impl Replica {
 
     /// Refuses the pushes whose authors have not answered in time. Those who are still here send them again, and are asked again.
     pub(super) fn refuse_unsaid(&mut self) {
-        while let Some((due, id)) = self.root.parking.0.pop_first() {
-            if due > self.now {
-                self.root.parking.0.insert((due, id));
-                return;
-            }
+        while self.next_unsaid().is_some_and(|due| due <= self.now)
+            && let Some((_, id)) = self.root.parking.0.pop_first()
+        {
             let Some(document) = self.documents.get_mut(&id) else { continue };
             let lot = &mut document.queue.parked;
             lot.noted = None;
