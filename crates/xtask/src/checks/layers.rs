@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["rejoin-wire"],
     &["rejoin-core"],
     &["rejoin-store"],
-    &["rejoin-client", "rejoin-sim"],
+    &["rejoin-client", "rejoin-sim", "rejoin-wasm"],
     &["rejoin-server"],
     &["rejoin"],
     // What tests, measures and builds the rest: nothing but a test depends on it.
