@@ -335,7 +335,7 @@ pub(crate) struct PendingRecord {
     pub(crate) hash: ChangeHash,
     /// Absent where the change was made on what the change before left.
     pub(crate) start: Option<Delta>,
-    /// Who is to make this change again when a tab repeats it: tab and its counter; zero for none.
+    /// For whom it was made.
     pub(crate) origin: Origin,
 }
 
@@ -346,7 +346,7 @@ record!(PendingRecord { change, hash, start, origin });
 pub struct Origin {
     /// The part, a browser tab for example; 0 where there is only one.
     pub part: u64,
-    /// The part's own counter; 0 where repeats cannot happen.
+    /// The part's own counter, which rises from change to change of a document; 0 where repeats cannot happen.
     pub number: u64,
 }
 
@@ -392,9 +392,11 @@ impl Wire for Delta {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RunsRecord {
     pub(crate) runs: List<RunRecord>,
+    /// The highest number of each part of the program that made one, the part that made the newest last.
+    pub(crate) made: List<Origin>,
 }
 
-record!(RunsRecord { runs });
+record!(RunsRecord { runs, made });
 
 /// Own changes under one replica id.
 #[derive(Clone, Debug, PartialEq)]

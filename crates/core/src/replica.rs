@@ -26,6 +26,7 @@ use rejoin_wire::{
 use crate::authority::{Computed, Job};
 use crate::collections::{BTreeMap, BTreeSet};
 use crate::ids::replica_id;
+use crate::records::Origin;
 use crate::storage::{Answer, Operation, RequestId};
 use crate::time::{Instant, Random, Seed};
 pub use commands::{
@@ -34,7 +35,7 @@ pub use commands::{
 };
 pub use events::{Event, LinkStatus};
 pub use ladder::{Ladder, OnRung, SyncStatus};
-pub use outbox::MAX_KEPT;
+pub use outbox::{MAX_KEPT, MAX_PARTS};
 pub use relaying::{
     MAX_EARLY_BYTES, MAX_FORWARDED_BYTES, MAX_FORWARDED_BYTES_PER_LINK, MAX_FORWARDED_QUESTIONS,
 };
@@ -351,6 +352,8 @@ pub struct Replica {
     relay: Relay,
     upstream: Upstream,
     storing: storing::Storing,
+    /// For whom the next command that makes a change is made.
+    speaking_for: Origin,
     /// Counts uses of documents, for forgetting the least recently used.
     uses: u64,
 }
@@ -416,6 +419,7 @@ impl Replica {
             root: Root::default(),
             relay: Relay::default(),
             storing: storing::Storing::default(),
+            speaking_for: Origin::default(),
             uses: 0,
         };
         replica.request(Operation::LoadMeta, Purpose::Meta);

@@ -42,6 +42,16 @@ pub(crate) struct Progress {
     /// Bytes that it takes in the outbox.
     pub(crate) bytes: usize,
     pub(crate) origin: Origin,
+    /// Whether it has been durable here, so that nobody has to repeat it.
+    pub(crate) kept: bool,
+}
+
+impl Progress {
+    /// Takes note that nobody has to repeat it; for whom it was made, where that one is to be told of it.
+    pub(crate) fn keep(&mut self) -> Option<Origin> {
+        let kept = std::mem::replace(&mut self.kept, true);
+        (!kept && self.origin.number != 0).then_some(self.origin)
+    }
 }
 
 /// How safe a change is.

@@ -1,16 +1,16 @@
 //! What a program wants of a replica.
 
 mod history;
+mod origins;
 mod past;
 mod repeats;
 mod requests;
+mod undoing;
 mod view;
 
 use std::sync::Arc;
 
-use rejoin_json::{
-    Json, MergeOptions, Operation as Edit, Patch, PatchError, PlacePath, Policy, Side, Step, apply, undo,
-};
+use rejoin_json::{Json, Operation as Edit, Patch, PatchError, PlacePath, Side, Step, apply};
 use rejoin_wire::{
     Body, ChainHash, Change, ChangeId, ConflictId, ConflictRecord, Counter, DocumentId, Effect, Entry,
     ErrorCode, Header, HeaderError, ListItem, Message, ReplicaId, Revision, Sequence, UnixMillis,
@@ -35,6 +35,8 @@ pub use history::MAX_QUESTIONS;
 pub(super) use history::{Walk, older_from};
 pub(super) use repeats::Repeat;
 pub(super) use requests::Read;
+pub(crate) use undoing::UndoStacks;
+pub use undoing::Undone;
 pub use view::View;
 
 /// Entries of one page of history.
@@ -42,9 +44,6 @@ pub const MAX_HISTORY_PAGE: u32 = 1_000;
 
 /// Bytes of the entries of one page of history, whole contents included; a page holds one entry at least.
 pub const MAX_HISTORY_PAGE_BYTES: usize = 4 << 20;
-
-/// Own changes per document that can be undone in turn.
-const MAX_UNDO: usize = 1_000;
 
 /// Why a command was refused. Nothing changed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -107,6 +106,12 @@ pub enum EditError {
     /// The place of the conflict is gone.
     #[error("the place of the conflict no longer exists; settle it by keeping the document as it is")]
     PlaceGone,
+    /// The origin that the command was made for has made its change already: this is a repeat.
+    #[error("this change was made before; there is nothing left to do")]
+    MadeBefore {
+        /// Whether that change needs no repeat any more; while it does, [`Event::Kept`] is still to come.
+        kept: bool,
+    },
     /// The presence state was refused.
     #[error(transparent)]
     Presence(#[from] PresenceError),
@@ -177,31 +182,6 @@ pub enum ConflictChoice {
     Base,
     /// Another value.
     Value(Json),
-}
-
-/// Changes that can be undone and redone, newest last.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct UndoStacks {
-    pub(crate) done: Vec<ChangeId>,
-    pub(crate) undone: Vec<ChangeId>,
-}
-
-impl UndoStacks {
-    /// Forgets a change that can be neither undone nor redone.
-    pub(crate) fn forget(&mut self, change: ChangeId) {
-        for stack in [&mut self.done, &mut self.undone] {
-            stack.retain(|name| *name != change);
-        }
-    }
-}
-
-/// What an undo did.
-#[derive(Clone, Debug)]
-pub struct Undone {
-    /// The change that takes the other one back.
-    pub change: ChangeId,
-    /// Places that stay as others have changed them since.
-    pub kept: Vec<PlacePath>,
 }
 
 impl Replica {
@@ -319,31 +299,19 @@ impl Replica {
         header: Header,
         content: Json,
     ) -> Result<ChangeId, EditError> {
+        let origin = self.begin(id)?;
         let view = self.view(id).ok_or(EditError::NotOpen)?;
         if view.life == Life::Alive {
             return Err(EditError::Exists);
         }
         header.check()?;
-        self.submit_own(id, Body::Create { header, content }, Origin::default())
+        self.submit_own(id, Body::Create { header, content }, origin)
     }
 
     /// Edits a document. The patch applies to what [`view`](Self::view) shows; of a long string that it replaces by a similar one only
     /// what changes in it travels.
     pub fn edit(&mut self, id: &DocumentId, patch: Patch) -> Result<ChangeId, EditError> {
-        self.edit_from(id, patch, Origin::default())
-    }
-
-    /// Edits a document on behalf of a part of the program that may repeat itself: one origin makes one change.
-    pub fn edit_from(
-        &mut self,
-        id: &DocumentId,
-        patch: Patch,
-        origin: Origin,
-    ) -> Result<ChangeId, EditError> {
-        let document = self.loaded(id).ok_or(EditError::NotOpen)?;
-        if let Some(made) = document.outbox.made_before(origin) {
-            return Ok(made);
-        }
+        let origin = self.begin(id)?;
         let seen = self.view(id).ok_or(EditError::NotOpen)?;
         let patch = spliced(patch, &seen.content, &self.config.limits);
         self.submit_own(id, Body::Edit { patch, settles: Vec::new(), undoes: None }, origin)
@@ -351,9 +319,19 @@ impl Replica {
 
     /// Replaces the header.
     pub fn set_header(&mut self, id: &DocumentId, header: Header) -> Result<ChangeId, EditError> {
+        let origin = self.begin(id)?;
+        self.submit_header(id, header, origin)
+    }
+
+    fn submit_header(
+        &mut self,
+        id: &DocumentId,
+        header: Header,
+        origin: Origin,
+    ) -> Result<ChangeId, EditError> {
         header.check()?;
         match self.view(id).ok_or(EditError::NotOpen)?.life {
-            Life::Alive => self.submit_own(id, Body::Header { header }, Origin::default()),
+            Life::Alive => self.submit_own(id, Body::Header { header }, origin),
             Life::Deleted => Err(EditError::Deleted),
             Life::Absent => Err(EditError::NotFound),
         }
@@ -361,19 +339,24 @@ impl Replica {
 
     /// Deletes a document.
     pub fn delete(&mut self, id: &DocumentId) -> Result<ChangeId, EditError> {
-        match self.view(id).ok_or(EditError::NotOpen)?.life {
-            Life::Alive => self.submit_own(id, Body::Delete, Origin::default()),
-            Life::Deleted => Err(EditError::Deleted),
-            Life::Absent => Err(EditError::NotFound),
-        }
+        let origin = self.begin(id)?;
+        self.submit_life(id, Life::Deleted, origin)
     }
 
     /// Brings a deleted document back, with the edits that reached its tombstone.
     pub fn undelete(&mut self, id: &DocumentId) -> Result<ChangeId, EditError> {
-        match self.view(id).ok_or(EditError::NotOpen)?.life {
-            Life::Deleted => self.submit_own(id, Body::Undelete, Origin::default()),
-            Life::Alive => Err(EditError::NotDeleted),
-            Life::Absent => Err(EditError::NotFound),
+        let origin = self.begin(id)?;
+        self.submit_life(id, Life::Alive, origin)
+    }
+
+    /// Deletes a living document, or brings a deleted one back.
+    fn submit_life(&mut self, id: &DocumentId, life: Life, origin: Origin) -> Result<ChangeId, EditError> {
+        match (self.view(id).ok_or(EditError::NotOpen)?.life, life) {
+            (Life::Absent, _) => Err(EditError::NotFound),
+            (Life::Alive, Life::Alive) => Err(EditError::NotDeleted),
+            (Life::Deleted, Life::Alive) => self.submit_own(id, Body::Undelete, origin),
+            (Life::Alive, _) => self.submit_own(id, Body::Delete, origin),
+            (Life::Deleted, _) => Err(EditError::Deleted),
         }
     }
 
@@ -384,17 +367,18 @@ impl Replica {
         conflict: ConflictId,
         choice: ConflictChoice,
     ) -> Result<ChangeId, EditError> {
+        let origin = self.begin(id)?;
         let view = self.view(id).ok_or(EditError::NotOpen)?;
         let record = view.conflicts.get(&conflict).ok_or(EditError::NoSuchConflict)?;
         let value = match choice {
-            ConflictChoice::Keep => return self.submit_settlement(id, conflict, Patch::default()),
+            ConflictChoice::Keep => return self.submit_settlement(id, conflict, Patch::default(), origin),
             ConflictChoice::Current => record.current.clone(),
             ConflictChoice::Incoming => record.incoming.clone(),
             ConflictChoice::Base => record.base.clone(),
             ConflictChoice::Value(value) => Some(value),
         };
         let patch = patch_to(&record.path, &view.content, value).ok_or(EditError::PlaceGone)?;
-        self.submit_settlement(id, conflict, patch)
+        self.submit_settlement(id, conflict, patch, origin)
     }
 
     fn submit_settlement(
@@ -402,76 +386,9 @@ impl Replica {
         id: &DocumentId,
         conflict: ConflictId,
         patch: Patch,
+        origin: Origin,
     ) -> Result<ChangeId, EditError> {
-        self.submit_own(id, Body::Edit { patch, settles: vec![conflict], undoes: None }, Origin::default())
-    }
-
-    /// Takes back the newest own change that was not taken back yet. One whose history is not held is reported once: the next undo goes on
-    /// with the one before it.
-    pub fn undo(&mut self, id: &DocumentId) -> Result<Undone, EditError> {
-        let document = self.loaded(id).ok_or(EditError::NotOpen)?;
-        let change = *document.outbox.undo.done.last().ok_or(EditError::NothingToUndo)?;
-        let undone = self.undo_on_stack(id, change)?;
-        if let Some(document) = self.documents.get_mut(id) {
-            let stacks = &mut document.outbox.undo;
-            // The undo itself is not undone by the next undo, but by redo.
-            stacks.done.retain(|done| *done != change && *done != undone.change);
-            stacks.undone.push(undone.change);
-        }
-        Ok(undone)
-    }
-
-    /// Takes back the newest undo. One whose history is not held is reported once.
-    pub fn redo(&mut self, id: &DocumentId) -> Result<Undone, EditError> {
-        let document = self.loaded(id).ok_or(EditError::NotOpen)?;
-        let change = *document.outbox.undo.undone.last().ok_or(EditError::NothingToUndo)?;
-        let undone = self.undo_on_stack(id, change)?;
-        if let Some(document) = self.documents.get_mut(id) {
-            document.outbox.undo.undone.retain(|undone| *undone != change);
-        }
-        Ok(undone)
-    }
-
-    fn undo_on_stack(&mut self, id: &DocumentId, change: ChangeId) -> Result<Undone, EditError> {
-        let undone = self.undo_change(id, change);
-        // What is not held now will not be later: it must not stand in the way of what lies below.
-        if matches!(undone, Err(EditError::HistoryNotHeld))
-            && let Some(document) = self.documents.get_mut(id)
-        {
-            document.outbox.undo.forget(change);
-        }
-        undone
-    }
-
-    /// Takes back one own change: merge(content after it, view, content before it). Places that others changed since stay.
-    pub fn undo_change(&mut self, id: &DocumentId, change: ChangeId) -> Result<Undone, EditError> {
-        let limits = self.config.limits;
-        let view = self.view(id).ok_or(EditError::NotOpen)?;
-        let document = self.loaded(id).ok_or(EditError::NotOpen)?;
-        let (before, after) = around(document, change, &limits).ok_or(EditError::HistoryNotHeld)?;
-        if before.life != after.life {
-            let back = if before.life == Life::Alive { self.undelete(id)? } else { self.delete(id)? };
-            return Ok(Undone { change: back, kept: Vec::new() });
-        }
-        if before.header != after.header {
-            let back = self.set_header(id, (*before.header).clone())?;
-            return Ok(Undone { change: back, kept: Vec::new() });
-        }
-        let newer = |_: &PlacePath| Side::Current;
-        let options = MergeOptions {
-            policy: Policy::Ours,
-            identity_keys: view.header.identity.as_slice().into(),
-            counters: &view.header.counters,
-            limits,
-            newer: &newer,
-        };
-        let merged = undo(&before.content, &after.content, &view.content, &options).map_err(|error| {
-            EditError::Refused { code: ErrorCode::InvalidPatch, message: error.to_string().into() }
-        })?;
-        let kept = merged.conflicts.into_iter().map(|conflict| conflict.path).collect();
-        let body = Body::Edit { patch: merged.forward, settles: Vec::new(), undoes: Some(change) };
-        let change = self.submit_own(id, body, Origin::default())?;
-        Ok(Undone { change, kept })
+        self.submit_own(id, Body::Edit { patch, settles: vec![conflict], undoes: None }, origin)
     }
 
     /// Forgets a rejected change.
@@ -541,11 +458,7 @@ impl Replica {
         }
         let change = self.make_change(id, body, origin).ok_or(EditError::NotOpen)?;
         if let Some(document) = self.documents.get_mut(id) {
-            let stacks = &mut document.outbox.undo;
-            stacks.done.push(change);
-            if stacks.done.len() > MAX_UNDO {
-                stacks.done.remove(0);
-            }
+            document.outbox.undo.note_done(change);
         }
         Ok(change)
     }
@@ -603,23 +516,4 @@ pub fn patch_to(place: &PlacePath, content: &Json, value: Option<Json>) -> Optio
         }
     };
     Some(Patch(vec![operation]))
-}
-
-/// The states before and after an own change.
-fn around(
-    document: &super::Document,
-    change: ChangeId,
-    limits: &rejoin_json::Limits,
-) -> Option<(State, State)> {
-    if let Some(seen) = document.outbox.seen(change, limits) {
-        let own = document.outbox.own(change)?;
-        let mut after = seen.clone();
-        crate::merging::apply_to_seen(&mut after, &own.change.body, limits);
-        return Some((seen, after));
-    }
-    let (revision, _) =
-        document.log.since(document.log.floor()).find(|(_, revised)| revised.entry.change == change)?;
-    let before = document.log.state_at(&document.durable, revision.previous(), limits)?;
-    let after = document.log.state_at(&document.durable, revision, limits)?;
-    Some((before, after))
 }

@@ -337,13 +337,15 @@ impl Replica {
             return;
         }
         let unsaved = self.storing.unsaved();
+        // What was made on behalf of whom is then nowhere else.
+        let memory_only = self.storing.is_memory_only();
         let idle: BTreeSet<(u64, DocumentId)> = self
             .documents
             .iter()
             .filter(|(id, document)| {
                 document.is_idle() && !self.busy.contains(*id) && !(SERVES && self.is_awaited(id))
             })
-            .filter(|(id, _)| !unsaved.contains(id))
+            .filter(|(id, document)| !(unsaved.contains(id) || memory_only && document.outbox.has_origins()))
             .map(|(id, document)| (document.used, id.clone()))
             .collect();
         let surplus = self.documents.len() - most;

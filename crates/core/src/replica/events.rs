@@ -2,6 +2,7 @@
 
 use rejoin_wire::{ChangeId, ConflictRecord, DocumentId, ErrorCode, ReplicaId, Revision, Sequence};
 
+use crate::records::Origin;
 use crate::storage::StoreError;
 use crate::window::Rung;
 
@@ -60,6 +61,13 @@ pub enum Event {
         document: DocumentId,
         /// The lowest rung of its changes without an outcome; acknowledged when there is none.
         rung: Rung,
+    },
+    /// A change that was made for an origin with a number needs no repeat any more: it is durable here, or has an outcome. Told once.
+    Kept {
+        /// The document.
+        document: DocumentId,
+        /// For whom it was made.
+        origin: Origin,
     },
     /// The link upstream opened or closed.
     Link(LinkStatus),

@@ -1,6 +1,7 @@
 //! Own changes of a document that have no outcome yet, and what the document looks like with them.
 
 mod changes;
+mod origins;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ use crate::state::{Point, State};
 use crate::storage::{RecordKey, RecordKind, Write};
 use crate::time::Instant;
 use crate::window::{Own, OwnFate, Progress, Rung, Walk, Window, merged_in};
+pub use origins::MAX_PARTS;
+use origins::Made;
 
 /// Bytes of changes in one push: a push is one message, and its document's turn must stay short.
 const MAX_PUSH_BYTES: usize = 4 << 20;
@@ -48,6 +51,8 @@ pub(crate) enum Sync {
 #[derive(Default)]
 pub(crate) struct Outbox {
     runs: VecDeque<Run>,
+    /// Which of them, and of those that are gone, were made on behalf of whom.
+    made: Made,
     /// Bytes of all changes without an outcome.
     pub(crate) bytes: usize,
     /// The last change of the push in flight.
@@ -95,13 +100,6 @@ impl Outbox {
         self.pending()
             .map(|own| (own.progress.rung, own.progress.since))
             .min_by_key(|(rung, since)| (*rung, *since))
-    }
-
-    /// Whether a part of the program has made this change before.
-    pub(crate) fn made_before(&self, origin: Origin) -> Option<ChangeId> {
-        self.pending()
-            .find(|own| origin.number != 0 && own.progress.origin == origin)
-            .map(|own| own.change.id())
     }
 
     /// The document with own changes merged in, in order.
@@ -176,6 +174,7 @@ impl Outbox {
         let hash = change.hash(id);
         let name = change.id();
         self.bytes += progress.bytes;
+        self.made.note(progress.origin);
         let own = Own { change: Arc::new(change), hash, start: None, fate: OwnFate::Pending, progress };
         run.window.push(own, &seen, None, limits);
         self.view = run.window.after().cloned();
@@ -410,6 +409,7 @@ impl Outbox {
                 },
             }
         }
+        let mut made = Made::restored(runs.made.0);
         // A run record that could not be read leaves the runs in the order of their ids.
         let known: Vec<ReplicaId> = runs.runs.0.iter().map(|run| run.replica).collect();
         let unlisted = pending
@@ -424,12 +424,16 @@ impl Outbox {
             for (counter, record) in records {
                 let own = restored(replica, counter, record, void_before, confirmed, log, limits);
                 void_before = own.change.body == Body::Void;
+                if !made.has(own.progress.origin) {
+                    made.note(own.progress.origin);
+                }
                 self.bytes += own.progress.bytes;
                 run.next = run.next.max(counter.next());
                 run.window.append(own, limits);
             }
             self.runs.push_back(run);
         }
+        self.made = made;
         intact
     }
 
@@ -438,7 +442,8 @@ impl Outbox {
             self.runs.iter().filter_map(|run| Some(RunRecord { replica: run.replica?, next: run.next }));
         let key =
             RecordKey { kind: RecordKind::Runs, document: id.clone(), replica: ReplicaId(0), number: 0 };
-        Write::PutRecord { key, body: seal(&RunsRecord { runs: List(runs.collect()) }) }
+        let made = List(self.made.origins().to_vec());
+        Write::PutRecord { key, body: seal(&RunsRecord { runs: List(runs.collect()), made }) }
     }
 
     /// Forgets runs that nothing refers to any more, all but the newest.
@@ -459,7 +464,7 @@ fn restored(
     log: &Log,
     limits: &Limits,
 ) -> Own {
-    let progress = Progress { rung: Rung::Saved, ..Progress::default() };
+    let progress = Progress { rung: Rung::Saved, kept: true, ..Progress::default() };
     let void = || Own {
         change: Arc::new(Change {
             replica,

@@ -23,7 +23,7 @@ impl Replica {
             body,
         };
         let bytes = change_bytes(&sized);
-        let progress = Progress { rung: Rung::Local, since: now, bytes, origin };
+        let progress = Progress { since: now, bytes, origin, ..Progress::default() };
         let name =
             document.outbox.append(id, identity, &document.durable, sized.body, time, progress, &limits);
         self.store_own(id, name);
@@ -63,6 +63,9 @@ impl Replica {
             if let Some(own) = document.outbox.own_mut(*name).filter(|own| own.progress.rung == Rung::Local) {
                 own.progress.rung = Rung::Saved;
                 own.progress.since = now;
+                if let Some(origin) = own.progress.keep() {
+                    self.event(Event::Kept { document: id.clone(), origin });
+                }
             }
             documents.insert(id);
         }
@@ -112,6 +115,8 @@ impl Replica {
         let Some(document) = self.documents.get_mut(id) else { return };
         let Some(own) = document.outbox.own(change) else { return };
         let submitted = Arc::clone(&own.change);
+        let mut progress = own.progress;
+        let kept = progress.keep();
         let was_pending = own.fate == OwnFate::Pending;
         let (code, message) = match fate {
             Fate::Accepted { .. } => (None, None),
@@ -121,6 +126,9 @@ impl Replica {
         let gone = document.outbox.settle(change, fate, &limits);
         if fate == OwnFate::Rejected {
             document.outbox.forget_view();
+        }
+        if let Some(origin) = kept {
+            self.event(Event::Kept { document: id.clone(), origin });
         }
         self.upstream.acknowledged += u64::from(was_pending && fate == OwnFate::Accepted);
         self.drop_pending(id, &gone);
@@ -298,8 +306,7 @@ impl Replica {
             for (change, seen) in lost {
                 run.next = change.counter.next();
                 let bytes = change_bytes(&change);
-                let progress =
-                    Progress { rung: Rung::Local, since: self.now, bytes, origin: Origin::default() };
+                let progress = Progress { since: self.now, bytes, ..Progress::default() };
                 let hash = change.hash(id);
                 names.push(change.id());
                 document.outbox.bytes += bytes;
