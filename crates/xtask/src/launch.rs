@@ -5,13 +5,17 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
+use crate::node;
 use crate::step::{program, run_visibly};
 use crate::workspace::Workspace;
 
-/// Builds the server and starts it for this machine only.
+/// Builds the pages and the server that shows them, and starts it for this machine only.
 ///
 /// The development profile is used: whoever tries Rejoin waits for its build before anything else.
 pub(crate) fn dev(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
+    if node::has_pages(workspace) {
+        node::www(workspace)?;
+    }
     run_visibly(
         "building rejoin (the first time fetches and builds its dependencies, which takes some minutes)",
         &mut workspace.cargo(&["build", "--package", "rejoin-server", "--bin", "rejoin"]),

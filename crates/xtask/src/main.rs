@@ -1,4 +1,4 @@
-//! The tasks of the Rejoin workspace: `cargo xtask dev`, `test`, `check`, `sim`, `fuzz`, `bench` and `wasm-size`.
+//! The tasks of the Rejoin workspace: `cargo xtask dev`, `test`, `check`, `sim`, `fuzz`, `bench`, `wasm`, `npm` and `www`.
 //!
 //! The README, the contributors and the continuous integration call these and nothing else, so that what one of them
 //! sees is what all of them see. `dev` and `test` install what they need by themselves: a fresh clone and a Rust
@@ -7,12 +7,17 @@
 #![allow(clippy::print_stdout, reason = "a command line tool talks on standard output")]
 
 mod checks;
+mod fresh;
 mod launch;
+mod manifest;
+mod node;
 mod process;
+mod size;
 mod step;
 mod suites;
 mod test;
 mod tools;
+mod wasm;
 mod wasm_size;
 mod workspace;
 
@@ -66,6 +71,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Builds the packages for browsers that wasm-pack.toml names into pkg/, and holds them to their budgets.
+    Wasm,
+    /// Builds the npm package, and before it what it is made of.
+    Npm,
+    /// Builds the pages that the server shows, and before them what they are made of.
+    Www,
     /// Builds the engine for browsers and compares its size with the limit.
     WasmSize,
 }
@@ -93,6 +104,9 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Sim { arguments } => launch::sim(&workspace, &arguments),
         Task::Fuzz { arguments } => launch::fuzz(&workspace, &arguments),
         Task::Bench { arguments } => launch::bench(&workspace, &arguments),
+        Task::Wasm => wasm::run(&workspace).map(|_| ExitCode::SUCCESS),
+        Task::Npm => node::npm(&workspace).map(|_| ExitCode::SUCCESS),
+        Task::Www => node::www(&workspace).map(|_| ExitCode::SUCCESS),
         Task::WasmSize => wasm_size::run(&workspace).map(|_| ExitCode::SUCCESS),
     }
 }

@@ -136,7 +136,7 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "wasm",
         what: "the tests of the pure crates on wasm32, in Node.js",
         budget_s: 320,
-        needs: &[Tool::WasmTarget, Tool::WasmTestRunner, Tool::Node],
+        needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::Node],
         run: wasm_tests,
     },
     Suite {
@@ -236,7 +236,7 @@ fn budgets() -> u64 {
 /// The runner sees only tests that the `wasm_bindgen_test` attribute marks, and is content with none: a crate that
 /// has tests and runs none of them fails here.
 fn wasm_tests(run: &Run<'_>) -> Result<String> {
-    let runner = tools::wasm_test_runner(run.workspace)?.context("wasm-bindgen-test-runner is gone")?;
+    let runner = tools::wasm_test_runner(run.workspace)?;
     let mut counts = Vec::new();
     for name in PURE_CRATES {
         let mut command =

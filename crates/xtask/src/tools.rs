@@ -5,26 +5,32 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::fresh::Made;
 use crate::step::{Step, run_quietly, run_visibly};
 use crate::workspace::Workspace;
 
 /// The compilation target of browsers.
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
+/// The oldest Node.js that the packages run on.
+const NODE_MAJOR: u32 = 20;
+
 /// Something that a suite needs on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Tool {
     /// The standard library for [`WASM_TARGET`].
     WasmTarget,
-    /// `wasm-bindgen-test-runner`, of the version of wasm-bindgen in the lock file: the two speak a private format.
+    /// `wasm-bindgen` and `wasm-bindgen-test-runner`, of the version in the lock file: they and the crate speak a private format.
     ///
-    /// `wasm-pack test --node` is this runner and `cargo test`; calling it directly saves building wasm-pack, and
-    /// nothing is downloaded but what the package registry has.
-    WasmTestRunner,
-    /// Node.js, in which the runner runs.
+    /// `wasm-pack` is these two and cargo; calling them directly saves building it, and nothing is downloaded but what the package
+    /// registry has.
+    WasmBindgen,
+    /// Node.js, in which the tests for wasm32 run, and what builds for browsers.
     Node,
     /// `wasm-opt` of Binaryen, as npm has it: WebAssembly itself, for Node.js.
     WasmOpt,
+    /// npm, and the packages of the workspace that the lock file in the root names.
+    Npm,
 }
 
 impl Tool {
@@ -32,9 +38,10 @@ impl Tool {
     pub(crate) fn ensure(self, workspace: &Workspace) -> Result<()> {
         match self {
             Self::WasmTarget => ensure_wasm_target(),
-            Self::WasmTestRunner => ensure_wasm_test_runner(workspace),
+            Self::WasmBindgen => ensure_wasm_bindgen(workspace),
             Self::Node => ensure_node(),
             Self::WasmOpt => ensure_wasm_opt(workspace),
+            Self::Npm => ensure_npm_packages(workspace),
         }
     }
 }
@@ -54,17 +61,32 @@ fn ensure_wasm_target() -> Result<()> {
     .with_context(|| format!("the standard library for {WASM_TARGET} is missing: install it beside rustc"))
 }
 
-/// Where the runner is: installed by us, or found on the path with the right version.
-pub(crate) fn wasm_test_runner(workspace: &Workspace) -> Result<Option<PathBuf>> {
+/// The program that runs the tests for wasm32.
+pub(crate) fn wasm_test_runner(workspace: &Workspace) -> Result<PathBuf> {
+    bindgen_program(workspace, "wasm-bindgen-test-runner")?.context("wasm-bindgen-test-runner is gone")
+}
+
+/// The program that writes the script beside a module.
+pub(crate) fn wasm_bindgen(workspace: &Workspace) -> Result<Command> {
+    Ok(Command::new(bindgen_program(workspace, "wasm-bindgen")?.context("wasm-bindgen is gone")?))
+}
+
+/// Where the program is: installed by us, or found on the path with the right version.
+fn bindgen_program(workspace: &Workspace, name: &str) -> Result<Option<PathBuf>> {
     let version = workspace.locked_version("wasm-bindgen")?;
-    let name = format!("wasm-bindgen-test-runner{}", std::env::consts::EXE_SUFFIX);
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     Ok([installed(workspace).join("bin").join(&name), PathBuf::from(name)].into_iter().find(|program| {
         first_line(Command::new(program).arg("--version")).is_some_and(|it| it.ends_with(&version))
     }))
 }
 
-fn ensure_wasm_test_runner(workspace: &Workspace) -> Result<()> {
-    if wasm_test_runner(workspace)?.is_some() {
+fn ensure_wasm_bindgen(workspace: &Workspace) -> Result<()> {
+    let is_there = || -> Result<bool> {
+        let programs = ["wasm-bindgen", "wasm-bindgen-test-runner"];
+        let found = programs.map(|name| bindgen_program(workspace, name));
+        Ok(found.into_iter().collect::<Result<Vec<_>>>()?.iter().all(Option::is_some))
+    };
+    if is_there()? {
         return Ok(());
     }
     let version = workspace.locked_version("wasm-bindgen")?;
@@ -79,10 +101,10 @@ fn ensure_wasm_test_runner(workspace: &Workspace) -> Result<()> {
     )?;
     // Half a gigabyte that only a second installation of the same version would read.
     std::fs::remove_dir_all(&build).context("the build folder of wasm-bindgen-cli could not be removed")?;
-    match wasm_test_runner(workspace)? {
-        Some(_) => Ok(()),
-        None => bail!("wasm-bindgen-cli {version} was installed and does not run"),
+    if !is_there()? {
+        bail!("wasm-bindgen-cli {version} was installed and does not run");
     }
+    Ok(())
 }
 
 /// The folder of the programs that the tests install: it belongs to the build and goes with it.
@@ -91,7 +113,37 @@ fn installed(workspace: &Workspace) -> PathBuf {
 }
 
 fn ensure_node() -> Result<()> {
-    ensure_package("node", "nodejs")
+    ensure_package("node", &["nodejs"])
+}
+
+/// Installs what the lock file names, unless that has been done since it changed. Scripts of packages are not run: none is needed,
+/// and each could do anything.
+fn ensure_npm_packages(workspace: &Workspace) -> Result<()> {
+    ensure_node()?;
+    let version = first_line(Command::new("node").arg("--version")).unwrap_or_default();
+    if node_major(&version).is_none_or(|major| major < NODE_MAJOR) {
+        bail!(
+            "Node.js is {version}, and the packages need {NODE_MAJOR} or newer: install that (https://nodejs.org)"
+        );
+    }
+    ensure_package("npm", &["npm"])?;
+    let at = |path: &str| workspace.root.join(path);
+    let folders = ["", "npm/rejoin/", "www/", "tests/browser/"];
+    let mut inputs = vec![at("package-lock.json")];
+    inputs.extend(folders.map(|folder| at(&format!("{folder}package.json"))));
+    let made = Made { name: "npm-ci", inputs, outputs: vec![at("node_modules/.package-lock.json")] };
+    made.unless_fresh(workspace, || {
+        let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+        run_quietly(
+            "installing the npm packages",
+            Command::new("npm").args(arguments).current_dir(&workspace.root),
+        )
+    })
+}
+
+/// The `20` of `v20.20.2`.
+fn node_major(version: &str) -> Option<u32> {
+    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
 /// The program, in the version that the lock file of `crates/xtask/binaryen` names.
@@ -112,7 +164,7 @@ fn ensure_wasm_opt(workspace: &Workspace) -> Result<()> {
     if files.iter().all(is_current) && first_line(wasm_opt(workspace).arg("--version")).is_some() {
         return Ok(());
     }
-    ensure_package("npm", "npm")?;
+    ensure_package("npm", &["npm"])?;
     std::fs::create_dir_all(&to)?;
     for file in files {
         std::fs::copy(from.join(file), to.join(file)).with_context(|| format!("{file} of Binaryen"))?;
@@ -129,18 +181,21 @@ fn binaryen(workspace: &Workspace) -> PathBuf {
     installed(workspace).join("binaryen")
 }
 
-/// Installs a package of the system unless its program is there.
-fn ensure_package(program: &str, package: &str) -> Result<()> {
+/// Installs packages of the system unless their program is there.
+fn ensure_package(program: &str, packages: &[&str]) -> Result<()> {
     if first_line(Command::new(program).arg("--version")).is_some() {
         return Ok(());
     }
+    install(program, packages)
+}
+
+fn install(program: &str, packages: &[&str]) -> Result<()> {
     if first_line(Command::new("apt-get").arg("--version")).is_none() {
-        bail!("{program} is missing: install Node.js with it (https://nodejs.org) and try again");
+        bail!("{program} is missing, and there is no apt-get to install it with: install it and try again");
     }
     let step = Step::quiet(format!("installing {program}"));
-    for arguments in
-        [["update", "--quiet"].as_slice(), &["install", "--yes", "--no-install-recommends", package]]
-    {
+    let installation = [&["install", "--yes", "--no-install-recommends"], packages].concat();
+    for arguments in [&["update", "--quiet"][..], &installation] {
         let output = Command::new("apt-get")
             .args(arguments)
             .env("DEBIAN_FRONTEND", "noninteractive")
@@ -161,4 +216,16 @@ fn ensure_package(program: &str, package: &str) -> Result<()> {
 fn first_line(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     String::from_utf8_lossy(&output.stdout).lines().next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_major_version_of_node_is_its_first_number() {
+        assert_eq!(node_major("v20.20.2"), Some(20));
+        assert_eq!(node_major("v8.0.0\n"), Some(8));
+        assert_eq!(node_major(""), None);
+    }
 }
