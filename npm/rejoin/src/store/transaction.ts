@@ -1,0 +1,76 @@
+import { deadline } from "./limits.js";
+import { STORES } from "./schema.js";
+
+/** How a transaction is performed. */
+export interface TransactionOptions {
+  /** Whether it may write. */
+  readonly mode: "readonly" | "readwrite";
+  /** Whether it is on the disk when it is complete, and not only handed to the system. */
+  readonly isStrict: boolean;
+  /** It is given up after so many milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** Says that a transaction was given up. It may have taken effect all the same where it was about to be complete. */
+export class TransactionTimeout extends Error {}
+
+/**
+ * Performs a transaction, which has its place among others when this returns. One that writes resolves when it is complete, one that
+ * reads when it has read. Where `body` throws, nothing takes effect.
+ *
+ * `body` may wait for nothing but requests of the transaction, which would end meanwhile.
+ */
+export function transact<T>(
+  database: IDBDatabase,
+  options: TransactionOptions,
+  body: (transaction: IDBTransaction) => Promise<T>,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const durability = options.isStrict ? "strict" : "relaxed";
+    const transaction = database.transaction(STORES, options.mode, { durability });
+    const fail = (reason: unknown): void => {
+      stop();
+      // Requests that are still waiting fail before the transaction says why.
+      reject(transaction.error ?? reason);
+      try {
+        transaction.abort();
+      } catch {
+        // It has ended, or is about to.
+      }
+    };
+    const stop = deadline(options.timeoutMs, () => fail(new TransactionTimeout()));
+    const answer = body(transaction);
+    transaction.onabort = () => fail(null);
+    transaction.oncomplete = () => {
+      stop();
+      resolve(answer);
+    };
+    answer.then(options.mode === "readonly" ? resolve : undefined, fail);
+  });
+}
+
+/** Waits for one request. */
+export function done<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+/** Visits what a cursor finds, one by one, until `visit` says that it has found what it wants, or there is no more. */
+export function walk(
+  request: IDBRequest<IDBCursorWithValue | null>,
+  visit: (cursor: IDBCursorWithValue) => boolean,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => {
+      const cursor = request.result;
+      if (cursor === null || visit(cursor)) {
+        resolve();
+      } else {
+        cursor.continue();
+      }
+    };
+    request.onerror = () => reject(request.error);
+  });
+}
