@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 
 use rejoin_core::{Base, Grant, Payload, Present, RequestKey, View};
@@ -44,7 +45,7 @@ const MAX_WAITING_BYTES: usize = MAX_MESSAGE_BYTES;
 const MAX_DOCUMENTS: usize = 1_024;
 
 /// No member has this number: members are told of as the replica tells of them.
-const NOBODY: MemberId = MemberId(0);
+const NOBODY: RangeInclusive<MemberId> = MemberId(0)..=MemberId(0);
 
 type Response = TextMessage<TextResponse>;
 
@@ -329,7 +330,7 @@ impl TextDoor {
                 }
                 let told: Vec<MemberId> = members.iter().map(|member| member.member).collect();
                 let present = self.present.entry(document.clone()).or_default();
-                present.apply(NOBODY, keyframe, members, &left);
+                present.apply(&NOBODY, keyframe, members, &left);
                 let members = words::members(present, &told);
                 self.responses
                     .push(TextResponse::Presence { document_id: document, keyframe, members, left }.into());

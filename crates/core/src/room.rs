@@ -12,16 +12,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rejoin_json::{Json, Limits, merge_patch_apply, merge_patch_diff};
-use rejoin_wire::limits::{MAX_DEPTH, MAX_PRESENCE_BYTES};
+use rejoin_wire::limits::{MAX_DEPTH, MAX_PRESENCE_BYTES, MAX_PRESENCE_PARTS};
 use rejoin_wire::{DocumentId, ErrorCode, Member, MemberId, Message, PresenceChange};
 
 use crate::collections::{BTreeMap, BTreeSet};
 use crate::time::Instant;
 
 mod own;
+mod parts;
 mod present;
 
 pub use own::OwnPresence;
+pub(crate) use parts::OwnParts;
 pub use present::{Presence, Present, PresentChange};
 
 /// The shortest time between two frames of presence: twenty a second look smooth, and a crowd of cursors costs no
@@ -55,6 +57,11 @@ pub enum PresenceError {
          show less, or try again when somebody has left"
     )]
     RoomFull,
+    /// All numbers for parts of the program are taken.
+    #[error(
+        "at most {MAX_PRESENCE_PARTS} parts of a program show their presence on a document: show less of them"
+    )]
+    TooManyParts,
     /// A patch came from somebody who shows nothing.
     #[error("there is no state to patch: send the whole state first")]
     NothingToPatch,
@@ -66,7 +73,7 @@ impl PresenceError {
         match self {
             Self::TooLarge => ErrorCode::TooLarge,
             Self::TooDeep => ErrorCode::TooDeep,
-            Self::RoomFull => ErrorCode::RateLimited,
+            Self::RoomFull | Self::TooManyParts => ErrorCode::RateLimited,
             Self::NothingToPatch => ErrorCode::UnexpectedMessage,
         }
     }
@@ -602,7 +609,12 @@ mod tests {
 
     fn tell(subscriber: &mut Subscriber, own: usize, message: &Message) {
         let Message::Members { keyframe, members, left, .. } = message else { panic!("{message:?}") };
-        subscriber.present.apply(MemberId(own as u64), *keyframe, members.clone(), left);
+        subscriber.present.apply(
+            &(MemberId(own as u64)..=MemberId(own as u64)),
+            *keyframe,
+            members.clone(),
+            left,
+        );
     }
 
     proptest! {

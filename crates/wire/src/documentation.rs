@@ -136,6 +136,7 @@ fn the_table_of_limits_is_complete_and_true() {
         MAX_ENTRIES_PER_MESSAGE,
         MAX_MEMBERS_PER_MESSAGE,
         MAX_RELAYED_MEMBERS,
+        MAX_PRESENCE_PARTS,
         MAX_CONFLICTS_PER_CHANGE,
         MAX_OPEN_CONFLICT_BYTES,
         MAX_PRESENCE_BYTES,

@@ -26,6 +26,9 @@ pub const MAX_MEMBERS_PER_MESSAGE: usize = 4_096;
 /// Members below one relay that are present at the same time. The numbers after a relay's own member number are theirs.
 pub const MAX_RELAYED_MEMBERS: u32 = 65_535;
 
+/// Members besides its own that a link may show which does not relay: parts of one program, as the tabs of a browser.
+pub const MAX_PRESENCE_PARTS: u32 = 16;
+
 /// Conflict records that one change may make, and that may be open in one document: a change that would leave more open is rejected.
 pub const MAX_CONFLICTS_PER_CHANGE: usize = 1_000;
 

@@ -302,12 +302,13 @@ pub enum PresenceChange {
     Leave,
 }
 
-/// One of those present below a relay.
+/// One of those present below a relay, or a part of the sender's program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RelayedMember {
-    /// The relay's number for it: 1 to [`MAX_RELAYED_MEMBERS`](crate::limits::MAX_RELAYED_MEMBERS).
+    /// The sender's number for it: 1 to [`MAX_RELAYED_MEMBERS`](crate::limits::MAX_RELAYED_MEMBERS), or to
+    /// [`MAX_PRESENCE_PARTS`](crate::limits::MAX_PRESENCE_PARTS) of who does not relay.
     pub number: u32,
-    /// As whom it is known.
+    /// As whom it is known; of who does not relay it is empty or the sender's own.
     pub principal: Arc<str>,
 }
 

@@ -202,9 +202,7 @@ impl Replica {
         let Some(document) = self.documents.get_mut(id) else { return };
         document.opened = document.opened.saturating_sub(1);
         if document.opened == 0 && !document.outbox.has_pending() {
-            document.own_presence.leave();
-            // Closing takes the presence away, so that the same state is due again after the next opening.
-            document.own_presence.forget_sent();
+            document.own_presence.close();
             if !self.is_shown(id) {
                 self.close_upstream(id);
             }
@@ -417,11 +415,27 @@ impl Replica {
 
     /// Shows something of oneself to the others on a document; `None` leaves.
     pub fn set_presence(&mut self, id: &DocumentId, state: Option<Json>) -> Result<(), EditError> {
+        self.set_presence_of(0, id, state)
+    }
+
+    /// Shows something of a part of the program to the others, who see each part as a member of its own; `None` leaves. Part 0 is that of
+    /// [`set_presence`](Self::set_presence). Up to [`MAX_PRESENCE_PARTS`](rejoin_wire::limits::MAX_PRESENCE_PARTS) others may be shown on a
+    /// document at the same time.
+    pub fn set_presence_of(
+        &mut self,
+        part: u64,
+        id: &DocumentId,
+        state: Option<Json>,
+    ) -> Result<(), EditError> {
+        if SERVES && part != 0 && self.config.role.serves() {
+            // Its numbers are those of whom it serves.
+            return Err(PresenceError::TooManyParts.into());
+        }
         let document =
             self.documents.get_mut(id).filter(|document| document.loaded).ok_or(EditError::NotOpen)?;
         match state {
-            Some(state) => document.own_presence.set(state)?,
-            None => document.own_presence.leave(),
+            Some(state) => document.own_presence.set(part, state)?,
+            None => document.own_presence.leave(part),
         }
         self.lively.insert(id.clone());
         Ok(())

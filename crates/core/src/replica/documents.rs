@@ -19,7 +19,7 @@ use crate::authority::Authority;
 use crate::collections::{BTreeMap, BTreeSet};
 use crate::log::{Log, Revised};
 use crate::records::{Row, unseal};
-use crate::room::{OwnPresence, Present, Room};
+use crate::room::{OwnParts, Present, Room};
 use crate::state::Point;
 use crate::storage::{ChangeRow, Operation, StoreError};
 
@@ -64,7 +64,7 @@ pub(crate) struct Document {
     pub(crate) subscribers: BTreeMap<LinkId, Subscriber>,
     pub(crate) room: Room,
     pub(crate) present: Present,
-    pub(crate) own_presence: OwnPresence,
+    pub(crate) own_presence: OwnParts,
     /// Those below who are shown upstream, at a relay.
     pub(crate) relayed: BTreeMap<MemberId, Relayed>,
     /// Times that the program has opened it and not closed it.
@@ -96,7 +96,7 @@ impl Document {
             subscribers: BTreeMap::new(),
             room: Room::new(id.clone()),
             present: Present::default(),
-            own_presence: OwnPresence::new(),
+            own_presence: OwnParts::default(),
             relayed: BTreeMap::new(),
             opened: 0,
             told: BTreeSet::new(),

@@ -4,14 +4,16 @@ mod comparing;
 mod giving;
 mod taking;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rejoin_wire::limits::MAX_DOCUMENTS_PER_MESSAGE;
+use rejoin_wire::limits::{MAX_DOCUMENTS_PER_MESSAGE, MAX_PRESENCE_PARTS, MAX_RELAYED_MEMBERS};
 use rejoin_wire::{
     Body, Change, ChangeId, CloseCode, Counter, Cursor, DocumentId, DocumentPush, Effect, Encoding, Entry,
     ErrorCode, ErrorMessage, Fate, Have, Hello, ListItem, Member, MemberId, Message, OpenDocument, Outcome,
-    PROTOCOL_VERSION, PushedChange, ReplicaId, Revision, Scope, Sequence, Snapshot, Update, Welcome,
+    PROTOCOL_VERSION, PushedChange, RelayedMember, ReplicaId, Revision, Scope, Sequence, Snapshot, Update,
+    Welcome,
 };
 
 use super::documents::checkpoint_body;
@@ -216,8 +218,10 @@ impl Upstream {
         self.list.values()
     }
 
-    pub(super) fn member(&self) -> Option<MemberId> {
-        self.welcome.as_ref().map(|welcome| welcome.member)
+    /// The numbers under which this replica, and so many others that it speaks for, are shown.
+    fn members(&self, others: u32) -> RangeInclusive<MemberId> {
+        let own = self.welcome.as_ref().map(|welcome| welcome.member).unwrap_or_default();
+        own..=MemberId(own.0.saturating_add(others.into()))
     }
 
     pub(super) fn status(&self) -> LinkStatus {
@@ -603,11 +607,10 @@ impl Replica {
         if relays && !self.is_shown(id) {
             return;
         }
-        let (members, left) =
-            if relays { self.not_from_here(members, left) } else { (members, left.to_vec()) };
-        let own = self.upstream.member();
+        // A relay's numbers are those of everybody below, who know each other from here.
+        let own = self.upstream.members(if relays { MAX_RELAYED_MEMBERS } else { MAX_PRESENCE_PARTS });
         let Some(document) = self.documents.get_mut(id) else { return };
-        let changes = document.present.apply(own.unwrap_or_default(), keyframe, members, &left);
+        let changes = document.present.apply(&own, keyframe, members, left);
         if relays {
             self.show_below(id, &changes);
         }
@@ -647,14 +650,16 @@ impl Replica {
         let mut sends = Vec::new();
         for id in &self.lively {
             let Some(document) = self.documents.get_mut(id) else { continue };
-            if document.outbox.sync == Sync::Open
-                && let Some(change) = document.own_presence.poll_send(now)
-            {
-                sends.push((id.clone(), change));
+            if document.outbox.sync != Sync::Open {
+                continue;
+            }
+            while let Some((number, change)) = document.own_presence.poll_send(now) {
+                sends.push((id.clone(), number, change));
             }
         }
-        for (document, change) in sends {
-            self.send_upstream(&Message::Presence { document, change, member: None });
+        for (document, number, change) in sends {
+            let member = (number != 0).then(|| RelayedMember { number, principal: Arc::default() });
+            self.send_upstream(&Message::Presence { document, change, member });
         }
     }
 

@@ -12,7 +12,9 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use rejoin_wire::limits::{MAX_ANCESTORS, MAX_ENTRIES_PER_MESSAGE, MAX_MESSAGE_BYTES, MAX_RELAYED_MEMBERS};
+use rejoin_wire::limits::{
+    MAX_ANCESTORS, MAX_ENTRIES_PER_MESSAGE, MAX_MESSAGE_BYTES, MAX_PRESENCE_PARTS, MAX_RELAYED_MEMBERS,
+};
 use rejoin_wire::{
     ChangeId, CloseCode, Counter, Cursor, DocumentId, Effect, Encoding, Entry, ErrorCode, ErrorMessage, Fate,
     Finding, Have, ListItem, MemberId, Message, OpenDocument, Outcome, PROTOCOL_VERSION, PendingRun,

@@ -1,5 +1,6 @@
 //! Who else is present on a document, as a subscriber knows it.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use rejoin_json::Json;
@@ -47,10 +48,10 @@ impl Present {
     }
 
     /// Takes the parts of a [`Message::Members`](rejoin_wire::Message::Members), without what it says about the
-    /// receiver's own member, and returns what changed, by member.
+    /// receiver's own members, and returns what changed, by member.
     pub fn apply(
         &mut self,
-        own: MemberId,
+        own: &RangeInclusive<MemberId>,
         keyframe: bool,
         members: Vec<Member>,
         left: &[MemberId],
@@ -59,7 +60,8 @@ impl Present {
         let mut before = if keyframe { std::mem::take(&mut self.others) } else { BTreeMap::new() };
         // A keyframe builds on nothing, so a patch has no place in it.
         let counts = |member: &Member| {
-            member.member != own && !(keyframe && matches!(member.change, PresenceChange::Patch(_)))
+            let is_patch = matches!(member.change, PresenceChange::Patch(_));
+            !own.contains(&member.member) && (!keyframe || !is_patch)
         };
         for member in members.into_iter().filter(counts) {
             let id = member.member;
@@ -162,7 +164,7 @@ mod tests {
     use super::PresentChange::{Changed, Joined, Left};
     use super::*;
 
-    const OWN: MemberId = MemberId(99);
+    const OWN: &RangeInclusive<MemberId> = &(MemberId(98)..=MemberId(99));
 
     fn member(id: u64, change: PresenceChange) -> Member {
         Member { member: MemberId(id), principal: "ada".into(), change }
@@ -195,8 +197,10 @@ mod tests {
     #[test]
     fn what_a_message_says_of_the_receiver_itself_is_skipped() {
         let mut present = Present::new();
-        assert_eq!(present.apply(OWN, true, vec![set(OWN.0, "1")], &[]), []);
-        assert_eq!(present.apply(OWN, false, vec![set(OWN.0, "1")], &[OWN]), []);
+        for own in [98, 99] {
+            assert_eq!(present.apply(OWN, true, vec![set(own, "1")], &[]), []);
+            assert_eq!(present.apply(OWN, false, vec![set(own, "1")], &[MemberId(own)]), []);
+        }
         assert!(present.is_empty());
     }
 
@@ -233,7 +237,7 @@ mod tests {
         let mut present = Present::new();
         for first in [0, 3_000] {
             let members = (first..first + 3_000).map(|id| set(id, "0")).collect();
-            present.apply(MemberId(u64::MAX), false, members, &[]);
+            present.apply(&(MemberId(u64::MAX)..=MemberId(u64::MAX)), false, members, &[]);
         }
         assert_eq!(present.len(), MAX_MEMBERS_PER_MESSAGE);
         assert_eq!(present.apply(OWN, false, vec![set(5_900, "0")], &[]), []);

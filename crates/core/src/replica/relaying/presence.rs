@@ -240,18 +240,6 @@ impl Replica {
         self.lively.insert(id.clone());
     }
 
-    /// What of the authority's members is news: all but those below.
-    pub(in crate::replica) fn not_from_here(
-        &self,
-        members: Vec<Member>,
-        left: &[MemberId],
-    ) -> (Vec<Member>, Vec<MemberId>) {
-        let own = self.upstream.member().unwrap_or_default();
-        let here = own..=MemberId(own.0.saturating_add(u64::from(MAX_RELAYED_MEMBERS)));
-        let members = members.into_iter().filter(|member| !here.contains(&member.member)).collect();
-        (members, left.iter().filter(|member| !here.contains(member)).copied().collect())
-    }
-
     /// Shows below what changed among those present upstream, under numbers of this replica's own.
     pub(in crate::replica) fn show_below(&mut self, id: &DocumentId, changes: &[PresentChange]) {
         for change in changes {

@@ -25,7 +25,7 @@ pub(in crate::replica) struct Early {
 impl Replica {
     pub(in crate::replica) fn handle_downstream_opened(&mut self, link: LinkId, peer: Peer) {
         let member = MemberId(self.next_member);
-        let relayed_members = if peer.grant.may_relay { MAX_RELAYED_MEMBERS } else { 0 };
+        let relayed_members = if peer.grant.may_relay { MAX_RELAYED_MEMBERS } else { MAX_PRESENCE_PARTS };
         self.next_member += 1 + u64::from(relayed_members);
         self.links.insert(
             link,

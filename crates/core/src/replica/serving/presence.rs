@@ -13,19 +13,23 @@ impl Replica {
         relayed: Option<RelayedMember>,
     ) {
         let Some(downstream) = self.links.get(&link) else { return };
-        let (member, principal) = match relayed {
-            None => (downstream.member, Arc::clone(&downstream.peer.grant.principal)),
-            Some(RelayedMember { number, principal })
-                if downstream.peer.grant.may_relay && (1..=downstream.relayed_members).contains(&number) =>
-            {
-                (MemberId(downstream.member.0 + u64::from(number)), principal)
-            }
-            Some(_) => {
-                let reason = "only a relay shows the presence of others, each under a number of 1 to 65,535";
-                self.send_error(link, ErrorCode::Forbidden, reason, Some(id));
-                return;
+        let grant = &downstream.peer.grant;
+        let (number, principal) = match relayed {
+            None => (0, Arc::clone(&grant.principal)),
+            Some(RelayedMember { number, principal }) => {
+                let own = principal.is_empty() || principal == grant.principal;
+                if !(1..=downstream.relayed_members).contains(&number) || !(own || grant.may_relay) {
+                    let reason = format!(
+                        "a link shows itself and up to {MAX_PRESENCE_PARTS} parts of itself, \
+                         and a relay up to {MAX_RELAYED_MEMBERS} others, under numbers from 1 on"
+                    );
+                    self.send_error(link, ErrorCode::Forbidden, &reason, Some(id));
+                    return;
+                }
+                (number, if grant.may_relay { principal } else { Arc::clone(&grant.principal) })
             }
         };
+        let member = MemberId(downstream.member.0 + u64::from(number));
         if !downstream.subscribed.contains(id) {
             let reason = "open the document before you show your presence on it";
             self.send_error(link, ErrorCode::UnexpectedMessage, reason, Some(id));
