@@ -38,6 +38,8 @@ use rejoin_core::storage::{
 };
 use rejoin_wire::{DocumentId, Revision, WorkspaceId};
 
+use crate::limits;
+
 pub use self::durability::*;
 pub use self::model::*;
 pub use self::reads::*;
@@ -47,6 +49,9 @@ pub use self::writes::*;
 
 /// A store under test.
 pub trait TestStore {
+    /// The largest revision, feed number, counter or record number that it takes.
+    const MAX_POSITION: u64 = limits::MAX_POSITION;
+
     /// Performs one operation and waits for its answer.
     fn execute(&mut self, workspace: &WorkspaceId, operation: Operation) -> impl Future<Output = Answer>;
 

@@ -10,7 +10,7 @@ use rejoin_wire::{Counter, DocumentId, ReplicaId, Revision, Sequence, UnixMillis
 use super::reads::{by_counter, by_revision};
 use super::sample::{document, head, key, row, workspace};
 use super::{Shorthand, TestStore};
-use crate::limits::{MAX_POSITION, MAX_TEXT_BYTES};
+use crate::limits::MAX_TEXT_BYTES;
 
 /// Documents of the largest usual size, in every place that holds bodies, in one batch.
 pub async fn large_bodies_come_back_whole(mut store: impl TestStore) {
@@ -159,13 +159,13 @@ pub async fn texts_keep_every_character(mut store: impl TestStore) {
 }
 
 /// Positions up to the limit are found by ranges; times and replicas have no limit.
-pub async fn numbers_up_to_the_largest_keep_their_order(mut store: impl TestStore) {
-    const TOP: u64 = MAX_POSITION;
+pub async fn numbers_up_to_the_largest_keep_their_order<S: TestStore>(mut store: S) {
+    let top = S::MAX_POSITION;
     let (workspace, plan) = (workspace("w"), document("plan"));
     let early = Head { created_at: UnixMillis(0), updated_at: UnixMillis(u64::MAX), ..head("early", 1, 1) };
-    let late = head("plan", TOP, TOP);
-    let rows = [row("plan", 1, 1, 1, 1), top_row(TOP - 1, TOP - 9), top_row(TOP, TOP)];
-    let records = [1, 255, 256, 1 << 32, TOP - 1, TOP]
+    let late = Head { updated_at: UnixMillis(top), ..head("plan", top, top) };
+    let rows = [row("plan", 1, 1, 1, 1), top_row(top - 1, top - 9), top_row(top, top)];
+    let records = [1, 255, 256, 1 << 32, top - 1, top]
         .map(|number| key(RecordKind::Recovered, "plan", u128::MAX, number));
     let mut writes = vec![Write::PutHead(late.clone()), Write::PutHead(early.clone())];
     writes.extend(rows.iter().cloned().map(Write::AppendChanges));
@@ -174,35 +174,35 @@ pub async fn numbers_up_to_the_largest_keep_their_order(mut store: impl TestStor
     store.commit(&workspace, writes).await;
     store.reopen().await;
 
-    assert_eq!(store.meta(&workspace).await.1, Sequence(TOP));
+    assert_eq!(store.meta(&workspace).await.1, Sequence(top));
     assert_eq!(store.heads(&workspace, 0, 9).await, [early, late.clone()]);
-    assert_eq!(store.heads(&workspace, TOP - 1, 9).await, [late]);
-    assert_eq!(store.heads(&workspace, TOP, 9).await, []);
+    assert_eq!(store.heads(&workspace, top - 1, 9).await, [late]);
+    assert_eq!(store.heads(&workspace, top, 9).await, []);
     assert_eq!(store.changes(&workspace, by_revision(&plan, 0, u64::MAX, 9)).await, rows);
-    assert_eq!(store.changes(&workspace, by_revision(&plan, TOP - 1, TOP, 9)).await, rows[2..]);
-    assert_eq!(store.changes(&workspace, by_revision(&plan, TOP - 2, TOP - 1, 9)).await, rows[1..2]);
-    assert_eq!(store.changes(&workspace, by_counter(&plan, u128::MAX, TOP - 5, TOP)).await, rows[2..]);
+    assert_eq!(store.changes(&workspace, by_revision(&plan, top - 1, top, 9)).await, rows[2..]);
+    assert_eq!(store.changes(&workspace, by_revision(&plan, top - 2, top - 1, 9)).await, rows[1..2]);
+    assert_eq!(store.changes(&workspace, by_counter(&plan, u128::MAX, top - 5, top)).await, rows[2..]);
     let listed = store.records(&workspace, RecordKind::Recovered, None, 99).await;
     assert!(listed.iter().map(|(key, _)| key).eq(&records));
-    let expect = vec![(plan.clone(), Revision(TOP))];
+    let expect = vec![(plan.clone(), Revision(top))];
     store.try_commit_expecting(&workspace, expect, vec![Write::Purge { document: plan }]).await.unwrap();
 }
 
 /// A number that the store could not order again is refused before anything of its batch is written.
-pub async fn numbers_beyond_the_largest_are_refused(mut store: impl TestStore) {
-    const BEYOND: u64 = MAX_POSITION + 1;
+pub async fn numbers_beyond_the_largest_are_refused<S: TestStore>(mut store: S) {
+    let beyond = S::MAX_POSITION + 1;
     let (workspace, plan) = (workspace("w"), document("plan"));
     let body = Bytes::new;
     let refused = [
-        Write::PutHead(head("plan", BEYOND, 1)),
+        Write::PutHead(head("plan", beyond, 1)),
         Write::PutHead(head("plan", 1, u64::MAX)),
-        Write::PutCheckpoint { document: plan.clone(), revision: Revision(BEYOND), body: body() },
-        Write::AppendChanges(top_row(BEYOND, 1)),
-        Write::AppendChanges(top_row(1, BEYOND)),
+        Write::PutCheckpoint { document: plan.clone(), revision: Revision(beyond), body: body() },
+        Write::AppendChanges(ChangeRow { sequence: Sequence(1), ..top_row(beyond, 1) }),
+        Write::AppendChanges(top_row(1, beyond)),
         Write::AppendChanges(ChangeRow { last_counter: Counter(u64::MAX), ..row("plan", 1, 1, 7, 1) }),
         Write::AppendChanges(ChangeRow { last_revision: Revision(u64::MAX), ..row("plan", 1, 1, 7, 1) }),
-        Write::AppendChanges(ChangeRow { sequence: Sequence(BEYOND), ..row("plan", 1, 1, 7, 1) }),
-        Write::PutRecord { key: key(RecordKind::Recovered, "plan", 0, BEYOND), body: body() },
+        Write::AppendChanges(ChangeRow { sequence: Sequence(beyond), ..row("plan", 1, 1, 7, 1) }),
+        Write::PutRecord { key: key(RecordKind::Recovered, "plan", 0, beyond), body: body() },
     ];
     for write in refused {
         let text = format!("{write:?}");
@@ -218,7 +218,7 @@ fn top_row(revision: u64, counter: u64) -> ChangeRow {
         document: DocumentId::new("plan").unwrap(),
         first_revision: Revision(revision),
         last_revision: Revision(revision),
-        sequence: Sequence(revision.min(MAX_POSITION)),
+        sequence: Sequence(revision),
         replica: ReplicaId(u128::MAX),
         first_counter: Counter(counter),
         last_counter: Counter(counter),

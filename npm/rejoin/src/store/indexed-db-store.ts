@@ -1,8 +1,8 @@
 import { connect } from "./connection.js";
-import { StoreError, StoreErrorCode, classified, isOfLostConnection } from "./error.js";
+import { StoreError, StoreErrorCode, classified, isOfLostConnection, unopened } from "./error.js";
 import type { OwnLease } from "./lease.js";
 import { emptied, readLease, replaceLease, takeLease } from "./lease.js";
-import { FULL_BYTES, OPEN_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS } from "./limits.js";
+import { OPEN_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS } from "./limits.js";
 import type { Answer, Operation } from "./operation.js";
 import { read } from "./read.js";
 import type { TransactionOptions } from "./transaction.js";
@@ -147,7 +147,7 @@ export class IndexedDbStore {
     }
   }
 
-  async #fail(task: Task, database: IDBDatabase, cause: unknown): Promise<void> {
+  #fail(task: Task, database: IDBDatabase, cause: unknown): void {
     const isLate = cause instanceof TransactionTimeout;
     if (isLate || isOfLostConnection(cause)) {
       this.#drop(database, "lost");
@@ -157,7 +157,7 @@ export class IndexedDbStore {
         return;
       }
     }
-    const error = isLate ? await timedOut(cause) : classified(cause);
+    const error = classified(cause);
     if (error.emptied) {
       this.#becomeEmptied();
     }
@@ -188,7 +188,7 @@ export class IndexedDbStore {
   }
 
   async #connect(): Promise<void> {
-    const { leader, openTimeoutMs = OPEN_TIMEOUT_MS } = this.#options;
+    const { openTimeoutMs = OPEN_TIMEOUT_MS } = this.#options;
     const database = await connect(this.#name, openTimeoutMs, (event, database) => {
       if (database) {
         this.#drop(database, event);
@@ -196,20 +196,30 @@ export class IndexedDbStore {
         this.#emit(event);
       }
     });
-    const own = this.#lease;
-    if (own === null) {
-      const options = this.#transaction("readwrite");
-      this.#lease = await transact(database, options, (transaction) => takeLease(transaction, leader));
-    } else {
-      const lease = await transact(database, this.#transaction("readonly"), readLease);
-      if (lease?.mark !== own.mark) {
-        this.#becomeEmptied();
-      }
+    try {
+      await this.#holdLease(database);
+    } catch (cause) {
+      database.close();
+      throw unopened(cause);
     }
     if (this.#isClosed) {
       database.close();
     } else {
       this.#database = database;
+    }
+  }
+
+  /** Takes the lease on the first connection, and on a later one finds out whether it still is the same database. */
+  async #holdLease(database: IDBDatabase): Promise<void> {
+    if (this.#lease === null) {
+      const { leader } = this.#options;
+      const options = this.#transaction("readwrite");
+      this.#lease = await transact(database, options, (transaction) => takeLease(transaction, leader));
+    } else {
+      const lease = await transact(database, this.#transaction("readonly"), readLease);
+      if (lease?.mark !== this.#lease.mark) {
+        this.#becomeEmptied();
+      }
     }
   }
 
@@ -241,14 +251,4 @@ export class IndexedDbStore {
 
 function closed(): StoreError {
   return new StoreError(StoreErrorCode.unavailable, "the store is closed; open it again", { lasting: true });
-}
-
-/** A browser may let a commit without space hang instead of failing. */
-async function timedOut(cause: TransactionTimeout): Promise<StoreError> {
-  const { quota = Infinity, usage = 0 } = await navigator.storage
-    .estimate()
-    .catch((): StorageEstimate => ({}));
-  return quota - usage < FULL_BYTES
-    ? new StoreError(StoreErrorCode.quotaExceeded, "no space is left for this site", { cause })
-    : new StoreError(StoreErrorCode.unavailable, "the database did not answer in time", { cause });
 }

@@ -10,9 +10,6 @@ export const OPEN_TIMEOUT_MS = 10_000;
  */
 export const TRANSACTION_TIMEOUT_MS = 20_000;
 
-/** Where fewer bytes are left to the site, a commit that never ends is taken for one that has no space. */
-export const FULL_BYTES = 1 << 20;
-
 const STEPS = 20;
 
 /**

@@ -1,3 +1,4 @@
+import { StoreError, StoreErrorCode } from "./error.js";
 import { deadline } from "./limits.js";
 import { STORES } from "./schema.js";
 
@@ -12,7 +13,11 @@ export interface TransactionOptions {
 }
 
 /** Says that a transaction was given up. It may have taken effect all the same where it was about to be complete. */
-export class TransactionTimeout extends Error {}
+export class TransactionTimeout extends StoreError {
+  constructor() {
+    super(StoreErrorCode.unavailable, "the database did not answer in time");
+  }
+}
 
 /**
  * Performs a transaction, which has its place among others when this returns. One that writes resolves when it is complete, one that
