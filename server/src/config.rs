@@ -20,7 +20,7 @@ pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 pub const DEFAULT_DATABASE: &str = "sqlite:rejoin.db";
 
 /// Every environment variable with the prefix that means something.
-pub const VARIABLES: [&str; 18] = [
+pub const VARIABLES: [&str; 19] = [
     "REJOIN_BIND_ADDRESS",
     "REJOIN_DATABASE_URL",
     "REJOIN_SECRET",
@@ -37,6 +37,7 @@ pub const VARIABLES: [&str; 18] = [
     "REJOIN_CREDENTIAL_MESSAGES_PER_SECOND",
     "REJOIN_MAX_CONNECTIONS",
     "REJOIN_TRUSTED_PROXIES",
+    "REJOIN_WWW",
     "REJOIN_CONFIG",
     "REJOIN_LOG_FORMAT",
 ];
@@ -85,6 +86,8 @@ pub struct Settings {
     pub max_connections: Option<usize>,
     /// Proxies in front of the server that append to `X-Forwarded-For`. Default 0: the header is not believed.
     pub trusted_proxies: Option<usize>,
+    /// Whether the demo is served. Default: it is.
+    pub www: Option<bool>,
 }
 
 /// A configuration that a server can start with.
@@ -114,6 +117,8 @@ pub struct Resolved {
     pub max_connections: usize,
     /// Proxies in front.
     pub trusted_proxies: usize,
+    /// Whether the demo is served.
+    pub www: bool,
 }
 
 /// Why a configuration is of no use.
@@ -183,6 +188,14 @@ pub enum ConfigError {
         value: String,
         /// What it may say.
         example: u32,
+    },
+    /// A switch is neither on nor off.
+    #[error("{name} is `{value}`: write true or false")]
+    Switch {
+        /// The variable.
+        name: String,
+        /// What it says.
+        value: String,
     },
     /// An open server would be reachable from other machines.
     #[error(
@@ -262,6 +275,10 @@ impl Settings {
                 }
                 "REJOIN_MAX_CONNECTIONS" => settings.max_connections = Some(number(&name, &value, 10_000)?),
                 "REJOIN_TRUSTED_PROXIES" => settings.trusted_proxies = Some(number(&name, &value, 1)?),
+                "REJOIN_WWW" => {
+                    let www = value.parse().map_err(|_| ConfigError::Switch { name, value })?;
+                    settings.www = Some(www);
+                }
                 "PORT" => {
                     let port: u16 = value.parse().map_err(|_| ConfigError::Port(value))?;
                     fallback.bind_address = Some(every_address(port));
@@ -310,6 +327,7 @@ impl Settings {
                 .or(other.credential_messages_per_second),
             max_connections: self.max_connections.or(other.max_connections),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
+            www: self.www.or(other.www),
         }
     }
 
@@ -369,6 +387,7 @@ impl Settings {
             rates,
             max_connections: self.max_connections.unwrap_or(MAX_CONNECTIONS),
             trusted_proxies: self.trusted_proxies.unwrap_or(0),
+            www: self.www.unwrap_or(true),
         })
     }
 }
@@ -546,6 +565,15 @@ mod tests {
         std::fs::write(&file, "bind_adress = \"127.0.0.1:1\"\n").unwrap();
         let error = Settings::read(&file).unwrap_err().to_string();
         assert!(error.contains("bind_adress"), "{error}");
+    }
+
+    #[test]
+    fn the_demo_is_served_unless_it_is_switched_off() {
+        assert!(environment(&[]).resolve().unwrap().www);
+        assert!(!environment(&[("REJOIN_WWW", "false")]).resolve().unwrap().www);
+        let wrong = [("REJOIN_WWW".to_owned(), "no".to_owned())];
+        let error = Settings::from_environment(wrong.into_iter()).unwrap_err().to_string();
+        assert_eq!(error, "REJOIN_WWW is `no`: write true or false");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The `rejoin` command.
 
+mod pages;
+
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clap::{Args, Parser, Subcommand};
 use rejoin_server::config::{GOOD_SECRET_BYTES, Resolved, Settings, every_address, workspace_policies};
@@ -97,6 +100,9 @@ struct Flags {
     /// Proxies in front that append to X-Forwarded-For; without it the header is not believed
     #[arg(long, value_name = "N", help_heading = "Limits")]
     trusted_proxies: Option<usize>,
+    /// Serves no demo at `/`
+    #[arg(long)]
+    no_www: bool,
     /// File of the same settings in TOML
     #[arg(long, env = "REJOIN_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -153,6 +159,7 @@ fn settings(flags: Flags) -> Result<Settings, Failure> {
     given.credential_messages_per_second = flags.credential_messages_per_second;
     given.max_connections = flags.max_connections;
     given.trusted_proxies = flags.trusted_proxies;
+    given.www = flags.no_www.then_some(false);
     Ok(given.or(environment).or(file))
 }
 
@@ -197,11 +204,11 @@ async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
     }
     let stop = Notify::new();
     let mut serving = pin!(async {
-        let (router, patience, asked) = (
-            router(&server).route("/", get(start)).fallback(no_such_path),
-            Patience::default(),
-            stop.notified(),
-        );
+        let router = match resolved.www {
+            true => router(&server).fallback(page),
+            false => router(&server).route("/", get(start)).fallback(no_such_path),
+        };
+        let (patience, asked) = (Patience::default(), stop.notified());
         match &tls {
             Some(tls) => serve_tls(listener, tls, router, &server, patience, asked).await,
             None => serve(listener, router, &server, patience, asked).await,
@@ -287,6 +294,14 @@ impl StopSignals {
     }
 }
 
+/// Answers with a page of the demo.
+async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    match pages::answer(pages::ALL, &method, uri.path(), &headers) {
+        Some(page) => page,
+        None => no_such_path().await.into_response(),
+    }
+}
+
 /// Answers a path that there is none of, as those below `/api` are answered.
 async fn no_such_path() -> (StatusCode, Json<serde_json::Value>) {
     let message = "there is no such path; see /api/openapi.json, and connect WebSockets to /ws";
@@ -316,6 +331,9 @@ fn announce(address: SocketAddr, resolved: &Resolved, dev: bool) {
     };
     let named_by = resolved.database_named_by.map_or_else(String::new, |by| format!(", which {by} names"));
     let _ = writeln!(out, "documents are kept in {}{named_by}", resolved.database_url);
+    if resolved.www && !pages::ALL.is_empty() {
+        let _ = writeln!(out, "the demo is at {http}://{address}/");
+    }
     if dev {
         // The secret itself is not for a terminal's history.
         let curl = match &resolved.secret {

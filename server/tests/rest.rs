@@ -152,7 +152,7 @@ async fn refusals_say_what_to_do() {
 #[tokio::test]
 async fn every_route_of_the_description_exists_and_no_other_method() {
     let folder = tempfile::tempdir().unwrap();
-    let process = Process::start(folder.path());
+    let process = Process::start_with(folder.path(), &["--no-www"]);
     let at = process.address;
     let (status, _, description) = http(at, "GET /api/openapi.json", &[], "").await;
     assert_eq!(status, 200);
