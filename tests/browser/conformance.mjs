@@ -5,32 +5,97 @@
  *
  * The folder holds what wasm-bindgen made of the crate `rejoin-browser-conformance`. With names, only tests whose names contain one run.
  */
+import { strict as assert } from "node:assert";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
-import { withChromium } from "./support/chromium.mjs";
+import { kill, launch, withChromium, withProfile } from "./support/chromium.mjs";
+import { runTests } from "./support/runner.mjs";
 import { serve } from "./support/server.mjs";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const STORE = join(HERE, "../../npm/rejoin/src/store.ts");
-/** The longest test takes a few seconds; what takes so long hangs. */
-const TEST_TIMEOUT_MS = 120_000;
+/** What the adapter may weigh in a page, minified, in bytes of gzip. */
+const MAX_STORE_BYTES = 4096;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { module: { type: "string", default: join(HERE, "../../pkg/conformance") } },
 });
 
+/** What a page cannot do to itself. */
+const OUTER_TESTS = new Map(
+  Object.entries({
+    async what_was_committed_survives_a_kill_of_the_browser() {
+      const WANTED = 25;
+      await withProfile(async (profile) => {
+        let committed = 0;
+        const context = await launch(profile);
+        const [page] = context.pages();
+        const enough = new Promise((resolve) => {
+          page.exposeFunction("committed", (number) => {
+            committed = number;
+            if (number === WANTED) {
+              resolve();
+            }
+          });
+        });
+        await open(page, "killed");
+        // It is under way when the browser ends.
+        page.evaluate(() => suite.commitForEver()).catch(() => undefined);
+        await enough;
+        await kill(profile, context);
+
+        const again = await launch(profile);
+        try {
+          const [page] = again.pages();
+          await open(page, "killed");
+          const left = await page.evaluate(() => suite.survivors());
+          assert.ok(left >= committed && committed >= WANTED, `${left} are left of ${committed}`);
+        } finally {
+          await again.close();
+        }
+      });
+    },
+
+    async the_adapter_is_small() {
+      const { outputFiles } = await build({
+        entryPoints: [STORE],
+        bundle: true,
+        minify: true,
+        format: "esm",
+        target: "es2022",
+        write: false,
+      });
+      const bytes = gzipSync(outputFiles[0].contents, { level: 9 }).length;
+      console.log(`the adapter: ${bytes} bytes of gzip, of ${MAX_STORE_BYTES}`);
+      assert.ok(bytes <= MAX_STORE_BYTES);
+    },
+  }),
+);
+
 const server = await serve(await files(values.module));
 try {
   await withChromium(async (context) => {
-    const failed = await runAll(context, server);
-    process.exitCode = failed > 0 ? 1 : 0;
+    const outcomes = [];
+    for (const [what, tests] of await pageTests(context)) {
+      outcomes.push(await runTests(what, wanted(tests)));
+    }
+    outcomes.push(await runTests("the adapter from outside", wanted(OUTER_TESTS)));
+    const sum = (field) => outcomes.reduce((sum, outcome) => sum + outcome[field], 0);
+    process.exitCode = sum("failed") === 0 && sum("passed") > 0 ? 0 : 1;
   });
 } finally {
   server.close();
+}
+
+/** Those that were asked for. */
+function wanted(tests) {
+  const isWanted = (name) => positionals.length === 0 || positionals.some((part) => name.includes(part));
+  return new Map([...tests].filter(([name]) => isWanted(name)));
 }
 
 /** What the page loads. */
@@ -53,60 +118,29 @@ async function files(module) {
   ]);
 }
 
-/** Runs all tests, each in an origin that nobody has used, and returns how many failed. */
-async function runAll(context, server) {
+/** The tests that run in a page, each in an origin that nobody has used. */
+async function pageTests(context) {
   const page = await context.newPage();
   page.on("console", (message) => console.log(`page: ${message.text()}`));
   // A limit ends with the session that set it.
   const session = await context.newCDPSession(page);
   await page.exposeFunction("limitStorage", (maxBytes) => limitStorage(session, page, maxBytes));
-  await open(page, server.origin("names"));
-  let failed = 0;
-  for (const [what, names] of Object.entries(await page.evaluate(() => suite.names))) {
-    const wanted = names.filter(
-      (name) => positionals.length === 0 || positionals.some((part) => name.includes(part)),
-    );
-    console.log(`\nrunning ${wanted.length} tests of ${what}`);
-    const began = performance.now();
-    const failures = [];
-    for (const [index, name] of wanted.entries()) {
-      await open(page, server.origin(`test-${what.length}-${index}`));
-      const failure = await runOne(page, name);
-      console.log(`test ${name} ... ${failure === null ? "ok" : "FAILED"}`);
-      if (failure !== null) {
-        failures.push(`\n---- ${name} ----\n${failure}\n`);
-      }
-    }
-    const seconds = ((performance.now() - began) / 1000).toFixed(2);
-    const [outcome, passed] = [failures.length === 0 ? "ok" : "FAILED", wanted.length - failures.length];
-    console.log(failures.join(""));
-    console.log(
-      `test result: ${outcome}. ${passed} passed; ${failures.length} failed; finished in ${seconds}s`,
-    );
-    failed += failures.length;
-  }
-  return failed;
+  await open(page, "names");
+  let origins = 0;
+  const test = (name) => async () => {
+    await open(page, `test-${(origins += 1)}`);
+    await page.evaluate((name) => suite.run(name), name);
+  };
+  const names = await page.evaluate(() => suite.names);
+  return Object.entries(names).map(([what, names]) => [
+    what,
+    new Map(names.map((name) => [name, test(name)])),
+  ]);
 }
 
-async function open(page, origin) {
-  await page.goto(origin);
+async function open(page, host) {
+  await page.goto(server.origin(host));
   await page.waitForFunction(() => "suite" in globalThis);
-}
-
-/** Why a test failed, or null. */
-async function runOne(page, name) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error("it did not end")), TEST_TIMEOUT_MS);
-  });
-  try {
-    await Promise.race([page.evaluate((name) => suite.run(name), name), late]);
-    return null;
-  } catch (error) {
-    return error.message;
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** Lets the page's site store so many bytes more than it does, or as many as it likes. */

@@ -1,6 +1,7 @@
 import initialise, { names, run } from "/conformance.js";
 import { Databases } from "./databases.js";
 import { tests } from "./adapter.js";
+import { commitForEver, survivors } from "./adapter/kill.js";
 
 /** Set by the case that runs. */
 let fail = () => undefined;
@@ -17,5 +18,7 @@ async function runCase(name) {
 /** What the runner calls, once a page. */
 globalThis.suite = {
   names: { "the suite of stores": [...cases.keys()], "the adapter": Object.keys(tests) },
+  commitForEver,
+  survivors,
   run: (name) => (cases.get(name) ?? tests[name])(),
 };

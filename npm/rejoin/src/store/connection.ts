@@ -3,12 +3,12 @@ import { deadline } from "./limits.js";
 import { VERSION, create } from "./schema.js";
 
 /**
- * What a connection reports by itself: another page is asked to close its own (`blocked`), this one was closed so that another page could
- * upgrade or delete the database (`closing`), or by the browser (`lost`).
+ * What a connection reports by itself: it waits for another page to close its own (`blocked`), another page waits for this one, to upgrade
+ * or delete the database (`closing`), or the browser has closed it (`lost`).
  */
 export type ConnectionEvent = "blocked" | "closing" | "lost";
 
-/** Opens a connection, and makes the database where there is none. The listener is given the connection once there is one. */
+/** Opens a connection, and makes the database where there is none. The listener is given the connections that it has to close. */
 export function connect(
   name: string,
   timeoutMs: number,
@@ -36,10 +36,7 @@ export function connect(
     request.onsuccess = () => {
       stop();
       const database = request.result;
-      database.onversionchange = () => {
-        database.close();
-        listener("closing", database);
-      };
+      database.onversionchange = () => listener("closing", database);
       database.onclose = () => listener("lost", database);
       if (isLate) {
         database.close();

@@ -244,7 +244,8 @@ export class IndexedDbStore {
 
   #emit(event: StoreEvent): void {
     for (const listener of this.#listeners) {
-      listener(event);
+      // What it throws is its own, and ends no operation.
+      queueMicrotask(() => listener(event));
     }
   }
 }

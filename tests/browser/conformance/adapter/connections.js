@@ -106,9 +106,15 @@ export async function opening_that_takes_too_long_fails_and_may_be_tried_again()
   const older = await inner(NAME, 1);
   const removed = remove(NAME);
   await rejects(open({ openTimeoutMs: 200 }), { code: 0, lasting: false });
+  const { close } = IDBDatabase.prototype;
+  let closed = 0;
+  IDBDatabase.prototype.close = function () {
+    closed += 1;
+    close.call(this);
+  };
   older.close();
   await removed;
-  await remove(NAME);
+  await until(() => closed === 2, "the late connection is closed");
   const { store } = await open();
   equal(await listed(store), {});
 }

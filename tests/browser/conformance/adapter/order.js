@@ -41,6 +41,18 @@ export async function they_do_so_when_the_connection_is_closed_in_the_middle() {
   equal(events.includes("lost"), true);
 }
 
+/** The first commit is lost together with its connection, and the second is asked for before the first one's loss is known. */
+export async function what_was_lost_is_tried_again_before_what_was_asked_for_later() {
+  const { store } = await open();
+  const begun = [];
+  const { databases } = spy((transaction) => begun.push(transaction));
+  const first = store.execute(commitHead("plan", 1));
+  databases.at(-1).dispatchEvent(new Event("close"));
+  const second = store.execute(commitHead("plan", 2));
+  begun.at(-1).abort();
+  equal([await first, await second, await listed(store)], [null, null, { plan: 2 }]);
+}
+
 export async function own_changes_are_committed_strictly_and_others_are_not() {
   const { store } = await open();
   const { transactions } = spy();
