@@ -1,6 +1,19 @@
 //! The Rejoin engine for browsers.
 //!
 //! It runs the state machine of `rejoin-core` in a page, as a follower, and performs no IO itself: sockets, timers and the database
-//! belong to the npm package `rejoin`, in TypeScript, to which this crate speaks in plain JavaScript values.
+//! belong to the npm package `rejoin`, in TypeScript, to which this crate speaks in plain JavaScript values. [`Engine`] never calls into
+//! JavaScript: a page says what happened, takes the effects, and does them. Documents stay here; what crosses is JSON text of patches and of
+//! what changed, and the bytes of frames and of stored records.
 
+mod commands;
+mod engine;
 pub mod storage;
+mod telling;
+mod values;
+
+pub use engine::Engine;
+
+/// The allocator of a page, which has one thread. It is a third of the size of the standard library's.
+#[cfg(all(target_family = "wasm", not(target_feature = "atomics")))]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();

@@ -1,0 +1,173 @@
+//! What was told of each open document, and what is to be told next.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rejoin_core::{Event, Ladder, Life, OnRung, Replica, SyncStatus};
+use rejoin_json::{DiffOptions, Json, diff};
+use rejoin_wire::DocumentId;
+
+use crate::values;
+
+/// Pending changes that are named one by one, newest last; all of them are counted.
+pub(crate) const MAX_TOLD_PENDING: usize = 100;
+
+/// Keeps a page informed: it is told each document whole once, then what changed.
+#[derive(Default)]
+pub(crate) struct Teller {
+    told: BTreeMap<DocumentId, Told>,
+    /// Documents that may look different.
+    dirty: BTreeSet<DocumentId>,
+    present: BTreeSet<DocumentId>,
+    listed: bool,
+    status_may_differ: bool,
+    status: Option<SyncStatus>,
+}
+
+/// What a page knows of a document.
+#[derive(Default)]
+struct Told {
+    /// How many hold it open.
+    opened: u32,
+    /// Of the last telling.
+    number: u64,
+    content: Option<Json>,
+    facts: String,
+}
+
+/// A telling.
+pub(crate) struct Telling {
+    pub(crate) document: DocumentId,
+    /// One more than that of the telling before.
+    pub(crate) number: u64,
+    /// From the content that was told before.
+    pub(crate) patch: Option<String>,
+    /// The whole content, where it was not told before.
+    pub(crate) content: Option<String>,
+    pub(crate) facts: Option<String>,
+}
+
+/// A change that its tab need not repeat.
+pub(crate) struct Kept<'a> {
+    pub(crate) document: &'a DocumentId,
+    pub(crate) part: u64,
+    pub(crate) number: u64,
+}
+
+impl Teller {
+    pub(crate) fn open(&mut self, id: &DocumentId) {
+        self.told.entry(id.clone()).or_default().opened += 1;
+        self.dirty.insert(id.clone());
+        self.present.insert(id.clone());
+    }
+
+    /// True when somebody had it open.
+    pub(crate) fn close(&mut self, id: &DocumentId) -> bool {
+        let Some(told) = self.told.get_mut(id) else { return false };
+        told.opened -= 1;
+        if told.opened == 0 {
+            self.told.remove(id);
+        }
+        true
+    }
+
+    /// Takes note of what happened.
+    pub(crate) fn note<'a>(&mut self, event: &'a Event) -> Option<Kept<'a>> {
+        self.status_may_differ = true;
+        match event {
+            Event::Kept { document, origin } => {
+                return Some(Kept { document, part: origin.part, number: origin.number });
+            }
+            Event::Present { document } => {
+                self.present.insert(document.clone());
+            }
+            Event::Listed => self.listed = true,
+            Event::Opened { document }
+            | Event::Changed { document, .. }
+            | Event::Synced { document }
+            | Event::Conflicted { document, .. }
+            | Event::Rejected { document, .. }
+            | Event::Recovered { document }
+            | Event::Rung { document, .. }
+            | Event::Quarantined { document } => {
+                self.dirty.insert(document.clone());
+            }
+            Event::Link(_) => self.dirty.extend(self.told.keys().cloned()),
+            _ => {}
+        }
+        None
+    }
+
+    /// What looks different since it was told.
+    pub(crate) fn tell(&mut self, replica: &mut Replica) -> Vec<Telling> {
+        let dirty = std::mem::take(&mut self.dirty);
+        dirty.into_iter().filter_map(|id| self.tell_one(replica, id)).collect()
+    }
+
+    fn tell_one(&mut self, replica: &mut Replica, id: DocumentId) -> Option<Telling> {
+        let told = self.told.get_mut(&id)?;
+        let view = replica.view(&id)?;
+        let facts = values::facts(replica, &view).canonical();
+        let facts = (facts != told.facts).then(|| {
+            told.facts.clone_from(&facts);
+            facts
+        });
+        // What a tombstone keeps is not shown.
+        let content = if view.life == Life::Alive { view.content.clone() } else { Json::Null };
+        let (patch, whole) = match &told.content {
+            None => (None, Some(content.canonical())),
+            Some(before) if before.ptr_eq(&content) => (None, None),
+            Some(before) => {
+                let patch = diff(before, &content, &DiffOptions::default());
+                ((!patch.is_empty()).then(|| values::patch_for_page(&patch, before).canonical()), None)
+            }
+        };
+        told.content = Some(content);
+        if patch.is_none() && whole.is_none() && facts.is_none() {
+            return None;
+        }
+        told.number += 1;
+        Some(Telling { document: id, number: told.number, patch, content: whole, facts })
+    }
+
+    /// A document as it was told last, for somebody who comes later or missed something.
+    pub(crate) fn whole(&self, id: &DocumentId) -> Option<(u64, &Json, &str)> {
+        let told = self.told.get(id)?;
+        Some((told.number, told.content.as_ref()?, &told.facts))
+    }
+
+    /// Who is present where that may have changed.
+    pub(crate) fn present(&mut self, replica: &Replica) -> Vec<(DocumentId, String)> {
+        let changed = std::mem::take(&mut self.present);
+        let told = &self.told;
+        let open = changed.into_iter().filter(|id| told.contains_key(id));
+        open.map(|id| (values::present(&replica.present(&id)).canonical(), id))
+            .map(|(text, id)| (id, text))
+            .collect()
+    }
+
+    /// The documents of the workspace, where that may have changed.
+    pub(crate) fn list(&mut self, replica: &Replica) -> Option<String> {
+        std::mem::take(&mut self.listed).then(|| values::list(&replica.list()).canonical())
+    }
+
+    /// How safe own changes are, where that changed.
+    pub(crate) fn status(&mut self, replica: &Replica) -> Option<String> {
+        if !std::mem::take(&mut self.status_may_differ) {
+            return None;
+        }
+        let status = replica.sync_status();
+        let ageless = Some(without_ages(status));
+        (ageless != self.status).then(|| {
+            self.status = ageless;
+            values::status(&status).canonical()
+        })
+    }
+}
+
+/// Ages grow by themselves, and a page has a clock.
+fn without_ages(status: SyncStatus) -> SyncStatus {
+    let ageless = |rung: OnRung| OnRung { age_ms: 0, ..rung };
+    let Ladder { local, saved, sent, acknowledged } = status.ladder;
+    let ladder = Ladder { local: ageless(local), saved: ageless(saved), sent: ageless(sent), acknowledged };
+    SyncStatus { age_ms: 0, ladder, ..status }
+}

@@ -1,0 +1,68 @@
+import { RejoinError } from "../errors.js";
+import type { Json } from "../json/value.js";
+import type { Refusal, TabChange } from "../tabs/messages.js";
+
+/** A change of this tab, from the moment that it is shown until it is safe. */
+export class Change implements TabChange {
+  readonly number: number;
+  readonly document: string;
+  readonly command: string;
+  /** How the document looks with it, until the engine says so itself; absent where only the engine knows. */
+  readonly shows: ((value: Json | undefined) => Json | undefined) | undefined;
+  readonly time: number;
+  private readonly fate = deferred<Json>();
+  private readonly safety = deferred<void>();
+
+  constructor(
+    change: TabChange,
+    time: number,
+    shows: ((value: Json | undefined) => Json | undefined) | undefined,
+  ) {
+    ({ number: this.number, document: this.document, command: this.command } = change);
+    this.time = time;
+    this.shows = shows;
+  }
+
+  /** The engine's answer: the change's name, or null where the engine knew it. Rejects with the reason where it is refused. */
+  get made(): Promise<Json> {
+    return this.fate.promise;
+  }
+
+  /** Ends once the change is durable on this device, or at the server. Rejects with the reason where it is refused. */
+  get saved(): Promise<void> {
+    return this.safety.promise;
+  }
+
+  take(answer: string | null | undefined): void {
+    this.fate.resolve(answer ? (JSON.parse(answer) as Json) : null);
+  }
+
+  keep(): void {
+    this.fate.resolve(null);
+    this.safety.resolve();
+  }
+
+  refuse({ code, message }: Refusal): void {
+    const error = new RejoinError(code, message);
+    this.fate.reject(error);
+    this.safety.reject(error);
+  }
+}
+
+interface Deferred<T> {
+  readonly promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: Error): void;
+}
+
+/** A promise whose failure is nobody's fault when nobody looks at it: what is refused is also among the document's rejected changes. */
+export function deferred<T>(): Deferred<T> {
+  let resolve!: (value: T) => void;
+  let reject!: (error: Error) => void;
+  const promise = new Promise<T>((resolved, rejected) => {
+    resolve = resolved;
+    reject = rejected;
+  });
+  promise.catch(() => undefined);
+  return { promise, resolve, reject };
+}

@@ -1,0 +1,275 @@
+import { RejoinError } from "../errors.js";
+import type { Json } from "../json/value.js";
+import type { FromLeader, LeaderStatus, Made, ToLeader, Turn } from "../tabs/messages.js";
+import { Change, deferred } from "./changes.js";
+import type { RejectedChange } from "./facts.js";
+import { DocumentState } from "./state.js";
+
+/** Characters of changes that a tab keeps for a leader that does not take them. One more throws `outbox_full`. */
+export const MAX_UNSAFE_CHARACTERS = 64 * 1024 * 1024;
+
+/** Changes refused by the engine that a document keeps in this tab. The oldest go first. */
+export const MAX_REFUSED = 1_000;
+
+/** How long a document stays open once nobody holds it, so that a page that renders anew does not read it again. */
+export const CLOSE_DELAY_MS = 1_000;
+
+/** What the client hears of the workspace. */
+export interface ClientEvents {
+  status(): void;
+  list(text: string): void;
+  event(event: { readonly type: string; readonly [detail: string]: Json }): void;
+}
+
+/** A tab's half of the engine: documents as it shows them, and its changes until they are safe. It needs no WebAssembly. */
+export class Client {
+  readonly tab: number;
+  status: LeaderStatus | undefined;
+  private readonly documents = new Map<string, DocumentState>();
+  /** What is not kept, by number. */
+  private readonly changes = new Map<number, Change>();
+  private characters = 0;
+  private readonly questions = new Map<number, { message: ToLeader; answer: ReturnType<typeof deferred<Json>> }>();
+  private nextNumber = 1;
+  private nextQuestion = 1;
+  private refused = 0;
+  private leader: string | undefined;
+  private closed = false;
+  private readonly send: (message: ToLeader) => void;
+  private readonly events: ClientEvents;
+  private readonly dirty = new Set<DocumentState>();
+
+  constructor(tab: number, send: (message: ToLeader) => void, events: ClientEvents) {
+    this.tab = tab;
+    this.send = send;
+    this.events = events;
+  }
+
+  /** Holds a document; each call is taken back by one of {@link release}. */
+  hold(id: string): DocumentState {
+    if (this.closed) throw new RejoinError("closed", "the workspace is closed: connect again");
+    let state = this.documents.get(id);
+    if (!state) {
+      state = new DocumentState(id);
+      this.documents.set(id, state);
+      if (this.leader !== undefined) this.send({ type: "open", tab: this.tab, document: id });
+    }
+    state.handles += 1;
+    return state;
+  }
+
+  release(state: DocumentState): void {
+    state.handles -= 1;
+    if (state.handles > 0) return;
+    setTimeout(() => {
+      if (state.handles > 0 || this.documents.get(state.id) !== state) return;
+      this.documents.delete(state.id);
+      if (this.leader !== undefined) this.send({ type: "close", tab: this.tab, document: state.id });
+    }, CLOSE_DELAY_MS);
+  }
+
+  peek(id: string): DocumentState | undefined {
+    return this.documents.get(id);
+  }
+
+  /** Makes a change: shown at once where `shows` says how, kept until it is safe. */
+  change(
+    state: DocumentState,
+    command: { readonly do: string; readonly [argument: string]: unknown },
+    shows?: (value: Json | undefined) => Json | undefined,
+  ): Change {
+    if (this.closed) throw new RejoinError("closed", "the workspace is closed: connect again");
+    if (this.status?.isStopped) {
+      throw new RejoinError("engine_stopped", "the engine failed several times and was stopped: load the page again");
+    }
+    const text = JSON.stringify(command);
+    if (this.characters + text.length > MAX_UNSAFE_CHARACTERS) {
+      throw new RejoinError("outbox_full", "no tab takes the changes of this one: keep the page open, and look at the status");
+    }
+    const change = new Change({ number: this.nextNumber, document: state.id, command: text }, Date.now(), shows);
+    this.nextNumber += 1;
+    this.characters += text.length;
+    this.changes.set(change.number, change);
+    state.show(change);
+    this.dirty.add(state);
+    if (this.leader !== undefined) {
+      const { number, document } = change;
+      this.send({ type: "change", tab: this.tab, refused: this.refused, number, document, command: text });
+    }
+    this.notify();
+    return change;
+  }
+
+  /** Asks the engine something that changes no document. Asked again of each new leader until there is an answer. */
+  ask(document: string, command: { readonly do: string; readonly [argument: string]: unknown }): Promise<Json> {
+    const question = this.nextQuestion;
+    this.nextQuestion += 1;
+    const message: ToLeader = { type: "ask", tab: this.tab, question, document, command: JSON.stringify(command) };
+    const answer = deferred<Json>();
+    this.questions.set(question, { message, answer });
+    if (this.leader !== undefined) this.send(message);
+    return answer.promise;
+  }
+
+  /** Shows something of this tab to the others on a document. */
+  showPresence(state: DocumentState, presence: string | undefined): void {
+    if (state.presence === presence) return;
+    state.presence = presence;
+    if (this.leader !== undefined) {
+      this.send({ type: "presence", tab: this.tab, document: state.id, state: presence ?? null });
+    }
+  }
+
+  /** Tells a leader what it cannot know otherwise; one leads since. */
+  tell(message: ToLeader): void {
+    if (this.leader !== undefined) this.send(message);
+  }
+
+  get isLed(): boolean {
+    return this.leader !== undefined;
+  }
+
+  /** Changes that are not safe, for a page that is about to end. */
+  get unsafe(): readonly Change[] {
+    return [...this.changes.values()];
+  }
+
+  /** Says everything that a leader has to know of this tab. */
+  hello(): void {
+    const changes = this.unsafe.map(({ number, document, command }) => ({ number, document, command }));
+    const states = [...this.documents.values()];
+    const presence = states.flatMap(({ id, presence: shown }) => (shown === undefined ? [] : [[id, shown] as const]));
+    const documents = states.map(({ id }) => id);
+    this.send({ type: "hello", tab: this.tab, documents, changes, refused: this.refused, presence });
+    for (const { message } of this.questions.values()) this.send(message);
+  }
+
+  /** Takes what a leader says. */
+  receive(leader: string, message: FromLeader): void {
+    if (this.closed) return;
+    if (message.type === "lead") {
+      this.leader = leader;
+      for (const state of this.documents.values()) state.forgetLeader();
+      this.hello();
+      return;
+    }
+    // What a former leader says counts no more.
+    if (leader !== this.leader) return;
+    if (message.type === "again") {
+      if (message.to === this.tab) this.hello();
+    } else if (message.type === "turn") {
+      this.takeTurn(message);
+    } else if (message.type === "whole" && message.to === this.tab) {
+      this.takeStatus(message.status);
+      if (message.list !== null) this.events.list(message.list);
+      for (const telling of message.documents) {
+        const state = this.documents.get(telling.document);
+        if (!state) continue;
+        state.take(telling);
+        this.dirty.add(state);
+      }
+      this.takePresences(message.present);
+    }
+    this.notify();
+  }
+
+  private takeTurn({ told, made, kept, present, answers, list, status, events }: Turn): void {
+    for (const telling of told ?? []) {
+      const state = this.documents.get(telling.document);
+      if (!state) continue;
+      if (!state.take(telling)) this.send({ type: "open", tab: this.tab, document: state.id });
+      this.dirty.add(state);
+    }
+    for (const outcome of made ?? []) if (outcome.tab === this.tab) this.takeMade(outcome);
+    for (const [tab, number] of kept ?? []) if (tab === this.tab) this.takeKept(number);
+    this.takePresences(present ?? []);
+    for (const { tab, question, answer, error } of answers ?? []) {
+      const asked = tab === this.tab ? this.questions.get(question) : undefined;
+      if (!asked) continue;
+      this.questions.delete(question);
+      if (error) asked.answer.reject(new RejoinError(error.code, error.message));
+      else asked.answer.resolve(answer === undefined ? null : (JSON.parse(answer) as Json));
+    }
+    if (list !== undefined) this.events.list(list);
+    if (status) this.takeStatus(status);
+    for (const event of events ?? []) this.events.event(JSON.parse(event) as { type: string });
+  }
+
+  private takeStatus(status: LeaderStatus): void {
+    this.status = status;
+    this.events.status();
+  }
+
+  private takePresences(present: Turn["present"] & {}): void {
+    for (const presences of present) {
+      const state = this.documents.get(presences.document);
+      if (!state) continue;
+      state.takePresences(presences, this.tab);
+      this.dirty.add(state);
+    }
+  }
+
+  private takeMade({ number, answer, error }: Made): void {
+    const change = this.changes.get(number);
+    if (!change) return;
+    const state = this.documents.get(change.document);
+    state?.drop(change, !error);
+    if (state) this.dirty.add(state);
+    if (!error) {
+      change.take(answer);
+      return;
+    }
+    this.refused = Math.max(this.refused, number);
+    this.forget(change);
+    if (state) state.refused = Object.freeze([...state.refused, refusedChange(change, error)].slice(-MAX_REFUSED));
+    change.refuse(error);
+    this.events.event({ type: "rejected", document: change.document });
+  }
+
+  private takeKept(number: number): void {
+    const change = this.changes.get(number);
+    if (!change) return;
+    this.forget(change);
+    this.documents.get(change.document)?.drop(change, true);
+    change.keep();
+  }
+
+  private forget(change: Change): void {
+    this.changes.delete(change.number);
+    this.characters -= change.command.length;
+  }
+
+  /** Tells who listens, once everything that came together stands. */
+  private notify(): void {
+    const dirty = [...this.dirty];
+    this.dirty.clear();
+    for (const state of dirty) state.notify();
+  }
+
+  /** Forgets a change that this tab's engine refused. */
+  dismiss(state: DocumentState, id: string): boolean {
+    const rest = state.refused.filter((change) => change.id !== id);
+    if (rest.length === state.refused.length) return false;
+    state.refused = Object.freeze(rest);
+    state.notify();
+    return true;
+  }
+
+  close(): void {
+    this.closed = true;
+    const gone = new RejoinError("closed", "the workspace was closed");
+    for (const { answer } of this.questions.values()) answer.reject(gone);
+    for (const change of this.changes.values()) change.refuse({ code: gone.code, message: gone.message });
+    this.documents.clear();
+  }
+}
+
+function refusedChange(change: Change, { code, message }: { code: string; message: string }): RejectedChange {
+  const { do: kind, patch, content } = JSON.parse(change.command) as {
+    do: RejectedChange["kind"];
+    patch?: RejectedChange["patch"];
+    content?: Json;
+  };
+  const { time } = change;
+  return Object.freeze({ id: `refused/${change.number}`, kind, patch: patch ?? null, content: content ?? null, code, message, time });
+}

@@ -1,0 +1,132 @@
+import { applied, type Patch } from "../json/patch.js";
+import { deepFrozen, type Json } from "../json/value.js";
+import type { Presences, Telling } from "../tabs/messages.js";
+import type { Change } from "./changes.js";
+import { readShared, type Facts, type RejectedChange } from "./facts.js";
+
+/** Somebody else who has a document open, and what they show. */
+export interface Other {
+  /** Names the tab or connection as long as it lasts. */
+  readonly member: string;
+  /** As whom the server knows them; null for another tab of this browser. */
+  readonly principal: string | null;
+  readonly state: Json;
+}
+
+/** What a tab knows of one open document. */
+export class DocumentState {
+  readonly id: string;
+  facts: Facts | undefined;
+  others: readonly Other[] = Object.freeze([]);
+  /** What this tab shows of itself, as JSON. */
+  presence: string | undefined;
+  /** Changes that the engine of this profile refused, which nobody else has. */
+  refused: readonly RejectedChange[] = Object.freeze([]);
+  /** Names of own changes that can be undone, and of undos that can be taken back. */
+  done: string[] = [];
+  undone: string[] = [];
+  /** How many handles there are. */
+  handles = 0;
+  private base: Json = null;
+  /** Of the last telling; undefined until the present leader has told the whole. */
+  private number: number | undefined;
+  /** Own changes that `base` does not have, in order. */
+  private unmade: Change[] = [];
+  /** Of those, the ones that the engine has made, and a base that is yet to come will have. */
+  private readonly superseded = new Set<Change>();
+  private shown: { readonly value: Json | undefined } | undefined;
+  private readonly listeners = new Set<() => void>();
+
+  constructor(id: string) {
+    this.id = id;
+  }
+
+  /** The document with own changes; undefined until it was read, and where there is none. */
+  get value(): Json | undefined {
+    this.shown ??= { value: this.unmade.reduce((value, change) => shown(change, value), this.known) };
+    return this.shown.value;
+  }
+
+  private get known(): Json | undefined {
+    return this.facts?.life === "alive" ? this.base : undefined;
+  }
+
+  get hasUnmade(): boolean {
+    return this.unmade.length > 0;
+  }
+
+  /** Shows a change until the engine does. */
+  show(change: Change): void {
+    const { value } = this;
+    this.unmade.push(change);
+    this.shown = { value: shown(change, value) };
+  }
+
+  /** The engine has made the change, or will not. */
+  drop(change: Change, isMade: boolean): void {
+    if (isMade && this.number === undefined) {
+      this.superseded.add(change);
+      return;
+    }
+    this.unmade = this.unmade.filter((other) => other !== change);
+    this.shown = undefined;
+  }
+
+  /** Another engine leads: what it tells begins anew. */
+  forgetLeader(): void {
+    this.number = undefined;
+  }
+
+  /** Takes what was told; false when something in between is missing. */
+  take({ number, patch, content, facts }: Telling): boolean {
+    if (content !== null) {
+      this.base = deepFrozen(JSON.parse(content) as Json);
+    } else if (this.number === undefined || number <= this.number) {
+      return true;
+    } else if (number !== this.number + 1) {
+      return false;
+    } else if (patch !== null) {
+      this.base = applied(this.base, JSON.parse(patch) as Patch);
+    }
+    if (facts !== null) this.facts = readShared(this.facts, facts);
+    this.number = number;
+    this.unmade = this.unmade.filter((change) => !this.superseded.delete(change));
+    this.shown = undefined;
+    return true;
+  }
+
+  takePresences({ others, tabs }: Presences, tab: number): void {
+    const elsewhere = (JSON.parse(others) as { member: number; principal: string; state: Json }[]).map(
+      ({ member, principal, state }) => ({ member: `m${member}`, principal, state }),
+    );
+    const beside = tabs
+      .filter(([other]) => other !== tab)
+      .map(([other, state]) => ({ member: `t${other}`, principal: null, state: JSON.parse(state) as Json }));
+    this.others = readShared(this.others, JSON.stringify([...elsewhere, ...beside]));
+  }
+
+  subscribe(listener: () => void): () => void {
+    // One listener may be given twice.
+    const own = (): void => listener();
+    this.listeners.add(own);
+    return () => this.listeners.delete(own);
+  }
+
+  get hasListeners(): boolean {
+    return this.listeners.size > 0;
+  }
+
+  notify(): void {
+    for (const listener of [...this.listeners]) listener();
+  }
+}
+
+function shown(change: Change, value: Json | undefined): Json | undefined {
+  if (!change.shows) return value;
+  try {
+    return change.shows(value);
+  } catch {
+    // It does not apply to what stands now: how it is merged is the engine's to say.
+    return value;
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * What tabs say to the one that leads, and what it says to all. The messages are the same in one tab and between two; between two they are cloned by a `BroadcastChannel`.
+ */
+
+/** Version of these messages. A leader that hears a tab of a newer release steps down for good. */
+export const TAB_PROTOCOL = 1;
+
+/** What travels on the channel of a profile. It stays as it is for ever, whatever the body becomes. */
+export type Envelope =
+  | { readonly version: number; readonly to: "leader"; readonly leader: string; readonly body: ToLeader }
+  | { readonly version: number; readonly to: "tabs"; readonly leader: string; readonly body: FromLeader };
+
+/** A change of a tab, as it is kept until it is safe. */
+export interface TabChange {
+  /** Of the tab, rising. */
+  readonly number: number;
+  readonly document: string;
+  /** JSON of the engine's command, without document, part and number. */
+  readonly command: string;
+}
+
+export type ToLeader = { readonly tab: number } & (
+  | {
+      /** Says everything that a leader has to know of a tab; the answer to `lead`, too. */
+      readonly type: "hello";
+      readonly documents: readonly string[];
+      /** What is not kept, in order and without gaps. */
+      readonly changes: readonly TabChange[];
+      readonly refused: number;
+      readonly presence: readonly (readonly [document: string, state: string])[];
+    }
+  | { readonly type: "open"; readonly document: string }
+  | { readonly type: "close"; readonly document: string }
+  | ({
+      readonly type: "change";
+      /** The newest of the tab's changes that it knows to be refused: what was made in ignorance of a refusal is refused too. */
+      readonly refused: number;
+    } & TabChange)
+  | { readonly type: "ask"; readonly question: number; readonly document: string; readonly command: string }
+  | { readonly type: "presence"; readonly document: string; readonly state: string | null }
+  | { readonly type: "online"; readonly online: boolean }
+  | { readonly type: "retryStorage" }
+  | { readonly type: "ping" }
+  | { readonly type: "bye" }
+);
+
+/** A document as a leader tells it. */
+export interface Telling {
+  readonly document: string;
+  readonly number: number;
+  /** JSON of a patch from the telling before. */
+  readonly patch: string | null;
+  /** JSON of the whole content. */
+  readonly content: string | null;
+  /** JSON, see {@link ../client/facts.ts}. */
+  readonly facts: string | null;
+}
+
+/** What became of a tab's change in the engine. */
+export interface Made {
+  readonly tab: number;
+  readonly number: number;
+  /** JSON of the answer; null for a repeat. */
+  readonly answer?: string | null;
+  readonly error?: Refusal;
+}
+
+export interface Refusal {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** Who shows what on a document: JSON of those elsewhere, and the tabs of this profile. */
+export interface Presences {
+  readonly document: string;
+  readonly others: string;
+  readonly tabs: readonly (readonly [tab: number, state: string])[];
+}
+
+/** What a turn of the engine came to. Everything in it is to be shown at once. */
+export interface Turn {
+  readonly type: "turn";
+  readonly told?: readonly Telling[];
+  readonly made?: readonly Made[];
+  readonly kept?: readonly (readonly [tab: number, number: number])[];
+  readonly present?: readonly Presences[];
+  readonly answers?: readonly { readonly tab: number; readonly question: number; readonly answer?: string; readonly error?: Refusal }[];
+  /** JSON of the documents of the workspace. */
+  readonly list?: string;
+  readonly status?: LeaderStatus;
+  /** JSON, one each. */
+  readonly events?: readonly string[];
+}
+
+export interface LeaderStatus {
+  /** JSON of the engine's status. */
+  readonly engine: string;
+  /** When it was made, in milliseconds since 1970. */
+  readonly at: number;
+  readonly storage: StorageState;
+  readonly isStopped: boolean;
+}
+
+/** Where changes are kept: `indexeddb`, durably; otherwise in memory, and why. */
+export type StorageState = "opening" | "indexeddb" | "memory" | "full" | "superseded" | "failed";
+
+export type FromLeader =
+  | Turn
+  /** A leader begins. */
+  | { readonly type: "lead" }
+  /** A tab's changes came with a gap: it says `hello` again. */
+  | { readonly type: "again"; readonly to: number }
+  /** The whole of some documents, for one tab. */
+  | {
+      readonly type: "whole";
+      readonly to: number;
+      readonly documents: readonly Telling[];
+      readonly present: readonly Presences[];
+      readonly status: LeaderStatus;
+      readonly list: string | null;
+    }
+  | { readonly type: "pong" };
