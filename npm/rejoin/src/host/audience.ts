@@ -1,0 +1,257 @@
+import type { Made, Presences, Refusal, TabChange, Telling, ToLeader } from "../tabs/messages.js";
+
+/** Where what the tabs want is done, and from where they are told. */
+export interface Stage {
+  /** Runs a command; gives the engine's answer as JSON, or why not. */
+  command(command: string): Outcome;
+  made(made: Made): void;
+  kept(tab: number, number: number): void;
+  present(presences: Presences): void;
+  answer(tab: number, question: number, outcome: Outcome): void;
+  /** Has a tab told a document whole, once this turn's tellings are out; or, without one, only how things stand. */
+  whole(tab: number, document: string | undefined): void;
+  /** Has a tab say everything again. */
+  again(tab: number): void;
+}
+
+/** The engine's answer as JSON, or why there is none. */
+export type Outcome = { readonly answer: string } | { readonly error: Refusal };
+
+/** What a leader knows of a tab. */
+interface Tab {
+  readonly documents: Set<string>;
+  readonly presence: Map<string, string>;
+  /** Of the next change; unknown while the tab has none that is not kept. */
+  next: number | undefined;
+  /** By document, the newest change of the tab that was refused. */
+  readonly refused: Map<string, number>;
+}
+
+type Hello = Extract<ToLeader, { type: "hello" }>;
+
+/** The tabs that an engine works for: what they hold open, show, and want changed. */
+export class Audience {
+  private readonly stage: Stage;
+  private readonly tabs = new Map<number, Tab>();
+  /** How many hold a document open in the engine. */
+  private readonly held = new Map<string, number>();
+  private readonly loaded = new Set<string>();
+  /** What waits for a document to be read. Bounded by what the tabs keep and ask. */
+  private readonly waiting = new Map<string, (() => void)[]>();
+  private readonly others = new Map<string, string>();
+  /** Who asked for history, by the engine's token. */
+  private readonly asked = new Map<number, { readonly tab: number; readonly question: number }>();
+  private nextToken = 1;
+
+  constructor(stage: Stage) {
+    this.stage = stage;
+  }
+
+  receive(message: ToLeader): void {
+    if (message.type === "hello") {
+      this.welcome(message);
+      return;
+    }
+    const tab = this.tabs.get(message.tab);
+    if (!tab) {
+      if (message.type !== "bye") this.stage.again(message.tab);
+      return;
+    }
+    switch (message.type) {
+      case "open":
+        this.open(message.tab, tab, message.document);
+        break;
+      case "close":
+        this.close(tab, message.document);
+        break;
+      case "change":
+        this.change(message.tab, tab, message, message.refused);
+        break;
+      case "ask":
+        this.whenLoaded(message.document, () => this.ask(message));
+        break;
+      case "presence":
+        this.show(message.tab, tab, message.document, message.state);
+        break;
+      case "bye":
+        this.leave(message.tab);
+        break;
+    }
+  }
+
+  /** A tab says all of itself: what was known of it before counts no more. */
+  private welcome({ tab: id, documents, changes, refused, presence }: Hello): void {
+    const before = this.tabs.get(id);
+    const tab: Tab = {
+      documents: new Set(),
+      presence: new Map(),
+      next: changes[0]?.number,
+      refused: before?.refused ?? new Map<string, number>(),
+    };
+    this.tabs.set(id, tab);
+    // Changes first: a document is told whole with them in it.
+    for (const change of changes) this.change(id, tab, change, refused);
+    for (const document of documents) this.open(id, tab, document);
+    for (const [document, state] of presence) this.show(id, tab, document, state);
+    this.stage.whole(id, undefined);
+    for (const document of before?.documents ?? []) this.letGo(document);
+    for (const document of before?.presence.keys() ?? []) {
+      if (!tab.presence.has(document)) this.show(id, tab, document, null);
+    }
+  }
+
+  /** A tab is gone. */
+  leave(id: number): void {
+    const tab = this.tabs.get(id);
+    if (!tab) return;
+    for (const document of [...tab.presence.keys()]) this.show(id, tab, document, null);
+    for (const document of [...tab.documents]) this.close(tab, document);
+    this.tabs.delete(id);
+  }
+
+  /** The engine has read a document. */
+  load(document: string): void {
+    if (this.loaded.has(document)) return;
+    this.loaded.add(document);
+    const waiting = this.waiting.get(document) ?? [];
+    this.waiting.delete(document);
+    for (const job of waiting) job();
+  }
+
+  /** Who is present elsewhere. */
+  takeOthers(document: string, others: string): void {
+    this.others.set(document, others);
+    this.stage.present(this.presences(document));
+  }
+
+  presences(document: string): Presences {
+    const tabs = [...this.tabs].flatMap(([id, { presence }]) => {
+      const state = presence.get(document);
+      return state === undefined ? [] : [[id, state] as const];
+    });
+    return { document, others: this.others.get(document) ?? "[]", tabs };
+  }
+
+  /** The engine answers a question. */
+  takeReply(token: number, reply: string): void {
+    const asked = this.asked.get(token);
+    if (!asked) return;
+    this.asked.delete(token);
+    this.stage.answer(asked.tab, asked.question, outcomeOf(reply));
+  }
+
+  /** A document as it was told last; undefined until the engine has read it. */
+  telling(document: string): Telling | undefined {
+    const outcome = this.stage.command(JSON.stringify({ do: "whole", document }));
+    if ("error" in outcome) return undefined;
+    const whole = JSON.parse(outcome.answer) as { number: number; content: unknown; facts: string } | null;
+    if (!whole) return undefined;
+    const { number, content, facts } = whole;
+    return { document, number, patch: null, content: JSON.stringify(content), facts };
+  }
+
+  private open(id: number, tab: Tab, document: string): void {
+    if (!tab.documents.has(document)) {
+      tab.documents.add(document);
+      this.hold(document);
+    }
+    this.whenLoaded(document, () => this.stage.whole(id, document));
+  }
+
+  private close(tab: Tab, document: string): void {
+    if (tab.documents.delete(document)) this.letGo(document);
+  }
+
+  private hold(document: string): void {
+    const count = this.held.get(document) ?? 0;
+    this.held.set(document, count + 1);
+    if (count === 0) this.stage.command(JSON.stringify({ do: "open", document }));
+  }
+
+  private letGo(document: string): void {
+    const count = (this.held.get(document) ?? 0) - 1;
+    if (count > 0) {
+      this.held.set(document, count);
+      return;
+    }
+    this.held.delete(document);
+    this.loaded.delete(document);
+    this.others.delete(document);
+    this.stage.command(JSON.stringify({ do: "close", document }));
+  }
+
+  /** Does something with a document in the engine, which reads it first where it has to. */
+  private whenLoaded(document: string, job: () => void): void {
+    this.hold(document);
+    const jobAndEnd = (): void => {
+      job();
+      this.letGo(document);
+    };
+    if (this.loaded.has(document)) jobAndEnd();
+    else this.waiting.set(document, [...(this.waiting.get(document) ?? []), jobAndEnd]);
+  }
+
+  private change(id: number, tab: Tab, change: TabChange, refused: number): void {
+    const { number, document } = change;
+    tab.next ??= number;
+    if (number > tab.next) this.stage.again(id);
+    if (number !== tab.next) return;
+    tab.next += 1;
+    this.whenLoaded(document, () => this.make(id, tab, change, refused));
+  }
+
+  private make(id: number, tab: Tab, { number, document, command }: TabChange, refused: number): void {
+    const refuse = (error: Refusal): void => {
+      tab.refused.set(document, number);
+      this.stage.made({ tab: id, number, error });
+    };
+    if ((tab.refused.get(document) ?? 0) > refused) {
+      const message = "it was made on top of a change that was refused: look at that one first";
+      refuse({ code: "depends_on_refused", message });
+      return;
+    }
+    const origin = `{"document":${JSON.stringify(document)},"part":${id},"number":${number},`;
+    const outcome = this.stage.command(origin + command.slice(1));
+    if ("error" in outcome) {
+      refuse(outcome.error);
+      return;
+    }
+    const repeat = repeatOf(outcome.answer);
+    this.stage.made({ tab: id, number, answer: repeat ? null : outcome.answer });
+    // The engine tells of each change once that it needs no repeat. What changed nothing needs none either.
+    if (repeat?.kept || outcome.answer === "null") this.stage.kept(id, number);
+  }
+
+  private ask({ tab, question, document, command }: Extract<ToLeader, { type: "ask" }>): void {
+    const token = this.nextToken;
+    this.nextToken += 1;
+    const isHistory = command.startsWith('{"do":"history"');
+    if (isHistory) this.asked.set(token, { tab, question });
+    const outcome = this.stage.command(`{"document":${JSON.stringify(document)},"token":${token},${command.slice(1)}`);
+    if (isHistory && !("error" in outcome)) return;
+    this.asked.delete(token);
+    this.stage.answer(tab, question, outcome);
+  }
+
+  private show(id: number, tab: Tab, document: string, state: string | null): void {
+    if (state === null) tab.presence.delete(document);
+    else tab.presence.set(document, state);
+    this.whenLoaded(document, () => {
+      const shown = state === null ? "" : `,"state":${state}`;
+      this.stage.command(`{"do":"presence","document":${JSON.stringify(document)},"part":${id}${shown}}`);
+      this.stage.present(this.presences(document));
+    });
+  }
+}
+
+function repeatOf(answer: string): { readonly kept: boolean } | undefined {
+  const repeat = JSON.parse(answer) as { readonly kept?: unknown } | string | null;
+  const isRepeat = typeof repeat === "object" && repeat !== null && typeof repeat.kept === "boolean";
+  return isRepeat ? { kept: repeat.kept as boolean } : undefined;
+}
+
+/** Reads the engine's `{"ok": …}` or `{"error": …}`. */
+export function outcomeOf(text: string): Outcome {
+  const outcome = JSON.parse(text) as { readonly ok?: unknown; readonly error?: Refusal };
+  return outcome.error ? { error: outcome.error } : { answer: JSON.stringify(outcome.ok ?? null) };
+}
