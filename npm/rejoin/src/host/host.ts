@@ -1,0 +1,534 @@
+import { RejoinError } from "../errors.js";
+import type { IndexedDbStore, StoreError } from "../store/index.js";
+import type { FromLeader, LeaderStatus, Made, Presences, StorageState, Telling, ToLeader } from "../tabs/messages.js";
+import { Audience, outcomeOf, type Outcome, type Stage } from "./audience.js";
+import { Effect, type EngineEffect } from "./effects.js";
+import { Line, type Auth } from "./line.js";
+import { Engine, onReset, reset } from "./runtime.js";
+
+/** Traps within {@link TRAP_WINDOW_MS} after which the engine is stopped. */
+export const MAX_TRAPS = 3;
+export const TRAP_WINDOW_MS = 60_000;
+
+/** How long a full database is left in peace before it is tried again. */
+export const STORE_RETRY_MS = 30_000;
+
+/** The wall clock and the page's clock drift apart by this much when the machine slept: then the link is replaced rather than waited for. */
+export const SLEEP_MS = 30_000;
+
+/** The engine reads the wall clock again when it is off by this much. */
+const CLOCK_DRIFT_MS = 1_000;
+
+/** Timers of pages end at once beyond. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Pauses before a token is asked for again that the server refused. */
+const AUTH_PAUSES_MS = [0, 1_000, 5_000, 30_000];
+
+/** The server's close code for a token that it does not take. */
+const UNAUTHORIZED = 4401;
+
+/** What a host is made of. */
+export interface HostOptions {
+  readonly url: string;
+  readonly auth: Auth | undefined;
+  /** Of the engine, see `crates/wasm/src/engine.rs`. */
+  readonly engine: { readonly workspace: string; readonly principal?: string; readonly follow?: string };
+  readonly isOnline: boolean;
+  /** Opens the database; undefined where everything stays in memory. */
+  readonly store: IndexedDbStore | undefined;
+  /** Why not, or "indexeddb". */
+  readonly storage: StorageState;
+  /** Asks the browser to keep the database, at the first change. */
+  readonly persist: boolean;
+}
+
+/** What a host tells, under the name of the engine that tells it: each engine begins a leadership of its own. */
+export type Tell = (leader: string, message: FromLeader) => void;
+
+/** The driver of the engine in the tab that leads: clock, socket and database for it, and its word to the tabs. */
+export class Host implements Stage {
+  private readonly options: HostOptions;
+  private readonly tell: Tell;
+  private readonly onStale: () => void;
+  private engine: Engine | undefined;
+  /** Names the engine; what was begun for another one is of no use to it. */
+  private leader = "";
+  private generation = 0;
+  private audience: Audience = new Audience(this);
+  private line: Line | undefined;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private storage: StorageState;
+  private engineStatus: string | undefined;
+  private list: string | null = null;
+  private isReady = false;
+  private isStopped = false;
+  private isOver = false;
+  private isRunning = false;
+  private readonly inbox: (() => void)[] = [];
+  private traps: number[] = [];
+  private clockDrift = drift();
+  private wantsOnline: boolean;
+  private hostOnline = typeof navigator === "undefined" || navigator.onLine !== false;
+  private refusals = 0;
+  private retryTimer: ReturnType<typeof setTimeout> | undefined;
+  private asksToPersist: boolean;
+  private turn = new Accumulated();
+  private readonly wholes = new Map<number, Set<string>>();
+  private readonly forgetReset: () => void;
+
+  constructor(options: HostOptions, tell: Tell, onStale: () => void) {
+    this.options = options;
+    this.tell = tell;
+    this.onStale = onStale;
+    this.storage = options.storage;
+    this.wantsOnline = options.isOnline;
+    this.asksToPersist = options.persist && options.store !== undefined;
+    this.forgetReset = onReset(() => this.restart());
+    this.listen("online", () => this.setHostOnline(true));
+    this.listen("offline", () => this.setHostOnline(false));
+  }
+
+  /** Starts an engine. It leads once it has read who it is. */
+  start(): void {
+    this.generation += 1;
+    this.leader = `${this.options.store?.leader ?? 0}.${this.generation}.${random53()}`;
+    this.audience = new Audience(this);
+    this.isReady = false;
+    const seed = crypto.getRandomValues(new Uint8Array(16));
+    const options = JSON.stringify({ ...this.options.engine, offline: !this.isOnline });
+    this.guard(() => {
+      this.engine = new Engine(options, seed, now(), Date.now());
+    });
+    this.run(() => undefined);
+  }
+
+  /** Takes what a tab says. */
+  receive(message: ToLeader): void {
+    if (message.type === "ping") {
+      this.tell(this.leader, { type: "pong" });
+      this.run(() => undefined);
+    } else if (message.type === "online") {
+      this.wantsOnline = message.online;
+      this.run(() => this.engine?.online(now(), this.isOnline));
+    } else if (message.type === "retryStorage") {
+      void this.retryStorage();
+    } else if (this.isReady) {
+      this.run(() => this.audience.receive(message));
+    }
+  }
+
+  /** A tab is gone. */
+  drop(tab: number): void {
+    this.run(() => this.audience.leave(tab));
+  }
+
+  get tabs(): number[] {
+    return this.audience.ids;
+  }
+
+  /** Ends in order; nothing is told any more. */
+  stop(): void {
+    this.isOver = true;
+    this.generation += 1;
+    clearTimeout(this.timer);
+    clearTimeout(this.retryTimer);
+    this.line?.close(1000);
+    this.options.store?.close();
+    this.forgetReset();
+    for (const [type, listener] of this.listeners) globalThis.removeEventListener?.(type, listener);
+    this.guard(() => this.engine?.free());
+    this.engine = undefined;
+  }
+
+  /** Tries a database again that was full. */
+  async retryStorage(): Promise<void> {
+    clearTimeout(this.retryTimer);
+    const { store } = this.options;
+    if (!store || this.storage !== "full") return;
+    const { generation } = this;
+    try {
+      await store.replace();
+    } catch (error) {
+      this.takeStoreError(error as StoreError);
+      this.retryLater();
+      return;
+    }
+    if (generation !== this.generation) return;
+    this.setStorage("indexeddb");
+    this.run(() => this.engine?.store_replaced(now()));
+  }
+
+  // What the audience asks for.
+
+  command(command: string): Outcome {
+    const { engine } = this;
+    if (!engine) return { error: { code: "unavailable", message: "the engine begins anew: this is said again by itself" } };
+    const trapped = { error: { code: "engine_failed", message: "the engine failed at this: what it held is among the rejected changes" } };
+    return this.guard(() => outcomeOf(engine.command(now(), command))) ?? trapped;
+  }
+
+  made(made: Made): void {
+    this.turn.made.push(made);
+    if (this.asksToPersist && !made.error) {
+      this.asksToPersist = false;
+      void navigator.storage?.persist?.().catch(() => false);
+    }
+  }
+
+  kept(tab: number, number: number): void {
+    this.turn.kept.push([tab, number]);
+  }
+
+  present(presences: Presences): void {
+    this.turn.present.set(presences.document, presences);
+  }
+
+  answer(tab: number, question: number, outcome: Outcome): void {
+    this.turn.answers.push({ tab, question, ...outcome });
+  }
+
+  whole(tab: number, document: string | undefined): void {
+    const documents = this.wholes.get(tab) ?? new Set();
+    if (document !== undefined) documents.add(document);
+    this.wholes.set(tab, documents);
+  }
+
+  again(tab: number): void {
+    this.tell(this.leader, { type: "again", to: tab });
+  }
+
+  // The engine.
+
+  /** Lets the engine take something, does what it then wants, and tells the tabs. What comes meanwhile waits. */
+  private run(input: () => void): void {
+    this.inbox.push(input);
+    if (this.isRunning) return;
+    this.isRunning = true;
+    try {
+      for (;;) {
+        const next = this.inbox.shift();
+        if (!next) break;
+        this.guard(() => {
+          this.readClocks();
+          this.engine?.wake(now());
+          next();
+        });
+        this.drain();
+      }
+    } finally {
+      this.isRunning = false;
+    }
+    this.flush();
+    this.schedule();
+  }
+
+  private drain(): void {
+    for (;;) {
+      const effects = this.guard(() => this.engine?.poll(now()) as EngineEffect[] | undefined) ?? [];
+      if (effects.length === 0) return;
+      const { generation } = this;
+      for (const effect of effects) {
+        if (generation !== this.generation) return;
+        this.perform(effect, generation);
+      }
+    }
+  }
+
+  private perform(effect: EngineEffect, generation: number): void {
+    switch (effect[0]) {
+      case Effect.connect:
+        this.connect(generation);
+        break;
+      case Effect.frame:
+        this.line?.send(effect[1]);
+        break;
+      case Effect.disconnect:
+        this.line?.close(effect[1], effect[2]);
+        this.line = undefined;
+        break;
+      case Effect.store:
+        this.ask(effect[1], effect[2], generation);
+        break;
+      case Effect.reply:
+        this.audience.takeReply(effect[1], effect[2]);
+        break;
+      case Effect.event:
+        this.takeEvent(effect[1]);
+        break;
+      case Effect.told: {
+        const [, document, number, patch, content, facts] = effect;
+        this.turn.told.push({ document, number, patch, content, facts });
+        this.audience.load(document);
+        break;
+      }
+      case Effect.status:
+        this.takeStatus(effect[1], generation);
+        break;
+      case Effect.present:
+        this.audience.takeOthers(effect[1], effect[2]);
+        break;
+      case Effect.kept:
+        this.kept(effect[2], effect[3]);
+        break;
+      case Effect.listed:
+        this.list = effect[1];
+        this.turn.list = effect[1];
+        break;
+    }
+  }
+
+  private connect(generation: number): void {
+    const { url, auth } = this.options;
+    const isOurs = (): boolean => generation === this.generation;
+    const line: Line = new Line(url, auth, {
+      opened: (token) => isOurs() && this.run(() => this.engine?.connected(now(), token)),
+      frame: (frame) => isOurs() && this.run(() => this.engine?.frame(now(), frame)),
+      closed: (code, reason) => {
+        if (!isOurs() || this.line !== line) return;
+        this.line = undefined;
+        this.run(() => this.engine?.closed(now(), code, reason));
+      },
+    });
+    this.line?.close();
+    this.line = line;
+  }
+
+  private ask(request: number, operation: unknown, generation: number): void {
+    const { store } = this.options;
+    const answer = store?.execute(operation as Parameters<IndexedDbStore["execute"]>[0]) ?? Promise.reject(new NoStore());
+    const isOurs = (): boolean => generation === this.generation;
+    answer.then(
+      (value) => isOurs() && this.run(() => this.engine?.stored(now(), request, value)),
+      (error: unknown) => isOurs() && this.takeStoreFailure(request, error),
+    );
+  }
+
+  private takeStoreFailure(request: number, error: unknown): void {
+    if (!(error instanceof NoStore) && this.takeStoreError(error as StoreError)) return;
+    this.run(() => this.engine?.store_failed(now(), request, error));
+  }
+
+  /** True where the engine must not hear of it. */
+  private takeStoreError(error: StoreError): boolean {
+    if (error.staleLeader) {
+      // Another tab leads, and has what is stored. Not a word more goes out from here.
+      this.stop();
+      this.onStale();
+      return true;
+    }
+    if (error.emptied) {
+      void this.replaceStore();
+      return true;
+    }
+    return false;
+  }
+
+  /** The database is not the one that it was: everything that is in memory is written anew. */
+  private async replaceStore(): Promise<void> {
+    const { generation } = this;
+    try {
+      await this.options.store?.replace();
+    } catch (error) {
+      if (generation === this.generation && !(error as StoreError).staleLeader) this.setStorage("failed");
+      this.takeStoreError(error as StoreError);
+      return;
+    }
+    if (generation === this.generation) this.run(() => this.engine?.store_replaced(now()));
+  }
+
+  private takeEvent(text: string): void {
+    const event = JSON.parse(text) as { type: string; code?: string; lasting?: boolean };
+    if (event.type === "ready") {
+      this.isReady = true;
+      this.tell(this.leader, { type: "lead" });
+    } else if (event.type === "storeFailed" && event.lasting && this.options.store) {
+      this.setStorage(event.code === "full" ? "full" : "failed");
+      if (event.code === "full") this.retryLater();
+    }
+    this.turn.events.push(text);
+  }
+
+  private retryLater(): void {
+    clearTimeout(this.retryTimer);
+    this.retryTimer = setTimeout(() => void this.retryStorage(), STORE_RETRY_MS);
+  }
+
+  private takeStatus(text: string, generation: number): void {
+    this.engineStatus = text;
+    this.turn.status = this.status;
+    const { link } = JSON.parse(text) as { link: string | number };
+    if (link === "online") this.refusals = 0;
+    if (link !== UNAUTHORIZED || typeof this.options.auth !== "function") return;
+    // A token ends: the program may have a fresh one.
+    const pause = AUTH_PAUSES_MS[Math.min(this.refusals, AUTH_PAUSES_MS.length - 1)];
+    this.refusals += 1;
+    setTimeout(() => {
+      if (generation === this.generation) this.replaceLink();
+    }, pause);
+  }
+
+  private replaceLink(): void {
+    this.run(() => {
+      this.engine?.online(now(), false);
+      this.engine?.online(now(), this.isOnline);
+    });
+  }
+
+  get status(): LeaderStatus {
+    return { engine: this.engineStatus ?? "null", at: Date.now(), storage: this.storage, isStopped: this.isStopped };
+  }
+
+  setStorage(storage: StorageState): void {
+    this.storage = storage;
+    this.turn.status = this.status;
+  }
+
+  private get isOnline(): boolean {
+    return this.wantsOnline && this.hostOnline;
+  }
+
+  private setHostOnline(online: boolean): void {
+    this.hostOnline = online;
+    this.run(() => this.engine?.online(now(), this.isOnline));
+  }
+
+  private readClocks(): void {
+    const apart = drift() - this.clockDrift;
+    if (Math.abs(apart) < CLOCK_DRIFT_MS) return;
+    this.clockDrift += apart;
+    this.engine?.clock(now(), Date.now());
+    if (apart > SLEEP_MS && this.isOnline) {
+      this.engine?.online(now(), false);
+      this.engine?.online(now(), true);
+    }
+  }
+
+  private flush(): void {
+    if (this.isOver || !this.isReady) return;
+    const turn = this.turn.take();
+    if (turn) this.tell(this.leader, turn);
+    for (const [to, documents] of [...this.wholes]) {
+      this.wholes.delete(to);
+      const names = [...documents];
+      const tellings = names.map((document) => this.audience.telling(document)).filter((telling) => telling !== undefined);
+      const present = names.map((document) => this.audience.presences(document));
+      this.tell(this.leader, { type: "whole", to, documents: tellings, present, status: this.status, list: this.list });
+    }
+  }
+
+  private schedule(): void {
+    clearTimeout(this.timer);
+    const at = this.guard(() => this.engine?.timeout());
+    if (at === undefined || this.isOver) return;
+    const pause = Math.min(Math.max(Math.ceil((at - now()) / 1_000), 0), MAX_TIMER_MS);
+    this.timer = setTimeout(() => this.run(() => undefined), pause);
+  }
+
+  // Traps.
+
+  /** Calls into the engine; what it throws is the end of it. */
+  private guard<T>(call: () => T): T | undefined {
+    const { generation } = this;
+    try {
+      return call();
+    } catch (error) {
+      if (generation === this.generation && !this.isOver) this.takeTrap(error);
+      return undefined;
+    }
+  }
+
+  private takeTrap(error: unknown): void {
+    const at = performance.now();
+    this.traps = [...this.traps.filter((trap) => at - trap < TRAP_WINDOW_MS), at];
+    this.isStopped = this.traps.length >= MAX_TRAPS;
+    const message = error instanceof Error ? error.message : String(error);
+    this.turn.events.push(JSON.stringify({ type: "engineFailed", message, stopped: this.isStopped }));
+    reset();
+  }
+
+  /** The instance is gone, with this engine in it. */
+  private restart(): void {
+    if (this.isOver) return;
+    this.engine = undefined;
+    this.line?.close();
+    this.line = undefined;
+    this.generation += 1;
+    if (this.isStopped) {
+      this.turn.status = this.status;
+      queueMicrotask(() => this.flush());
+    } else {
+      // Not within the call that failed.
+      const { generation } = this;
+      queueMicrotask(() => {
+        if (generation === this.generation && !this.isOver) this.start();
+      });
+    }
+  }
+
+  private readonly listeners: [string, () => void][] = [];
+
+  private listen(type: string, listener: () => void): void {
+    this.listeners.push([type, listener]);
+    globalThis.addEventListener?.(type, listener);
+  }
+}
+
+/** There is no database: everything stays in memory. The code is that of a full one, which the engine goes on without. */
+class NoStore extends RejoinError {
+  readonly staleLeader = false;
+  readonly emptied = false;
+
+  constructor() {
+    super("full", "this page has no database");
+  }
+}
+
+/** What one turn came to. */
+class Accumulated {
+  told: Telling[] = [];
+  made: Made[] = [];
+  kept: [number, number][] = [];
+  readonly present = new Map<string, Presences>();
+  answers: ({ tab: number; question: number } & Outcome)[] = [];
+  events: string[] = [];
+  list: string | undefined;
+  status: LeaderStatus | undefined;
+
+  /** The turn, and an empty one in its place; undefined where nothing came of it. */
+  take(): Extract<FromLeader, { type: "turn" }> | undefined {
+    const { told, made, kept, answers, events, list, status } = this;
+    const present = [...this.present.values()];
+    const isEmpty = [told, made, kept, present, answers, events].every(({ length }) => length === 0);
+    if (isEmpty && list === undefined && !status) return undefined;
+    [this.told, this.made, this.kept, this.answers, this.events] = [[], [], [], [], []];
+    this.present.clear();
+    this.list = this.status = undefined;
+    return {
+      type: "turn",
+      ...(told.length > 0 && { told }),
+      ...(made.length > 0 && { made }),
+      ...(kept.length > 0 && { kept }),
+      ...(present.length > 0 && { present }),
+      ...(answers.length > 0 && { answers }),
+      ...(events.length > 0 && { events }),
+      ...(list !== undefined && { list }),
+      ...(status && { status }),
+    };
+  }
+}
+
+/** Microseconds of a clock that never goes back. */
+function now(): number {
+  return Math.floor(performance.now() * 1_000);
+}
+
+function drift(): number {
+  return Date.now() - performance.now();
+}
+
+/** 53 random bits. */
+export function random53(): number {
+  const [high = 0, low = 0] = crypto.getRandomValues(new Uint32Array(2));
+  return (high & 0x1fffff) * 2 ** 32 + low;
+}
