@@ -10,6 +10,8 @@ export class Change implements TabChange {
   /** How the document looks with it, until the engine says so itself; absent where only the engine knows. */
   readonly shows: ((value: Json | undefined) => Json | undefined) | undefined;
   readonly time: number;
+  /** Whether the engine has it. */
+  isMade = false;
   private readonly fate = deferred<Json>();
   private readonly safety = deferred<void>();
 
@@ -34,6 +36,7 @@ export class Change implements TabChange {
   }
 
   take(answer: string | null | undefined): void {
+    this.isMade = true;
     this.fate.resolve(answer ? (JSON.parse(answer) as Json) : null);
   }
 

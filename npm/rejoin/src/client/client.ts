@@ -26,6 +26,8 @@ export class Client {
   readonly tab: number;
   status: LeaderStatus | undefined;
   private readonly documents = new Map<string, DocumentState>();
+  /** Documents that were looked at and are not open. */
+  private readonly views = new Map<string, WeakRef<DocumentState>>();
   /** What is not kept, by number. */
   private readonly changes = new Map<number, Change>();
   private characters = 0;
@@ -48,10 +50,10 @@ export class Client {
   /** Holds a document; each call is taken back by one of {@link release}. */
   hold(id: string): DocumentState {
     if (this.closed) throw new RejoinError("closed", "the workspace is closed: connect again");
-    let state = this.documents.get(id);
-    if (!state) {
-      state = new DocumentState(id);
+    const state = this.view(id);
+    if (!this.documents.has(id)) {
       this.documents.set(id, state);
+      this.views.delete(id);
       if (this.leader !== undefined) this.send({ type: "open", tab: this.tab, document: id });
     }
     state.handles += 1;
@@ -60,16 +62,24 @@ export class Client {
 
   release(state: DocumentState): void {
     state.handles -= 1;
-    if (state.handles > 0) return;
+    // What only this tab knows stays with it.
+    if (state.handles > 0 || state.refused.length > 0) return;
     setTimeout(() => {
       if (state.handles > 0 || this.documents.get(state.id) !== state) return;
       this.documents.delete(state.id);
+      this.views.set(state.id, new WeakRef(state));
+      state.forgetLeader();
       if (this.leader !== undefined) this.send({ type: "close", tab: this.tab, document: state.id });
     }, CLOSE_DELAY_MS);
   }
 
-  peek(id: string): DocumentState | undefined {
-    return this.documents.get(id);
+  /** A document that may not be open. What looks at one before it is opened sees what comes then. */
+  view(id: string): DocumentState {
+    const known = this.documents.get(id) ?? this.views.get(id)?.deref();
+    if (known) return known;
+    const state = new DocumentState(id);
+    this.views.set(id, new WeakRef(state));
+    return state;
   }
 
   /** Makes a change: shown at once where `shows` says how, kept until it is safe. */
@@ -132,6 +142,13 @@ export class Client {
   /** Changes that are not safe, for a page that is about to end. */
   get unsafe(): readonly Change[] {
     return [...this.changes.values()];
+  }
+
+  /** How many changes of this tab the engine has not made yet. */
+  get unmade(): number {
+    let count = 0;
+    for (const change of this.changes.values()) if (!change.isMade) count += 1;
+    return count;
   }
 
   /** Says everything that a leader has to know of this tab. */

@@ -25,6 +25,10 @@ export class DocumentState {
   /** Names of own changes that can be undone, and of undos that can be taken back. */
   done: string[] = [];
   undone: string[] = [];
+  /** Rises whenever listeners are told. */
+  version = 0;
+  /** How many wait to create the document where there is none. */
+  awaited = 0;
   /** How many handles there are. */
   handles = 0;
   private base: Json = null;
@@ -112,11 +116,8 @@ export class DocumentState {
     return () => this.listeners.delete(own);
   }
 
-  get hasListeners(): boolean {
-    return this.listeners.size > 0;
-  }
-
   notify(): void {
+    this.version += 1;
     for (const listener of [...this.listeners]) listener();
   }
 }

@@ -1,9 +1,10 @@
-import { RejoinError } from "../errors.js";
-import type { IndexedDbStore, StoreError } from "../store/index.js";
-import type { FromLeader, LeaderStatus, Made, Presences, StorageState, Telling, ToLeader } from "../tabs/messages.js";
+import { StoreError, StoreErrorCode } from "../store/error.js";
+import type { IndexedDbStore } from "../store/indexed-db-store.js";
+import type { Operation } from "../store/operation.js";
+import type { FromLeader, LeaderStatus, Made, Presences, StorageState, TabChange, Telling, ToLeader } from "../tabs/messages.js";
 import { Audience, outcomeOf, type Outcome, type Stage } from "./audience.js";
 import { Effect, type EngineEffect } from "./effects.js";
-import { Line, type Auth } from "./line.js";
+import { Line, type Route } from "./line.js";
 import { Engine, onReset, reset } from "./runtime.js";
 
 /** Traps within {@link TRAP_WINDOW_MS} after which the engine is stopped. */
@@ -30,8 +31,7 @@ const UNAUTHORIZED = 4401;
 
 /** What a host is made of. */
 export interface HostOptions {
-  readonly url: string;
-  readonly auth: Auth | undefined;
+  readonly route: Route;
   /** Of the engine, see `crates/wasm/src/engine.rs`. */
   readonly engine: { readonly workspace: string; readonly principal?: string; readonly follow?: string };
   readonly isOnline: boolean;
@@ -74,6 +74,7 @@ export class Host implements Stage {
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private asksToPersist: boolean;
   private turn = new Accumulated();
+  private readonly wills = new Map<number, { readonly numbers: Set<number>; readonly done: () => void }>();
   private readonly wholes = new Map<number, Set<string>>();
   private readonly forgetReset: () => void;
 
@@ -123,8 +124,21 @@ export class Host implements Stage {
     this.run(() => this.audience.leave(tab));
   }
 
-  get tabs(): number[] {
-    return this.audience.ids;
+  /** Makes the changes that a tab left behind which is gone; `done` once all of them are safe. */
+  inherit(tab: number, changes: readonly TabChange[], done: () => void): void {
+    this.wills.set(tab, { numbers: new Set(changes.map(({ number }) => number)), done });
+    this.run(() => this.audience.receive({ type: "hello", tab, documents: [], changes, refused: 0, presence: [] }));
+    this.settleWill(tab, undefined);
+  }
+
+  private settleWill(tab: number, number: number | undefined): void {
+    const will = this.wills.get(tab);
+    if (!will) return;
+    if (number !== undefined) will.numbers.delete(number);
+    if (will.numbers.size > 0) return;
+    this.wills.delete(tab);
+    will.done();
+    this.drop(tab);
   }
 
   /** Ends in order; nothing is told any more. */
@@ -178,6 +192,7 @@ export class Host implements Stage {
 
   kept(tab: number, number: number): void {
     this.turn.kept.push([tab, number]);
+    this.settleWill(tab, number);
   }
 
   present(presences: Presences): void {
@@ -279,9 +294,8 @@ export class Host implements Stage {
   }
 
   private connect(generation: number): void {
-    const { url, auth } = this.options;
     const isOurs = (): boolean => generation === this.generation;
-    const line: Line = new Line(url, auth, {
+    const line: Line = new Line(this.options.route, {
       opened: (token) => isOurs() && this.run(() => this.engine?.connected(now(), token)),
       frame: (frame) => isOurs() && this.run(() => this.engine?.frame(now(), frame)),
       closed: (code, reason) => {
@@ -296,7 +310,7 @@ export class Host implements Stage {
 
   private ask(request: number, operation: unknown, generation: number): void {
     const { store } = this.options;
-    const answer = store?.execute(operation as Parameters<IndexedDbStore["execute"]>[0]) ?? Promise.reject(new NoStore());
+    const answer = store ? store.execute(operation as Operation) : nothing(operation as Operation);
     const isOurs = (): boolean => generation === this.generation;
     answer.then(
       (value) => isOurs() && this.run(() => this.engine?.stored(now(), request, value)),
@@ -305,7 +319,7 @@ export class Host implements Stage {
   }
 
   private takeStoreFailure(request: number, error: unknown): void {
-    if (!(error instanceof NoStore) && this.takeStoreError(error as StoreError)) return;
+    if (error instanceof StoreError && this.takeStoreError(error)) return;
     this.run(() => this.engine?.store_failed(now(), request, error));
   }
 
@@ -339,10 +353,12 @@ export class Host implements Stage {
 
   private takeEvent(text: string): void {
     const event = JSON.parse(text) as { type: string; code?: string; lasting?: boolean };
+    // That there is no database is no event: the status says so.
+    if (event.type === "storeFailed" && !this.options.store) return;
     if (event.type === "ready") {
       this.isReady = true;
       this.tell(this.leader, { type: "lead" });
-    } else if (event.type === "storeFailed" && event.lasting && this.options.store) {
+    } else if (event.type === "storeFailed" && event.lasting) {
       this.setStorage(event.code === "full" ? "full" : "failed");
       if (event.code === "full") this.retryLater();
     }
@@ -359,7 +375,7 @@ export class Host implements Stage {
     this.turn.status = this.status;
     const { link } = JSON.parse(text) as { link: string | number };
     if (link === "online") this.refusals = 0;
-    if (link !== UNAUTHORIZED || typeof this.options.auth !== "function") return;
+    if (link !== UNAUTHORIZED || typeof this.options.route.auth !== "function") return;
     // A token ends: the program may have a fresh one.
     const pause = AUTH_PAUSES_MS[Math.min(this.refusals, AUTH_PAUSES_MS.length - 1)];
     this.refusals += 1;
@@ -474,16 +490,6 @@ export class Host implements Stage {
   }
 }
 
-/** There is no database: everything stays in memory. The code is that of a full one, which the engine goes on without. */
-class NoStore extends RejoinError {
-  readonly staleLeader = false;
-  readonly emptied = false;
-
-  constructor() {
-    super("full", "this page has no database");
-  }
-}
-
 /** What one turn came to. */
 class Accumulated {
   told: Telling[] = [];
@@ -516,6 +522,12 @@ class Accumulated {
       ...(status && { status }),
     };
   }
+}
+
+/** What a page without a database answers: there is nothing, and no room for anything, so that the engine goes on in memory. */
+function nothing([kind]: Operation): Promise<unknown> {
+  if (kind === 7) return Promise.reject(new StoreError(StoreErrorCode.quotaExceeded, "this page has no database"));
+  return Promise.resolve(kind === 0 ? [[], 0] : kind === 1 ? [null, null, [], []] : []);
 }
 
 /** Microseconds of a clock that never goes back. */

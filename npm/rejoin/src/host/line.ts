@@ -4,6 +4,9 @@ export const CONNECT_TIMEOUT_MS = 15_000;
 /** The subprotocol of the compact encoding. */
 const SUBPROTOCOL = "rejoin.v1";
 
+/** `WebSocket.OPEN`. */
+const OPEN = 1;
+
 /** WebSocket's code, never sent, of a socket that ended without one. */
 const ABNORMAL = 1006;
 
@@ -17,6 +20,14 @@ export interface LineEvents {
   closed(code: number | undefined, reason: string): void;
 }
 
+/** Where connections come from. */
+export interface Route {
+  readonly url: string;
+  readonly auth: Auth | undefined;
+  /** Instead of the page's own. */
+  readonly WebSocket: typeof WebSocket | undefined;
+}
+
 /** One connection to the server. */
 export class Line {
   private socket: WebSocket | undefined;
@@ -24,19 +35,21 @@ export class Line {
   private isOver = false;
   private readonly events: LineEvents;
 
-  constructor(url: string, auth: Auth | undefined, events: LineEvents) {
+  constructor(route: Route, events: LineEvents) {
     this.events = events;
     this.timer = setTimeout(() => this.end(undefined, "connecting took too long"), CONNECT_TIMEOUT_MS);
-    void this.begin(url, auth);
+    void this.begin(route);
   }
 
-  private async begin(url: string, auth: Auth | undefined): Promise<void> {
+  private async begin({ url, auth, WebSocket: Socket = globalThis.WebSocket }: Route): Promise<void> {
     try {
       const token = typeof auth === "function" ? await auth() : auth;
       if (this.isOver) return;
-      const socket = new WebSocket(url, SUBPROTOCOL);
+      const socket = new Socket(url, SUBPROTOCOL);
       this.socket = socket;
       socket.binaryType = "arraybuffer";
+      // What went wrong is told when it closes.
+      socket.onerror = () => undefined;
       socket.onopen = () => {
         clearTimeout(this.timer);
         this.events.opened(token);
@@ -52,7 +65,7 @@ export class Line {
 
   /** Writes a frame. What a socket that is gone does not take is said again over the next one. */
   send(frame: Uint8Array): void {
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(frame as Uint8Array<ArrayBuffer>);
+    if (this.socket?.readyState === OPEN) this.socket.send(frame as Uint8Array<ArrayBuffer>);
   }
 
   private end(code: number | undefined, reason: string): void {

@@ -1,11 +1,8 @@
 import { RejoinError } from "../errors.js";
-// Built by `cargo xtask wasm`.
-import init, { Engine, __wbg_reset_state as resetState } from "../../../../pkg/rejoin/rejoin_wasm.js";
+import init, { Engine, __wbg_reset_state as resetState } from "#engine";
+import type { EngineSource } from "./source.js";
 
 export { Engine };
-
-/** What a program gives instead of the module that comes with this package. */
-export type EngineSource = BufferSource | WebAssembly.Module | Response | URL | string;
 
 let starting: Promise<void> | undefined;
 /** Who is told when the instance that all engines of this page share is gone. */
@@ -30,7 +27,7 @@ async function begin(source: EngineSource | undefined): Promise<void> {
 
 /** The module as it lies in this package: a script, which every bundler and server takes along, and which is never of another release than this one. */
 async function bundled(): Promise<ArrayBuffer> {
-  const { compressed } = await import("./module.js");
+  const { compressed } = await import("#module");
   const bytes = Uint8Array.from(atob(compressed), (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   return new Response(stream).arrayBuffer();

@@ -1,0 +1,395 @@
+import { RejoinError } from "../errors.js";
+import { applied, type Patch } from "../json/patch.js";
+import { valueAt } from "../json/pointer.js";
+import { recorded, type Draft } from "../json/recipe.js";
+import { frozen, type Json } from "../json/value.js";
+import type { Change } from "./changes.js";
+import type { Client } from "./client.js";
+import type { Conflict, Facts, Header, PendingChange, RecoveredVersion, RejectedChange, Rung } from "./facts.js";
+import type { DocumentState, Other } from "./state.js";
+
+/** A change that was made. */
+export interface Edit {
+  /** Ends once the change is durable on this device, or at the server. Rejects where the engine refuses it; then it is among `rejected`, with its values. */
+  readonly saved: Promise<void>;
+}
+
+/** How to settle a conflict: leave the document as it is, or give the place one of the record's values, or another one. */
+export type Settlement = "keep" | "current" | "incoming" | "base" | { readonly value: Json };
+
+/** How safe the own changes of a document are. */
+export interface DocumentStatus {
+  /** The lowest rung of all own changes; `acknowledged` where there are none. */
+  readonly rung: Rung;
+  /** Own changes without an outcome. */
+  readonly pending: number;
+  /** Whether what the server has is all here. */
+  readonly synced: boolean;
+}
+
+/** One revision of a document. */
+export interface HistoryEntry {
+  readonly revision: number;
+  /** Who made it. */
+  readonly author: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly kind: "create" | "edit" | "header" | "delete" | "undelete" | "void" | "own";
+  readonly change: string;
+  /** What it did, where it edited. */
+  readonly patch: Patch | null;
+  /** What takes it back, where it edited. */
+  readonly reverse: Patch | null;
+  /** The first content, where it created. */
+  readonly content: Json;
+}
+
+/** Consecutive revisions, ascending. */
+export interface HistoryPage {
+  readonly entries: readonly HistoryEntry[];
+  /** Whether there are older ones. */
+  readonly more: boolean;
+}
+
+const EMPTY: readonly never[] = Object.freeze([]);
+
+/** Revisions in a page of history, unless it is said. */
+const HISTORY_LIMIT = 50;
+
+/**
+ * An open document. Its value is frozen, and parts that did not change stay the same objects from one value to the next.
+ *
+ * @typeParam T - What the document holds.
+ */
+export class Document<T extends Json = Json> {
+  /** @internal */
+  readonly state: DocumentState;
+  private readonly client: Client;
+  private isHeld: boolean;
+
+  /** @internal */
+  constructor(client: Client, state: DocumentState, isHeld = false) {
+    this.client = client;
+    this.state = state;
+    this.isHeld = isHeld;
+  }
+
+  /** Rises with each change of the document and of what is known of it. */
+  get version(): number {
+    return this.state.version;
+  }
+
+  /** Its name in the workspace. */
+  get id(): string {
+    return this.state.id;
+  }
+
+  /** The content with own changes; undefined until it has been read, and where there is no such document or it is deleted. */
+  get value(): T | undefined {
+    return this.state.value as T | undefined;
+  }
+
+  /** Whether it has been read from this device, so that `value` says what there is. */
+  get isLoaded(): boolean {
+    return this.state.facts !== undefined && this.state.awaited === 0;
+  }
+
+  /** Whether it exists: `absent` where there never was one as far as is known here. */
+  get life(): "loading" | "absent" | "alive" | "deleted" {
+    if (!this.state.facts) return "loading";
+    if (this.value !== undefined) return "alive";
+    return this.state.facts.life === "alive" ? "deleted" : this.state.facts.life;
+  }
+
+  /** The shown name. */
+  get title(): string | null {
+    return this.facts?.title ?? null;
+  }
+
+  /** What governs it; undefined until it has been read. */
+  get header(): Header | undefined {
+    return this.facts?.header;
+  }
+
+  /** The newest revision of the server that is here. */
+  get revision(): number {
+    return this.facts?.revision ?? 0;
+  }
+
+  /** Places that concurrent changes touched, until somebody settles them. */
+  get conflicts(): readonly Conflict[] {
+    return this.facts?.conflicts ?? EMPTY;
+  }
+
+  /** Own changes without an outcome, oldest first; the newest hundred. */
+  get pending(): readonly PendingChange[] {
+    return this.facts?.pending ?? EMPTY;
+  }
+
+  /** Own changes that were refused, with what they hold, until they are dismissed. */
+  get rejected(): readonly RejectedChange[] {
+    const [here, there] = [this.state.refused, this.facts?.rejected ?? EMPTY];
+    if (here.length === 0) return there;
+    if (this.allRejected?.there !== there || this.allRejected.here !== here) {
+      this.allRejected = { here, there, all: Object.freeze([...there, ...here]) };
+    }
+    return this.allRejected.all;
+  }
+
+  private allRejected: { here: readonly RejectedChange[]; there: readonly RejectedChange[]; all: readonly RejectedChange[] } | undefined;
+
+  /** Content that the server had confirmed and has no longer. */
+  get recoverable(): readonly RecoveredVersion[] {
+    return this.facts?.recovered ?? EMPTY;
+  }
+
+  /** Who else shows something, and what. Other tabs of this browser are others too. */
+  get others(): readonly Other[] {
+    return this.state.others;
+  }
+
+  /** How safe own changes are. The same object until it changes. */
+  get status(): DocumentStatus {
+    const { facts } = this;
+    const rung = this.state.hasUnmade ? "local" : (facts?.rung ?? "acknowledged");
+    const pending = (facts?.pendingCount ?? 0) + (this.state.hasUnmade ? 1 : 0);
+    const synced = facts?.synced ?? false;
+    const { known } = this;
+    if (known?.rung !== rung || known.pending !== pending || known.synced !== synced) {
+      this.known = Object.freeze({ rung, pending, synced });
+    }
+    return this.known as DocumentStatus;
+  }
+
+  private known: DocumentStatus | undefined;
+
+  private get facts(): Facts | undefined {
+    return this.state.facts;
+  }
+
+  /**
+   * Edits the document, shown at once. Takes a JSON Patch, or a recipe that changes a draft in place: what it does is recorded, and nothing is compared.
+   *
+   * ```ts
+   * doc.edit((draft) => { draft.title = "Plan"; draft.tags.push("new"); });
+   * doc.edit([{ op: "replace", path: "/title", value: "Plan" }]);
+   * ```
+   *
+   * Throws {@link RejoinError}: `not_loaded`, `document_not_found`, `document_deleted`, `invalid_patch`, `invalid_value`, `test_failed`, `outbox_full`.
+   */
+  edit(edit: Patch | ((draft: Draft<T>) => unknown)): Edit {
+    const before = this.existing();
+    const patch = typeof edit === "function" ? recorded(before as T, edit) : (frozen(edit) as unknown as Patch);
+    if (patch.length === 0) return { saved: Promise.resolve() };
+    // Throws where it does not apply, before anything has happened.
+    applied(before, patch);
+    const change = this.change({ do: "edit", patch }, (value) => (value === undefined ? value : applied(value, patch)));
+    this.remember(change, (answer) => answer as string);
+    return change;
+  }
+
+  /** Creates the document, or begins a deleted one again. Throws `document_exists` where it is there. */
+  create(content: T, header?: Partial<Header>): Edit {
+    if (!this.isLoaded) throw this.notLoaded();
+    if (this.value !== undefined) throw new RejoinError("document_exists", `\`${this.id}\` exists: edit it`);
+    return this.begin(content, header, false);
+  }
+
+  /** Creates the document unless it exists, which the engine decides: another tab may be first. */
+  ensure(content: T, header?: Partial<Header>): Edit {
+    return this.begin(content, header, true);
+  }
+
+  private begin(content: T, header: Partial<Header> | undefined, unlessExists: boolean): Edit {
+    const value = frozen(content);
+    const command = { do: "create", content: value, ...(header && { header }), ...(unlessExists && { unlessExists }) };
+    return this.change(command, (before) => before ?? value);
+  }
+
+  /** Deletes the document. What others edit meanwhile is kept on it, and `undelete` brings all of it back. */
+  delete(): Edit {
+    this.existing();
+    return this.change({ do: "delete" }, () => undefined);
+  }
+
+  /** Brings a deleted document back. */
+  undelete(): Edit {
+    if (!this.isLoaded) throw this.notLoaded();
+    return this.change({ do: "undelete" });
+  }
+
+  /** Changes what governs the document: title, policy, counters, identity keys. What is not named stays. */
+  setHeader(header: Partial<Header>): Edit {
+    this.existing();
+    return this.change({ do: "header", header: { ...this.header, ...header } });
+  }
+
+  /** Settles a conflict: the record closes for everybody, and the place gets the chosen value. */
+  settle(conflict: Conflict | string, settlement: Settlement): Edit {
+    const id = typeof conflict === "string" ? conflict : conflict.id;
+    const chosen = typeof settlement === "string" ? { choice: settlement } : { value: frozen(settlement.value) };
+    const change = this.change({ do: "settle", conflict: id, ...chosen });
+    this.remember(change, (answer) => answer as string);
+    return change;
+  }
+
+  /** Whether there is a change of this tab that {@link undo} would take back. */
+  get canUndo(): boolean {
+    return this.state.done.length > 0;
+  }
+
+  /** Whether there is an undo of this tab that {@link redo} would take back. */
+  get canRedo(): boolean {
+    return this.state.undone.length > 0;
+  }
+
+  /**
+   * Takes back this tab's newest change that was not taken back yet. Places that others have changed since stay as they are, and are named in the answer. Rejects with
+   * `nothing_to_undo`, and with `history_not_held` where the change is too old.
+   */
+  undo(): Promise<readonly string[]> {
+    return this.takeBack(this.state.done, this.state.undone);
+  }
+
+  /** Takes back this tab's newest undo. */
+  redo(): Promise<readonly string[]> {
+    return this.takeBack(this.state.undone, this.state.done);
+  }
+
+  private async takeBack(from: string[], to: string[]): Promise<readonly string[]> {
+    const change = from.pop();
+    if (change === undefined) throw new RejoinError("nothing_to_undo", "there is nothing to take back");
+    const { made } = this.change({ do: "undo", change });
+    const answer = (await made) as { change: string; places: string[] } | null;
+    if (answer) to.push(answer.change);
+    this.state.notify();
+    return answer?.places ?? EMPTY;
+  }
+
+  /** Takes back one change of anybody's history, where this replica made it. */
+  async undoChange(change: string): Promise<readonly string[]> {
+    const answer = (await this.change({ do: "undo", change }).made) as { places: string[] } | null;
+    return answer?.places ?? EMPTY;
+  }
+
+  /** A page of revisions, the newest without `before`: from the server while there is a link, else from this device as far as it goes. */
+  async history(options: { before?: number; limit?: number } = {}): Promise<HistoryPage> {
+    const command = { do: "history", limit: options.limit ?? HISTORY_LIMIT, ...(options.before !== undefined && { before: options.before }) };
+    try {
+      return (await this.client.ask(this.id, { ...command, remote: true })) as unknown as HistoryPage;
+    } catch (error) {
+      if (!(error instanceof RejoinError) || error.code !== "unavailable") throw error;
+      return (await this.client.ask(this.id, command)) as unknown as HistoryPage;
+    }
+  }
+
+  /** Forgets a rejected change. What it holds is gone then. */
+  async dismissRejected(change: RejectedChange | string): Promise<void> {
+    const id = typeof change === "string" ? change : change.id;
+    if (!this.client.dismiss(this.state, id)) await this.client.ask(this.id, { do: "dismissRejected", change: id });
+  }
+
+  /** Forgets a recoverable version. */
+  async dismissRecoverable(version: RecoveredVersion | number): Promise<void> {
+    const number = typeof version === "number" ? version : version.number;
+    await this.client.ask(this.id, { do: "dismissRecovered", number });
+  }
+
+  /** Shows something of this tab to the others on the document: a name, a cursor. `null` shows nothing more. It is never stored. */
+  setPresence(state: Json | null): void {
+    this.client.showPresence(this.state, state === null ? undefined : JSON.stringify(frozen(state)));
+  }
+
+  /**
+   * Calls a listener after each change of the document and of what is known of it, or, with a pointer, of the value there. Gives what ends that.
+   *
+   * ```ts
+   * const stop = doc.subscribe("/cards/7/title", () => render(doc.at("/cards/7/title")));
+   * ```
+   */
+  subscribe(listener: () => void): () => void;
+  subscribe(pointer: string, listener: () => void): () => void;
+  subscribe(pointer: string | (() => void), listener?: () => void): () => void {
+    if (typeof pointer === "function") return this.state.subscribe(pointer);
+    let before = this.at(pointer);
+    return this.state.subscribe(() => {
+      const now = this.at(pointer);
+      if (now === before) return;
+      before = now;
+      listener?.();
+    });
+  }
+
+  /** The value at a JSON Pointer. */
+  at(pointer: string): Json | undefined {
+    return valueAt(this.state.value, pointer);
+  }
+
+  /** Waits until the document has been read from this device, and was created where `open` was to do that. */
+  loaded(): Promise<this> {
+    return this.until(() => this.isLoaded);
+  }
+
+  /** Waits until what the server has is here. Goes on waiting while there is no link. */
+  synced(): Promise<this> {
+    return this.until(() => this.status.synced);
+  }
+
+  /** Waits until all own changes are durable on this device, or further. */
+  saved(): Promise<this> {
+    return this.until(() => this.isLoaded && this.status.rung !== "local");
+  }
+
+  /** Waits until all own changes have an outcome: durable at the server, or among `rejected`. */
+  acknowledged(): Promise<this> {
+    return this.until(() => this.isLoaded && this.status.rung === "acknowledged");
+  }
+
+  private until(condition: () => boolean): Promise<this> {
+    if (condition()) return Promise.resolve(this);
+    return new Promise((resolve) => {
+      const end = this.state.subscribe(() => {
+        if (!condition()) return;
+        end();
+        resolve(this);
+      });
+    });
+  }
+
+  /** Lets go of the document. Own changes are still sent. */
+  close(): void {
+    if (!this.isHeld) return;
+    this.isHeld = false;
+    this.client.release(this.state);
+  }
+
+  private change(command: { do: string; [argument: string]: unknown }, shows?: Change["shows"]): Change {
+    return this.client.change(this.state, command, shows);
+  }
+
+  /** Puts a change on the stack of what can be undone, in the order in which changes are made. */
+  private remember(change: Change, name: (answer: Json) => string | null): void {
+    this.state.undone = [];
+    change.made.then(
+      (answer) => {
+        const made = answer === null ? null : name(answer);
+        if (made !== null) this.state.done.push(made);
+        this.state.notify();
+      },
+      () => undefined,
+    );
+  }
+
+  private existing(): Json {
+    const { value } = this.state;
+    if (value !== undefined) return value;
+    if (!this.isLoaded) throw this.notLoaded();
+    throw this.life === "deleted"
+      ? new RejoinError("document_deleted", `\`${this.id}\` is deleted: undelete it first`)
+      : new RejoinError("document_not_found", `there is no \`${this.id}\`: create it first`);
+  }
+
+  private notLoaded(): RejoinError {
+    return new RejoinError("not_loaded", `\`${this.id}\` has not been read yet: await doc.loaded() first`);
+  }
+}

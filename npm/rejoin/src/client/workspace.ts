@@ -1,0 +1,320 @@
+import { RejoinError } from "../errors.js";
+import type { EngineSource } from "../host/source.js";
+import type { Auth } from "../host/line.js";
+import { deepFrozen, type Json } from "../json/value.js";
+import type { StorageState } from "../tabs/messages.js";
+import { Tab } from "../tabs/tab.js";
+import { Client } from "./client.js";
+import { Document } from "./document.js";
+import { readShared, type Header, type Rung } from "./facts.js";
+
+/** What {@link connect} needs to know. */
+export interface ConnectOptions {
+  /** Of the server: `ws://`, `wss://`, `http://` or `https://`; without a path, `/ws`. */
+  readonly url: string | URL;
+  /** The workspace on the server; `default` without one. */
+  readonly workspace?: string;
+  /** A token, or a function that is asked for one at each connection, and again when the server does not take it any more. */
+  readonly auth?: Auth;
+  /** Who uses this browser, where several people do: each has documents and changes of their own on this device. */
+  readonly profile?: string;
+  /** Keeps the whole workspace on this device, or the list of its documents, besides what is opened. */
+  readonly follow?: "documents" | "list";
+  /** Begins without connecting, until `goOnline()`. */
+  readonly offline?: boolean;
+  /** Keeps everything in memory, so that nothing survives the page; `indexeddb` without it, where there is one. */
+  readonly storage?: "indexeddb" | "memory";
+  /** Whether the browser is asked, at the first change, to keep what is stored when it runs out of space; true without it. Firefox asks its user. */
+  readonly persist?: boolean;
+  /** Instead of the global one: Node.js has one of its own since version 22, before that the package `ws` has. */
+  readonly WebSocket?: typeof WebSocket;
+  /** The engine's module from elsewhere, instead of the one that comes with this package. */
+  readonly engine?: EngineSource;
+}
+
+/** The state of the link to the server; `refused` where it will not be tried again without a change, and `failed` where there is no engine. */
+export type LinkState = "starting" | "offline" | "connecting" | "online" | "refused" | "failed";
+
+/** Changes on one rung, and for how long the oldest of them has been there, in milliseconds. */
+export interface OnRung {
+  readonly changes: number;
+  readonly ageMs: number;
+}
+
+/** How safe all own changes are. */
+export interface SyncStatus {
+  readonly link: LinkState;
+  /** The server's close code, where it refused. */
+  readonly refusal: number | null;
+  /** The lowest rung of all own changes. */
+  readonly rung: Rung;
+  readonly ageMs: number;
+  /** Own changes without an outcome. */
+  readonly pending: number;
+  readonly local: OnRung;
+  readonly saved: OnRung;
+  readonly sent: OnRung;
+  /** Changes that became durable at the server since the engine started. */
+  readonly acknowledged: number;
+  /** Where changes are kept on this device. */
+  readonly storage: StorageState;
+  /** Whether what is on the rung `saved` survives the browser. */
+  readonly durable: boolean;
+  /** What is wrong, in a sentence. */
+  readonly problem: string | null;
+}
+
+/** A document in a list. */
+export interface DocumentItem {
+  readonly id: string;
+  readonly title: string | null;
+  readonly revision: number;
+  readonly deleted: boolean;
+  /** Milliseconds since 1970. */
+  readonly updatedAt: number;
+}
+
+/** Something that happened. */
+export interface WorkspaceEvent {
+  readonly type: "conflict" | "rejected" | "recovered" | "quarantined" | "forked" | "caughtUp" | "storeFailed" | "storeWorks" | "engineFailed" | "ready";
+  readonly document?: string;
+  readonly message?: string;
+}
+
+const NOTHING: OnRung = Object.freeze({ changes: 0, ageMs: 0 });
+
+const STARTING: SyncStatus = Object.freeze({
+  link: "starting",
+  refusal: null,
+  rung: "acknowledged",
+  ageMs: 0,
+  pending: 0,
+  local: NOTHING,
+  saved: NOTHING,
+  sent: NOTHING,
+  acknowledged: 0,
+  storage: "opening",
+  durable: true,
+  problem: null,
+});
+
+/** A workspace of a server, on this device: offline as online. */
+export class Workspace {
+  /** Its name on the server. */
+  readonly name: string;
+  private readonly client: Client;
+  private readonly tab: Tab;
+  private readonly listeners = new Set<() => void>();
+  private readonly eventListeners = new Set<(event: WorkspaceEvent) => void>();
+  private current: SyncStatus = STARTING;
+  private items: readonly DocumentItem[] = Object.freeze([]);
+  private problem: string | null = null;
+  private superseded: StorageState | undefined;
+  private isStarted = false;
+  private isClosed = false;
+
+  /** @internal */
+  constructor(options: ConnectOptions) {
+    this.name = options.workspace ?? "default";
+    const url = addressOf(options.url);
+    if (!options.WebSocket && typeof WebSocket === "undefined") {
+      throw new RejoinError("invalid_option", "there is no WebSocket here: pass that of the package `ws` as `WebSocket`, or use Node.js 22");
+    }
+    const tab = new Tab({
+      profile: [url, this.name, options.profile ?? ""].map(encodeURIComponent).join("/"),
+      inMemory: options.storage === "memory",
+      isOnline: options.offline !== true,
+      host: {
+        route: { url, auth: options.auth, WebSocket: options.WebSocket },
+        engine: { workspace: this.name, ...(options.follow && { follow: options.follow }) },
+        persist: options.persist !== false,
+      },
+      load: async () => {
+        const host = await import("../host/index.js");
+        await host.loadEngine(options.engine);
+        return host;
+      },
+      onFailure: (error, storage) => this.fail(error, storage),
+    });
+    this.tab = tab;
+    this.client = new Client(random53(), (message) => tab.send(message), {
+      status: () => this.takeStatus(),
+      list: (text) => {
+        this.items = readShared(this.items, text);
+        this.notify();
+      },
+      event: (event) => {
+        for (const listener of [...this.eventListeners]) listener(event as unknown as WorkspaceEvent);
+      },
+    });
+  }
+
+  /** Begins, unless it has: nothing is loaded before somebody wants something. */
+  private start(): void {
+    if (this.isClosed) throw new RejoinError("closed", "the workspace is closed: connect again");
+    if (this.isStarted) return;
+    this.isStarted = true;
+    this.tab.start(this.client);
+  }
+
+  /**
+   * Opens a document. It is read in the background: await `loaded()`, or subscribe. Close it when it is no longer needed.
+   *
+   * With `create`, a document that does not exist is created with that content: once the server has said that there is none, or at once where there is no link.
+   */
+  open<T extends Json = Json>(id: string, options: { create?: () => T; header?: Partial<Header> } = {}): Document<T> {
+    this.start();
+    const state = this.client.hold(id);
+    const opened = new Document<T>(this.client, state, true);
+    const { create } = options;
+    if (create) this.createWhenAbsent(opened, create, options.header);
+    return opened;
+  }
+
+  private createWhenAbsent<T extends Json>(opened: Document<T>, create: () => T, header: Partial<Header> | undefined): void {
+    const look = (): void => {
+      const isKnown = opened.status.synced || ["offline", "refused"].includes(this.current.link);
+      if (opened.life === "loading" || (opened.life === "absent" && !isKnown)) return;
+      stop();
+      opened.state.awaited -= 1;
+      if (opened.life === "absent") opened.ensure(create(), header);
+      else opened.state.notify();
+    };
+    opened.state.awaited += 1;
+    const ends = [opened.subscribe(look), this.subscribe(look)];
+    const stop = (): void => ends.forEach((end) => end());
+    look();
+  }
+
+  /** A document without opening it: it shows what is known while somebody else has it open. For rendering, which must have no effects. */
+  view<T extends Json = Json>(id: string): Document<T> {
+    return new Document<T>(this.client, this.client.view(id));
+  }
+
+  /** The documents of the workspace, where `follow` is set. */
+  get documents(): readonly DocumentItem[] {
+    return this.items;
+  }
+
+  /** The state of the link to the server. */
+  get status(): LinkState {
+    return this.current.link;
+  }
+
+  /** How safe own changes are, and for how long they have been where they are. The same object until something moves. */
+  get syncStatus(): SyncStatus {
+    return this.current;
+  }
+
+  /** Calls a listener when the status or the list of documents changed. Gives what ends that. */
+  subscribe(listener: () => void): () => void {
+    const own = (): void => listener();
+    this.listeners.add(own);
+    return () => this.listeners.delete(own);
+  }
+
+  /** Calls a listener on each event. Gives what ends that. */
+  onEvent(listener: (event: WorkspaceEvent) => void): () => void {
+    const own = (event: WorkspaceEvent): void => listener(event);
+    this.eventListeners.add(own);
+    return () => this.eventListeners.delete(own);
+  }
+
+  /** Connects, and keeps connected. For all tabs. */
+  goOnline(): void {
+    this.start();
+    this.tab.send({ type: "online", tab: this.client.tab, online: true });
+  }
+
+  /** Ends the link, and connects no more until {@link goOnline}. For all tabs. */
+  goOffline(): void {
+    this.start();
+    this.tab.send({ type: "online", tab: this.client.tab, online: false });
+  }
+
+  /** Tries a database again that was full. */
+  retryStorage(): void {
+    this.tab.send({ type: "retryStorage", tab: this.client.tab });
+  }
+
+  /** Whether another page or tab would not find what this one shows: changes that are in memory only. */
+  get hasUnsaved(): boolean {
+    return this.client.unsafe.length > 0;
+  }
+
+  /** Ends everything. What is not saved on this device is lost: await `saved()` of the documents first. */
+  close(): void {
+    this.isClosed = true;
+    if (this.isStarted) this.tab.close();
+    this.client.close();
+  }
+
+  private fail(error: Error, storage: StorageState): void {
+    this.problem = error.message;
+    if (storage === "superseded") this.superseded = storage;
+    this.current = Object.freeze({ ...this.current, problem: this.problem, storage, ...(storage === "failed" && { link: "failed" as const }) });
+    this.notify();
+  }
+
+  private takeStatus(): void {
+    const { status } = this.client;
+    if (!status) return;
+    const engine = JSON.parse(status.engine) as EngineStatus | null;
+    if (!engine) return;
+    const unmade = this.client.unmade;
+    const local = { changes: engine.local.changes + unmade, ageMs: engine.local.ageMs };
+    const link: LinkState = status.isStopped ? "failed" : typeof engine.link === "number" ? "refused" : engine.link;
+    this.problem = status.isStopped ? "the engine failed several times and was stopped: load the page again" : null;
+    this.current = deepFrozen({
+      link,
+      refusal: typeof engine.link === "number" ? engine.link : null,
+      rung: unmade > 0 ? "local" : engine.rung,
+      ageMs: engine.ageMs,
+      pending: engine.pending + unmade,
+      local,
+      saved: engine.saved,
+      sent: engine.sent,
+      acknowledged: engine.acknowledged,
+      storage: this.superseded ?? status.storage,
+      durable: engine.durable,
+      problem: this.problem,
+    } as unknown as Json) as unknown as SyncStatus;
+    this.notify();
+  }
+
+  private notify(): void {
+    for (const listener of [...this.listeners]) listener();
+  }
+}
+
+interface EngineStatus {
+  readonly link: "offline" | "connecting" | "online" | number;
+  readonly rung: Rung;
+  readonly ageMs: number;
+  readonly pending: number;
+  readonly local: OnRung;
+  readonly saved: OnRung;
+  readonly sent: OnRung;
+  readonly acknowledged: number;
+  readonly durable: boolean;
+}
+
+/** Where the server's native door is. */
+function addressOf(given: string | URL): string {
+  let url: URL;
+  try {
+    url = new URL(given, typeof location === "undefined" ? undefined : location.href);
+  } catch {
+    throw new RejoinError("invalid_option", `\`${String(given)}\` is no address: write wss://HOST, or ws://HOST:PORT/ws`);
+  }
+  const protocol = { "http:": "ws:", "https:": "wss:", "ws:": "ws:", "wss:": "wss:" }[url.protocol];
+  if (!protocol) throw new RejoinError("invalid_option", `\`${String(given)}\` is no address of a server: write wss://HOST, or ws://HOST:PORT/ws`);
+  const path = url.pathname === "/" ? "/ws" : url.pathname;
+  return `${protocol}//${url.host}${path}${url.search}`;
+}
+
+/** 53 random bits, which name this tab. */
+function random53(): number {
+  const [high = 0, low = 0] = crypto.getRandomValues(new Uint32Array(2));
+  return (high & 0x1fffff) * 2 ** 32 + low;
+}

@@ -1,0 +1,3 @@
+export { Host, type HostOptions } from "./host.js";
+export { openStore } from "./open.js";
+export { load as loadEngine } from "./runtime.js";

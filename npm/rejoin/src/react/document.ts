@@ -1,0 +1,61 @@
+import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
+import type { Document } from "../client/document.js";
+import type { Header } from "../client/facts.js";
+import type { Json } from "../json/value.js";
+import { useWorkspace } from "./provider.js";
+
+export interface UseDocumentOptions<T extends Json> {
+  /** Content for a document that does not exist; see `Workspace.open`. */
+  readonly create?: () => T;
+  readonly header?: Partial<Header>;
+}
+
+/**
+ * A document, rendered anew whenever it, or what is known of it, changes. It is open as long as a component shows it, and stays open for a moment after, so that one that renders
+ * anew does not read it again.
+ */
+export function useDocument<T extends Json = Json>(id: string, options?: UseDocumentOptions<T>): Document<T> {
+  const document = useOpened(id, options);
+  useVersion(document);
+  return document;
+}
+
+/** The string at a pointer, and what replaces it: only what differs is sent. Undefined where there is no string. */
+export function useText(id: string, pointer: string): [text: string | undefined, setText: (text: string) => void] {
+  const document = useOpened(id);
+  const text = useSyncExternalStore(
+    useCallback((listener) => document.subscribe(pointer, listener), [document, pointer]),
+    () => document.at(pointer),
+    () => undefined,
+  );
+  const setText = useCallback(
+    (value: string) => void document.edit([{ op: "replace", path: pointer, value }]),
+    [document, pointer],
+  );
+  return [typeof text === "string" ? text : undefined, setText];
+}
+
+/** A handle of a document for as long as the component is there. */
+export function useOpened<T extends Json = Json>(id: string, options?: UseDocumentOptions<T>): Document<T> {
+  const workspace = useWorkspace();
+  const open = (): Document<T> => workspace.open<T>(id, options);
+  const [opened, setOpened] = useState(() => ({ workspace, document: workspace.view<T>(id) }));
+  const isCurrent = opened.workspace === workspace && opened.document.id === id;
+  const document = isCurrent ? opened.document : workspace.view<T>(id);
+  if (!isCurrent) setOpened({ workspace, document });
+  useEffect(() => {
+    const held = open();
+    return () => held.close();
+    // What creates a document is asked for once.
+  }, [workspace, id]);
+  return document;
+}
+
+/** Renders anew after each change of a document. */
+export function useVersion(document: Document): void {
+  useSyncExternalStore(
+    useCallback((listener) => document.subscribe(listener), [document]),
+    () => document.version,
+    () => 0,
+  );
+}

@@ -1,0 +1,25 @@
+import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
+import type { Other } from "../client/state.js";
+import type { Json } from "../json/value.js";
+import { useOpened } from "./document.js";
+
+const NOBODY: readonly Other[] = Object.freeze([]);
+
+/** What this tab shows of itself on a document, and what changes it. It is shown as long as the component is there. */
+export function usePresence<T extends Json>(id: string, initial: T): [presence: T, setPresence: (presence: T) => void] {
+  const document = useOpened(id);
+  const [presence, setPresence] = useState(initial);
+  useEffect(() => document.setPresence(presence), [document, presence]);
+  useEffect(() => () => document.setPresence(null), [document]);
+  return [presence, setPresence];
+}
+
+/** Who else shows something on a document. */
+export function useOthers(id: string): readonly Other[] {
+  const document = useOpened(id);
+  return useSyncExternalStore(
+    useCallback((listener) => document.subscribe(listener), [document]),
+    () => document.others,
+    () => NOBODY,
+  );
+}
