@@ -15,10 +15,10 @@ const engine = join(here, "../../pkg/rejoin");
 const engineOf = {
   name: "engine",
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^#engine$/ }, () => ({ path: join(engine, "rejoin_wasm.js") }));
+    onResolve({ filter: /^#engine$/ }, () => ({ path: join(engine, "rejoin.js") }));
     onResolve({ filter: /^#module$/ }, () => ({ path: "module", namespace: "engine" }));
     onLoad({ filter: /^module$/, namespace: "engine" }, () => {
-      const module = readFileSync(join(engine, "rejoin_wasm_bg.wasm"));
+      const module = readFileSync(join(engine, "rejoin_bg.wasm"));
       const compressed = deflateRawSync(module, { level: 9 }).toString("base64");
       return { contents: `export const compressed = "${compressed}";` };
     });

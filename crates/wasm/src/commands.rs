@@ -101,7 +101,7 @@ pub(crate) fn run(replica: &mut Replica, teller: &mut Teller, command: &str) -> 
         }
         "dismissRejected" => replica.dismiss_rejected(id, command.change()?),
         "dismissRecovered" => replica.dismiss_recovered(id, command.count("number")?),
-        "presence" => replica.set_presence(id, command.get("state").cloned())?,
+        "presence" => replica.set_presence_of(command.count("part")?, id, command.get("state").cloned())?,
         "history" => {
             let (token, limit) = (Token(command.count("token")?), command.count("limit")?);
             let limit = u32::try_from(limit).unwrap_or(u32::MAX);
@@ -164,13 +164,13 @@ fn made(replica: &mut Replica, id: &DocumentId, name: &str, command: &Command) -
         "delete" => replica.delete(id)?,
         "undelete" => replica.undelete(id)?,
         "settle" => replica.settle(id, command.conflict()?, command.choice()?)?,
-        "undo" => return Ok(undone(replica.undo_change(id, command.change()?)?)),
+        "undo" => return Ok(undone(&replica.undo_change(id, command.change()?)?)),
         _ => return Err(invalid("there is no command of that name").into()),
     };
     Ok(Json::from(change_name(change)))
 }
 
-fn undone(undone: Undone) -> Json {
+fn undone(undone: &Undone) -> Json {
     let kept = undone.kept.iter().map(|place| Json::from(place.to_string())).collect();
     object([("change", Json::from(change_name(undone.change))), ("places", kept)])
 }

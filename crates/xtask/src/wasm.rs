@@ -42,8 +42,9 @@ fn loaded(workspace: &Workspace, name: &str, package: &Package) -> [PathBuf; 2] 
 }
 
 fn build(workspace: &Workspace, name: &str, package: &Package) -> Result<()> {
-    // Cargo knows by itself what is up to date.
-    let mut command = workspace.cargo(&["build", "--lib", "--locked", "--target", WASM_TARGET]);
+    // Cargo knows by itself what is up to date. A library that may also be linked into Rust would not be optimised as a whole.
+    let mut command = workspace.cargo(&["rustc", "--lib", "--locked", "--target", WASM_TARGET]);
+    command.args(["--crate-type", "cdylib"]);
     command.args(["--package", &package.source, "--profile", &package.profile]);
     if !package.features.is_empty() {
         command.args(["--features", &package.features.join(",")]);

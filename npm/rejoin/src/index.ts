@@ -31,8 +31,23 @@ export type {
   Workspace,
   WorkspaceEvent,
 } from "./client/workspace.js";
-export type { Document, DocumentStatus, Edit, HistoryEntry, HistoryPage, Settlement } from "./client/document.js";
-export type { Conflict, Header, PendingChange, Policy, RecoveredVersion, RejectedChange, Rung } from "./client/facts.js";
+export type {
+  Document,
+  DocumentStatus,
+  Edit,
+  HistoryEntry,
+  HistoryPage,
+  Settlement,
+} from "./client/document.js";
+export type {
+  Conflict,
+  Header,
+  PendingChange,
+  Policy,
+  RecoveredVersion,
+  RejectedChange,
+  Rung,
+} from "./client/facts.js";
 export type { Other } from "./client/state.js";
 export type { Auth } from "./host/line.js";
 export type { EngineSource } from "./host/source.js";

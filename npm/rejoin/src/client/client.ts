@@ -31,7 +31,10 @@ export class Client {
   /** What is not kept, by number. */
   private readonly changes = new Map<number, Change>();
   private characters = 0;
-  private readonly questions = new Map<number, { message: ToLeader; answer: ReturnType<typeof deferred<Json>> }>();
+  private readonly questions = new Map<
+    number,
+    { message: ToLeader; answer: ReturnType<typeof deferred<Json>> }
+  >();
   private nextNumber = 1;
   private nextQuestion = 1;
   private refused = 0;
@@ -90,13 +93,23 @@ export class Client {
   ): Change {
     if (this.closed) throw new RejoinError("closed", "the workspace is closed: connect again");
     if (this.status?.isStopped) {
-      throw new RejoinError("engine_stopped", "the engine failed several times and was stopped: load the page again");
+      throw new RejoinError(
+        "engine_stopped",
+        "the engine failed several times and was stopped: load the page again",
+      );
     }
     const text = JSON.stringify(command);
     if (this.characters + text.length > MAX_UNSAFE_CHARACTERS) {
-      throw new RejoinError("outbox_full", "no tab takes the changes of this one: keep the page open, and look at the status");
+      throw new RejoinError(
+        "outbox_full",
+        "no tab takes the changes of this one: keep the page open, and look at the status",
+      );
     }
-    const change = new Change({ number: this.nextNumber, document: state.id, command: text }, Date.now(), shows);
+    const change = new Change(
+      { number: this.nextNumber, document: state.id, command: text },
+      Date.now(),
+      shows,
+    );
     this.nextNumber += 1;
     this.characters += text.length;
     this.changes.set(change.number, change);
@@ -111,10 +124,19 @@ export class Client {
   }
 
   /** Asks the engine something that changes no document. Asked again of each new leader until there is an answer. */
-  ask(document: string, command: { readonly do: string; readonly [argument: string]: unknown }): Promise<Json> {
+  ask(
+    document: string,
+    command: { readonly do: string; readonly [argument: string]: unknown },
+  ): Promise<Json> {
     const question = this.nextQuestion;
     this.nextQuestion += 1;
-    const message: ToLeader = { type: "ask", tab: this.tab, question, document, command: JSON.stringify(command) };
+    const message: ToLeader = {
+      type: "ask",
+      tab: this.tab,
+      question,
+      document,
+      command: JSON.stringify(command),
+    };
     const answer = deferred<Json>();
     this.questions.set(question, { message, answer });
     if (this.leader !== undefined) this.send(message);
@@ -155,7 +177,9 @@ export class Client {
   hello(): void {
     const changes = this.unsafe.map(({ number, document, command }) => ({ number, document, command }));
     const states = [...this.documents.values()];
-    const presence = states.flatMap(({ id, presence: shown }) => (shown === undefined ? [] : [[id, shown] as const]));
+    const presence = states.flatMap(({ id, presence: shown }) =>
+      shown === undefined ? [] : [[id, shown] as const],
+    );
     const documents = states.map(({ id }) => id);
     this.send({ type: "hello", tab: this.tab, documents, changes, refused: this.refused, presence });
     for (const { message } of this.questions.values()) this.send(message);
@@ -238,7 +262,8 @@ export class Client {
     }
     this.refused = Math.max(this.refused, number);
     this.forget(change);
-    if (state) state.refused = Object.freeze([...state.refused, refusedChange(change, error)].slice(-MAX_REFUSED));
+    if (state)
+      state.refused = Object.freeze([...state.refused, refusedChange(change, error)].slice(-MAX_REFUSED));
     change.refuse(error);
     this.events.event({ type: "rejected", document: change.document });
   }
@@ -282,11 +307,23 @@ export class Client {
 }
 
 function refusedChange(change: Change, { code, message }: { code: string; message: string }): RejectedChange {
-  const { do: kind, patch, content } = JSON.parse(change.command) as {
+  const {
+    do: kind,
+    patch,
+    content,
+  } = JSON.parse(change.command) as {
     do: RejectedChange["kind"];
     patch?: RejectedChange["patch"];
     content?: Json;
   };
   const { time } = change;
-  return Object.freeze({ id: `refused/${change.number}`, kind, patch: patch ?? null, content: content ?? null, code, message, time });
+  return Object.freeze({
+    id: `refused/${change.number}`,
+    kind,
+    patch: patch ?? null,
+    content: content ?? null,
+    code,
+    message,
+    time,
+  });
 }

@@ -5,7 +5,15 @@ import { recorded, type Draft } from "../json/recipe.js";
 import { frozen, type Json } from "../json/value.js";
 import type { Change } from "./changes.js";
 import type { Client } from "./client.js";
-import type { Conflict, Facts, Header, PendingChange, RecoveredVersion, RejectedChange, Rung } from "./facts.js";
+import type {
+  Conflict,
+  Facts,
+  Header,
+  PendingChange,
+  RecoveredVersion,
+  RejectedChange,
+  Rung,
+} from "./facts.js";
 import type { DocumentState, Other } from "./state.js";
 
 /** A change that was made. */
@@ -136,7 +144,9 @@ export class Document<T extends Json = Json> {
     return this.allRejected.all;
   }
 
-  private allRejected: { here: readonly RejectedChange[]; there: readonly RejectedChange[]; all: readonly RejectedChange[] } | undefined;
+  private allRejected:
+    | { here: readonly RejectedChange[]; there: readonly RejectedChange[]; all: readonly RejectedChange[] }
+    | undefined;
 
   /** Content that the server had confirmed and has no longer. */
   get recoverable(): readonly RecoveredVersion[] {
@@ -179,11 +189,14 @@ export class Document<T extends Json = Json> {
    */
   edit(edit: Patch | ((draft: Draft<T>) => unknown)): Edit {
     const before = this.existing();
-    const patch = typeof edit === "function" ? recorded(before as T, edit) : (frozen(edit) as unknown as Patch);
+    const patch =
+      typeof edit === "function" ? recorded(before as T, edit) : (frozen(edit) as unknown as Patch);
     if (patch.length === 0) return { saved: Promise.resolve() };
     // Throws where it does not apply, before anything has happened.
     applied(before, patch);
-    const change = this.change({ do: "edit", patch }, (value) => (value === undefined ? value : applied(value, patch)));
+    const change = this.change({ do: "edit", patch }, (value) =>
+      value === undefined ? value : applied(value, patch),
+    );
     this.remember(change, (answer) => answer as string);
     return change;
   }
@@ -202,7 +215,12 @@ export class Document<T extends Json = Json> {
 
   private begin(content: T, header: Partial<Header> | undefined, unlessExists: boolean): Edit {
     const value = frozen(content);
-    const command = { do: "create", content: value, ...(header && { header }), ...(unlessExists && { unlessExists }) };
+    const command = {
+      do: "create",
+      content: value,
+      ...(header && { header }),
+      ...(unlessExists && { unlessExists }),
+    };
     return this.change(command, (before) => before ?? value);
   }
 
@@ -227,7 +245,8 @@ export class Document<T extends Json = Json> {
   /** Settles a conflict: the record closes for everybody, and the place gets the chosen value. */
   settle(conflict: Conflict | string, settlement: Settlement): Edit {
     const id = typeof conflict === "string" ? conflict : conflict.id;
-    const chosen = typeof settlement === "string" ? { choice: settlement } : { value: frozen(settlement.value) };
+    const chosen =
+      typeof settlement === "string" ? { choice: settlement } : { value: frozen(settlement.value) };
     const change = this.change({ do: "settle", conflict: id, ...chosen });
     this.remember(change, (answer) => answer as string);
     return change;
@@ -274,7 +293,11 @@ export class Document<T extends Json = Json> {
 
   /** A page of revisions, the newest without `before`: from the server while there is a link, else from this device as far as it goes. */
   async history(options: { before?: number; limit?: number } = {}): Promise<HistoryPage> {
-    const command = { do: "history", limit: options.limit ?? HISTORY_LIMIT, ...(options.before !== undefined && { before: options.before }) };
+    const command = {
+      do: "history",
+      limit: options.limit ?? HISTORY_LIMIT,
+      ...(options.before !== undefined && { before: options.before }),
+    };
     try {
       return (await this.client.ask(this.id, { ...command, remote: true })) as unknown as HistoryPage;
     } catch (error) {
@@ -286,7 +309,8 @@ export class Document<T extends Json = Json> {
   /** Forgets a rejected change. What it holds is gone then. */
   async dismissRejected(change: RejectedChange | string): Promise<void> {
     const id = typeof change === "string" ? change : change.id;
-    if (!this.client.dismiss(this.state, id)) await this.client.ask(this.id, { do: "dismissRejected", change: id });
+    if (!this.client.dismiss(this.state, id))
+      await this.client.ask(this.id, { do: "dismissRejected", change: id });
   }
 
   /** Forgets a recoverable version. */

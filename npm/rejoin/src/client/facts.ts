@@ -26,7 +26,8 @@ export interface Conflict {
   readonly path: string | null;
   /** The place as it was, for people. */
   readonly place: string;
-  readonly kind: "edited" | "inserted" | "text" | "counter" | "deleted_current" | "deleted_incoming" | "other";
+  readonly kind:
+    "edited" | "inserted" | "text" | "counter" | "deleted_current" | "deleted_incoming" | "other";
   /** What both started from; absent where there was nothing. */
   readonly base?: Json;
   /** What stood when the other change arrived; absent where it had been deleted. */
@@ -111,10 +112,13 @@ function share(before: Json | undefined, now: Json): Json {
     const old = Array.isArray(before) ? before : [];
     return sealed(now.map((part, index) => share(old[index] as Json | undefined, part as Json))) as Json;
   }
-  const old = (typeof before === "object" && before !== null ? before : {}) as { readonly [key: string]: Json };
+  const old = (typeof before === "object" && before !== null ? before : {}) as {
+    readonly [key: string]: Json;
+  };
   const object = now as Record<string, Json>;
   for (const key of Object.keys(object)) {
-    if (key !== "__proto__") object[key] = share(Object.hasOwn(old, key) ? old[key] : undefined, object[key] as Json);
+    if (key !== "__proto__")
+      object[key] = share(Object.hasOwn(old, key) ? old[key] : undefined, object[key] as Json);
   }
   return sealed(object);
 }

@@ -76,7 +76,17 @@ export interface DocumentItem {
 
 /** Something that happened. */
 export interface WorkspaceEvent {
-  readonly type: "conflict" | "rejected" | "recovered" | "quarantined" | "forked" | "caughtUp" | "storeFailed" | "storeWorks" | "engineFailed" | "ready";
+  readonly type:
+    | "conflict"
+    | "rejected"
+    | "recovered"
+    | "quarantined"
+    | "forked"
+    | "caughtUp"
+    | "storeFailed"
+    | "storeWorks"
+    | "engineFailed"
+    | "ready";
   readonly document?: string;
   readonly message?: string;
 }
@@ -118,7 +128,10 @@ export class Workspace {
     this.name = options.workspace ?? "default";
     const url = addressOf(options.url);
     if (!options.WebSocket && typeof WebSocket === "undefined") {
-      throw new RejoinError("invalid_option", "there is no WebSocket here: pass that of the package `ws` as `WebSocket`, or use Node.js 22");
+      throw new RejoinError(
+        "invalid_option",
+        "there is no WebSocket here: pass that of the package `ws` as `WebSocket`, or use Node.js 22",
+      );
     }
     const tab = new Tab({
       profile: [url, this.name, options.profile ?? ""].map(encodeURIComponent).join("/"),
@@ -162,7 +175,10 @@ export class Workspace {
    *
    * With `create`, a document that does not exist is created with that content: once the server has said that there is none, or at once where there is no link.
    */
-  open<T extends Json = Json>(id: string, options: { create?: () => T; header?: Partial<Header> } = {}): Document<T> {
+  open<T extends Json = Json>(
+    id: string,
+    options: { create?: () => T; header?: Partial<Header> } = {},
+  ): Document<T> {
     this.start();
     const state = this.client.hold(id);
     const opened = new Document<T>(this.client, state, true);
@@ -171,7 +187,11 @@ export class Workspace {
     return opened;
   }
 
-  private createWhenAbsent<T extends Json>(opened: Document<T>, create: () => T, header: Partial<Header> | undefined): void {
+  private createWhenAbsent<T extends Json>(
+    opened: Document<T>,
+    create: () => T,
+    header: Partial<Header> | undefined,
+  ): void {
     const look = (): void => {
       const isKnown = opened.status.synced || ["offline", "refused"].includes(this.current.link);
       if (opened.life === "loading" || (opened.life === "absent" && !isKnown)) return;
@@ -252,7 +272,12 @@ export class Workspace {
   private fail(error: Error, storage: StorageState): void {
     this.problem = error.message;
     if (storage === "superseded") this.superseded = storage;
-    this.current = Object.freeze({ ...this.current, problem: this.problem, storage, ...(storage === "failed" && { link: "failed" as const }) });
+    this.current = Object.freeze({
+      ...this.current,
+      problem: this.problem,
+      storage,
+      ...(storage === "failed" && { link: "failed" as const }),
+    });
     this.notify();
   }
 
@@ -263,8 +288,14 @@ export class Workspace {
     if (!engine) return;
     const unmade = this.client.unmade;
     const local = { changes: engine.local.changes + unmade, ageMs: engine.local.ageMs };
-    const link: LinkState = status.isStopped ? "failed" : typeof engine.link === "number" ? "refused" : engine.link;
-    this.problem = status.isStopped ? "the engine failed several times and was stopped: load the page again" : null;
+    const link: LinkState = status.isStopped
+      ? "failed"
+      : typeof engine.link === "number"
+        ? "refused"
+        : engine.link;
+    this.problem = status.isStopped
+      ? "the engine failed several times and was stopped: load the page again"
+      : null;
     this.current = deepFrozen({
       link,
       refusal: typeof engine.link === "number" ? engine.link : null,
@@ -305,10 +336,17 @@ function addressOf(given: string | URL): string {
   try {
     url = new URL(given, typeof location === "undefined" ? undefined : location.href);
   } catch {
-    throw new RejoinError("invalid_option", `\`${String(given)}\` is no address: write wss://HOST, or ws://HOST:PORT/ws`);
+    throw new RejoinError(
+      "invalid_option",
+      `\`${String(given)}\` is no address: write wss://HOST, or ws://HOST:PORT/ws`,
+    );
   }
   const protocol = { "http:": "ws:", "https:": "wss:", "ws:": "ws:", "wss:": "wss:" }[url.protocol];
-  if (!protocol) throw new RejoinError("invalid_option", `\`${String(given)}\` is no address of a server: write wss://HOST, or ws://HOST:PORT/ws`);
+  if (!protocol)
+    throw new RejoinError(
+      "invalid_option",
+      `\`${String(given)}\` is no address of a server: write wss://HOST, or ws://HOST:PORT/ws`,
+    );
   const path = url.pathname === "/" ? "/ws" : url.pathname;
   return `${protocol}//${url.host}${path}${url.search}`;
 }

@@ -227,7 +227,9 @@ export class Audience {
     this.nextToken += 1;
     const isHistory = command.startsWith('{"do":"history"');
     if (isHistory) this.asked.set(token, { tab, question });
-    const outcome = this.stage.command(`{"document":${JSON.stringify(document)},"token":${token},${command.slice(1)}`);
+    const outcome = this.stage.command(
+      `{"document":${JSON.stringify(document)},"token":${token},${command.slice(1)}`,
+    );
     if (isHistory && !("error" in outcome)) return;
     this.asked.delete(token);
     this.stage.answer(tab, question, outcome);

@@ -6,7 +6,14 @@ export type EngineEffect =
   | readonly [3, request: number, operation: unknown]
   | readonly [4, token: number, reply: string]
   | readonly [5, event: string]
-  | readonly [6, document: string, number: number, patch: string | null, content: string | null, facts: string | null]
+  | readonly [
+      6,
+      document: string,
+      number: number,
+      patch: string | null,
+      content: string | null,
+      facts: string | null,
+    ]
   | readonly [7, status: string]
   | readonly [8, document: string, others: string]
   | readonly [9, document: string, tab: number, number: number]

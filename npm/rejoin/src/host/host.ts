@@ -1,7 +1,16 @@
 import { StoreError, StoreErrorCode } from "../store/error.js";
 import type { IndexedDbStore } from "../store/indexed-db-store.js";
 import type { Operation } from "../store/operation.js";
-import type { FromLeader, LeaderStatus, Made, Presences, StorageState, TabChange, Telling, ToLeader } from "../tabs/messages.js";
+import type {
+  FromLeader,
+  LeaderStatus,
+  Made,
+  Presences,
+  StorageState,
+  TabChange,
+  Telling,
+  ToLeader,
+} from "../tabs/messages.js";
 import { Audience, outcomeOf, type Outcome, type Stage } from "./audience.js";
 import { Effect, type EngineEffect } from "./effects.js";
 import { Line, type Route } from "./line.js";
@@ -127,7 +136,9 @@ export class Host implements Stage {
   /** Makes the changes that a tab left behind which is gone; `done` once all of them are safe. */
   inherit(tab: number, changes: readonly TabChange[], done: () => void): void {
     this.wills.set(tab, { numbers: new Set(changes.map(({ number }) => number)), done });
-    this.run(() => this.audience.receive({ type: "hello", tab, documents: [], changes, refused: 0, presence: [] }));
+    this.run(() =>
+      this.audience.receive({ type: "hello", tab, documents: [], changes, refused: 0, presence: [] }),
+    );
     this.settleWill(tab, undefined);
   }
 
@@ -177,8 +188,16 @@ export class Host implements Stage {
 
   command(command: string): Outcome {
     const { engine } = this;
-    if (!engine) return { error: { code: "unavailable", message: "the engine begins anew: this is said again by itself" } };
-    const trapped = { error: { code: "engine_failed", message: "the engine failed at this: what it held is among the rejected changes" } };
+    if (!engine)
+      return {
+        error: { code: "unavailable", message: "the engine begins anew: this is said again by itself" },
+      };
+    const trapped = {
+      error: {
+        code: "engine_failed",
+        message: "the engine failed at this: what it held is among the rejected changes",
+      },
+    };
     return this.guard(() => outcomeOf(engine.command(now(), command))) ?? trapped;
   }
 
@@ -392,7 +411,12 @@ export class Host implements Stage {
   }
 
   get status(): LeaderStatus {
-    return { engine: this.engineStatus ?? "null", at: Date.now(), storage: this.storage, isStopped: this.isStopped };
+    return {
+      engine: this.engineStatus ?? "null",
+      at: Date.now(),
+      storage: this.storage,
+      isStopped: this.isStopped,
+    };
   }
 
   setStorage(storage: StorageState): void {
@@ -427,9 +451,18 @@ export class Host implements Stage {
     for (const [to, documents] of [...this.wholes]) {
       this.wholes.delete(to);
       const names = [...documents];
-      const tellings = names.map((document) => this.audience.telling(document)).filter((telling) => telling !== undefined);
+      const tellings = names
+        .map((document) => this.audience.telling(document))
+        .filter((telling) => telling !== undefined);
       const present = names.map((document) => this.audience.presences(document));
-      this.tell(this.leader, { type: "whole", to, documents: tellings, present, status: this.status, list: this.list });
+      this.tell(this.leader, {
+        type: "whole",
+        to,
+        documents: tellings,
+        present,
+        status: this.status,
+        list: this.list,
+      });
     }
   }
 
@@ -526,7 +559,8 @@ class Accumulated {
 
 /** What a page without a database answers: there is nothing, and no room for anything, so that the engine goes on in memory. */
 function nothing([kind]: Operation): Promise<unknown> {
-  if (kind === 7) return Promise.reject(new StoreError(StoreErrorCode.quotaExceeded, "this page has no database"));
+  if (kind === 7)
+    return Promise.reject(new StoreError(StoreErrorCode.quotaExceeded, "this page has no database"));
   return Promise.resolve(kind === 0 ? [[], 0] : kind === 1 ? [null, null, [], []] : []);
 }
 

@@ -45,7 +45,9 @@ function appliedOne(document: Json, operation: PatchOperation | Splice): Json {
     case "move": {
       if (operation.path.startsWith(`${operation.from}/`)) throw wrong(operation, "goes into itself");
       const moved = existing(document, operation.from);
-      return operation.from === operation.path ? document : added(removed(document, operation.from), operation.path, moved);
+      return operation.from === operation.path
+        ? document
+        : added(removed(document, operation.from), operation.path, moved);
     }
     case "copy":
       return added(document, operation.path, existing(document, operation.from));
@@ -61,7 +63,10 @@ function appliedOne(document: Json, operation: PatchOperation | Splice): Json {
       return replaced(document, operation.path, text.slice(0, at) + insert + text.slice(at + remove));
     }
     default:
-      throw new RejoinError("invalid_patch", `\`${(operation as { op: unknown }).op}\` is no operation of a JSON Patch`);
+      throw new RejoinError(
+        "invalid_patch",
+        `\`${(operation as { op: unknown }).op}\` is no operation of a JSON Patch`,
+      );
   }
 }
 
@@ -84,7 +89,8 @@ function added(document: Json, path: string, value: Json): Json {
 }
 
 function removed(document: Json, path: string): Json {
-  if (path === "") throw new RejoinError("invalid_patch", "the whole document cannot be removed: delete it instead");
+  if (path === "")
+    throw new RejoinError("invalid_patch", "the whole document cannot be removed: delete it instead");
   return changed(document, path, null, (parent, token) => {
     if (Array.isArray(parent)) {
       const index = indexOf(token);
@@ -159,7 +165,9 @@ function wrong(operation: { readonly path: string }, why: string): RejoinError {
 
 /** Pointers of what a patch touches. */
 export function touchedBy(patch: Patch): string[] {
-  return patch.flatMap((operation) => ("from" in operation ? [operation.from, operation.path] : [operation.path]));
+  return patch.flatMap((operation) =>
+    "from" in operation ? [operation.from, operation.path] : [operation.path],
+  );
 }
 
 export { pointerOf };

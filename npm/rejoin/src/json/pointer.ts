@@ -5,13 +5,21 @@ import { isObject, member, type Json } from "./value.js";
 export function tokensOf(pointer: string): string[] {
   if (pointer === "") return [];
   if (!pointer.startsWith("/")) {
-    throw new RejoinError("invalid_patch", `\`${pointer}\` is no JSON Pointer: one is empty or begins with "/"`);
+    throw new RejoinError(
+      "invalid_patch",
+      `\`${pointer}\` is no JSON Pointer: one is empty or begins with "/"`,
+    );
   }
   if (/~(?![01])/.test(pointer)) {
-    throw new RejoinError("invalid_patch", `\`${pointer}\` is no JSON Pointer: "~" is written "~0", and "/" in a name "~1"`);
+    throw new RejoinError(
+      "invalid_patch",
+      `\`${pointer}\` is no JSON Pointer: "~" is written "~0", and "/" in a name "~1"`,
+    );
   }
   const tokens = pointer.slice(1).split("/");
-  return pointer.includes("~") ? tokens.map((token) => token.replaceAll("~1", "/").replaceAll("~0", "~")) : tokens;
+  return pointer.includes("~")
+    ? tokens.map((token) => token.replaceAll("~1", "/").replaceAll("~0", "~"))
+    : tokens;
 }
 
 /** A pointer from its tokens. */

@@ -16,7 +16,10 @@ export type Draft<T> = T extends string | number | boolean | null | undefined
  *
  * A draft that was taken out of the document is a value like others: what is assigned is copied.
  */
-export function recorded<T extends Json>(document: T, recipe: (draft: Draft<T>) => unknown): PatchOperation[] {
+export function recorded<T extends Json>(
+  document: T,
+  recipe: (draft: Draft<T>) => unknown,
+): PatchOperation[] {
   const operations: PatchOperation[] = [];
   if (typeof document !== "object" || document === null) {
     return whole(recipe(document as Draft<T>));
@@ -108,7 +111,8 @@ class Node {
 
   deleteProperty(_: object, key: string | symbol): boolean {
     if (typeof key === "symbol" || !Object.hasOwn(this.slots, key)) return true;
-    if (Array.isArray(this.slots)) throw new RejoinError("invalid_patch", "an array has no holes: use splice");
+    if (Array.isArray(this.slots))
+      throw new RejoinError("invalid_patch", "an array has no holes: use splice");
     this.detach(key);
     Reflect.deleteProperty(this.slots, key);
     this.record({ op: "remove", path: key });
@@ -123,7 +127,8 @@ class Node {
     const { length } = this.slots;
     if (key === "length") {
       const wanted = Number(value);
-      if (wanted > length) throw new RejoinError("invalid_patch", "an array has no holes: push what it should hold");
+      if (wanted > length)
+        throw new RejoinError("invalid_patch", "an array has no holes: push what it should hold");
       this.splice(wanted, length - wanted, []);
       return true;
     }
@@ -174,7 +179,12 @@ class Node {
   }
 
   private put(key: string | number, slot: unknown): void {
-    Object.defineProperty(this.slots, key, { value: slot, enumerable: true, configurable: true, writable: true });
+    Object.defineProperty(this.slots, key, {
+      value: slot,
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
   }
 
   /** What leaves its slot is no part of the document any more. */
@@ -185,13 +195,16 @@ class Node {
 
   /** Notes an operation on a slot, unless this container has left the document. */
   private record(operation: PatchOperation): void {
-    if (!this.operations) throw new RejoinError("invalid_patch", "a draft is of no use after its recipe: edit again");
+    if (!this.operations)
+      throw new RejoinError("invalid_patch", "a draft is of no use after its recipe: edit again");
     const place = this.place();
     if (place === undefined) return;
     const at = (key: string): string => place + pointerOf([key]);
     const { op } = operation;
     this.operations.push(
-      op === "move" ? { op, from: at(operation.from), path: at(operation.path) } : { ...operation, path: at(operation.path) },
+      op === "move"
+        ? { op, from: at(operation.from), path: at(operation.path) }
+        : { ...operation, path: at(operation.path) },
     );
   }
 
@@ -234,7 +247,9 @@ const calls: Record<string, (node: Node, given: unknown[]) => unknown> = {
     const parts = Array.from(node.slots, (_, index) => ({ index, part: node.part(index) }));
     const by = compare as ((a: unknown, b: unknown) => number) | undefined;
     const text = (part: unknown): string => String(part);
-    parts.sort(({ part: a }, { part: b }) => (by ? by(a, b) : text(a) < text(b) ? -1 : text(a) > text(b) ? 1 : 0));
+    parts.sort(({ part: a }, { part: b }) =>
+      by ? by(a, b) : text(a) < text(b) ? -1 : text(a) > text(b) ? 1 : 0,
+    );
     node.arrange(parts.map(({ index }) => index));
     return node.proxy;
   },

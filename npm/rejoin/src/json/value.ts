@@ -38,7 +38,11 @@ export function frozen(value: unknown, depth = 0): Json {
       return value;
     case "number":
       if (!Number.isFinite(value)) throw refused(`${value} is no number of JSON`);
-      if (Number.isInteger(value) && Math.abs(value) > Number.MAX_SAFE_INTEGER + 1 && Math.abs(value) < 1e21) {
+      if (
+        Number.isInteger(value) &&
+        Math.abs(value) > Number.MAX_SAFE_INTEGER + 1 &&
+        Math.abs(value) < 1e21
+      ) {
         throw refused(`${value} is beyond 2^53, where integers are not exact: store it as a string`);
       }
       return Object.is(value, -0) ? 0 : value;
@@ -57,7 +61,9 @@ function frozenObject(value: object, depth: number): Json {
   if (Array.isArray(value)) return sealed(Array.from(value, (item: unknown) => frozen(item, depth + 1)));
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) {
-    throw refused(`an instance of ${value.constructor?.name ?? "a class"} is no value of JSON: convert it first`);
+    throw refused(
+      `an instance of ${value.constructor?.name ?? "a class"} is no value of JSON: convert it first`,
+    );
   }
   const copy: Record<string, Json> = {};
   for (const [key, part] of Object.entries(value)) {

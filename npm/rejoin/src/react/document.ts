@@ -21,7 +21,10 @@ export function useDocument<T extends Json = Json>(id: string, options?: UseDocu
 }
 
 /** The string at a pointer, and what replaces it: only what differs is sent. Undefined where there is no string. */
-export function useText(id: string, pointer: string): [text: string | undefined, setText: (text: string) => void] {
+export function useText(
+  id: string,
+  pointer: string,
+): [text: string | undefined, setText: (text: string) => void] {
   const document = useOpened(id);
   const text = useSyncExternalStore(
     useCallback((listener) => document.subscribe(pointer, listener), [document, pointer]),

@@ -6,20 +6,28 @@ import type { Json } from "../json/value.js";
 import { useOpened, useVersion } from "./document.js";
 
 /** Edits a document, by a patch or a recipe. The same function from one rendering to the next. */
-export function useMutation<T extends Json = Json>(id: string): (edit: Patch | ((draft: Draft<T>) => unknown)) => Edit {
+export function useMutation<T extends Json = Json>(
+  id: string,
+): (edit: Patch | ((draft: Draft<T>) => unknown)) => Edit {
   const document = useOpened<T>(id);
   return useCallback((edit) => document.edit(edit), [document]);
 }
 
 /** What takes back this tab's newest change, and whether there is one. */
-export function useUndo(id: string): { readonly undo: () => Promise<readonly string[]>; readonly canUndo: boolean } {
+export function useUndo(id: string): {
+  readonly undo: () => Promise<readonly string[]>;
+  readonly canUndo: boolean;
+} {
   const document = useOpened(id);
   useVersion(document);
   return { undo: useCallback(() => document.undo(), [document]), canUndo: document.canUndo };
 }
 
 /** What takes back this tab's newest undo, and whether there is one. */
-export function useRedo(id: string): { readonly redo: () => Promise<readonly string[]>; readonly canRedo: boolean } {
+export function useRedo(id: string): {
+  readonly redo: () => Promise<readonly string[]>;
+  readonly canRedo: boolean;
+} {
   const document = useOpened(id);
   useVersion(document);
   return { redo: useCallback(() => document.redo(), [document]), canRedo: document.canRedo };

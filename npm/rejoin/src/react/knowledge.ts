@@ -35,7 +35,12 @@ export function useHistory(id: string, limit = 50): History {
   useVersion(document);
   const { revision } = document;
   const [pages, setPages] = useState(1);
-  const [known, setKnown] = useState<Omit<History, "loadMore">>({ entries: [], more: false, isLoading: true, error: undefined });
+  const [known, setKnown] = useState<Omit<History, "loadMore">>({
+    entries: [],
+    more: false,
+    isLoading: true,
+    error: undefined,
+  });
   useEffect(() => {
     let isCurrent = true;
     setKnown((before) => ({ ...before, isLoading: true }));

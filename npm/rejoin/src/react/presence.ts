@@ -6,7 +6,10 @@ import { useOpened } from "./document.js";
 const NOBODY: readonly Other[] = Object.freeze([]);
 
 /** What this tab shows of itself on a document, and what changes it. It is shown as long as the component is there. */
-export function usePresence<T extends Json>(id: string, initial: T): [presence: T, setPresence: (presence: T) => void] {
+export function usePresence<T extends Json>(
+  id: string,
+  initial: T,
+): [presence: T, setPresence: (presence: T) => void] {
   const document = useOpened(id);
   const [presence, setPresence] = useState(initial);
   useEffect(() => document.setPresence(presence), [document, presence]);

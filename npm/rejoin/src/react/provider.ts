@@ -18,6 +18,10 @@ export function RejoinProvider({ workspace, children }: RejoinProviderProps): Re
 /** The workspace of the provider above. */
 export function useWorkspace(): Workspace {
   const workspace = useContext(Context);
-  if (!workspace) throw new RejoinError("invalid_option", "there is no workspace here: wrap the page in <RejoinProvider workspace={connect(…)}>");
+  if (!workspace)
+    throw new RejoinError(
+      "invalid_option",
+      "there is no workspace here: wrap the page in <RejoinProvider workspace={connect(…)}>",
+    );
   return workspace;
 }

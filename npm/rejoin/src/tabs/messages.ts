@@ -84,7 +84,12 @@ export interface Turn {
   readonly made?: readonly Made[];
   readonly kept?: readonly (readonly [tab: number, number: number])[];
   readonly present?: readonly Presences[];
-  readonly answers?: readonly { readonly tab: number; readonly question: number; readonly answer?: string; readonly error?: Refusal }[];
+  readonly answers?: readonly {
+    readonly tab: number;
+    readonly question: number;
+    readonly answer?: string;
+    readonly error?: Refusal;
+  }[];
   /** JSON of the documents of the workspace. */
   readonly list?: string;
   readonly status?: LeaderStatus;

@@ -1,7 +1,13 @@
 import type { Client } from "../client/client.js";
 import type { Change } from "../client/changes.js";
 import type { Host, HostOptions } from "../host/host.js";
-import { TAB_PROTOCOL, type Envelope, type FromLeader, type StorageState, type ToLeader } from "./messages.js";
+import {
+  TAB_PROTOCOL,
+  type Envelope,
+  type FromLeader,
+  type StorageState,
+  type ToLeader,
+} from "./messages.js";
 
 /** How often a visible tab asks the leader whether it is there. */
 export const LEADER_PING_MS = 2_000;
@@ -228,7 +234,9 @@ export class Tab {
       host.drop(tab);
       this.takeWills();
     };
-    navigator.locks.request(this.name(`tab/${tab}`), { mode: "shared", signal: ending.signal }, gone).catch(() => undefined);
+    navigator.locks
+      .request(this.name(`tab/${tab}`), { mode: "shared", signal: ending.signal }, gone)
+      .catch(() => undefined);
   }
 
   /** A leader that says nothing is frozen, or hangs: its lock is taken from it. */
@@ -249,7 +257,14 @@ export class Tab {
     const before = await this.holder();
     // Several tabs lose their patience at once.
     await new Promise((resolve) => setTimeout(resolve, Math.random() * UNANSWERED_MS));
-    if (signal.aborted || this.hosting || this.unanswered > 0 || before === undefined || before !== (await this.holder())) return;
+    if (
+      signal.aborted ||
+      this.hosting ||
+      this.unanswered > 0 ||
+      before === undefined ||
+      before !== (await this.holder())
+    )
+      return;
     await this.hold(signal, true);
   }
 
@@ -334,7 +349,11 @@ function fitting(changes: readonly Change[]): ReturnType<typeof written>[] {
   return (end === -1 ? changes : changes.slice(0, end)).map(written);
 }
 
-function written({ number, document, command }: Change): { number: number; document: string; command: string } {
+function written({ number, document, command }: Change): {
+  number: number;
+  document: string;
+  command: string;
+} {
   return { number, document, command };
 }
 
