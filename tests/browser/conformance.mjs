@@ -3,7 +3,8 @@
  *
  * usage: node tests/browser/conformance.mjs [--module <folder>] [name…]
  *
- * The folder holds what wasm-bindgen made of the crate `rejoin-browser-conformance`. With names, only tests whose names contain one run.
+ * The folder, else pkg/conformance, holds what wasm-bindgen made of the crate `rejoin-browser-conformance`: `cargo xtask test browser` fills
+ * it. With names, only tests whose names contain one run.
  */
 import { strict as assert } from "node:assert";
 import { readFile } from "node:fs/promises";

@@ -19,8 +19,7 @@ pub use self::answer::{answered, error, is_emptied, is_stale_leader};
 /// carry. Reads take larger bounds and find nothing there.
 pub const MAX_POSITION: u64 = MAX_INTEGER;
 
-/// The largest body: 32 MiB. The database hands a body over as one message between processes, and Chromium ends these at 128 MiB for all
-/// bodies of an answer together.
+/// The largest body: 32 MiB, twice the largest message. A browser holds it in memory more than once.
 pub const MAX_BODY_BYTES: usize = 32 << 20;
 
 /// The longest title or author, 64 KiB: both stand in what listings read.

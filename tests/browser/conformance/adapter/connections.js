@@ -136,3 +136,13 @@ export async function a_transaction_that_takes_too_long_fails_and_has_no_effect(
   await store.execute(commitHead("plan", 2));
   equal(await listed(store), { plan: 2 });
 }
+
+/** As on a machine that slept: the time has passed, and nothing could be done in it. */
+export async function a_page_that_slept_has_not_waited() {
+  const { store, events } = await open({ transactionTimeoutMs: 1500 });
+  const commit = store.execute(commitHead("plan", 1));
+  const end = performance.now() + 2000;
+  while (performance.now() < end);
+  await commit;
+  equal([await listed(store), events], [{ plan: 1 }, []]);
+}
