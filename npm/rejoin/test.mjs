@@ -1,0 +1,28 @@
+// Bundles the tests, which are TypeScript as the sources are, and runs them in Node.js.
+
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const names = readdirSync(join(here, "test")).filter((name) => name.endsWith(".test.ts"));
+const outdir = mkdtempSync(join(tmpdir(), "rejoin-test-"));
+try {
+  const entryPoints = names.map((name) => join(here, "test", name));
+  await build({
+    entryPoints,
+    outdir,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    outExtension: { ".js": ".mjs" },
+  });
+  const files = names.map((name) => join(outdir, name.replace(/\.ts$/, ".mjs")));
+  const { status } = spawnSync(process.execPath, ["--test", ...files], { stdio: "inherit", cwd: here });
+  process.exitCode = status ?? 1;
+} finally {
+  rmSync(outdir, { recursive: true, force: true });
+}
