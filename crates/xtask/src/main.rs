@@ -18,7 +18,6 @@ mod suites;
 mod test;
 mod tools;
 mod wasm;
-mod wasm_size;
 mod workspace;
 
 use std::process::ExitCode;
@@ -72,13 +71,14 @@ enum Task {
         arguments: Vec<String>,
     },
     /// Builds the packages for browsers that wasm-pack.toml names into pkg/, and holds them to their budgets.
-    Wasm,
+    Wasm {
+        /// Names of packages; all when none is given.
+        names: Vec<String>,
+    },
     /// Builds the npm package, and before it what it is made of.
     Npm,
     /// Builds the pages that the server shows, and before them what they are made of.
     Www,
-    /// Builds the engine for browsers and compares its size with the limit.
-    WasmSize,
 }
 
 fn main() -> ExitCode {
@@ -104,9 +104,9 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Sim { arguments } => launch::sim(&workspace, &arguments),
         Task::Fuzz { arguments } => launch::fuzz(&workspace, &arguments),
         Task::Bench { arguments } => launch::bench(&workspace, &arguments),
-        Task::Wasm => wasm::run(&workspace).map(|_| ExitCode::SUCCESS),
+        Task::Wasm { names } => wasm::run(&workspace, &names.iter().map(String::as_str).collect::<Vec<_>>())
+            .map(|_| ExitCode::SUCCESS),
         Task::Npm => node::npm(&workspace).map(|_| ExitCode::SUCCESS),
         Task::Www => node::www(&workspace).map(|_| ExitCode::SUCCESS),
-        Task::WasmSize => wasm_size::run(&workspace).map(|_| ExitCode::SUCCESS),
     }
 }

@@ -21,12 +21,12 @@ pub(crate) struct Package {
     pub(crate) features: Vec<String>,
     /// The profile of `Cargo.toml` that it is compiled with.
     pub(crate) profile: String,
-    /// The arguments of `wasm-opt`.
+    /// The arguments of `wasm-opt`, which is left out without any.
     pub(crate) optimise: Vec<String>,
     /// The folder below `pkg/`.
     pub(crate) output: String,
-    /// What the module and its script may weigh together, in bytes, each through gzip.
-    pub(crate) budget_bytes: usize,
+    /// What the module and its script may weigh together, in bytes, each through gzip; nothing is said of what only tests load.
+    pub(crate) budget_bytes: Option<usize>,
 }
 
 /// How the module is loaded: what `wasm-bindgen --target` takes and the npm package can use.
@@ -70,7 +70,7 @@ fn parse(text: &str) -> Result<BTreeMap<String, Package>> {
         if let Some(other) = outputs.insert(output, name) {
             bail!("{other} and {name} have the same output, {output}: give each a folder of its own");
         }
-        if package.budget_bytes == 0 {
+        if package.budget_bytes == Some(0) {
             bail!("the budget of {name} is 0 bytes, which no package keeps");
         }
     }
@@ -99,7 +99,7 @@ mod tests {
             profile: "wasm".into(),
             optimise: vec!["-Oz".into()],
             output: "rejoin".into(),
-            budget_bytes: 1_000,
+            budget_bytes: Some(1_000),
         };
         assert_eq!(parse(GOOD).unwrap(), BTreeMap::from([("rejoin".to_owned(), expected)]));
     }
@@ -114,8 +114,8 @@ mod tests {
 
     #[test]
     fn a_missing_key_and_an_unknown_target_are_refused_with_what_is_wanted() {
-        let said = refused(&GOOD.replace("budget_bytes = 1_000\n", ""));
-        assert!(said.contains("missing field `budget_bytes`"), "{said}");
+        let said = refused(&GOOD.replace("profile = \"wasm\"\n", ""));
+        assert!(said.contains("missing field `profile`"), "{said}");
         let said = refused(&GOOD.replace("\"web\"", "\"deno\""));
         assert!(said.contains("`web`"), "{said}");
     }
@@ -128,6 +128,12 @@ mod tests {
         }
         let twice = format!("{GOOD}{}", GOOD.replace("package.rejoin", "package.other"));
         assert!(refused(&twice).contains("give each a folder of its own"));
+    }
+
+    #[test]
+    fn what_only_tests_load_has_no_budget() {
+        let packages = parse(&GOOD.replace("budget_bytes = 1_000\n", "")).unwrap();
+        assert_eq!(packages["rejoin"].budget_bytes, None);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::fresh::Made;
 use crate::step::run_quietly;
@@ -15,13 +16,16 @@ use crate::workspace::Workspace;
 const NPM: &str = "npm/rejoin";
 const WWW: &str = "www";
 
+/// The package for browsers that they are made of.
+const PACKAGE: &str = "rejoin";
+
 /// The page that every other file of the demo is loaded from.
 const START_PAGE: &str = "www/dist/index.html";
 
 /// Builds the npm package, and before it what it is made of.
 pub(crate) fn npm(workspace: &Workspace) -> Result<String> {
-    let wasm = wasm::run(workspace)?;
-    build(workspace, NPM, &["pkg"], "npm/rejoin/dist")?;
+    let wasm = wasm::run(workspace, &[PACKAGE])?;
+    build(workspace, NPM, &["pkg/rejoin"], "npm/rejoin/dist")?;
     Ok(wasm)
 }
 
@@ -35,6 +39,14 @@ pub(crate) fn www(workspace: &Workspace) -> Result<String> {
 /// Whether the repository has the demo.
 pub(crate) fn has_pages(workspace: &Workspace) -> bool {
     workspace.root.join(WWW).join("package.json").exists()
+}
+
+/// Builds everything that is made for browsers.
+pub(crate) fn build_all(workspace: &Workspace) -> Result<String> {
+    match has_pages(workspace) {
+        true => www(workspace),
+        false => npm(workspace),
+    }
 }
 
 /// Runs the script `build` of a folder of the npm workspace, unless its output is up to date.
@@ -55,8 +67,24 @@ fn build(workspace: &Workspace, folder: &str, made_of: &[&str], output: &str) ->
     })
 }
 
+/// The folders of the npm workspace, from the root.
+pub(crate) fn folders(root: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(root.join("package.json")).context("package.json cannot be read")?;
+    let package: Value = serde_json::from_str(&text).context("package.json cannot be used")?;
+    let folders = package["workspaces"].as_array().context("package.json names no workspaces")?;
+    Ok(folders.iter().filter_map(|folder| folder.as_str().map(str::to_owned)).collect())
+}
+
+/// Prettier, on everything that is written for Node.js and for browsers.
+pub(crate) fn prettier(root: &Path) -> Result<Command> {
+    let mut command = Command::new("node");
+    command.args(["node_modules/prettier/bin/prettier.cjs", "--check", "package.json"]);
+    command.args(folders(root)?).current_dir(root);
+    Ok(command)
+}
+
 /// npm in the root, which is the npm workspace.
-fn npm_command(root: &Path) -> Command {
+pub(crate) fn npm_command(root: &Path) -> Command {
     let mut command = Command::new("npm");
     command.current_dir(root);
     command

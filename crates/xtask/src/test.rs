@@ -83,7 +83,7 @@ fn judge(result: Result<String, String>, took: Duration, budget: Duration) -> Re
 }
 
 fn summary(finished: &[Finished], preparation: Duration, whole: Duration) -> String {
-    let mut text = format!("\n{:<12}{:<8}{:>9}{:>9}\n", "suite", "result", "time", "budget");
+    let mut text = format!("\n{:<14}{:<8}{:>9}{:>9}\n", "suite", "result", "time", "budget");
     for Finished { name, budget, took, outcome } in finished {
         let (word, remark) = match outcome {
             Ok(note) => ("passed", note.as_str()),
@@ -91,7 +91,7 @@ fn summary(finished: &[Finished], preparation: Duration, whole: Duration) -> Str
             Err(why) => ("failed", why.lines().next().unwrap_or_default()),
         };
         let line =
-            format!("{name:<12}{word:<8}{:>7.1} s{:>7} s  {remark}", took.as_secs_f64(), budget.as_secs());
+            format!("{name:<14}{word:<8}{:>7.1} s{:>7} s  {remark}", took.as_secs_f64(), budget.as_secs());
         text.push_str(line.trim_end());
         text.push('\n');
     }

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::fresh::Made;
+use crate::node;
 use crate::step::{Step, run_quietly, run_visibly};
 use crate::workspace::Workspace;
 
@@ -31,6 +32,8 @@ pub(crate) enum Tool {
     WasmOpt,
     /// npm, and the packages of the workspace that the lock file in the root names.
     Npm,
+    /// A browser: Chromium, or the Chrome that is there.
+    Chromium,
 }
 
 impl Tool {
@@ -42,6 +45,7 @@ impl Tool {
             Self::Node => ensure_node(),
             Self::WasmOpt => ensure_wasm_opt(workspace),
             Self::Npm => ensure_npm_packages(workspace),
+            Self::Chromium => ensure_chromium(),
         }
     }
 }
@@ -128,9 +132,8 @@ fn ensure_npm_packages(workspace: &Workspace) -> Result<()> {
     }
     ensure_package("npm", &["npm"])?;
     let at = |path: &str| workspace.root.join(path);
-    let folders = ["", "npm/rejoin/", "www/", "tests/browser/"];
-    let mut inputs = vec![at("package-lock.json")];
-    inputs.extend(folders.map(|folder| at(&format!("{folder}package.json"))));
+    let mut inputs = vec![at("package-lock.json"), at("package.json")];
+    inputs.extend(node::folders(&workspace.root)?.iter().map(|folder| at(folder).join("package.json")));
     let made = Made { name: "npm-ci", inputs, outputs: vec![at("node_modules/.package-lock.json")] };
     made.unless_fresh(workspace, || {
         let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
@@ -144,6 +147,27 @@ fn ensure_npm_packages(workspace: &Workspace) -> Result<()> {
 /// The `20` of `v20.20.2`.
 fn node_major(version: &str) -> Option<u32> {
     version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
+/// Names that a browser of the kind goes by.
+const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
+
+/// Where the browser is: at `CHROME_PATH`, or on the path.
+pub(crate) fn chromium() -> Option<PathBuf> {
+    let named = std::env::var_os("CHROME_PATH").map(PathBuf::from);
+    let folders: Vec<_> = std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect();
+    let known = BROWSERS.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    named.into_iter().chain(known).find(|program| program.is_file())
+}
+
+fn ensure_chromium() -> Result<()> {
+    if chromium().is_some() {
+        return Ok(());
+    }
+    // Without a font that has all of a page's letters, text has no width that means anything.
+    install("chromium", &["chromium", "fonts-liberation"])
+        .context("a page cannot be tested without a browser")?;
+    chromium().map(drop).context("Chromium was installed and is not on the path: name it by CHROME_PATH")
 }
 
 /// The program, in the version that the lock file of `crates/xtask/binaryen` names.

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::fresh::Made;
 use crate::manifest::{self, MANIFEST, Package};
@@ -17,9 +17,15 @@ use crate::workspace::Workspace;
 /// What the task needs on the machine.
 pub(crate) const NEEDS: &[Tool] = &[Tool::WasmTarget, Tool::WasmBindgen, Tool::Node, Tool::WasmOpt];
 
-/// Builds every package of the manifest that is not up to date, prints the sizes, and fails when one is over its budget.
-pub(crate) fn run(workspace: &Workspace) -> Result<String> {
-    let packages = manifest::read(&workspace.root)?;
+/// Builds the named packages of the manifest where they are not up to date, or all; prints the sizes, and fails when one is over its
+/// budget.
+pub(crate) fn run(workspace: &Workspace, names: &[&str]) -> Result<String> {
+    let mut packages = manifest::read(&workspace.root)?;
+    if let Some(unknown) = names.iter().find(|name| !packages.contains_key(**name)) {
+        let known: Vec<_> = packages.keys().map(String::as_str).collect();
+        bail!("{MANIFEST} has no package {unknown}; it has {}", known.join(", "));
+    }
+    packages.retain(|name, _| names.is_empty() || names.contains(&name.as_str()));
     for tool in NEEDS {
         tool.ensure(workspace)?;
     }
@@ -51,7 +57,7 @@ fn build(workspace: &Workspace, name: &str, package: &Package) -> Result<()> {
     }
     run_visibly(&format!("compiling {} for browsers", package.source), &mut command)?;
     let library = format!("{}.wasm", package.source.replace('-', "_"));
-    let compiled = workspace.target.join(WASM_TARGET).join(&package.profile).join(library);
+    let compiled = workspace.target.join(WASM_TARGET).join(built_in(&package.profile)).join(library);
     let made = Made {
         name: &format!("wasm-{name}"),
         // This program is one of them: it says how the others are used.
@@ -59,6 +65,15 @@ fn build(workspace: &Workspace, name: &str, package: &Package) -> Result<()> {
         outputs: loaded(workspace, name, package).into(),
     };
     made.unless_fresh(workspace, || bind(workspace, name, package, &compiled))
+}
+
+/// The folder that cargo has for what it builds with a profile.
+fn built_in(profile: &str) -> &str {
+    match profile {
+        "dev" | "test" => "debug",
+        "bench" => "release",
+        other => other,
+    }
 }
 
 /// Makes the package of the compiled module: in a folder beside its own, so that nobody finds a half of it.
@@ -78,10 +93,12 @@ fn bind(workspace: &Workspace, name: &str, package: &Package, compiled: &Path) -
             .arg(compiled),
     )?;
     let module = made.join(format!("{name}_bg.wasm"));
-    run_quietly(
-        &format!("optimising {name}"),
-        wasm_opt(workspace).args(&package.optimise).arg(&module).arg("--output").arg(&module),
-    )?;
+    if !package.optimise.is_empty() {
+        run_quietly(
+            &format!("optimising {name}"),
+            wasm_opt(workspace).args(&package.optimise).arg(&module).arg("--output").arg(&module),
+        )?;
+    }
     std::fs::write(made.join("README.md"), readme(name, package))?;
     let folder = folder(workspace, package);
     remove(&folder)?;
@@ -107,9 +124,10 @@ fn weigh(workspace: &Workspace, name: &str, package: &Package) -> Result<String>
         println!("  {file:<20} {:>8} bytes, {:>7} gzip", size.raw, size.gzip);
         whole = whole.and(size);
     }
-    println!("  {name:<20} {:>8} bytes, {:>7} gzip; budget {}", whole.raw, whole.gzip, package.budget_bytes);
-    whole.within(name, package.budget_bytes)?;
-    Ok(format!("{name} {} gzip of {}", kib(whole.gzip), kib(package.budget_bytes)))
+    let Some(budget) = package.budget_bytes else { return Ok(format!("{name} {} gzip", kib(whole.gzip))) };
+    println!("  {name:<20} {:>8} bytes, {:>7} gzip; budget {budget}", whole.raw, whole.gzip);
+    whole.within(name, budget)?;
+    Ok(format!("{name} {} gzip of {}", kib(whole.gzip), kib(budget)))
 }
 
 /// Says of a folder that is in no repository what made it.
@@ -119,8 +137,8 @@ fn readme(name: &str, package: &Package) -> String {
         "# {name} for browsers\n\n`cargo xtask wasm` made this folder, pkg/{output}, of the crate `{source}` (profile `{profile}`), as \
          {MANIFEST} says. It is\nmade anew when that changes and is not committed.\n\n\
          - `{name}.js` loads the module, as wasm-bindgen wrote it (`--target {}`)\n\
-         - `{name}_bg.wasm` is the module, through `wasm-opt`\n\n\
-         Programs do not use it by itself: the npm package `{name}` is made of it.\n",
+         - `{name}_bg.wasm` is the module\n\n\
+         Programs do not use it by itself: other packages are made of it.\n",
         package.target.name(),
     )
 }

@@ -14,14 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["rejoin-server"],
     &["rejoin"],
     // What tests, measures and builds the rest: nothing but a test depends on it.
-    &[
-        "rejoin-bench",
-        "rejoin-browser-conformance",
-        "rejoin-conformance",
-        "rejoin-fuzz",
-        "rejoin-wasm-probe",
-        "xtask",
-    ],
+    &["rejoin-bench", "rejoin-browser-conformance", "rejoin-conformance", "rejoin-fuzz", "xtask"],
 ];
 
 pub(super) fn find(workspace: &Workspace) -> Result<Vec<String>> {
