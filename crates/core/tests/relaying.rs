@@ -7,9 +7,9 @@ mod support;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use rejoin_core::storage::StoreError;
-use rejoin_core::{Reply, Rung, Token};
+use rejoin_core::{Input, Reply, Rung, Token};
 use rejoin_store::MemoryStore;
-use rejoin_wire::{ErrorCode, Message, Revision, Scope, Sequence};
+use rejoin_wire::{Counter, DocumentPush, ErrorCode, Message, PushedChange, Revision, Scope, Sequence};
 use support::{World, id, json, patch};
 
 const DIRECT: usize = 0;
@@ -297,6 +297,45 @@ fn two_of_one_name_that_push_at_once_are_told_apart() {
     world.let_root_commits_through();
     settle(&mut world);
     holds_each_once(&mut world, &["original", "copy"]);
+}
+
+#[test]
+fn who_is_told_of_a_fork_takes_back_nothing_that_another_pushed() {
+    let mut world = world();
+    world.create(BO, "d", r#"{"l":[]}"#);
+    add(&mut world, BO, "known");
+    world.run();
+    world.root.holds_commits = true;
+    add(&mut world, BO, "on its way");
+    world.run();
+    // A copy of that profile, on a link of its own, has other changes under these names.
+    let mut copied = world.followers[BO].replica.pending(&id("d"))[0].change.clone();
+    let name = copied.id();
+    copied.counter = Counter(2);
+    copied.over = copied.counter;
+    let push = DocumentPush {
+        document: id("d"),
+        changes: vec![PushedChange { change: copied, seen: None }],
+        author: None,
+    };
+    world.followers[BO].messages.clear();
+    world.say_to_root(ADA, Message::Push { pushes: vec![push] });
+    world.run();
+    let tell = |world: &mut World, message: Message| {
+        let link = world.followers[RELAY].up.unwrap();
+        world.followers[RELAY].replica.handle_input(world.now, Input::Received { link, message });
+        world.run();
+    };
+    // The authority says so of the copy's.
+    let (document, replica) = (id("d"), name.replica);
+    tell(&mut world, Message::Forked { document: document.clone(), replica, counter: Counter(2) });
+    assert!(kinds(&world, ADA).contains(&"forked"), "{:?}", kinds(&world, ADA));
+    assert!(!kinds(&world, BO).contains(&"forked"), "{:?}", kinds(&world, BO));
+    // What the authority asks of the other one reaches it.
+    tell(&mut world, Message::NeedSeen { document, replica, counter: name.counter });
+    assert!(kinds(&world, BO).contains(&"need_seen"), "{:?}", kinds(&world, BO));
+    world.let_root_commits_through();
+    holds_each_once(&mut world, &["known", "on its way"]);
 }
 
 #[test]

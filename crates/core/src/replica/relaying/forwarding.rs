@@ -156,14 +156,26 @@ impl Replica {
 
     /// Tells those who pushed a change that another one has its name.
     pub(in crate::replica) fn route_forked(&mut self, id: &DocumentId, change: ChangeId) {
-        let mut links = BTreeSet::new();
-        for key in self.run_in_flight(id, change) {
-            links.extend(self.settle_forwarded(&key).into_iter().flat_map(|in_flight| in_flight.links));
-        }
+        let links = self.take_back_from(id, change);
         let ChangeId { replica, counter } = change;
         for link in links {
             self.send(link, &Message::Forked { document: id.clone(), replica, counter });
         }
+    }
+
+    /// Those who pushed a change push it again, and what they made after it: they wait for no outcomes of these any more. Others who use the
+    /// same name, as the copy of a profile does, have pushes of their own, which are answered by themselves.
+    fn take_back_from(&mut self, id: &DocumentId, change: ChangeId) -> BTreeSet<LinkId> {
+        let pushed = self.relay.in_flight.get(&(id.clone(), change));
+        let links = pushed.map(|in_flight| in_flight.links.clone()).unwrap_or_default();
+        for key in self.run_in_flight(id, change) {
+            let Some(in_flight) = self.relay.in_flight.get_mut(&key) else { continue };
+            in_flight.links.retain(|link| !links.contains(link));
+            if in_flight.links.is_empty() {
+                self.settle_forwarded(&key);
+            }
+        }
+        links
     }
 
     /// Asks the newest of those who pushed a change what its author saw, since older links of a client that came back may be dead; false for
@@ -225,11 +237,7 @@ impl Replica {
         let (Some(id), Some(change)) = (&error.document, error.change) else { return false };
         let Some(in_flight) = self.relay.in_flight.get(&(id.clone(), change)) else { return false };
         let base = in_flight.change.base;
-        let mut links = BTreeSet::new();
-        for key in self.run_in_flight(id, change) {
-            links.extend(self.settle_forwarded(&key).into_iter().flat_map(|in_flight| in_flight.links));
-        }
-        for link in links {
+        for link in self.take_back_from(id, change) {
             // A link that speaks for others is told which push it was, and knows whose.
             let speaks = self.links.get(&link).is_some_and(|downstream| downstream.grant().may_relay);
             match error.code {
