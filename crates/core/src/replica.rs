@@ -220,6 +220,9 @@ pub enum Input {
         /// The answer.
         answer: Answer,
     },
+    /// The store is empty now, because it was cleared or gave way to an empty one: a follower stores in it all that it has in memory, and
+    /// catches up on the rest. Requests that were handed out before are void: the driver carries none of them out any more.
+    StoreReplaced,
     /// A job is done.
     Computed {
         /// The request.
@@ -468,6 +471,7 @@ impl Replica {
             }
             Input::LinkClosed { link, code } => self.handle_link_closed(link, code),
             Input::Stored { request, answer } => self.handle_stored(request, answer),
+            Input::StoreReplaced => self.handle_store_replaced(),
             Input::Computed { request, computed } if SERVES => self.handle_computed(request, computed),
             Input::Writable { .. } | Input::Granted { .. } | Input::Computed { .. } => {}
             Input::Online(online) => self.handle_online(online),

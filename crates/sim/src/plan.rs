@@ -79,6 +79,8 @@ pub struct Faults {
     pub copy: u32,
     /// The authority starts again from an older image of its disk.
     pub restore: u32,
+    /// What a follower has stored is cleared under it, or gives way to an empty store.
+    pub clear: u32,
     /// While the authority is down, something that it has stored of a document goes bad which somebody else holds.
     pub rot: u32,
 }
@@ -114,6 +116,7 @@ impl Plan {
                 forbid: if dice.chance(3_000) { often(&mut dice, 300) } else { 0 },
                 copy: if dice.chance(1_200) { 100 } else { 0 },
                 restore: if dice.chance(1_200) { 100 } else { 0 },
+                clear: 0,
                 rot: 0,
             }
         };
@@ -122,6 +125,9 @@ impl Plan {
         let may_rot = faults.crash_root > 0 && faults.restore == 0 && faults.full == 0;
         let faults =
             Faults { rot: if may_rot && rot.chance(5_000) { often(&mut rot, 10_000) } else { 0 }, ..faults };
+        let mut clear = Dice::new(u128::from(seed) << 64 | 0x636c_6561);
+        let clears = !calm && clear.chance(3_300);
+        let faults = Faults { clear: if clears { often(&mut clear, 200) } else { 0 }, ..faults };
         Self {
             seed,
             steps,

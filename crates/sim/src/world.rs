@@ -152,8 +152,8 @@ impl Ord for Due {
 enum Happening {
     Drain { node: usize, life: u32 },
     Wake { node: usize, life: u32 },
-    Execute { node: usize, life: u32, request: RequestId, operation: Operation },
-    Flush { node: usize, life: u32, request: RequestId, answer: Answer },
+    Execute { node: usize, life: u32, store: u32, request: RequestId, operation: Operation },
+    Flush { node: usize, life: u32, store: u32, request: RequestId, answer: Answer },
     FlushLate { node: usize, life: u32 },
     Compute { node: usize, life: u32, request: RequestId, job: Box<Job> },
     Dial { node: usize, life: u32, link: LinkId },
@@ -310,11 +310,15 @@ impl World {
                 self.nodes[node].wake_at = None;
                 self.input(node, Input::Timeout)
             }
-            Happening::Execute { node, life, request, operation } if self.lives(node, life) => {
+            Happening::Execute { node, life, store, request, operation }
+                if self.lives(node, life) && self.nodes[node].stores == store =>
+            {
                 self.execute(node, request, &operation)
             }
-            Happening::Flush { node, life, request, answer } if self.lives(node, life) => {
-                if matches!(answer, Ok(rejoin_core::storage::Answered::Committed)) {
+            Happening::Flush { node, life, store, request, answer } if self.lives(node, life) => {
+                // What a store that is gone says comes all the same.
+                let stands = self.nodes[node].stores == store;
+                if stands && matches!(answer, Ok(rejoin_core::storage::Answered::Committed)) {
                     self.flush(node, life);
                 }
                 self.input(node, Input::Stored { request, answer })
@@ -438,7 +442,8 @@ impl World {
                 if commit {
                     disk.free_at = at;
                 }
-                self.plan_at(at - self.now, Happening::Execute { node, life, request, operation });
+                let store = self.nodes[node].stores;
+                self.plan_at(at - self.now, Happening::Execute { node, life, store, request, operation });
             }
             Output::Compute { request, job } => {
                 let after = self.dice.between(1, self.plan.compute_us);
@@ -502,9 +507,10 @@ impl World {
             format!("store {} {}: {done}", request.0, kind_of(operation))
         });
         let after = if commit { self.dice.between(1, self.plan.disk_us) } else { 0 };
+        let store = self.nodes[node].stores;
         let disk = &mut self.nodes[node].disk;
         disk.free_at = disk.free_at.max(self.now + after);
-        self.plan_at(after, Happening::Flush { node, life, request, answer });
+        self.plan_at(after, Happening::Flush { node, life, store, request, answer });
         Ok(())
     }
 

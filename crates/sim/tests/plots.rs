@@ -266,3 +266,24 @@ fn counters_add_up_over_all_replicas() {
 fn counting() -> Header {
     Header { policy: Policy::Theirs, counters: vec!["/count".parse().unwrap()], ..Header::default() }
 }
+
+#[test]
+fn a_follower_whose_storage_is_cleared_again_and_again_loses_nothing_that_it_has_in_memory() {
+    let (mut world, document) = begun(r#"{"l":[]}"#, Header::default());
+    world.partition(ANN, 5 * SECOND);
+    for number in 1..=3 {
+        let typed = format!(r#"[{{"op":"add","path":"/l/-","value":{number}}}]"#);
+        edit(&mut world, ANN, &document, &typed).unwrap();
+        // The first with its commit under way, the next with that of the clearing before.
+        world.clear(ANN).unwrap();
+        let rung = world.replica(ANN).status(&document).unwrap().rung;
+        assert_eq!(rung, Rung::Local, "change {number}");
+    }
+    world.pass(SECOND).unwrap();
+    assert_eq!(world.replica(ANN).status(&document).unwrap().rung, Rung::Saved);
+    world.crash(ANN);
+    world.start(ANN).unwrap();
+    world.settle().unwrap();
+    assert_eq!(content(&mut world, BEN, &document), r#"{"l":[1,2,3]}"#);
+    world.finish().unwrap();
+}

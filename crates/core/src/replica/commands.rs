@@ -17,7 +17,7 @@ use rejoin_wire::{
     limits::MAX_MESSAGE_BYTES,
 };
 
-use super::outbox::{MAX_KEPT, change_bytes, rejected_key};
+use super::outbox::{MAX_KEPT, change_bytes, recovered_key, rejected_key};
 use super::root::Base;
 use super::{
     Event, Grant, HistoryEntry, HistoryPage, LinkId, Output, Purpose, Replica, Reply, SERVES, Token,
@@ -29,7 +29,7 @@ use crate::records::Origin;
 use crate::room::{Presence, PresenceError};
 use crate::splicing::spliced;
 use crate::state::{Life, Point, Reverse, State};
-use crate::storage::{Answer, Answered, Operation, RecordKey, RecordKind, Write};
+use crate::storage::{Answer, Answered, Operation, Write};
 use crate::window::Rung;
 pub use history::MAX_QUESTIONS;
 pub(super) use history::{Walk, older_from};
@@ -403,13 +403,7 @@ impl Replica {
         if let Some(document) = self.documents.get_mut(id)
             && document.outbox.recovered.remove(&number).is_some()
         {
-            let key = RecordKey {
-                kind: RecordKind::Recovered,
-                document: id.clone(),
-                replica: ReplicaId(0),
-                number,
-            };
-            self.storing.write(Write::DropRecord { key });
+            self.storing.write(Write::DropRecord { key: recovered_key(id, number) });
         }
     }
 

@@ -581,10 +581,15 @@ impl Replica {
         let cursor = Cursor { epoch: welcome.epoch, sequence };
         if self.upstream.cursor != Some(cursor) {
             self.upstream.cursor = Some(cursor);
-            let newest = self.upstream.newest.as_ref().map(|(_, document)| document.clone());
-            let body = seal(&CursorRecord { epoch: cursor.epoch, sequence, newest });
-            self.storing.write(Write::PutMeta { key: MetaKey::Cursor, body });
+            self.store_cursor();
         }
+    }
+
+    pub(super) fn store_cursor(&mut self) {
+        let Some(Cursor { epoch, sequence }) = self.upstream.cursor else { return };
+        let newest = self.upstream.newest.as_ref().map(|(_, document)| document.clone());
+        let body = seal(&CursorRecord { epoch, sequence, newest });
+        self.storing.write(Write::PutMeta { key: MetaKey::Cursor, body });
     }
 
     fn handle_listing(&mut self, items: Vec<ListItem>, position: Sequence) {

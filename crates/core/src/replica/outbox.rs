@@ -437,6 +437,31 @@ impl Outbox {
         intact
     }
 
+    /// Nothing of it is durable any more; names what has to be stored again, changes too that only later ones refer to.
+    pub(super) fn fall(&mut self, now: Instant) -> Vec<ChangeId> {
+        let mut names = Vec::new();
+        for own in self.runs.iter_mut().flat_map(|run| run.window.iter_mut()) {
+            if own.fate == OwnFate::Pending {
+                own.progress.rung = Rung::Local;
+                own.progress.since = now;
+            }
+            names.push(own.change.id());
+        }
+        names
+    }
+
+    /// What the store keeps besides changes without an outcome.
+    pub(super) fn writes(&self, id: &DocumentId) -> Vec<Write> {
+        let rejected = self.rejected.iter();
+        let rejected = rejected
+            .map(|(change, record)| Write::PutRecord { key: rejected_key(id, *change), body: seal(record) });
+        let recovered = self.recovered.iter();
+        let recovered = recovered
+            .map(|(number, record)| Write::PutRecord { key: recovered_key(id, *number), body: seal(record) });
+        let runs = self.has_origins().then(|| self.runs_write(id));
+        rejected.chain(recovered).chain(runs).collect()
+    }
+
     fn runs_write(&self, id: &DocumentId) -> Write {
         let runs =
             self.runs.iter().filter_map(|run| Some(RunRecord { replica: run.replica?, next: run.next }));
@@ -517,6 +542,10 @@ pub(super) fn pending_key(id: &DocumentId, change: ChangeId) -> RecordKey {
         replica: change.replica,
         number: change.counter.0,
     }
+}
+
+pub(super) fn recovered_key(id: &DocumentId, number: u64) -> RecordKey {
+    RecordKey { kind: RecordKind::Recovered, document: id.clone(), replica: ReplicaId(0), number }
 }
 
 pub(super) fn rejected_key(id: &DocumentId, change: ChangeId) -> RecordKey {

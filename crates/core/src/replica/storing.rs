@@ -1,6 +1,8 @@
 //! What goes to the store besides the authority's commits: own changes, what the authority told, and who this replica is.
 
-use rejoin_wire::{ChangeId, Cursor, DocumentId, Epoch, Sequence};
+mod replacing;
+
+use rejoin_wire::{ChangeId, Cursor, DocumentId, Epoch, Revision, Sequence};
 
 use super::{Event, Purpose, Replica, SERVES, Token};
 use crate::collections::BTreeSet;
@@ -238,13 +240,15 @@ impl Replica {
                 self.become_ready();
             }
             _ => {
-                let writes = vec![
-                    self.identity_write(),
-                    Write::PutMeta { key: MetaKey::Epoch, body: seal(&self.epoch) },
-                ];
+                let writes = self.who();
                 self.request(Operation::Commit(Batch { expect: Vec::new(), writes }), Purpose::Identity);
             }
         }
+    }
+
+    /// Who this replica is, for a store that does not know.
+    fn who(&self) -> Vec<Write> {
+        vec![self.identity_write(), Write::PutMeta { key: MetaKey::Epoch, body: seal(&self.epoch) }]
     }
 
     pub(super) fn identity_write(&self) -> Write {

@@ -1,10 +1,11 @@
 //! What goes wrong, and how it is mended.
 
 use rejoin_core::storage::StoreError;
-use rejoin_core::{Instant, Replica};
+use rejoin_core::{Input, Instant, Replica};
 use rejoin_store::Place;
 use rejoin_wire::{DocumentId, UnixMillis};
 
+use super::disk::Disk;
 use super::node::Node;
 use super::wire::Side;
 use super::{Happening, Held, ROOT, World};
@@ -51,6 +52,11 @@ impl World {
                 self.rot();
             }
             self.plan_at(lasts / 4, Happening::Start { node: ROOT });
+        }
+        // Nobody else may hold what went bad at the authority.
+        if faults.clear > 0 && self.dice.chance(faults.clear) && self.rotten.is_empty() {
+            let node = self.any_follower();
+            self.clear(node)?;
         }
         if self.dice.chance(faults.forbid) {
             let node = self.any_follower();
@@ -147,6 +153,40 @@ impl World {
                 kept
             });
         }
+    }
+
+    /// What a follower has stored is gone, and it is told so by its driver, if it is up. What was under way there goes with it.
+    ///
+    /// # Errors
+    ///
+    /// The first breach of a claim.
+    pub fn clear(&mut self, node: usize) -> Checked {
+        self.trace.note(self.now, 9, node, &[7], || "has its storage cleared".into());
+        let cleared = &mut self.nodes[node];
+        cleared.disk = Disk::default();
+        cleared.disk.free_at = self.now;
+        cleared.stores += 1;
+        let Node { replica, own, .. } = cleared;
+        for (document, changes) in own.iter_mut() {
+            let held = replica.as_ref().is_some_and(|replica| replica.confirmed(document).is_some());
+            changes.retain(|_, (_, made)| {
+                if !held && self.model.made[*made].fate == Fate::Open {
+                    self.model.made[*made].fate = Fate::Lost;
+                }
+                held
+            });
+        }
+        // What was rejected was kept there too.
+        for made in self.model.made.iter_mut().filter(|made| made.node == node && made.fate == Fate::Rejected)
+        {
+            if replica.as_ref().is_none_or(|replica| replica.confirmed(&made.document).is_none()) {
+                made.fate = Fate::Lost;
+            }
+        }
+        for held in self.held_when_lost.values_mut() {
+            held.remove(&node);
+        }
+        self.input(node, Input::StoreReplaced)
     }
 
     /// Something that the authority has stored of a document goes bad, once for each document: a checkpoint, or a row that somebody holds.

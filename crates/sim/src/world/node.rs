@@ -22,6 +22,8 @@ pub(crate) struct Node {
     pub(crate) life: u32,
     pub(crate) ready: bool,
     pub(crate) disk: Disk,
+    /// Counts the stores that gave way to an empty one.
+    pub(crate) stores: u32,
     pub(crate) links: BTreeMap<LinkId, u64>,
     /// Whom it connects to: the authority, or a relay.
     pub(crate) above: usize,
@@ -77,6 +79,7 @@ impl Node {
             life: 0,
             ready: false,
             disk: Disk::default(),
+            stores: 0,
             links: BTreeMap::new(),
             above: ROOT,
             partitioned: false,

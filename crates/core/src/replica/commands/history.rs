@@ -142,6 +142,15 @@ impl Replica {
         }
     }
 
+    /// The store that these questions are read from is gone.
+    pub(in crate::replica) fn end_walks(&mut self) {
+        let gone = StoreError::Unavailable("the store was replaced".into());
+        let ids: Vec<DocumentId> = self.walks.keys().cloned().collect();
+        for id in ids {
+            self.handle_walk(&id, Err(&gone));
+        }
+    }
+
     /// This replica's id where it decides.
     fn authority_id(&self) -> Option<ReplicaId> {
         self.config.role.decides().then_some(self.identity)

@@ -104,7 +104,7 @@ enum Unreadable {
 
 impl Replica {
     /// Asks the store for a document.
-    pub(super) fn load(&mut self, id: &DocumentId) {
+    pub(in crate::replica) fn load(&mut self, id: &DocumentId) {
         if let Some(document) = self.documents.get_mut(id) {
             document.loading = Some(Box::default());
         }

@@ -13,6 +13,32 @@ impl Replica {
             self.close_below("the authority has another history; connect again");
         }
         self.scan_held(None);
+        // The store does not name what it is yet to be given.
+        let unsaved: Vec<DocumentId> = self.storing.unsaved().into_iter().cloned().collect();
+        for id in unsaved {
+            if self.loaded(&id).is_some_and(|document| document.durable.revision > Revision(0)) {
+                self.upstream.holes.insert(id.clone());
+                self.open_upstream(&id);
+            }
+        }
+    }
+
+    /// Ends the link, and has the next one tell everything from the start: what is not in memory is not held any more.
+    pub(in crate::replica) fn follow_anew(&mut self) {
+        if let (Some(link), Phase::Greeting | Phase::Online) = (self.upstream.link, self.upstream.phase) {
+            let reason = "the store was replaced; everything is followed anew".into();
+            self.outputs.push_back(Output::Disconnect { link, code: CloseCode::Normal, reason });
+            self.handle_upstream_closed(None);
+        }
+        self.upstream.holes.clear();
+        // The epoch stays: what is in memory is compared where it is another one.
+        if let Some(cursor) = &mut self.upstream.cursor {
+            cursor.sequence = Sequence(0);
+        }
+        let held =
+            self.documents.iter().filter(|(_, held)| held.loaded && held.durable.revision > Revision(0));
+        let newest = held.map(|(id, held)| (held.durable.sequence, id)).max();
+        self.upstream.newest = newest.map(|(sequence, id)| (sequence, id.clone()));
     }
 
     pub(in crate::replica) fn scan_held(&mut self, after: Option<(Sequence, DocumentId)>) {

@@ -176,7 +176,7 @@ impl Replica {
 
     /// Writes the content whole. Rows that lead up to it stay as far as they may serve to find what is in common with an
     /// authority that went back.
-    pub(super) fn store_checkpoint(&mut self, id: &DocumentId) {
+    pub(in crate::replica) fn store_checkpoint(&mut self, id: &DocumentId) {
         let Some(document) = self.documents.get_mut(id) else { return };
         let revision = document.durable.revision;
         document.checkpoint = revision;

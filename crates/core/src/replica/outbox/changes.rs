@@ -34,7 +34,7 @@ impl Replica {
     }
 
     /// Stores a pending change with what it was made on.
-    pub(super) fn store_own(&mut self, id: &DocumentId, name: ChangeId) {
+    pub(in crate::replica) fn store_own(&mut self, id: &DocumentId, name: ChangeId) {
         let Some(document) = self.documents.get_mut(id) else { return };
         let Some(own) = document.outbox.own_mut(name) else { return };
         let at_base = own.change.base == document.durable.revision;
@@ -259,18 +259,12 @@ impl Replica {
             at,
             content,
         };
-        let key = |number| RecordKey {
-            kind: RecordKind::Recovered,
-            document: id.clone(),
-            replica: ReplicaId(0),
-            number,
-        };
-        let mut writes = vec![Write::PutRecord { key: key(number), body: seal(&record) }];
+        let mut writes = vec![Write::PutRecord { key: recovered_key(id, number), body: seal(&record) }];
         document.outbox.recovered.insert(number, record);
         if document.outbox.recovered.len() > MAX_KEPT
             && let Some((oldest, _)) = document.outbox.recovered.pop_first()
         {
-            writes.push(Write::DropRecord { key: key(oldest) });
+            writes.push(Write::DropRecord { key: recovered_key(id, oldest) });
         }
         for write in writes {
             self.storing.write(write);
