@@ -30,8 +30,8 @@ use crate::records::Origin;
 use crate::storage::{Answer, Operation, RequestId};
 use crate::time::{Instant, Random, Seed};
 pub use commands::{
-    ConflictChoice, DocumentStatus, EditError, MAX_HISTORY_PAGE, MAX_HISTORY_PAGE_BYTES, MAX_QUESTIONS,
-    OwnChange, RecoveredVersion, RejectedChange, Undone, View, patch_to,
+    ConflictChoice, DocumentStatus, EditError, Listed, MAX_HISTORY_PAGE, MAX_HISTORY_PAGE_BYTES,
+    MAX_QUESTIONS, OwnChange, RecoveredVersion, RejectedChange, Undone, View, patch_to,
 };
 pub use events::{Event, LinkStatus};
 pub use ladder::{Ladder, OnRung, SyncStatus};

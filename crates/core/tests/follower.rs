@@ -97,15 +97,31 @@ fn what_only_the_deciding_side_is_asked_is_refused() {
     let mut replica = offline();
     replica.read(Token(1), &id());
     replica.read_at(Token(2), &id(), Revision(1));
-    replica.heads(Token(3), Sequence(0), 9);
     let outputs = drain(&mut replica);
-    assert_eq!(outputs.len(), 3, "{outputs:?}");
+    assert_eq!(outputs.len(), 2, "{outputs:?}");
     for (output, asked) in outputs.iter().zip(1..) {
         let Output::Reply { token, reply: Reply::Refused { code, .. } } = output else {
             panic!("{output:?}");
         };
         assert_eq!((*token, *code), (Token(asked), ErrorCode::UnexpectedMessage));
     }
+}
+
+#[test]
+fn it_lists_what_it_holds() {
+    let mut replica = offline();
+    replica.heads(Token(1), Sequence(0), 9);
+    let outputs = drain(&mut replica);
+    let [Output::Reply { token: Token(1), reply: Reply::Heads { heads, .. } }] = &outputs[..] else {
+        panic!("{outputs:?}");
+    };
+    assert!(heads.is_empty() && replica.listed().is_empty());
+    replica.open(&id());
+    drain(&mut replica);
+    assert!(replica.listed().is_empty(), "there is no such document");
+    replica.create(&id(), json(r#"{"title":"Note"}"#)).unwrap();
+    let [listed] = &replica.listed()[..] else { panic!() };
+    assert_eq!((listed.title.as_deref(), listed.pending), (Some("Note"), 1));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use rejoin_core::storage::{Answered, Operation, StoreError};
 use rejoin_core::{EditError, Event, Input, LinkStatus, Origin, Reply, Rung, Token};
 use rejoin_store::MemoryStore;
-use rejoin_wire::{ErrorCode, Message, Revision, Scope};
+use rejoin_wire::{ErrorCode, Message, Revision, Scope, Sequence};
 use support::{World, id, json, patch};
 
 const PUSH: &str = r#"[{"op":"add","path":"/l/-","value":1}]"#;
@@ -262,9 +262,13 @@ fn a_question_that_was_read_from_the_old_store_is_answered() {
     world.followers[0].replica.history(Token(1), &id("d"), Some(Revision(20)), 10);
     // The driver takes what it is asked to read, and the store is gone before it was read.
     while world.followers[0].replica.poll_output().is_some() {}
+    world.followers[0].replica.heads(Token(2), Sequence(0), 10);
+    while world.followers[0].replica.poll_output().is_some() {}
     replace(&mut world, 0);
-    let reply = world.followers[0].replies.get(&1);
-    assert!(matches!(reply, Some(Reply::Refused { code: ErrorCode::Unavailable, .. })), "{reply:?}");
+    for token in [1, 2] {
+        let reply = world.followers[0].replies.get(&token);
+        assert!(matches!(reply, Some(Reply::Refused { code: ErrorCode::Unavailable, .. })), "{reply:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a program wants of a replica.
 
 mod history;
+mod listing;
 mod origins;
 mod past;
 mod repeats;
@@ -33,6 +34,7 @@ use crate::storage::{Answer, Answered, Operation, Write};
 use crate::window::Rung;
 pub use history::MAX_QUESTIONS;
 pub(super) use history::{Walk, older_from};
+pub use listing::Listed;
 pub(super) use repeats::Repeat;
 pub(super) use requests::Read;
 pub(crate) use undoing::UndoStacks;

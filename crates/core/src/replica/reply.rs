@@ -34,7 +34,8 @@ pub enum Reply {
     Heads {
         /// A page of them, in the order of their feed numbers.
         heads: Vec<Head>,
-        /// The feed's newest durable number when they were asked for: no head is older than that.
+        /// The feed's newest durable number when they were asked for: no head is older than that. At a follower, the one up to which it had
+        /// taken in everything.
         durable: Sequence,
     },
 }

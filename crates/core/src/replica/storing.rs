@@ -181,7 +181,7 @@ impl Replica {
                 self.storing.scan_held_again = true;
                 self.retry_later(error);
             }
-            (Purpose::Heads(token, durable), answer) if SERVES => self.handle_heads(token, durable, answer),
+            (Purpose::Heads(token, durable), answer) => self.handle_heads(token, durable, answer),
             (Purpose::Commit, answer) => {
                 let result = answer.map(|_| ());
                 if self.config.role.decides() {

@@ -48,12 +48,9 @@ impl Replica {
         self.reads.entry(id.clone()).or_default().push(Read::Document(token));
     }
 
-    /// Reads heads of documents in the order of their feed numbers. Answered by [`Reply::Heads`].
+    /// Reads heads of documents in the order of their feed numbers, as the store has them: a follower's has those that it holds. Answered by
+    /// [`Reply::Heads`].
     pub fn heads(&mut self, token: Token, after: Sequence, limit: u32) {
-        if !SERVES {
-            self.decides_nothing(token);
-            return;
-        }
         let operation = Operation::ScanHeads { after, past: None, limit: limit.min(MAX_HISTORY_PAGE) };
         if self.ready {
             self.ask_heads(token, operation);
@@ -64,8 +61,25 @@ impl Replica {
 
     /// The store may answer before it answers the commit of what it tells: so what it knows is told, with what is known here.
     pub(in crate::replica) fn ask_heads(&mut self, token: Token, operation: Operation) {
-        let durable = self.durable_sequence();
+        let durable = if self.config.role.decides() {
+            self.durable_sequence()
+        } else {
+            self.upstream.cursor().map(|cursor| cursor.sequence).unwrap_or_default()
+        };
         self.request(operation, Purpose::Heads(token, durable));
+    }
+
+    /// The store that these pages are read from is gone.
+    pub(in crate::replica) fn end_heads(&mut self) {
+        let asked = |purpose: &Purpose| match purpose {
+            Purpose::Heads(token, _) => Some(*token),
+            _ => None,
+        };
+        let tokens: Vec<Token> = self.requests.values().filter_map(asked).collect();
+        for token in tokens {
+            let reply = unavailable("the store was replaced; ask again");
+            self.outputs.push_back(Output::Reply { token, reply });
+        }
     }
 
     pub(in crate::replica) fn handle_heads(&mut self, token: Token, durable: Sequence, answer: Answer) {

@@ -15,7 +15,9 @@ impl Replica {
         }
         self.follow_anew();
         let failing = self.storing.failing || self.storing.memory_only;
-        self.storing = Storing { failing, ..Storing::default() };
+        let asked_heads = std::mem::take(&mut self.storing.asked_heads);
+        self.storing = Storing { failing, asked_heads, ..Storing::default() };
+        self.end_heads();
         self.requests.clear();
         self.outputs.retain(|output| !matches!(output, Output::Store { .. }));
         self.end_walks();
