@@ -7,6 +7,15 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
+/** What is around the engine is tested with one that fails on demand. */
+const engine = {
+  name: "engine",
+  setup({ onResolve }) {
+    onResolve({ filter: /^#engine$/ }, () => ({ path: join(here, "test/support/engine.ts") }));
+    onResolve({ filter: /^#module$/ }, () => ({ path: "#module", external: true }));
+  },
+};
+
 const here = dirname(fileURLToPath(import.meta.url));
 const names = readdirSync(join(here, "test")).filter((name) => name.endsWith(".test.ts"));
 const outdir = mkdtempSync(join(tmpdir(), "rejoin-test-"));
@@ -19,6 +28,7 @@ try {
     format: "esm",
     platform: "node",
     outExtension: { ".js": ".mjs" },
+    plugins: [engine],
   });
   const files = names.map((name) => join(outdir, name.replace(/\.ts$/, ".mjs")));
   const { status } = spawnSync(process.execPath, ["--test", ...files], { stdio: "inherit", cwd: here });

@@ -181,7 +181,15 @@ export class Client {
       shown === undefined ? [] : [[id, shown] as const],
     );
     const documents = states.map(({ id }) => id);
-    this.send({ type: "hello", tab: this.tab, documents, changes, refused: this.refused, presence });
+    this.send({
+      type: "hello",
+      tab: this.tab,
+      documents,
+      changes,
+      refused: this.refused,
+      next: this.nextNumber,
+      presence,
+    });
     for (const { message } of this.questions.values()) this.send(message);
   }
 

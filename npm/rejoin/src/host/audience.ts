@@ -14,6 +14,9 @@ export interface Stage {
   again(tab: number): void;
 }
 
+/** There is no engine any more: what was asked is said again to the next one. */
+export const GONE: Refusal = { code: "gone", message: "the engine begins anew" };
+
 /** The engine's answer as JSON, or why there is none. */
 export type Outcome = { readonly answer: string } | { readonly error: Refusal };
 
@@ -21,8 +24,8 @@ export type Outcome = { readonly answer: string } | { readonly error: Refusal };
 interface Tab {
   readonly documents: Set<string>;
   readonly presence: Map<string, string>;
-  /** Of the next change; unknown while the tab has none that is not kept. */
-  next: number | undefined;
+  /** The number that its next change has. */
+  next: number;
   /** By document, the newest change of the tab that was refused. */
   readonly refused: Map<string, number>;
 }
@@ -80,17 +83,17 @@ export class Audience {
   }
 
   /** A tab says all of itself: what was known of it before counts no more. */
-  private welcome({ tab: id, documents, changes, refused, presence }: Hello): void {
+  private welcome({ tab: id, documents, changes, refused, next, presence }: Hello): void {
     const before = this.tabs.get(id);
     const tab: Tab = {
       documents: new Set(),
       presence: new Map(),
-      next: changes[0]?.number,
+      next,
       refused: before?.refused ?? new Map<string, number>(),
     };
     this.tabs.set(id, tab);
     // Changes first: a document is told whole with them in it.
-    for (const change of changes) this.change(id, tab, change, refused);
+    for (const change of changes) this.whenLoaded(change.document, () => this.make(id, tab, change, refused));
     for (const document of documents) this.open(id, tab, document);
     for (const [document, state] of presence) this.show(id, tab, document, state);
     this.stage.whole(id, undefined);
@@ -193,7 +196,6 @@ export class Audience {
 
   private change(id: number, tab: Tab, change: TabChange, refused: number): void {
     const { number, document } = change;
-    tab.next ??= number;
     if (number > tab.next) this.stage.again(id);
     if (number !== tab.next) return;
     tab.next += 1;
@@ -213,7 +215,7 @@ export class Audience {
     const origin = `{"document":${JSON.stringify(document)},"part":${id},"number":${number},`;
     const outcome = this.stage.command(origin + command.slice(1));
     if ("error" in outcome) {
-      refuse(outcome.error);
+      if (outcome.error !== GONE) refuse(outcome.error);
       return;
     }
     const repeat = repeatOf(outcome.answer);
@@ -232,6 +234,7 @@ export class Audience {
     );
     if (isHistory && !("error" in outcome)) return;
     this.asked.delete(token);
+    if ("error" in outcome && outcome.error === GONE) return;
     this.stage.answer(tab, question, outcome);
   }
 

@@ -11,7 +11,7 @@ import type {
   Telling,
   ToLeader,
 } from "../tabs/messages.js";
-import { Audience, outcomeOf, type Outcome, type Stage } from "./audience.js";
+import { Audience, GONE, outcomeOf, type Outcome, type Stage } from "./audience.js";
 import { Effect, type EngineEffect } from "./effects.js";
 import { Line, type Route } from "./line.js";
 import { Engine, onReset, reset } from "./runtime.js";
@@ -71,6 +71,8 @@ export class Host implements Stage {
   private engineStatus: string | undefined;
   private list: string | null = null;
   private isReady = false;
+  /** Whether tabs have heard of this engine; they hear its last word too. */
+  private isKnown = false;
   private isStopped = false;
   private isOver = false;
   private isRunning = false;
@@ -104,7 +106,7 @@ export class Host implements Stage {
     this.generation += 1;
     this.leader = `${this.options.store?.leader ?? 0}.${this.generation}.${random53()}`;
     this.audience = new Audience(this);
-    this.isReady = false;
+    this.isReady = this.isKnown = false;
     const seed = crypto.getRandomValues(new Uint8Array(16));
     const options = JSON.stringify({ ...this.options.engine, offline: !this.isOnline });
     this.guard(() => {
@@ -137,7 +139,15 @@ export class Host implements Stage {
   inherit(tab: number, changes: readonly TabChange[], done: () => void): void {
     this.wills.set(tab, { numbers: new Set(changes.map(({ number }) => number)), done });
     this.run(() =>
-      this.audience.receive({ type: "hello", tab, documents: [], changes, refused: 0, presence: [] }),
+      this.audience.receive({
+        type: "hello",
+        tab,
+        documents: [],
+        changes,
+        refused: 0,
+        next: 0,
+        presence: [],
+      }),
     );
     this.settleWill(tab, undefined);
   }
@@ -188,10 +198,7 @@ export class Host implements Stage {
 
   command(command: string): Outcome {
     const { engine } = this;
-    if (!engine)
-      return {
-        error: { code: "unavailable", message: "the engine begins anew: this is said again by itself" },
-      };
+    if (!engine) return { error: GONE };
     const trapped = {
       error: {
         code: "engine_failed",
@@ -375,7 +382,7 @@ export class Host implements Stage {
     // That there is no database is no event: the status says so.
     if (event.type === "storeFailed" && !this.options.store) return;
     if (event.type === "ready") {
-      this.isReady = true;
+      this.isReady = this.isKnown = true;
       this.tell(this.leader, { type: "lead" });
     } else if (event.type === "storeFailed" && event.lasting) {
       this.setStorage(event.code === "full" ? "full" : "failed");
@@ -445,7 +452,7 @@ export class Host implements Stage {
   }
 
   private flush(): void {
-    if (this.isOver || !this.isReady) return;
+    if (this.isOver || !this.isKnown) return;
     const turn = this.turn.take();
     if (turn) this.tell(this.leader, turn);
     for (const [to, documents] of [...this.wholes]) {
@@ -503,6 +510,7 @@ export class Host implements Stage {
     this.line?.close();
     this.line = undefined;
     this.generation += 1;
+    this.isReady = false;
     if (this.isStopped) {
       this.turn.status = this.status;
       queueMicrotask(() => this.flush());

@@ -24,9 +24,11 @@ export type ToLeader = { readonly tab: number } & (
       /** Says everything that a leader has to know of a tab; the answer to `lead`, too. */
       readonly type: "hello";
       readonly documents: readonly string[];
-      /** What is not kept, in order and without gaps. */
+      /** What is not kept, in order. */
       readonly changes: readonly TabChange[];
       readonly refused: number;
+      /** The number that the tab's next change will have. */
+      readonly next: number;
       readonly presence: readonly (readonly [document: string, state: string])[];
     }
   | { readonly type: "open"; readonly document: string }

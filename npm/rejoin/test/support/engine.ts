@@ -1,0 +1,140 @@
+/**
+ * An engine for tests of what is around it, in the place of the real one: documents are lists of what was added, origins make one change, and what is not stored is lost with it. What it
+ * stores it puts into `disk`, which a test saves and which outlives it.
+ */
+
+interface Stored {
+  list: string[];
+  made: Map<number, number>;
+}
+
+export const disk = new Map<string, Stored>();
+
+/** Every engine that there is; the last one leads. */
+export const engines: Engine[] = [];
+
+export default function init(): Promise<void> {
+  return Promise.resolve();
+}
+
+export function __wbg_reset_state(): void {
+  for (const engine of engines) engine.isGone = true;
+}
+
+export class Engine {
+  isGone = false;
+  /** The next command of this number throws, as WebAssembly does. */
+  static trapAt: number | undefined;
+  /** Tokens that are refused. */
+  static readonly refused = new Set<string>();
+  private readonly documents = new Map<string, Stored & { told: number; unsaved: [number, number][] }>();
+  private effects: unknown[][] = [[5, '{"type":"ready"}']];
+  private toRead: string[] = [];
+
+  constructor() {
+    engines.push(this);
+  }
+
+  free(): void {
+    this.isGone = true;
+  }
+
+  timeout(): undefined {
+    return undefined;
+  }
+
+  wake(): void {}
+  clock(): void {}
+  online(): void {}
+
+  command(_: number, text: string): string {
+    const command = JSON.parse(text) as {
+      do: string;
+      document: string;
+      part: number;
+      number: number;
+      patch?: { value: string }[];
+    };
+    const { document: id, part, number } = command;
+    const document = this.documents.get(id);
+    switch (command.do) {
+      case "open":
+        this.toRead.push(id);
+        return '{"ok":null}';
+      case "close":
+        return '{"ok":null}';
+      case "whole":
+        if (!document) return '{"ok":null}';
+        return JSON.stringify({
+          ok: { number: document.told, content: document.list, facts: facts(document.unsaved.length) },
+        });
+      case "edit": {
+        if (number === Engine.trapAt) {
+          Engine.trapAt = undefined;
+          throw new WebAssembly.RuntimeError("unreachable");
+        }
+        if (!document) return '{"error":{"code":"not_open","message":""}}';
+        const [made, isSaved] = [
+          document.made.get(part) ?? 0,
+          !document.unsaved.some(([tab, at]) => tab === part && at === number),
+        ];
+        if (number <= made) return JSON.stringify({ ok: { kept: isSaved } });
+        const token = command.patch?.[0]?.value ?? "";
+        if (Engine.refused.has(token)) return '{"error":{"code":"refused","message":"no"}}';
+        document.list = [...document.list, token];
+        document.made.set(part, number);
+        document.unsaved.push([part, number]);
+        this.tell(id, JSON.stringify([{ op: "add", path: "/-", value: token }]), null);
+        return '{"ok":"name"}';
+      }
+      default:
+        return '{"ok":null}';
+    }
+  }
+
+  poll(): unknown[][] {
+    const effects = this.effects;
+    this.effects = [];
+    return effects;
+  }
+
+  // What a test does.
+
+  /** Reads what was opened. */
+  read(): void {
+    for (const id of this.toRead.splice(0)) {
+      if (this.documents.has(id)) {
+        this.tell(id, null, JSON.stringify(this.documents.get(id)?.list));
+        continue;
+      }
+      const stored = disk.get(id) ?? { list: [], made: new Map<number, number>() };
+      this.documents.set(id, { list: stored.list, made: new Map(stored.made), told: 0, unsaved: [] });
+      this.tell(id, null, JSON.stringify(stored.list));
+    }
+  }
+
+  /** Stores everything. */
+  save(): void {
+    for (const [id, document] of this.documents) {
+      disk.set(id, { list: document.list, made: new Map(document.made) });
+      for (const [part, number] of document.unsaved.splice(0)) this.effects.push([9, id, part, number]);
+    }
+  }
+
+  list(id: string): string[] | undefined {
+    return this.documents.get(id)?.list;
+  }
+
+  private tell(id: string, patch: string | null, content: string | null): void {
+    const document = this.documents.get(id);
+    if (!document) return;
+    document.told += 1;
+    this.effects.push([6, id, document.told, patch, content, facts(document.unsaved.length)]);
+  }
+}
+
+function facts(pendingCount: number): string {
+  const none: never[] = [];
+  const lists = { pending: none, conflicts: none, rejected: none, recovered: none };
+  return JSON.stringify({ life: "alive", rung: "saved", synced: true, revision: 1, pendingCount, ...lists });
+}
