@@ -163,6 +163,12 @@ impl Engine {
         }
     }
 
+    /// The database is empty, because it was evicted or cleared, or may have room again: all that is in memory is written anew.
+    pub fn store_replaced(&mut self, now: f64) {
+        self.asked.clear();
+        self.replica.handle_input(instant(now), Input::StoreReplaced);
+    }
+
     /// Does what a program asks for; see `commands.rs`. The answer is JSON: `{"ok": …}`, or `{"error": {"code", "message"}}` and nothing has changed.
     pub fn command(&mut self, now: f64, command: &str) -> String {
         self.replica.handle_input(instant(now), Input::Timeout);

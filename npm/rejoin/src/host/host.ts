@@ -124,7 +124,7 @@ export class Host implements Stage {
       this.wantsOnline = message.online;
       this.run(() => this.engine?.online(now(), this.isOnline));
     } else if (message.type === "retryStorage") {
-      void this.retryStorage();
+      this.retryStorage();
     } else if (this.isReady) {
       this.run(() => this.audience.receive(message));
     }
@@ -176,20 +176,10 @@ export class Host implements Stage {
     this.engine = undefined;
   }
 
-  /** Tries a database again that was full. */
-  async retryStorage(): Promise<void> {
+  /** Tries a database again that was full. What is in memory is written over what is there, of which nothing is lost meanwhile. */
+  retryStorage(): void {
     clearTimeout(this.retryTimer);
-    const { store } = this.options;
-    if (!store || this.storage !== "full") return;
-    const { generation } = this;
-    try {
-      await store.replace();
-    } catch (error) {
-      this.takeStoreError(error as StoreError);
-      this.retryLater();
-      return;
-    }
-    if (generation !== this.generation) return;
+    if (!this.options.store || this.storage !== "full") return;
     this.setStorage("indexeddb");
     this.run(() => this.engine?.store_replaced(now()));
   }
@@ -393,7 +383,7 @@ export class Host implements Stage {
 
   private retryLater(): void {
     clearTimeout(this.retryTimer);
-    this.retryTimer = setTimeout(() => void this.retryStorage(), STORE_RETRY_MS);
+    this.retryTimer = setTimeout(() => this.retryStorage(), STORE_RETRY_MS);
   }
 
   private takeStatus(text: string, generation: number): void {
