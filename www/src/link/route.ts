@@ -1,0 +1,28 @@
+/** What the address of the page says. */
+export interface Route {
+  readonly server: string;
+  readonly workspace: string;
+  readonly inMemory: boolean;
+}
+
+/** The board without a name. */
+export const FIRST_BOARD = "welcome";
+
+/** Reads `?server=`, `?workspace=` and `?storage=memory`. Without a server it is the page's own. */
+export function readRoute({ search, origin }: Location): Route {
+  const parameters = new URLSearchParams(search);
+  return {
+    server: parameters.get("server") ?? origin,
+    workspace: parameters.get("workspace") ?? "default",
+    inMemory: parameters.get("storage") === "memory",
+  };
+}
+
+/** The board that the address names. */
+export function boardOf({ hash }: Location): string {
+  try {
+    return decodeURIComponent(hash.slice(1)) || FIRST_BOARD;
+  } catch {
+    return FIRST_BOARD;
+  }
+}

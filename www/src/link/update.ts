@@ -1,0 +1,63 @@
+import { notice } from "../parts/notices.js";
+
+/** The script that this page began with: it names the page's release. */
+const entry = new URL(import.meta.url).pathname;
+
+/** How often a page that stays open looks for a new release. */
+const LOOK_MS = 30 * 60 * 1000;
+
+/** Has the service worker keep the page's files, so that the page opens without a link too; and says when there is a newer page. */
+export function registerWorker(): void {
+  if (!import.meta.env.PROD || !("serviceWorker" in navigator)) return;
+  const { serviceWorker } = navigator;
+  let isReloading = false;
+  // A worker that cleans up asks whose files are in use.
+  serviceWorker.addEventListener("message", ({ data, ports }: MessageEvent<unknown>) => {
+    if (data === "entry?") ports[0]?.postMessage(entry);
+  });
+  serviceWorker.addEventListener("controllerchange", () => {
+    if (isReloading) location.reload();
+  });
+  const offer = async (worker: ServiceWorker): Promise<void> => {
+    // A page that came from the network may be of the waiting release already.
+    const isSame = (await ask(worker, "entries?")).includes(entry);
+    if (isSame || !serviceWorker.controller) {
+      worker.postMessage("activate");
+      return;
+    }
+    const run = (): void => {
+      isReloading = true;
+      worker.postMessage("activate");
+      // Another tab may have activated it meanwhile.
+      if (worker.state === "activated") location.reload();
+    };
+    document.documentElement.dataset.update = "ready";
+    notice("A new version of this page is ready.", { action: { label: "Reload", run }, stays: true });
+  };
+  const watch = (registration: ServiceWorkerRegistration): void => {
+    if (registration.waiting) void offer(registration.waiting);
+    registration.addEventListener("updatefound", () => {
+      const { installing } = registration;
+      installing?.addEventListener("statechange", () => {
+        if (installing.state === "installed") void offer(installing);
+      });
+    });
+    setInterval(() => void registration.update().catch(() => undefined), LOOK_MS);
+  };
+  const register = async (): Promise<void> => {
+    try {
+      watch(await serviceWorker.register("/sw.js", { updateViaCache: "none" }));
+    } catch {
+      // The page works without one; only a reload then needs a link.
+    }
+  };
+  void register();
+}
+
+function ask(worker: ServiceWorker, question: string): Promise<readonly string[]> {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port1.onmessage = ({ data }: MessageEvent<readonly string[]>) => resolve(data);
+    worker.postMessage(question, [port2]);
+  });
+}

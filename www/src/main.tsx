@@ -1,0 +1,39 @@
+import { StrictMode, useSyncExternalStore } from "react";
+import { createRoot } from "react-dom/client";
+import { RejoinProvider } from "rejoin/react";
+import { BoardPage } from "./board/board-page.js";
+import { workspace } from "./link/connection.js";
+import { listenToEvents } from "./link/events.js";
+import { boardOf } from "./link/route.js";
+import { registerWorker } from "./link/update.js";
+import { Voice } from "./parts/voice.js";
+import "./style/base.css";
+import "./style/controls.css";
+import "./style/board.css";
+import "./style/card.css";
+import "./style/sheet.css";
+import "./style/status.css";
+
+function App() {
+  const id = useSyncExternalStore(
+    (listener) => {
+      addEventListener("hashchange", listener);
+      return () => removeEventListener("hashchange", listener);
+    },
+    () => boardOf(location),
+  );
+  return (
+    <RejoinProvider workspace={workspace}>
+      <BoardPage key={id} id={id} />
+      <Voice />
+    </RejoinProvider>
+  );
+}
+
+listenToEvents(workspace);
+registerWorker();
+createRoot(document.getElementById("root") as HTMLElement).render(
+  <StrictMode>
+    <App />
+  </StrictMode>,
+);
