@@ -1,0 +1,169 @@
+//! Commits that the store does not take: what it refuses waits alone, and everything else goes on.
+#![allow(clippy::unwrap_used)]
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use crate::support::{World, id, json, patch};
+use rejoin_core::storage::{Operation, StoreError, Write};
+use rejoin_core::{Base, Event, Grant, Input, MAX_COMMIT_BYTES, Reply, Rung, Token};
+use rejoin_store::MemoryStore;
+use rejoin_wire::{Body, ErrorCode, ErrorMessage, Scope};
+
+fn rung(world: &World, name: &str) -> Rung {
+    world.followers[0].replica.status(&id(name)).unwrap().rung
+}
+
+/// A world with three documents, of which the store refuses `b`.
+fn world(error: StoreError) -> World {
+    let mut world = World::new(1);
+    for name in ["a", "b", "c"] {
+        world.open(name);
+        world.create(0, name, "{}");
+    }
+    world.root.events.clear();
+    world.root.store.refuse(Some((id("b"), error)));
+    world
+}
+
+fn edit_all(world: &mut World, member: &str) {
+    for name in ["a", "b", "c"] {
+        let edit = patch(&format!(r#"[{{"op":"add","path":"/{member}","value":1}}]"#));
+        world.followers[0].replica.edit(&id(name), edit).unwrap();
+    }
+    world.run();
+}
+
+#[test]
+fn a_document_that_the_store_refuses_holds_up_no_other() {
+    for error in [StoreError::QuotaExceeded("test".into()), StoreError::Corrupted("test".into())] {
+        let mut world = world(error);
+        // They are in one commit.
+        world.root.holds_commits = true;
+        edit_all(&mut world, "x");
+        world.let_root_commits_through();
+        let rungs = |world: &World| ["a", "b", "c"].map(|name| rung(world, name));
+        assert_eq!(rungs(&world), [Rung::Acknowledged, Rung::Sent, Rung::Acknowledged]);
+        edit_all(&mut world, "y");
+        world.run_for(10_000);
+        assert_eq!(rungs(&world), [Rung::Acknowledged, Rung::Saved, Rung::Acknowledged]);
+        let failures = world.root.events.iter().filter(|event| matches!(event, Event::StoreFailed { .. }));
+        assert_eq!(failures.count(), 1, "told once, not with each attempt");
+        let attempts = |world: &World| {
+            let commits = world.root.asked.iter().filter(|asked| matches!(asked, Operation::Commit(_)));
+            commits.count()
+        };
+        let before = attempts(&world);
+        world.run_for(10_000);
+        assert!((5..=25).contains(&(attempts(&world) - before)), "{} attempts", attempts(&world) - before);
+
+        world.root.store.refuse(None);
+        world.run_for(1_000);
+        assert_eq!(rungs(&world), [Rung::Acknowledged; 3]);
+        assert!(matches!(world.root.events.last(), Some(Event::StoreWorks)), "{:?}", world.root.events);
+        assert_eq!(world.converged("b"), r#"{"x":1,"y":1}"#);
+        assert_eq!(world.root.replica.poll_timeout(), None, "nothing is left to wait for");
+    }
+}
+
+#[test]
+fn a_commit_takes_so_many_bytes_and_the_rest_goes_into_the_next() {
+    let mut world = World::new(1);
+    world.open("d");
+    world.create(0, "d", r#"{"text":""}"#);
+    world.root.asked.clear();
+    // Each replaces the whole text, and keeps the one before for the way back.
+    let bytes = MAX_COMMIT_BYTES / 8;
+    for token in 0..6 {
+        let value = char::from(b'a' + u8::try_from(token).unwrap()).to_string().repeat(bytes);
+        let edit = patch(&format!(r#"[{{"op":"replace","path":"/text","value":"{value}"}}]"#));
+        let body = Body::Edit { patch: edit, settles: Vec::new(), undoes: None };
+        world.root.replica.submit(Token(token), Grant::new("ada", true), &id("d"), body, Base::Current, None);
+    }
+    world.run();
+    while world.compute() > 0 {}
+    assert!((0..6).all(|token| matches!(world.root.replies[&token], Reply::Accepted(_))));
+    let rows = |batch: &[Write]| {
+        let row = |write: &Write| if let Write::AppendChanges(row) = write { row.body.len() } else { 0 };
+        batch.iter().map(row).sum::<usize>()
+    };
+    let commits: Vec<usize> = world
+        .root
+        .asked
+        .iter()
+        .filter_map(
+            |asked| if let Operation::Commit(batch) = asked { Some(rows(&batch.writes)) } else { None },
+        )
+        .collect();
+    assert!(commits.len() >= 2, "{commits:?}");
+    assert!(commits.iter().all(|commit| *commit <= MAX_COMMIT_BYTES + 2 * bytes + 1_000), "{commits:?}");
+    assert_eq!(
+        world.root.replica.view(&id("d")).unwrap().content,
+        json(&format!(r#"{{"text":"{}"}}"#, "f".repeat(bytes)))
+    );
+}
+
+#[test]
+fn a_document_whose_time_has_come_waits_for_the_commit_under_way() {
+    let full = || StoreError::QuotaExceeded("test".into());
+    let mut world = world(full());
+    world.edit(0, "b", r#"[{"op":"add","path":"/x","value":1}]"#);
+    world.root.holds_commits = true;
+    world.edit(0, "a", r#"[{"op":"add","path":"/x","value":1}]"#);
+    assert_eq!(world.root.uncommitted.len(), 1);
+    world.run_for(10_000);
+    assert_eq!(world.root.replica.poll_timeout(), None, "nothing can be done before the store answers");
+    world.root.store.refuse(None);
+    world.let_root_commits_through();
+    assert_eq!(["a", "b"].map(|name| rung(&world, name)), [Rung::Acknowledged; 2]);
+}
+
+#[test]
+fn a_document_whose_time_has_come_waits_until_the_store_is_asked_again() {
+    let mut world = world(StoreError::QuotaExceeded("test".into()));
+    world.edit(0, "b", r#"[{"op":"add","path":"/x","value":1}]"#);
+    world.root.store.refuse(None);
+    world.run_for(300);
+    world.root.holds_commits = true;
+    world.edit(0, "a", r#"[{"op":"add","path":"/x","value":1}]"#);
+    let (request, _) = world.root.uncommitted.pop().unwrap();
+    let answer = Err(StoreError::Unavailable("test".into()));
+    world.root.replica.handle_input(world.now, Input::Stored { request, answer });
+    world.root.holds_commits = false;
+    world.run_for(400);
+    assert_eq!(rung(&world, "b"), Rung::Sent, "the store was unavailable since");
+    world.run_for(200);
+    assert_eq!(["a", "b"].map(|name| rung(&world, name)), [Rung::Acknowledged; 2]);
+}
+
+#[test]
+fn authors_whose_changes_the_store_does_not_take_are_told_so_once_each() {
+    for error in [StoreError::QuotaExceeded("test".into()), StoreError::Corrupted("test".into())] {
+        let mut world = world(error);
+        let late = world.add(Some(Scope::Documents), MemoryStore::new());
+        world.open("b");
+        let told = |world: &World, at: usize| -> Vec<_> {
+            let about = |error: ErrorMessage| (error.code, error.document, error.change);
+            world.errors(at).into_iter().map(about).collect()
+        };
+        edit_all(&mut world, "x");
+        world.run_for(5_000);
+        assert_eq!(
+            told(&world, 0),
+            [(ErrorCode::Unavailable, Some(id("b")), None)],
+            "no refusal, and nothing of what was taken"
+        );
+        assert!(told(&world, late).is_empty());
+        world.edit(late, "b", r#"[{"op":"add","path":"/late","value":1}]"#);
+        world.run_for(5_000);
+        assert_eq!((told(&world, 0).len(), told(&world, late).len()), (1, 1));
+        world.root.store.refuse(None);
+        world.run_for(1_000);
+        assert_eq!(world.converged("b"), r#"{"late":1,"x":1}"#);
+        // When it happens again, that is news.
+        world.root.store.refuse(Some((id("b"), StoreError::QuotaExceeded("test".into()))));
+        world.edit(0, "b", r#"[{"op":"add","path":"/y","value":1}]"#);
+        world.run_for(5_000);
+        assert_eq!((told(&world, 0).len(), told(&world, late).len()), (2, 1));
+    }
+}

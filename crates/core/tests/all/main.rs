@@ -1,0 +1,31 @@
+//! What replicas and sessions do that are joined without a network. One program: building each file by itself takes longer than running all.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod clocks;
+mod compute;
+mod cost;
+mod damage;
+mod determinism;
+mod failing_commits;
+mod grants;
+mod history;
+mod hostile;
+mod ladder;
+mod late;
+mod limits;
+mod listing;
+mod parked;
+mod parts;
+mod queues;
+mod relay;
+mod relay_limits;
+mod relaying;
+mod repeats;
+mod replaced;
+mod requests;
+mod storable;
+mod sync;
+mod tombstones;
+mod undo;

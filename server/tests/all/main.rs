@@ -1,0 +1,26 @@
+//! What clients meet, over real sockets and processes. One program: building each file by itself takes longer than running all.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod bases;
+mod command;
+mod damage;
+mod feed;
+mod gate;
+mod keys;
+mod native_client;
+mod offline;
+mod pages;
+mod policies;
+mod protocol;
+mod rates;
+mod rest;
+mod scenarios;
+mod slow_readers;
+mod stalled;
+mod stopping;
+mod text_door;
+mod tls;
