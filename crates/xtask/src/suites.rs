@@ -164,7 +164,7 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "browser",
         what: "the tests in Chromium",
         budget_s: 180,
-        needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::Npm, Tool::Chromium],
+        needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm, Tool::Chromium],
         run: browser_tests,
     },
     Suite { name: "package", what: "every published crate packs", budget_s: 60, needs: &[], run: package },
@@ -280,14 +280,18 @@ fn wasm_tests(run: &Run<'_>) -> Result<String> {
     Ok(format!("tests: {}", counts.join(", ")))
 }
 
-/// Runs the suite of stores and every other test in a browser.
+/// Runs the suite of stores and every other test in a browser: pages with the npm package, against the server.
 fn browser_tests(run: &Run<'_>) -> Result<String> {
     wasm::run(run.workspace, &["conformance"])?;
+    node::npm(run.workspace)?;
+    run.command(&mut run.cargo(&["build", "--package", "rejoin-server", "--bin", "rejoin"]))?;
+    let server = run.workspace.target.join("debug").join(format!("rejoin{}", std::env::consts::EXE_SUFFIX));
     let browser = tools::chromium().context("the browser is gone")?;
     let mut output = String::new();
     for script in ["tests/browser/conformance.mjs", "tests/browser/run.mjs"] {
         let mut command = Command::new("node");
-        command.arg(script).current_dir(&run.workspace.root).env("CHROME_PATH", &browser);
+        command.arg(script).current_dir(&run.workspace.root);
+        command.env("CHROME_PATH", &browser).env("REJOIN_SERVER", &server);
         output.push_str(&run.output(&mut command)?);
     }
     match passed_tests(&output) {

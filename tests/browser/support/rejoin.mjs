@@ -1,0 +1,85 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+/** `cargo build --package rejoin-server` leaves it there. */
+const PROGRAM = fileURLToPath(new URL("../../../target/debug/rejoin", import.meta.url));
+
+/** The server, as people run it, with a database that outlives its process. `REJOIN_SERVER` names another program. */
+export class Rejoin {
+  #folder;
+  #port;
+  #arguments;
+  #process;
+
+  /**
+   * @param {{ origins: readonly string[], secret?: string }} options the origins of pages that may connect, and the token that they need
+   */
+  static async start({ origins, secret }) {
+    const server = new Rejoin();
+    server.#folder = await mkdtemp(join(tmpdir(), "rejoin-server-"));
+    server.#port = await freePort();
+    server.#arguments = [
+      "dev",
+      ...["--bind", `127.0.0.1:${server.#port}`],
+      ...["--database-url", `sqlite:${join(server.#folder, "rejoin.db")}`],
+      // Tests come and go faster than people.
+      ...["--connections-per-second", "0"],
+      ...origins.flatMap((origin) => ["--allowed-origin", origin]),
+      ...(secret === undefined ? [] : ["--secret", secret]),
+    ];
+    await server.start();
+    return server;
+  }
+
+  get url() {
+    return `ws://127.0.0.1:${this.#port}/ws`;
+  }
+
+  /** Starts the program, again or for the first time. */
+  async start() {
+    const { REJOIN_SERVER: program = PROGRAM, ...env } = process.env;
+    this.#process = spawn(program, this.#arguments, { stdio: ["ignore", "pipe", "inherit"], env });
+    const failed = once(this.#process, "exit").then(([code]) => {
+      throw new Error(`${program} ended with ${code} before it listened`);
+    });
+    const lines = createInterface(this.#process.stdout);
+    const listens = new Promise((resolve) => {
+      lines.on("line", (line) => line.includes("is listening") && resolve());
+    });
+    failed.catch(() => undefined);
+    await Promise.race([listens, failed]);
+  }
+
+  /** Ends the program as a power cut does. */
+  async kill() {
+    const ended = once(this.#process, "exit");
+    this.#process.kill("SIGKILL");
+    await ended;
+  }
+
+  /** What the server has: a document with its content and revision; undefined where there is none. */
+  async document(id) {
+    const response = await fetch(`http://127.0.0.1:${this.#port}/api/documents/${id}`);
+    return response.ok ? await response.json() : undefined;
+  }
+
+  async stop() {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) await this.kill();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
