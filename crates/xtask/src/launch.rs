@@ -13,9 +13,7 @@ use crate::workspace::Workspace;
 ///
 /// The development profile is used: whoever tries Rejoin waits for its build before anything else.
 pub(crate) fn dev(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
-    if node::has_pages(workspace) {
-        node::www(workspace)?;
-    }
+    node::www(workspace)?;
     run_visibly(
         "building rejoin (the first time fetches and builds its dependencies, which takes some minutes)",
         &mut workspace.cargo(&["build", "--package", "rejoin-server", "--bin", "rejoin"]),

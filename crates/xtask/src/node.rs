@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::fresh::Made;
@@ -36,25 +36,9 @@ pub(crate) fn www(workspace: &Workspace) -> Result<String> {
     Ok(wasm)
 }
 
-/// Whether the repository has the demo.
-pub(crate) fn has_pages(workspace: &Workspace) -> bool {
-    workspace.root.join(WWW).join("package.json").exists()
-}
-
-/// Builds everything that is made for browsers.
-pub(crate) fn build_all(workspace: &Workspace) -> Result<String> {
-    match has_pages(workspace) {
-        true => www(workspace),
-        false => npm(workspace),
-    }
-}
-
 /// Runs the script `build` of a folder of the npm workspace, unless its output is up to date.
 fn build(workspace: &Workspace, folder: &str, made_of: &[&str], output: &str) -> Result<()> {
     let at = |path: &str| workspace.root.join(path);
-    if !at(folder).join("package.json").exists() {
-        bail!("{folder} is not in this version of the repository, so that there is nothing to build");
-    }
     Tool::Npm.ensure(workspace)?;
     let common = ["package.json", "package-lock.json", "tsconfig.json", "tsconfig.base.json"];
     let inputs = [folder].iter().chain(made_of).chain(&common).map(|path| at(path)).collect();

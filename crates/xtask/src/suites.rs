@@ -147,7 +147,7 @@ pub(crate) const SUITES: &[Suite] = &[
         what: "what browsers load is built, and within its budgets",
         budget_s: 140,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm],
-        run: |run| node::build_all(run.workspace),
+        run: |run| node::www(run.workspace),
     },
     Suite {
         name: "lint-js",
