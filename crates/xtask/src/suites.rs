@@ -128,7 +128,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "docs",
         what: "the documentation builds, every link in it leads somewhere",
-        budget_s: 100,
+        budget_s: 60,
         needs: &[],
         run: |run| {
             let mut command = run.cargo(&["doc", "--workspace", "--no-deps", "--keep-going"]);
@@ -152,7 +152,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "lint-js",
         what: "TypeScript as its compiler and every file as Prettier wants them",
-        budget_s: 30,
+        budget_s: 60,
         needs: &[Tool::Npm],
         run: |run| {
             run.command(&mut node::prettier(&run.workspace.root)?)?;
@@ -163,11 +163,11 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "browser",
         what: "the tests in Chromium",
-        budget_s: 180,
+        budget_s: 220,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm, Tool::Chromium],
         run: browser_tests,
     },
-    Suite { name: "package", what: "every published crate packs", budget_s: 60, needs: &[], run: package },
+    Suite { name: "package", what: "every published crate packs", budget_s: 30, needs: &[], run: package },
 ];
 
 /// What all suites together may take on two cores that have built nothing yet, in seconds.
