@@ -35,7 +35,7 @@ pub use commands::{
 };
 pub use events::{Event, LinkStatus};
 pub use ladder::{Ladder, OnRung, SyncStatus};
-pub use outbox::{MAX_KEPT, MAX_PARTS};
+pub use outbox::{MAX_KEPT, MAX_PARTS, Seen};
 pub use relaying::{
     MAX_EARLY_BYTES, MAX_FORWARDED_BYTES, MAX_FORWARDED_BYTES_PER_LINK, MAX_FORWARDED_QUESTIONS,
 };

@@ -18,7 +18,7 @@ use rejoin_wire::{
     limits::MAX_MESSAGE_BYTES,
 };
 
-use super::outbox::{MAX_KEPT, change_bytes, recovered_key, rejected_key};
+use super::outbox::{MAX_KEPT, Seen, change_bytes, recovered_key, rejected_key};
 use super::root::Base;
 use super::{
     Event, Grant, HistoryEntry, HistoryPage, LinkId, Output, Purpose, Replica, Reply, SERVES, Token,
@@ -317,6 +317,18 @@ impl Replica {
         self.submit_own(id, Body::Edit { patch, settles: Vec::new(), undoes: None }, origin)
     }
 
+    /// Edits a document that looked otherwise where the edit was made. The patch applies to what was seen there, and is met with what has come
+    /// since as changes of others are.
+    pub fn edit_on(&mut self, id: &DocumentId, patch: Patch, seen: Seen) -> Result<ChangeId, EditError> {
+        let view = self.view(id).ok_or(EditError::NotOpen)?;
+        if view.life == Life::Absent || view.life == Life::Alive && seen.content == view.content {
+            return self.edit(id, patch);
+        }
+        let origin = self.begin(id)?;
+        let patch = spliced(patch, &seen.content, &self.config.limits);
+        self.submit_own_on(id, Body::Edit { patch, settles: Vec::new(), undoes: None }, Some(seen), origin)
+    }
+
     /// Replaces the header.
     pub fn set_header(&mut self, id: &DocumentId, header: Header) -> Result<ChangeId, EditError> {
         let origin = self.begin(id)?;
@@ -439,12 +451,26 @@ impl Replica {
 
     /// Makes an own change after checking it against the view by the authority's own rules.
     fn submit_own(&mut self, id: &DocumentId, body: Body, origin: Origin) -> Result<ChangeId, EditError> {
+        self.submit_own_on(id, body, None, origin)
+    }
+
+    /// Makes an own change on what its author saw, where that is not the view.
+    fn submit_own_on(
+        &mut self,
+        id: &DocumentId,
+        body: Body,
+        seen: Option<Seen>,
+        origin: Origin,
+    ) -> Result<ChangeId, EditError> {
         if self.config.role.serves() {
             let message = "this replica makes no changes of its own; submit them to the authority".into();
             return Err(EditError::Refused { code: ErrorCode::UnexpectedMessage, message });
         }
         let view = self.view(id).ok_or(EditError::NotOpen)?;
-        let state = State { life: view.life, header: view.header, content: view.content };
+        let state = match &seen {
+            Some(seen) => State { life: Life::Alive, header: view.header, content: seen.content.clone() },
+            None => State { life: view.life, header: view.header, content: view.content },
+        };
         self.check(&state, &body)?;
         let size = Change {
             replica: self.identity,
@@ -466,7 +492,7 @@ impl Replica {
         if held.saturating_add(bytes) > limit {
             return Err(EditError::OutboxFull { limit });
         }
-        let change = self.make_change(id, body, origin).ok_or(EditError::NotOpen)?;
+        let change = self.make_change(id, body, seen, origin).ok_or(EditError::NotOpen)?;
         if let Some(document) = self.documents.get_mut(id) {
             document.outbox.undo.note_done(change);
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rejoin_json::{DiffOptions, Json, Limits, apply, diff};
 use rejoin_wire::{
     Body, Change, ChangeHash, ChangeId, Counter, DocumentId, ErrorCode, Fate, PendingRun, PushedChange,
-    ReplicaId, UnixMillis, limits::MAX_CHANGES_PER_PUSH,
+    ReplicaId, Revision, UnixMillis, limits::MAX_CHANGES_PER_PUSH,
 };
 
 use super::commands::UndoStacks;
@@ -21,7 +21,7 @@ use crate::records::{
     Delta, List, Origin, PendingRecord, RecoveredRecord, RejectedRecord, RunRecord, RunsRecord, ShortText,
     seal, unseal,
 };
-use crate::state::{Point, State};
+use crate::state::{Life, Point, State};
 use crate::storage::{RecordKey, RecordKind, Write};
 use crate::time::Instant;
 use crate::window::{Own, OwnFate, Progress, Rung, Walk, Window, merged_in};
@@ -67,6 +67,16 @@ pub(crate) struct Outbox {
     pub(crate) rejected: BTreeMap<ChangeId, RejectedRecord>,
     pub(crate) recovered: BTreeMap<u64, RecoveredRecord>,
     pub(crate) undo: UndoStacks,
+}
+
+/// What the author of a change saw, where that is not what the replica shows: in another tab of a browser, which hears of everything a
+/// little later.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// The confirmed revision that it was shown with.
+    pub revision: Revision,
+    /// The content.
+    pub content: Json,
 }
 
 /// Own changes under one replica id.
@@ -143,7 +153,7 @@ impl Outbox {
         }
     }
 
-    /// Makes a change on the view. The view must be known.
+    /// Makes a change on the view, or on what its author saw instead.
     #[expect(clippy::too_many_arguments, reason = "a change is made of just these")]
     fn append(
         &mut self,
@@ -151,11 +161,18 @@ impl Outbox {
         identity: ReplicaId,
         confirmed: &Point,
         body: Body,
+        seen: Option<Seen>,
         time: UnixMillis,
         progress: Progress,
         limits: &Limits,
     ) -> ChangeId {
-        let seen = self.view(&confirmed.state, limits);
+        let view = self.view(&confirmed.state, limits);
+        let is_view = seen.is_none();
+        let base = seen.as_ref().map_or(confirmed.revision, |seen| seen.revision.min(confirmed.revision));
+        let seen = match seen {
+            Some(seen) => State { life: Life::Alive, content: seen.content, ..view },
+            None => view,
+        };
         let seen_by_authority = confirmed.clock.counter(identity);
         if self.runs.back().is_none_or(|run| run.replica != Some(identity)) {
             let run =
@@ -169,15 +186,16 @@ impl Outbox {
         let counter = run.next;
         run.next = counter.next();
         let first_pending = run.window.iter().find(|own| own.fate == OwnFate::Pending);
+        let first_pending = first_pending.filter(|_| is_view);
         let over = first_pending.map_or(counter, |own| own.change.counter);
-        let change = Change { replica: identity, counter, base: confirmed.revision, over, time, body };
+        let change = Change { replica: identity, counter, base, over, time, body };
         let hash = change.hash(id);
         let name = change.id();
         self.bytes += progress.bytes;
         self.made.note(progress.origin);
         let own = Own { change: Arc::new(change), hash, start: None, fate: OwnFate::Pending, progress };
         run.window.push(own, &seen, None, limits);
-        self.view = run.window.after().cloned();
+        self.view = run.window.after().filter(|_| is_view).cloned();
         name
     }
 

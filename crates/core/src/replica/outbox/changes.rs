@@ -4,11 +4,12 @@ use super::*;
 use crate::ids::replica_id;
 
 impl Replica {
-    /// Makes an own change on a document's view and stores it. The body must apply to the view.
+    /// Makes an own change on a document's view, or on what its author saw instead, and stores it. The body must apply to that.
     pub(in crate::replica) fn make_change(
         &mut self,
         id: &DocumentId,
         body: Body,
+        seen: Option<Seen>,
         origin: Origin,
     ) -> Option<ChangeId> {
         let limits = self.config.limits;
@@ -24,8 +25,16 @@ impl Replica {
         };
         let bytes = change_bytes(&sized);
         let progress = Progress { since: now, bytes, origin, ..Progress::default() };
-        let name =
-            document.outbox.append(id, identity, &document.durable, sized.body, time, progress, &limits);
+        let name = document.outbox.append(
+            id,
+            identity,
+            &document.durable,
+            sized.body,
+            seen,
+            time,
+            progress,
+            &limits,
+        );
         self.store_own(id, name);
         self.busy.insert(id.clone());
         self.event(Event::Changed { document: id.clone(), local: true });

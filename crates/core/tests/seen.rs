@@ -1,0 +1,136 @@
+//! A change is made on what its author saw, also where that is a part of the program which shows the document as it was a little while ago.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use rejoin_core::{Life, Seen};
+use rejoin_json::Json;
+use rejoin_wire::Revision;
+use support::{World, id, json, patch};
+
+/// Two followers with the document `d`.
+fn world(content: &str) -> World {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", content);
+    world
+}
+
+/// What the first follower shows now, for an edit later.
+fn look(world: &mut World) -> Seen {
+    let view = world.followers[0].replica.view(&id("d")).unwrap();
+    Seen { revision: view.revision, content: view.content }
+}
+
+fn edit_on(world: &mut World, edit: &str, seen: &Seen) {
+    world.followers[0].replica.edit_on(&id("d"), patch(edit), seen.clone()).unwrap();
+    world.run();
+}
+
+fn content(world: &mut World, at: usize) -> Json {
+    world.followers[at].replica.view(&id("d")).unwrap().content
+}
+
+fn all_have(world: &mut World, expected: &str) {
+    for at in 0..2 {
+        assert_eq!(content(world, at), json(expected), "follower {at}");
+    }
+}
+
+#[test]
+fn what_came_since_is_met_and_not_overwritten_unseen() {
+    let mut world = world(r#"{"title":"a"}"#);
+    let seen = look(&mut world);
+    world.edit(1, "d", r#"[{"op":"replace","path":"/title","value":"theirs"}]"#);
+    edit_on(&mut world, r#"[{"op":"replace","path":"/title","value":"mine"}]"#, &seen);
+    all_have(&mut world, r#"{"title":"mine"}"#);
+    for at in 0..2 {
+        let view = world.followers[at].replica.view(&id("d")).unwrap();
+        let [record] = view.conflicts.values().collect::<Vec<_>>()[..] else {
+            panic!("{:?}", view.conflicts)
+        };
+        assert_eq!(record.base, Some(json(r#""a""#)));
+        assert_eq!(record.current, Some(json(r#""theirs""#)));
+        assert_eq!(record.incoming, Some(json(r#""mine""#)));
+    }
+}
+
+#[test]
+fn an_index_names_the_element_that_was_seen_there() {
+    let mut world = world(r#"{"l":[{"id":"a"},{"id":"b"},{"id":"c"}]}"#);
+    let seen = look(&mut world);
+    world.edit(1, "d", r#"[{"op":"add","path":"/l/0","value":{"id":"x"}}]"#);
+    edit_on(&mut world, r#"[{"op":"remove","path":"/l/1"}]"#, &seen);
+    all_have(&mut world, r#"{"l":[{"id":"x"},{"id":"a"},{"id":"c"}]}"#);
+}
+
+#[test]
+fn own_changes_that_were_not_seen_stay_online_and_offline() {
+    for offline in [false, true] {
+        let mut world = world(r#"{"l":[{"id":"a"},{"id":"b"}],"n":1}"#);
+        if offline {
+            world.offline(0);
+        }
+        let seen = look(&mut world);
+        world.edit(
+            0,
+            "d",
+            r#"[{"op":"add","path":"/l/0","value":{"id":"x"}},{"op":"replace","path":"/n","value":2}]"#,
+        );
+        edit_on(
+            &mut world,
+            r#"[{"op":"remove","path":"/l/0"},{"op":"replace","path":"/n","value":3}]"#,
+            &seen,
+        );
+        let expected = r#"{"l":[{"id":"x"},{"id":"b"}],"n":3}"#;
+        assert_eq!(content(&mut world, 0), json(expected), "offline {offline}");
+        world.edit(0, "d", r#"[{"op":"add","path":"/after","value":true}]"#);
+        if offline {
+            world.online(0);
+            world.run();
+        }
+        all_have(&mut world, r#"{"after":true,"l":[{"id":"x"},{"id":"b"}],"n":3}"#);
+        let status = world.followers[0].replica.status(&id("d")).unwrap();
+        assert_eq!((status.pending, status.rejected), (0, 0));
+    }
+}
+
+#[test]
+fn what_was_seen_survives_a_restart() {
+    let mut world = world(r#"{"l":[{"id":"a"},{"id":"b"}]}"#);
+    let seen = look(&mut world);
+    world.edit(1, "d", r#"[{"op":"add","path":"/l/0","value":{"id":"x"}}]"#);
+    world.offline(0);
+    edit_on(&mut world, r#"[{"op":"remove","path":"/l/1"}]"#, &seen);
+    world.restart(0, None);
+    world.open("d");
+    world.online(0);
+    world.run();
+    all_have(&mut world, r#"{"l":[{"id":"x"},{"id":"a"}]}"#);
+}
+
+#[test]
+fn an_edit_of_what_was_deleted_since_is_kept_on_the_tombstone() {
+    let mut world = world(r#"{"n":1}"#);
+    let seen = look(&mut world);
+    world.followers[1].replica.delete(&id("d")).unwrap();
+    world.run();
+    edit_on(&mut world, r#"[{"op":"replace","path":"/n","value":2}]"#, &seen);
+    assert_eq!(world.followers[0].replica.view(&id("d")).unwrap().life, Life::Deleted);
+    world.followers[1].replica.undelete(&id("d")).unwrap();
+    world.run();
+    all_have(&mut world, r#"{"n":2}"#);
+}
+
+#[test]
+fn a_patch_that_does_not_apply_to_what_was_seen_is_refused() {
+    let mut world = world(r#"{"n":1}"#);
+    let seen = Seen { revision: Revision(1), content: json(r#"{"m":1}"#) };
+    let refused =
+        world.followers[0].replica.edit_on(&id("d"), patch(r#"[{"op":"remove","path":"/n"}]"#), seen);
+    assert!(refused.is_err());
+    all_have(&mut world, r#"{"n":1}"#);
+}
