@@ -5,7 +5,6 @@ import { BoardPage } from "./board/board-page.js";
 import { workspace } from "./link/connection.js";
 import { listenToEvents } from "./link/events.js";
 import { boardOf } from "./link/route.js";
-import { registerWorker } from "./link/update.js";
 import { Voice } from "./parts/voice.js";
 import "./style/base.css";
 import "./style/controls.css";
@@ -31,9 +30,11 @@ function App() {
 }
 
 listenToEvents(workspace);
-registerWorker();
 createRoot(document.getElementById("root") as HTMLElement).render(
   <StrictMode>
     <App />
   </StrictMode>,
+);
+void import("./link/update.js").then(({ registerWorker }) =>
+  registerWorker(new URL(import.meta.url).pathname),
 );

@@ -1,14 +1,14 @@
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useDocument } from "rejoin/react";
 import { CardGhost } from "../card/card-view.js";
-import { usePointerDrag } from "../drag/pointer-drag.js";
+import { usePointerDrag } from "../drag/use-pointer-drag.js";
 import { FIRST_BOARD } from "../link/route.js";
 import { STRAY_COLUMN, readBoard, type BoardContent } from "../model/board.js";
 import { HEADER, emptyBoard, welcomeBoard } from "../model/edits.js";
 import { placed } from "../model/place.js";
 import { announce } from "../parts/notices.js";
-import { Cursors, usePointerShown } from "../people/cursors.js";
 import { meet, meetAll, replicaOf } from "../people/known.js";
+import { usePointerShown } from "../people/pointer-shown.js";
 import { OwnPresence, useOwnPresence, usePeople } from "../people/presence.js";
 import { useSelf } from "../people/self.js";
 import { AddColumn } from "./add-column.js";
@@ -20,6 +20,7 @@ import { StatusBar } from "../panels/status-bar.js";
 import { TopBar } from "./top-bar.js";
 import { useUndoKeys } from "./undo.js";
 
+const Cursors = lazy(async () => ({ default: (await import("../people/cursors.js")).Cursors }));
 const CardSheet = lazy(async () => ({ default: (await import("../card/card-sheet.js")).CardSheet }));
 const SafetySheet = lazy(async () => ({ default: (await import("../panels/safety-sheet.js")).SafetySheet }));
 
@@ -121,7 +122,7 @@ export function BoardPage({ id }: { readonly id: string }) {
             />
           ))}
         {isShown && <AddColumn doc={doc} isFirst={board.columns.length === 0} />}
-        <Cursors board={area} people={people} />
+        <Suspense>{people.length > 0 && <Cursors board={area} people={people} />}</Suspense>
       </main>
       {carried?.by.pointer && (
         <div ref={ghost} className="ghost-layer" aria-hidden="true">

@@ -1,8 +1,9 @@
+import { useMemo } from "react";
 import type { PatchOperation } from "rejoin";
 import { useHistory } from "rejoin/react";
 import { ago } from "../link/words.js";
 import type { Board } from "../model/board.js";
-import { changedFields, changeWords } from "../model/change-words.js";
+import { changeWords } from "../model/change-words.js";
 import type { BoardDocument } from "../model/edits.js";
 import { stepsOf, type CardFields, type CardStep } from "../model/past.js";
 import { pointer } from "../model/pointer.js";
@@ -24,8 +25,7 @@ const PAGE = 100;
 export function CardHistory({ doc, board, id }: HistoryProps) {
   const { entries, more, isLoading, error, loadMore } = useHistory(doc.id, PAGE);
   const now = useNow(10_000);
-  const fields = doc.at(pointer("cards", id)) as CardFields | undefined;
-  const steps = stepsOf(entries, id, fields);
+  const steps = useMemo(() => stepsOf(entries, id), [entries, id]);
   const columnName = (column: string): string =>
     board.columns.find((each) => each.id === column)?.title ?? "a column that is gone";
   return (
@@ -67,18 +67,21 @@ interface StepProps {
 function Step({ doc, id, step, isNow, now, columnName }: StepProps) {
   const { entry, before, after } = step;
   const author = authorOf(entry.change);
+  // What stood before is known, or the engine knows it.
+  const canUndo =
+    before && after && (author?.isSelf || step.fields.every((field) => before[field] !== undefined));
   const name = author?.isSelf ? "You" : (author?.name ?? "Somebody");
   return (
     <li className="step" data-testid="history-entry" data-revision={entry.revision}>
       <Avatar name={author?.name ?? "Somebody"} colour={author?.colour ?? 7} />
       <p>
-        <strong>{name}</strong> {changeWords(before, after, columnName)}
+        <strong>{name}</strong> {changeWords(step, columnName)}
         <time dateTime={new Date(entry.time).toISOString()} title={new Date(entry.time).toLocaleString()}>
           {ago(entry.time, now)}
         </time>
       </p>
       <div className="step-actions">
-        {before && after && (
+        {canUndo && (
           <button
             type="button"
             className="link"
@@ -104,30 +107,25 @@ function Step({ doc, id, step, isNow, now, columnName }: StepProps) {
 }
 
 /** Takes one change back. What was changed again since stays as it is. */
-function undoStep(doc: BoardDocument, id: string, { entry, before, after }: CardStep): void {
-  if (!before || !after) return;
+function undoStep(doc: BoardDocument, id: string, { entry, fields, before, after }: CardStep): void {
   const current = doc.at(pointer("cards", id)) as CardFields | undefined;
-  if (!current) return;
+  if (!before || !after || !current) return;
   attempt(async () => {
     if (authorOf(entry.change)?.isSelf) {
-      const places = await doc.undoChange(entry.change);
-      say(places.length > 0);
+      say((await doc.undoChange(entry.change)).length > 0);
       return;
     }
     const patch: PatchOperation[] = [];
     let isPartial = false;
-    for (const field of changedFields(before, after)) {
-      const path = pointer("cards", id, field);
+    for (const field of fields) {
+      const [path, value] = [pointer("cards", id, field), before[field]];
+      if (value === undefined) continue;
       if (field === "votes") {
-        patch.push({
-          op: "add",
-          path,
-          value: Number(current.votes) + Number(before.votes) - Number(after.votes),
-        });
+        patch.push({ op: "add", path, value: Number(current.votes) + Number(value) - Number(after.votes) });
       } else if (JSON.stringify(current[field]) !== JSON.stringify(after[field])) {
         isPartial = true;
-      } else if (before[field] !== undefined) {
-        patch.push({ op: "add", path, value: before[field] });
+      } else {
+        patch.push({ op: "add", path, value });
       }
     }
     if (patch.length > 0) doc.edit(patch);
@@ -140,14 +138,17 @@ function say(isPartial: boolean): void {
   if (isPartial) notice("Part of it was changed again since: that part stays as it is.");
 }
 
-/** Gives a card what it held then; its place and votes stay. */
+/** The members that a card gets back: its place and its votes stay. */
+const RESTORED = ["title", "text", "tags", "due"];
+
+/** Gives a card what it held then, as far as that is known. */
 function restore(doc: BoardDocument, id: string, then: CardFields): void {
   const current = doc.at(pointer("cards", id)) as CardFields | undefined;
   if (!current) return;
-  const patch = changedFields(current, then).flatMap((field): PatchOperation[] => {
+  const patch = RESTORED.flatMap((field): PatchOperation[] => {
     const value = then[field];
-    if (value === undefined || field === "votes" || field === "column" || field === "order") return [];
-    return [{ op: "add", path: pointer("cards", id, field), value }];
+    const isSame = value === undefined || JSON.stringify(value) === JSON.stringify(current[field]);
+    return isSame ? [] : [{ op: "add", path: pointer("cards", id, field), value }];
   });
   if (patch.length === 0) notice("It is as it was then.");
   else if (attempt(() => doc.edit(patch))) announce("Restored.");

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "react";
+import type { RefObject } from "react";
 import type { Place } from "../model/place.js";
 import { placeAt } from "./place-at.js";
 
@@ -20,27 +20,11 @@ export interface DragListener {
   cancel(): void;
 }
 
-/** Lets cards below an element be carried by mouse, pen and finger. What is shown at the pointer is `ghost`'s element. */
-export function usePointerDrag(
-  board: React.RefObject<HTMLElement | null>,
-  ghost: React.RefObject<HTMLElement | null>,
-  listener: DragListener,
-): void {
-  const current = useRef(listener);
-  useEffect(() => {
-    current.current = listener;
-  });
-  useEffect(() => {
-    if (!board.current) return undefined;
-    const drag = new PointerDrag(board.current, ghost, current);
-    return () => drag.end();
-  }, [board, ghost]);
-}
-
-class PointerDrag {
+/** Lets cards below an element be carried by mouse, pen and finger, from its making to {@link PointerDrag.end}. */
+export class PointerDrag {
   private readonly board: HTMLElement;
-  private readonly ghost: React.RefObject<HTMLElement | null>;
-  private readonly listener: React.RefObject<DragListener>;
+  private readonly ghost: RefObject<HTMLElement | null>;
+  private readonly listener: RefObject<DragListener>;
   private readonly ending = new AbortController();
   private held: { id: number; card: HTMLElement; x: number; y: number; timer?: number } | undefined;
   private grip: { card: string; dx: number; dy: number; width: number } | undefined;
@@ -49,11 +33,7 @@ class PointerDrag {
   /** Whether the pointer's last press carried something. */
   private carriedLast = false;
 
-  constructor(
-    board: HTMLElement,
-    ghost: React.RefObject<HTMLElement | null>,
-    listener: React.RefObject<DragListener>,
-  ) {
+  constructor(board: HTMLElement, ghost: RefObject<HTMLElement | null>, listener: RefObject<DragListener>) {
     this.board = board;
     this.ghost = ghost;
     this.listener = listener;

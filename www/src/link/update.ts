@@ -1,13 +1,10 @@
 import { notice } from "../parts/notices.js";
 
-/** The script that this page began with: it names the page's release. */
-const entry = new URL(import.meta.url).pathname;
-
 /** How often a page that stays open looks for a new release. */
 const LOOK_MS = 30 * 60 * 1000;
 
-/** Has the service worker keep the page's files, so that the page opens without a link too; and says when there is a newer page. */
-export function registerWorker(): void {
+/** Given the script that the page began with, which names its release, has the service worker keep the page's files, so that the page opens without a link too; and says when there is a newer page. */
+export function registerWorker(entry: string): void {
   if (!import.meta.env.PROD || !("serviceWorker" in navigator)) return;
   const { serviceWorker } = navigator;
   let isReloading = false;

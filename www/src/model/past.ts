@@ -1,13 +1,15 @@
 import type { HistoryEntry, Json } from "rejoin";
-import { cardAt, tokensOf } from "./pointer.js";
+import { tokensOf } from "./pointer.js";
 
-/** A card's members, as a document holds them. */
+/** A card's members, as far as they are known. */
 export type CardFields = { readonly [member: string]: Json };
 
-/** A revision that touched a card, with the card before and after it. */
+/** A revision that touched a card, with what is known of the card before and after it. */
 export interface CardStep {
   readonly entry: HistoryEntry;
-  /** Undefined where there was none. */
+  /** The members that it touched; empty where it made or deleted the card. */
+  readonly fields: readonly string[];
+  /** Undefined where there was no card. */
   readonly before: CardFields | undefined;
   readonly after: CardFields | undefined;
 }
@@ -16,7 +18,6 @@ export interface CardStep {
 interface Operation {
   readonly op: string;
   readonly path: string;
-  readonly from?: string;
   readonly value?: Json;
   readonly at?: number;
   readonly remove?: number;
@@ -24,93 +25,85 @@ interface Operation {
 }
 
 /**
- * What a history did to one card, newest first. The card as it was is found by going back from what it is now; what cannot be followed, since it is of a time that is not held here,
- * ends the list.
+ * What a history did to one card, newest first. The card is followed from the oldest revision on; where that is not the one that made it, members are known from the revision on that
+ * sets them.
  */
-export function stepsOf(
-  entries: readonly HistoryEntry[],
-  id: string,
-  now: CardFields | undefined,
-): CardStep[] {
+export function stepsOf(entries: readonly HistoryEntry[], id: string): CardStep[] {
   const steps: CardStep[] = [];
-  let after = now;
-  for (const entry of entries.toReversed()) {
-    if (entry.kind === "create") {
-      const cards = (entry.content as { cards?: { [id: string]: CardFields } } | null)?.cards;
-      const first = cards && Object.hasOwn(cards, id) ? cards[id] : undefined;
-      if (first) steps.push({ entry, before: undefined, after: first });
-      return steps;
+  let card: CardFields | undefined = {};
+  for (const entry of entries) {
+    const operations: readonly Operation[] =
+      entry.kind === "create" ? [{ op: "add", path: "", value: entry.content }] : (entry.patch ?? []);
+    const before: CardFields | undefined = entry.kind === "create" ? undefined : card;
+    let after: CardFields | undefined = before;
+    const fields = new Set<string>();
+    let isTouched = false;
+    for (const operation of operations) {
+      const whole = wholeOf(operation, id);
+      if (whole) {
+        isTouched = isTouched || whole.card !== undefined || operation.path !== "";
+        after = whole.card;
+        continue;
+      }
+      const [kind, name, field, ...rest] = tokensOf(operation.path);
+      if (kind !== "cards" || name !== id || field === undefined || operation.op === "test") continue;
+      isTouched = true;
+      fields.add(field);
+      after = { ...after };
+      setField(after as Record<string, Json>, field, rest, operation);
     }
-    if (!touches(entry.patch as readonly Operation[] | null, id)) continue;
-    let before: CardFields | undefined;
-    try {
-      before = wentBack(after, (entry.reverse ?? []) as readonly Operation[], id);
-    } catch {
-      return steps;
-    }
-    steps.push({ entry, before, after });
-    after = before;
+    if (isTouched) steps.unshift({ entry, fields: after && before ? [...fields] : [], before, after });
+    card = after;
   }
   return steps;
 }
 
-function touches(patch: readonly Operation[] | null, id: string): boolean {
-  return (patch ?? []).some(
-    ({ path, from }) => cardAt(path) === id || (from !== undefined && cardAt(from) === id),
-  );
+/** The card that an operation sets or removes as a whole; undefined where it does not. */
+function wholeOf(operation: Operation, id: string): { card: CardFields | undefined } | undefined {
+  const tokens = tokensOf(operation.path);
+  if (tokens.length > 2 || !["cards", undefined].includes(tokens[0])) return undefined;
+  if (tokens.length === 2 && tokens[1] !== id) return undefined;
+  if (operation.op !== "add" && operation.op !== "replace" && operation.op !== "remove") return undefined;
+  const value = [...["cards", id].slice(tokens.length)].reduce(memberOf, operation.value);
+  return { card: typeof value === "object" && value !== null ? (value as CardFields) : undefined };
 }
 
-/** A card after those operations of a patch that are about it. */
-function wentBack(
-  card: CardFields | undefined,
-  patch: readonly Operation[],
-  id: string,
-): CardFields | undefined {
-  const cards: Record<string, Json> = card ? { [id]: structuredClone(card) as Json } : {};
-  for (const operation of patch) {
-    if (cardAt(operation.path) === id) apply({ cards }, operation);
-  }
-  return cards[id] as CardFields | undefined;
+function memberOf(value: Json | undefined, key: string): Json | undefined {
+  if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
+  return (value as { readonly [key: string]: Json })[key];
 }
 
-type Container = Record<string, Json> | Json[];
-
-function apply(root: { cards: Record<string, Json> }, operation: Operation): void {
-  const { op, path, value = null } = operation;
-  const tokens = tokensOf(path);
-  const key = tokens.at(-1) as string;
-  const parent = tokens.slice(0, -1).reduce<Json>(child, root as unknown as Json) as unknown as Container;
-  switch (op) {
-    case "add":
-    case "replace":
-      put(parent, key, structuredClone(value) as Json, op === "add");
-      return;
-    case "remove":
-      if (Array.isArray(parent)) parent.splice(Number(key), 1);
-      else delete parent[key];
-      return;
-    case "splice": {
-      const text = child(parent as unknown as Json, key);
-      if (typeof text !== "string") throw new TypeError(`${path} is no text`);
-      const { at = 0, remove = 0, insert = "" } = operation;
-      put(parent, key, text.slice(0, at) + insert + text.slice(at + remove), false);
-      return;
-    }
-    case "test":
-      return;
-    default:
-      throw new TypeError(`${op} is not followed`);
-  }
+/** Does to a member what an operation does. What cannot be followed is not known any more. */
+function setField(
+  card: Record<string, Json>,
+  field: string,
+  rest: readonly string[],
+  operation: Operation,
+): void {
+  const known = memberOf(card, field);
+  const next = rest.length === 0 ? valueAfter(known, operation) : elementsAfter(known, rest, operation);
+  if (next === undefined) delete card[field];
+  else card[field] = next;
 }
 
-function put(parent: Container, key: string, value: Json, isNew: boolean): void {
-  if (!Array.isArray(parent)) parent[key] = value;
-  else if (isNew) parent.splice(key === "-" ? parent.length : Number(key), 0, value);
-  else parent[Number(key)] = value;
+function valueAfter(
+  known: Json | undefined,
+  { op, value, at = 0, remove = 0, insert = "" }: Operation,
+): Json | undefined {
+  if (op === "add" || op === "replace") return value;
+  if (op !== "splice" || typeof known !== "string") return undefined;
+  return known.slice(0, at) + insert + known.slice(at + remove);
 }
 
-function child(parent: Json, key: string): Json {
-  const found = (parent as { readonly [key: string]: Json } | null)?.[key];
-  if (found === undefined) throw new TypeError(`there is no ${key}`);
-  return found;
+function elementsAfter(
+  known: Json | undefined,
+  rest: readonly string[],
+  { op, value = null }: Operation,
+): Json | undefined {
+  const [key = ""] = rest;
+  if (!Array.isArray(known) || rest.length > 1) return undefined;
+  const index = key === "-" ? known.length : Number(key);
+  if (op === "add") return known.toSpliced(index, 0, value) as Json;
+  if (op === "remove") return known.toSpliced(index, 1) as Json;
+  return op === "replace" ? (known.with(index, value) as Json) : undefined;
 }

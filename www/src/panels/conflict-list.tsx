@@ -22,12 +22,12 @@ interface ConflictListProps {
 export function ConflictList({ doc, board, conflicts, onOpen }: ConflictListProps) {
   const history = useRecent(doc, conflicts);
   const now = useNow(10_000);
+  if (conflicts.length === 0) return null;
   return (
     <section className="part" aria-label="Conflicts" data-testid="conflicts">
       <h3>
         <Icon name="fork" /> Changed by two at once
       </h3>
-      {conflicts.length === 0 && <p className="empty">Nothing contradicts.</p>}
       <ul className="plain">
         {grouped(conflicts).map((group) => (
           <ConflictItem

@@ -1,7 +1,6 @@
 import { useEffect, useRef } from "react";
 import { colourOf } from "./colours.js";
-import type { OwnPresence } from "./presence.js";
-import type { Person, Pointer } from "./shown.js";
+import { clamp, type Person, type Pointer } from "./shown.js";
 
 /** The pointers of others, over what they are over there. */
 export function Cursors({
@@ -63,44 +62,7 @@ export function Cursors({
   );
 }
 
-/** Tells others where the pointer is. Fingers have none. */
-export function usePointerShown(board: React.RefObject<HTMLElement | null>, presence: OwnPresence): void {
-  useEffect(() => {
-    const { current } = board;
-    if (!current) return undefined;
-    const move = (event: PointerEvent): void => {
-      if (event.pointerType !== "touch") presence.show({ pointer: pointerAt(current, event) });
-    };
-    const leave = (): void => presence.show({ pointer: null });
-    current.addEventListener("pointermove", move);
-    current.addEventListener("pointerleave", leave);
-    return () => {
-      current.removeEventListener("pointermove", move);
-      current.removeEventListener("pointerleave", leave);
-    };
-  }, [board, presence]);
-}
-
-function pointerAt(board: HTMLElement, { clientX, clientY }: PointerEvent): Pointer {
-  const below = document.elementFromPoint(clientX, clientY);
-  const card = below?.closest<HTMLElement>("[data-card]");
-  const column = below?.closest<HTMLElement>("[data-column]");
-  const [over, element] = card
-    ? [`card:${card.dataset.card}`, card]
-    : column
-      ? [`column:${column.dataset.column}`, column]
-      : ["board", board];
-  const { left, top, width, height } = element.getBoundingClientRect();
-  const part = (at: number, from: number, size: number): number =>
-    Math.round(clamp((at - from) / Math.max(1, size)) * 1000) / 1000;
-  return { over, x: part(clientX, left, width), y: part(clientY, top, height) };
-}
-
 function anchorOf(board: HTMLElement, over: string): HTMLElement | null {
   const [, kind, id] = /^(card|column):(.*)$/s.exec(over) ?? [];
   return kind && id !== undefined ? board.querySelector(`[data-${kind}="${CSS.escape(id)}"]`) : board;
-}
-
-function clamp(part: number): number {
-  return Math.min(1, Math.max(0, part));
 }

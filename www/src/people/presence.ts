@@ -1,5 +1,5 @@
 import { useEffect, useMemo } from "react";
-import { useOthers } from "rejoin/react";
+import { useOthers, useStatus } from "rejoin/react";
 import type { BoardDocument } from "../model/edits.js";
 import type { Self } from "./self.js";
 import { personOf, type Doing, type Person, type Pointer, type Presence } from "./shown.js";
@@ -38,10 +38,11 @@ export class OwnPresence {
   }
 }
 
-/** Who else is at the board. */
+/** Who else is at the board. Without a link only other tabs of this browser are known to be. */
 export function usePeople(board: string): readonly Person[] {
   const others = useOthers(board);
-  return useMemo(() => others.map(personOf), [others]);
+  const isLinked = useStatus() === "online";
+  return useMemo(() => others.map(personOf).filter(({ isSelf }) => isLinked || isSelf), [others, isLinked]);
 }
 
 /** Tells others who is here, as long as the board is open. */

@@ -1,7 +1,9 @@
+import { lazy, Suspense } from "react";
 import { Avatar } from "../parts/avatar.js";
 import { Popover } from "../parts/popover.js";
-import { COLOURS } from "./colours.js";
-import { MAX_NAME, setSelf, useSelf } from "./self.js";
+import { useSelf } from "./self.js";
+
+const SelfPanel = lazy(async () => ({ default: (await import("./self-panel.js")).SelfPanel }));
 
 /** One's own face, and how others see one. */
 export function SelfMenu() {
@@ -14,40 +16,9 @@ export function SelfMenu() {
       face={<Avatar name={self.name} colour={self.colour} note="you" />}
     >
       {() => (
-        <div className="self-panel">
-          <label>
-            <span className="label">Your name, as others see it</span>
-            <input
-              maxLength={MAX_NAME}
-              defaultValue={self.name}
-              key={self.name}
-              data-testid="self-name"
-              autoComplete="nickname"
-              onBlur={({ currentTarget }) => {
-                const name = currentTarget.value.trim();
-                if (name) setSelf({ ...self, name });
-                else currentTarget.value = self.name;
-              }}
-              onKeyDown={(event) => {
-                if (event.key === "Enter") event.currentTarget.blur();
-              }}
-            />
-          </label>
-          <fieldset className="swatches">
-            <legend className="label">Your colour</legend>
-            {COLOURS.map(({ name, value }, index) => (
-              <label key={name} className="swatch" style={{ backgroundColor: value }} title={name}>
-                <input
-                  type="radio"
-                  name="colour"
-                  aria-label={name}
-                  checked={self.colour === index}
-                  onChange={() => setSelf({ ...self, colour: index })}
-                />
-              </label>
-            ))}
-          </fieldset>
-        </div>
+        <Suspense>
+          <SelfPanel />
+        </Suspense>
       )}
     </Popover>
   );

@@ -72,3 +72,8 @@ function objectOf(value: Json | undefined): { readonly [key: string]: Json } {
     ? (value as { readonly [key: string]: Json })
     : {};
 }
+
+/** A fraction, whatever was sent as one. */
+export function clamp(part: number): number {
+  return Math.min(1, Math.max(0, part));
+}
