@@ -2,7 +2,7 @@ import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } fro
 import { useDocument } from "rejoin/react";
 import { CardGhost } from "../card/card-view.js";
 import { usePointerDrag } from "../drag/use-pointer-drag.js";
-import { FIRST_BOARD } from "../link/route.js";
+import { FIRST_BOARD, newTitles } from "../link/route.js";
 import { STRAY_COLUMN, readBoard, type BoardContent } from "../model/board.js";
 import { HEADER, emptyBoard, welcomeBoard } from "../model/edits.js";
 import { placed } from "../model/place.js";
@@ -31,7 +31,8 @@ export type Aside =
 
 /** A board, with everything around it. */
 export function BoardPage({ id }: { readonly id: string }) {
-  const create = (): BoardContent => (id === FIRST_BOARD ? welcomeBoard() : emptyBoard(titleOf(id)));
+  const create = (): BoardContent =>
+    id === FIRST_BOARD ? welcomeBoard() : emptyBoard(newTitles.get(id) ?? titleOf(id));
   const doc = useDocument<BoardContent>(id, { create, header: HEADER });
   const board = readBoard(doc.value);
   const self = useSelf();

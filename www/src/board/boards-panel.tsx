@@ -1,6 +1,6 @@
 import { useDocuments } from "rejoin/react";
 import { workspace } from "../link/connection.js";
-import { FIRST_BOARD } from "../link/route.js";
+import { FIRST_BOARD, newTitles } from "../link/route.js";
 import type { BoardDocument } from "../model/edits.js";
 import { Icon } from "../parts/icon.js";
 import { attempt, notice } from "../parts/notices.js";
@@ -38,6 +38,7 @@ export function BoardsPanel({ current, onClose }: BoardsPanelProps) {
           const input = event.currentTarget.elements.namedItem("name") as HTMLInputElement;
           const id = slugOf(input.value);
           if (!id) return;
+          newTitles.set(id, input.value.trim());
           input.value = "";
           onClose();
           location.hash = encodeURIComponent(id);

@@ -40,14 +40,16 @@ export function ColumnView(props: ColumnViewProps) {
         {isStray ? (
           <h2 className="column-title">{name}</h2>
         ) : (
-          <Field
-            doc={doc}
-            path={pointer("columns", column.id, "title")}
-            label="Column title"
-            className="column-title"
-            testId="column-title"
-            isRequired
-          />
+          <h2 className="column-name">
+            <Field
+              doc={doc}
+              path={pointer("columns", column.id, "title")}
+              label="Column title"
+              className="column-title"
+              testId="column-title"
+              isRequired
+            />
+          </h2>
         )}
         <span className="column-count" aria-label={`${column.cards.length} cards`}>
           {column.cards.length}

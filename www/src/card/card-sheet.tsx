@@ -44,7 +44,11 @@ export function CardSheet({ doc, board, id, presence, people, onConflicts, onClo
     (path ?? place).startsWith(pointer("cards", id)),
   ).length;
   return (
-    <Sheet title="Card" testId="card-sheet" onClose={onClose}>
+    <Sheet
+      title={`Card in ${board.columns.find((column) => column.id === card.column)?.title || "no column"}`}
+      testId="card-sheet"
+      onClose={onClose}
+    >
       {conflicts > 0 && (
         <button type="button" className="callout conflict" onClick={() => onConflicts(id)}>
           <Icon name="fork" />

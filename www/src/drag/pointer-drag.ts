@@ -27,7 +27,7 @@ export class PointerDrag {
   private readonly listener: RefObject<DragListener>;
   private readonly ending = new AbortController();
   private held: { id: number; card: HTMLElement; x: number; y: number; timer?: number } | undefined;
-  private grip: { card: string; dx: number; dy: number; width: number } | undefined;
+  private grip: { card: string; dx: number; dy: number; width: number; height: number } | undefined;
   private at = { x: 0, y: 0 };
   private frame = 0;
   /** Whether the pointer's last press carried something. */
@@ -45,6 +45,7 @@ export class PointerDrag {
     addEventListener("blur", () => this.stop(false), { signal });
     board.addEventListener("contextmenu", (event) => this.held && event.preventDefault(), { signal });
     addEventListener("keydown", (event) => this.key(event), { signal, capture: true });
+    addEventListener("pointerdown", () => (this.carriedLast = false), { signal, capture: true });
     // What was carried was not clicked.
     addEventListener("click", (event) => this.swallow(event), { signal, capture: true });
   }
@@ -59,7 +60,6 @@ export class PointerDrag {
     const card = target.closest<HTMLElement>("[data-card]");
     if (!card || event.button !== 0 || !event.isPrimary || this.held) return;
     if (target.closest("[data-still], input, textarea, select")) return;
-    this.carriedLast = false;
     this.held = { id: event.pointerId, card, x: event.clientX, y: event.clientY };
     this.at = { x: event.clientX, y: event.clientY };
     if (event.pointerType !== "touch") return;
@@ -87,7 +87,7 @@ export class PointerDrag {
     if (!held) return;
     const { left, top, width, height } = held.card.getBoundingClientRect();
     const card = held.card.dataset.card as string;
-    this.grip = { card, dx: held.x - left, dy: held.y - top, width };
+    this.grip = { card, dx: held.x - left, dy: held.y - top, width, height };
     document.body.classList.add("carrying");
     this.board.setPointerCapture(held.id);
     getSelection()?.removeAllRanges();
@@ -109,8 +109,9 @@ export class PointerDrag {
   private show(): void {
     const { current } = this.ghost;
     if (!current || !this.grip) return;
-    const { dx, dy, width } = this.grip;
+    const { dx, dy, width, height } = this.grip;
     current.style.width = `${width}px`;
+    current.style.height = `${height}px`;
     current.style.transform = `translate(${this.at.x - dx}px, ${this.at.y - dy}px)`;
     current.style.visibility = "visible";
   }

@@ -26,3 +26,6 @@ export function boardOf({ hash }: Location): string {
     return FIRST_BOARD;
   }
 }
+
+/** Titles of boards that somebody is about to begin, by their names in the address. */
+export const newTitles = new Map<string, string>();

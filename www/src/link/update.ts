@@ -41,6 +41,8 @@ export function registerWorker(entry: string): void {
     });
     setInterval(() => void registration.update().catch(() => undefined), LOOK_MS);
   };
+  // Files of older releases can go once no page uses them, as when this one has just been loaded again.
+  serviceWorker.controller?.postMessage("clean");
   const register = async (): Promise<void> => {
     try {
       watch(await serviceWorker.register("/sw.js", { updateViaCache: "none" }));

@@ -16,8 +16,7 @@ export function Avatar({ name, colour, note }: AvatarProps) {
       role="img"
       aria-label={title}
       title={title}
-    >
-      {initials(name)}
-    </span>
+      data-initials={initials(name)}
+    />
   );
 }

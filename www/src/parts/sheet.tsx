@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, type ReactNode } from "react";
+import { useId, useLayoutEffect, useRef, type ReactNode } from "react";
 import { Icon } from "./icon.js";
 
 interface SheetProps {
@@ -15,7 +15,8 @@ const NARROW = "(max-width: 640px)";
 export function Sheet({ title, testId, onClose, children }: SheetProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();
-  useEffect(() => {
+  // Before the dialog leaves the page, so that the focus goes back to where it was.
+  useLayoutEffect(() => {
     const { current } = dialog;
     if (matchMedia(NARROW).matches) current?.showModal();
     else current?.show();
@@ -37,7 +38,7 @@ export function Sheet({ title, testId, onClose, children }: SheetProps) {
         onClose();
       }}
     >
-      <header className="sheet-head">
+      <div className="sheet-head">
         <h2 id={heading}>{title}</h2>
         <button
           type="button"
@@ -48,7 +49,7 @@ export function Sheet({ title, testId, onClose, children }: SheetProps) {
         >
           <Icon name="close" />
         </button>
-      </header>
+      </div>
       <div className="sheet-body">{children}</div>
     </dialog>
   );

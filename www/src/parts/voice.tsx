@@ -11,28 +11,30 @@ export function Voice() {
       <p className="unseen" role="status" aria-live="assertive" data-testid="announcer">
         {text + (turn % 2 === 0 ? "" : "\u00a0")}
       </p>
-      <ul className="notices" role="log" aria-label="Notices" data-testid="notices">
-        {notices.map(({ id, text: words, tone, action }) => (
-          <li key={id} className={`notice ${tone}`}>
-            <span>{words}</span>
-            {action && (
-              <button
-                type="button"
-                className="link"
-                onClick={() => {
-                  dismiss(id);
-                  action.run();
-                }}
-              >
-                {action.label}
+      <div role="log" aria-label="Notices" data-testid="notices">
+        <ul className="notices">
+          {notices.map(({ id, text: words, tone, action }) => (
+            <li key={id} className={`notice ${tone}`}>
+              <span>{words}</span>
+              {action && (
+                <button
+                  type="button"
+                  className="link"
+                  onClick={() => {
+                    dismiss(id);
+                    action.run();
+                  }}
+                >
+                  {action.label}
+                </button>
+              )}
+              <button type="button" className="ghost round" aria-label="Dismiss" onClick={() => dismiss(id)}>
+                <Icon name="close" />
               </button>
-            )}
-            <button type="button" className="ghost round" aria-label="Dismiss" onClick={() => dismiss(id)}>
-              <Icon name="close" />
-            </button>
-          </li>
-        ))}
-      </ul>
+            </li>
+          ))}
+        </ul>
+      </div>
     </>
   );
 }

@@ -32,6 +32,7 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("message", (event) => {
   if (event.data === "activate") event.waitUntil(self.skipWaiting());
+  if (event.data === "clean") event.waitUntil(cleanUp());
   if (event.data === "entries?") event.ports[0]?.postMessage(FILES);
 });
 
@@ -77,8 +78,10 @@ async function file(request: Request, url: URL): Promise<Response> {
   return kept ?? fetch(request);
 }
 
-/** Removes files of releases that no open page uses. A page that does not answer may use any of them. */
+/** Removes files of releases that no open page uses. A page that does not answer may use any of them; those of a worker that waits are to be used. */
 async function cleanUp(): Promise<void> {
+  const { installing, waiting } = self.registration;
+  if (installing || waiting) return;
   const others = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== CACHE);
   if (others.length === 0) return;
   const pages = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
