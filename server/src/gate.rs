@@ -58,6 +58,8 @@ fn is_running(server: &Server) -> Result<(), Stopped> {
 pub(crate) struct Names {
     /// Origins of pages on other hosts that may connect.
     pub(crate) allowed_origins: Vec<String>,
+    /// Whether pages of this machine may connect, from whatever port they come.
+    pub(crate) allows_local_pages: bool,
     /// The names under which requests are answered besides those of this machine; `None` where every name is good.
     pub(crate) hosts: Option<Vec<String>>,
 }
@@ -88,6 +90,15 @@ impl Names {
         Err(ApiError::new(ErrorCode::Forbidden, message))
     }
 
+    /// Whether pages of another host than the one that is called may come in.
+    pub(crate) fn allows(&self, origin: &str) -> bool {
+        let is_local = || {
+            origin.split_once("://").is_some_and(|(_, authority)| is_of_this_machine(host_name(authority)))
+        };
+        self.allowed_origins.iter().any(|allowed| allowed == origin)
+            || (self.allows_local_pages && is_local())
+    }
+
     /// Pages of other hosts may come in only when they are allowed by name.
     fn check_origin(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
@@ -95,7 +106,7 @@ impl Names {
         let origin = origin.to_str().unwrap_or("?");
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let own = origin.split_once("://").is_some_and(|(_, authority)| authority == host);
-        if own || self.allowed_origins.iter().any(|allowed| allowed == origin) {
+        if own || self.allows(origin) {
             return Ok(());
         }
         let message =
@@ -237,7 +248,11 @@ mod tests {
             headers.insert(header::HOST, HeaderValue::from_str(host).unwrap());
             names.check(&headers, &Uri::from_static("/ws")).is_ok()
         };
-        let names = Names { allowed_origins: Vec::new(), hosts: Some(vec!["docs.internal".into()]) };
+        let names = Names {
+            allowed_origins: Vec::new(),
+            allows_local_pages: false,
+            hosts: Some(vec!["docs.internal".into()]),
+        };
         for good in [
             "localhost",
             "LocalHost:8080",
@@ -254,9 +269,29 @@ mod tests {
         {
             assert!(!check(&names, bad), "{bad}");
         }
-        let everywhere = Names { allowed_origins: Vec::new(), hosts: None };
+        let everywhere = Names { allowed_origins: Vec::new(), allows_local_pages: false, hosts: None };
         assert!(check(&everywhere, "evil.example"));
         assert!(names.check(&HeaderMap::new(), &Uri::from_static("/ws")).is_ok(), "nobody names a host");
         assert!(names.check(&HeaderMap::new(), &Uri::from_static("http://evil.example/ws")).is_err());
+    }
+
+    #[test]
+    fn pages_of_this_machine_come_from_every_port_where_that_is_wanted_and_others_from_none() {
+        let local = Names { allowed_origins: Vec::new(), allows_local_pages: true, hosts: None };
+        for origin in
+            ["http://localhost:5173", "http://127.0.0.1:3000", "http://[::1]:1", "https://localhost"]
+        {
+            assert!(local.allows(origin), "{origin}");
+            assert!(!Names { allows_local_pages: false, ..names() }.allows(origin), "{origin}");
+        }
+        for origin in
+            ["http://evil.example", "http://localhost.evil.example:80", "null", "", "http://10.0.0.1"]
+        {
+            assert!(!local.allows(origin), "{origin}");
+        }
+    }
+
+    fn names() -> Names {
+        Names { allowed_origins: Vec::new(), allows_local_pages: false, hosts: None }
     }
 }

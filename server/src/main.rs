@@ -184,6 +184,7 @@ async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
     let mut options = ServerOptions::new(resolved.database_url.clone());
     options.secret = resolved.secret.clone().map(Arc::from);
     options.allowed_origins = resolved.allowed_origins.clone();
+    options.allows_local_pages = dev;
     options.shards = resolved.shards;
     options.policy = resolved.policy;
     options.workspace_policies = resolved.workspace_policies.clone();

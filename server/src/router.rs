@@ -68,6 +68,8 @@ pub struct ServerOptions {
     pub secret: Option<Arc<str>>,
     /// Origins of pages on other hosts that may connect.
     pub allowed_origins: Vec<String>,
+    /// Whether pages of this machine may connect, from whatever port they come: a development server has one of its own.
+    pub allows_local_pages: bool,
     /// Without a secret: names, besides those of this machine (`localhost`, loopback addresses), under which requests are answered, as
     /// `docs.internal`. With a secret every name is good.
     pub hosts: Vec<String>,
@@ -101,6 +103,7 @@ impl ServerOptions {
             database_url: database_url.into(),
             secret: None,
             allowed_origins: Vec::new(),
+            allows_local_pages: false,
             hosts: Vec::new(),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
             policy: Policy::Theirs,
@@ -184,6 +187,7 @@ impl Server {
             database,
             names: Names {
                 allowed_origins: options.allowed_origins,
+                allows_local_pages: options.allows_local_pages,
                 hosts: options.secret.is_none().then_some(options.hosts),
             },
             bodies: Bodies::new(options.max_bodies_bytes, options.body_patience),
@@ -305,10 +309,11 @@ impl Server {
 /// [`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info) for [`SocketAddr`]. Where that is left out only
 /// limits by credential hold.
 pub fn router(server: &Server) -> Router {
-    let origins =
-        server.shared.names.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    let shared = Arc::clone(&server.shared);
+    let allows =
+        move |origin: &HeaderValue, _: &_| origin.to_str().is_ok_and(|origin| shared.names.allows(origin));
     let cors = CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
+        .allow_origin(AllowOrigin::predicate(allows))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
