@@ -1,4 +1,4 @@
-//! What a program asks of the engine, as JSON: `{"do": NAME, "document": ID, …}`.
+//! What a program asks of the engine: a value `{"do": NAME, "document": ID, …}` in the compact encoding.
 //!
 //! | name | besides | answer |
 //! |---|---|---|
@@ -77,8 +77,8 @@ fn invalid(message: &str) -> Refused {
 }
 
 /// Does what a command says.
-pub(crate) fn run(replica: &mut Replica, teller: &mut Teller, command: &str) -> Result<Json, Refused> {
-    let command = Command(values::parse(command)?);
+pub(crate) fn run(replica: &mut Replica, teller: &mut Teller, command: &[u8]) -> Result<Json, Refused> {
+    let command = Command(values::read(command)?);
     let name = command.text("do")?;
     let id = DocumentId::new(command.text("document")?)
         .map_err(|error| Refused::new("invalid_document_id", &error.to_string()))?;
@@ -95,8 +95,8 @@ pub(crate) fn run(replica: &mut Replica, teller: &mut Teller, command: &str) -> 
         }
         "whole" => {
             return Ok(teller.whole(id).map_or(Json::Null, |(number, content, facts)| {
-                let facts = Json::from(facts);
-                object([("content", content.clone()), ("facts", facts), ("number", values::count(number))])
+                let (content, facts) = (content.clone(), facts.clone());
+                object([("content", content), ("facts", facts), ("number", values::count(number))])
             }));
         }
         "dismissRejected" => replica.dismiss_rejected(id, command.change()?),

@@ -11,15 +11,16 @@ use rejoin_core::{
     SessionConfig, SessionInput, SessionOutput,
 };
 use rejoin_json::Json;
-use rejoin_wire::{CloseCode, Encoding, Frame, ReplicaId, Scope, UnixMillis, WorkspaceId};
+use rejoin_wire::{CloseCode, Encoding, Frame, ReplicaId, Scope, UnixMillis, WorkspaceId, to_bytes};
 use wasm_bindgen::prelude::*;
 
 use crate::commands::{self, Refused};
 use crate::storage::{self, Asked};
 use crate::telling::Teller;
-use crate::values;
+use crate::values::{self, to_page};
 
-/// Kinds of effects, the first element of each effect's array. `npm/rejoin/src/host/effects.ts` has the same numbers.
+/// Kinds of effects, the first element of each effect's array. `npm/rejoin/src/host/effects.ts` has the same numbers. A value is a
+/// `Uint8Array` of its compact encoding.
 mod effect {
     /// `[0]`: open a socket to the server, then call `connected` or `closed`.
     pub(super) const CONNECT: u32 = 0;
@@ -29,19 +30,19 @@ mod effect {
     pub(super) const DISCONNECT: u32 = 2;
     /// `[3, request, operation]`: ask the store, then call `stored` or `store_failed`.
     pub(super) const STORE: u32 = 3;
-    /// `[4, token, JSON]`: the answer to a question.
+    /// `[4, token, value]`: the answer to a question.
     pub(super) const REPLY: u32 = 4;
-    /// `[5, JSON]`: something that the program may want to know.
+    /// `[5, value]`: something that the program may want to know.
     pub(super) const EVENT: u32 = 5;
     /// `[6, document, number, patch | null, content | null, facts | null]`: a document looks different.
     pub(super) const TOLD: u32 = 6;
-    /// `[7, JSON]`: how safe all own changes are.
+    /// `[7, value]`: how safe all own changes are.
     pub(super) const STATUS: u32 = 7;
-    /// `[8, document, JSON]`: who is present on a document.
+    /// `[8, document, value]`: who is present on a document.
     pub(super) const PRESENT: u32 = 8;
     /// `[9, document, part, number]`: this change of a tab needs no repeat any more.
     pub(super) const KEPT: u32 = 9;
-    /// `[10, JSON]`: which documents the workspace has.
+    /// `[10, value]`: which documents the workspace has.
     pub(super) const LISTED: u32 = 10;
 }
 
@@ -61,10 +62,10 @@ pub struct Engine {
 
 #[wasm_bindgen]
 impl Engine {
-    /// Makes an engine. `options` is JSON: `{"workspace", "principal"?, "follow"?: "documents" | "list", "offline"?: true, "outboxBytes"?}`. `seed` are 16
+    /// Makes an engine. `options` is a value in the compact encoding: `{"workspace", "principal"?, "follow"?: "documents" | "list", "offline"?: true, "outboxBytes"?}`. `seed` are 16
     /// random bytes, `now` microseconds of a clock that never goes back, `unix_now` milliseconds since 1970. Throws where an option makes no sense.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: &str, seed: &[u8], now: f64, unix_now: f64) -> Result<Engine, JsValue> {
+    pub fn new(options: &[u8], seed: &[u8], now: f64, unix_now: f64) -> Result<Engine, JsValue> {
         let (config, is_offline) =
             config_of(options).map_err(|refused| JsValue::from_str(&refused.text()))?;
         let mut bytes = [0; 16];
@@ -169,14 +170,15 @@ impl Engine {
         self.replica.handle_input(instant(now), Input::StoreReplaced);
     }
 
-    /// Does what a program asks for; see `commands.rs`. The answer is JSON: `{"ok": …}`, or `{"error": {"code", "message"}}` and nothing has changed.
-    pub fn command(&mut self, now: f64, command: &str) -> String {
+    /// Does what a program asks for; see `commands.rs`. Command and answer are values in the compact encoding; the answer is
+    /// `{"ok": …}`, or `{"error": {"code", "message"}}` and nothing has changed.
+    pub fn command(&mut self, now: f64, command: &[u8]) -> Vec<u8> {
         self.replica.handle_input(instant(now), Input::Timeout);
         let answer = match commands::run(&mut self.replica, &mut self.teller, command) {
             Ok(answer) => values::object([("ok", answer)]),
             Err(refused) => values::object([("error", refused.to_json())]),
         };
-        answer.canonical()
+        to_bytes(&answer)
     }
 
     /// What is to be done now, in this order; empty when all is done until the next input.
@@ -223,8 +225,7 @@ impl Engine {
                 self.ask_store(now, request, &operation, effects);
             }
             Output::Reply { token, reply } => {
-                let reply = values::reply(&reply).canonical();
-                push(effects, effect::REPLY, &[number(token.0), text(&reply)]);
+                push(effects, effect::REPLY, &[number(token.0), to_page(&values::reply(&reply))]);
             }
             Output::Event(event) => {
                 if let Some(kept) = self.teller.note(&event) {
@@ -235,7 +236,7 @@ impl Engine {
                     );
                 }
                 if let Some(event) = values::event(&event) {
-                    push(effects, effect::EVENT, &[text(&event.canonical())]);
+                    push(effects, effect::EVENT, &[to_page(&event)]);
                 }
             }
             // For those who serve others.
@@ -282,7 +283,7 @@ impl Engine {
     /// Tells what looks different since the last time.
     fn tell(&mut self, effects: &Array) {
         for told in self.teller.tell(&mut self.replica) {
-            let or_null = |part: Option<String>| part.map_or(JsValue::NULL, |part| text(&part));
+            let or_null = |part: Option<Json>| part.map_or(JsValue::NULL, |part| to_page(&part));
             let parts = [
                 text(told.document.as_str()),
                 number(told.number),
@@ -293,20 +294,20 @@ impl Engine {
             push(effects, effect::TOLD, &parts);
         }
         for (document, present) in self.teller.present(&self.replica) {
-            push(effects, effect::PRESENT, &[text(document.as_str()), text(&present)]);
+            push(effects, effect::PRESENT, &[text(document.as_str()), to_page(&present)]);
         }
         if let Some(list) = self.teller.list(&self.replica) {
-            push(effects, effect::LISTED, &[text(&list)]);
+            push(effects, effect::LISTED, &[to_page(&list)]);
         }
         if let Some(status) = self.teller.status(&self.replica) {
-            push(effects, effect::STATUS, &[text(&status)]);
+            push(effects, effect::STATUS, &[to_page(&status)]);
         }
     }
 }
 
 /// What a page says when it makes an engine, and whether it begins offline.
-fn config_of(options: &str) -> Result<(Config, bool), Refused> {
-    let options = values::parse(options)?;
+fn config_of(options: &[u8]) -> Result<(Config, bool), Refused> {
+    let options = values::read(options)?;
     let workspace = options.get("workspace").and_then(Json::as_str).unwrap_or("default");
     let workspace = WorkspaceId::new(workspace)
         .map_err(|error| Refused::new("invalid_option", &format!("workspace: {error}")))?;

@@ -2,8 +2,8 @@
 //!
 //! It runs the state machine of `rejoin-core` in a page, as a follower, and performs no IO itself: sockets, timers and the database
 //! belong to the npm package `rejoin`, in TypeScript, to which this crate speaks in plain JavaScript values. [`Engine`] never calls into
-//! JavaScript: a page says what happened, takes the effects, and does them. Documents stay here; what crosses is JSON text of patches and of
-//! what changed, and the bytes of frames and of stored records.
+//! JavaScript: a page says what happened, takes the effects, and does them. Documents stay here; what crosses are patches and
+//! what changed, as values in the compact encoding, and the bytes of frames and of stored records.
 
 mod commands;
 mod engine;

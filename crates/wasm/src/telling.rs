@@ -31,7 +31,7 @@ struct Told {
     /// Of the last telling.
     number: u64,
     content: Option<Json>,
-    facts: String,
+    facts: Json,
 }
 
 /// A telling.
@@ -40,10 +40,10 @@ pub(crate) struct Telling {
     /// One more than that of the telling before.
     pub(crate) number: u64,
     /// From the content that was told before.
-    pub(crate) patch: Option<String>,
+    pub(crate) patch: Option<Json>,
     /// The whole content, where it was not told before.
-    pub(crate) content: Option<String>,
-    pub(crate) facts: Option<String>,
+    pub(crate) content: Option<Json>,
+    pub(crate) facts: Option<Json>,
 }
 
 /// A change that its tab need not repeat.
@@ -106,7 +106,7 @@ impl Teller {
     fn tell_one(&mut self, replica: &mut Replica, id: DocumentId) -> Option<Telling> {
         let told = self.told.get_mut(&id)?;
         let view = replica.view(&id)?;
-        let facts = values::facts(replica, &view).canonical();
+        let facts = values::facts(replica, &view);
         let facts = (facts != told.facts).then(|| {
             told.facts.clone_from(&facts);
             facts
@@ -114,11 +114,11 @@ impl Teller {
         // What a tombstone keeps is not shown.
         let content = if view.life == Life::Alive { view.content.clone() } else { Json::Null };
         let (patch, whole) = match &told.content {
-            None => (None, Some(content.canonical())),
+            None => (None, Some(content.clone())),
             Some(before) if before.ptr_eq(&content) => (None, None),
             Some(before) => {
                 let patch = diff(before, &content, &DiffOptions::default());
-                ((!patch.is_empty()).then(|| values::patch_for_page(&patch, before).canonical()), None)
+                ((!patch.is_empty()).then(|| values::patch_for_page(&patch, before)), None)
             }
         };
         told.content = Some(content);
@@ -130,28 +130,28 @@ impl Teller {
     }
 
     /// A document as it was told last, for somebody who comes later or missed something.
-    pub(crate) fn whole(&self, id: &DocumentId) -> Option<(u64, &Json, &str)> {
+    pub(crate) fn whole(&self, id: &DocumentId) -> Option<(u64, &Json, &Json)> {
         let told = self.told.get(id)?;
         Some((told.number, told.content.as_ref()?, &told.facts))
     }
 
     /// Who is present where that may have changed.
-    pub(crate) fn present(&mut self, replica: &Replica) -> Vec<(DocumentId, String)> {
+    pub(crate) fn present(&mut self, replica: &Replica) -> Vec<(DocumentId, Json)> {
         let changed = std::mem::take(&mut self.present);
         let told = &self.told;
         let open = changed.into_iter().filter(|id| told.contains_key(id));
-        open.map(|id| (values::present(&replica.present(&id)).canonical(), id))
-            .map(|(text, id)| (id, text))
+        open.map(|id| (values::present(&replica.present(&id)), id))
+            .map(|(present, id)| (id, present))
             .collect()
     }
 
     /// The documents of the workspace, where that may have changed.
-    pub(crate) fn list(&mut self, replica: &Replica) -> Option<String> {
-        std::mem::take(&mut self.listed).then(|| values::list(&replica.list()).canonical())
+    pub(crate) fn list(&mut self, replica: &Replica) -> Option<Json> {
+        std::mem::take(&mut self.listed).then(|| values::list(&replica.list()))
     }
 
     /// How safe own changes are, where that changed.
-    pub(crate) fn status(&mut self, replica: &Replica) -> Option<String> {
+    pub(crate) fn status(&mut self, replica: &Replica) -> Option<Json> {
         if !std::mem::take(&mut self.status_may_differ) {
             return None;
         }
@@ -159,7 +159,7 @@ impl Teller {
         let ageless = Some(without_ages(status));
         (ageless != self.status).then(|| {
             self.status = ageless;
-            values::status(&status).canonical()
+            values::status(&status)
         })
     }
 }

@@ -1,33 +1,30 @@
-//! What a page is told, as JSON.
+//! What a page is told, and how values cross: in the compact encoding, whose other half is `npm/rejoin/src/host/codec.ts`.
 
 use std::sync::Arc;
 
+use js_sys::Uint8Array;
 use rejoin_core::storage::StoreError;
 use rejoin_core::{
     Event, HistoryEntry, HistoryPage, Life, LinkStatus, OnRung, OwnChange, Presence, RejectedChange, Replica,
     Reply, Rung, SyncStatus, View,
 };
 use rejoin_json::{ConflictKind, Json, Limits, Operation, Patch, Winner, apply};
-use rejoin_wire::{Body, ChangeId, ConflictRecord, Effect, Header, ListItem, MemberId};
+use rejoin_wire::{
+    Body, ChangeId, ConflictRecord, Effect, Header, ListItem, MemberId, around_documents, to_bytes,
+};
+use wasm_bindgen::JsValue;
 
 use crate::commands::Refused;
 use crate::telling::MAX_TOLD_PENDING;
 
-/// Levels of a command around the values in it.
-const COMMAND_DEPTH: usize = 4;
-
-pub(crate) fn limits() -> Limits {
-    Limits::default()
+/// Reads what a page says.
+pub(crate) fn read(bytes: &[u8]) -> Result<Json, Refused> {
+    around_documents(bytes).map_err(|error| Refused::new("invalid_value", &error.to_string()))
 }
 
-/// Reads what a page says.
-pub(crate) fn parse(text: &str) -> Result<Json, Refused> {
-    let limits = Limits {
-        max_depth: limits().depth() + COMMAND_DEPTH,
-        max_document_bytes: limits().max_text_bytes,
-        ..limits()
-    };
-    Json::parse(text, &limits).map_err(|error| Refused::new("invalid_value", &error.to_string()))
+/// A value for a page.
+pub(crate) fn to_page(value: &Json) -> JsValue {
+    Uint8Array::from(&to_bytes(value)[..]).into()
 }
 
 pub(crate) fn object<const N: usize>(members: [(&str, Json); N]) -> Json {
@@ -359,7 +356,7 @@ pub(crate) fn patch_for_page(patch: &Patch, before: &Json) -> Json {
             _ => alone.to_json().as_array().and_then(|list| list.get(0).cloned()).unwrap_or_default(),
         });
         // A difference applies to what it was made from.
-        let _ = apply(&mut state, &alone, &limits());
+        let _ = apply(&mut state, &alone, &Limits::default());
     }
     operations.into()
 }

@@ -22,6 +22,7 @@ mod message;
 mod reader;
 mod writer;
 
+pub use document::around_documents;
 pub use reader::Reader;
 pub use writer::Writer;
 

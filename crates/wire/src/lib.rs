@@ -22,7 +22,7 @@ mod testing;
 #[cfg(feature = "json")]
 mod text;
 
-pub use binary::{Reader, Wire, Writer, from_bytes, to_bytes};
+pub use binary::{Reader, Wire, Writer, around_documents, from_bytes, to_bytes};
 pub use change::{
     Author, Body, Change, ChangeId, ConflictId, ConflictRecord, DocumentPush, Effect, Entry, Fate, Have,
     Header, HeaderError, Outcome, PendingRun, PushedChange, Snapshot, Update,

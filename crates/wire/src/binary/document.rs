@@ -7,8 +7,8 @@ use rejoin_json::{Array, Entry, Json, Object, Operation, Patch, PlacePath, Step}
 
 use super::derive::wire_enums;
 use super::{Reader, Wire, Writer};
-use crate::error::DecodeErrorKind;
-use crate::limits::{MAX_DEPTH, MAX_OPERATIONS_PER_PATCH};
+use crate::error::{DecodeError, DecodeErrorKind};
+use crate::limits::{MAX_DEPTH, MAX_JSON_DEPTH, MAX_OPERATIONS_PER_PATCH};
 
 /// The first byte of a value.
 mod tag {
@@ -69,8 +69,21 @@ impl Wire for Json {
     }
 
     fn read(input: &mut Reader<'_>) -> Self {
-        ValueReader { input, keys: KeyCache::default() }.value(MAX_DEPTH)
+        ValueReader::new(input, MAX_DEPTH).value(MAX_DEPTH)
     }
+}
+
+/// Reads a JSON value that holds documents, and so nests deeper than one: at most
+/// [`MAX_JSON_DEPTH`](crate::limits::MAX_JSON_DEPTH) levels.
+///
+/// # Errors
+///
+/// When the bytes are not exactly one value.
+pub fn around_documents(bytes: &[u8]) -> Result<Json, DecodeError> {
+    let mut input = Reader::new(bytes);
+    let value = ValueReader::new(&mut input, MAX_JSON_DEPTH).value(MAX_JSON_DEPTH);
+    input.finish()?;
+    Ok(value)
 }
 
 fn write_string(text: &str, out: &mut Writer) {
@@ -158,9 +171,15 @@ fn unzigzag(number: u64) -> i64 {
 struct ValueReader<'r, 'a> {
     input: &'r mut Reader<'a>,
     keys: KeyCache,
+    /// For the sentence about a value that nests deeper.
+    max_depth: usize,
 }
 
-impl ValueReader<'_, '_> {
+impl<'r, 'a> ValueReader<'r, 'a> {
+    fn new(input: &'r mut Reader<'a>, max_depth: usize) -> Self {
+        Self { input, keys: KeyCache::default(), max_depth }
+    }
+
     /// Reads a value of at most so many levels.
     fn value(&mut self, levels: usize) -> Json {
         let start = self.input.offset();
@@ -184,7 +203,7 @@ impl ValueReader<'_, '_> {
                 Some(levels) if tag == tag::ARRAY => self.array(levels),
                 Some(levels) => self.object(start, levels),
                 None => {
-                    self.input.fail_at(start, DecodeErrorKind::Depth { limit: MAX_DEPTH });
+                    self.input.fail_at(start, DecodeErrorKind::Depth { limit: self.max_depth });
                     Json::Null
                 }
             },
@@ -540,6 +559,9 @@ mod tests {
         assert_eq!(from_bytes::<Json>(&nested(MAX_DEPTH)).unwrap().depth(), MAX_DEPTH);
         assert_eq!(kind(&nested(MAX_DEPTH + 1)), DecodeErrorKind::Depth { limit: MAX_DEPTH });
         assert_eq!(kind(&nested(1_000_000)), DecodeErrorKind::Depth { limit: MAX_DEPTH });
+        assert_eq!(around_documents(&nested(MAX_JSON_DEPTH)).unwrap().depth(), MAX_JSON_DEPTH);
+        let beyond = around_documents(&nested(MAX_JSON_DEPTH + 1)).unwrap_err();
+        assert_eq!(beyond.kind(), &DecodeErrorKind::Depth { limit: MAX_JSON_DEPTH });
     }
 
     #[test]

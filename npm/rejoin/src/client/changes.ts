@@ -35,9 +35,9 @@ export class Change implements TabChange {
     return this.safety.promise;
   }
 
-  take(answer: string | null | undefined): void {
+  take(answer: Json | undefined): void {
     this.isMade = true;
-    this.fate.resolve(answer ? (JSON.parse(answer) as Json) : null);
+    this.fate.resolve(answer ?? null);
   }
 
   keep(): void {

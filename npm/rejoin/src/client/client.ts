@@ -1,6 +1,14 @@
 import { RejoinError } from "../errors.js";
 import type { Json } from "../json/value.js";
-import type { FromLeader, LeaderStatus, Made, ToLeader, Turn } from "../tabs/messages.js";
+import type {
+  EngineEvent,
+  FromLeader,
+  LeaderStatus,
+  Made,
+  Question,
+  ToLeader,
+  Turn,
+} from "../tabs/messages.js";
 import { Change, deferred } from "./changes.js";
 import type { RejectedChange } from "./facts.js";
 import { DocumentState } from "./state.js";
@@ -17,8 +25,8 @@ export const CLOSE_DELAY_MS = 1_000;
 /** What the client hears of the workspace. */
 export interface ClientEvents {
   status(): void;
-  list(text: string): void;
-  event(event: { readonly type: string; readonly [detail: string]: Json }): void;
+  list(list: Json): void;
+  event(event: EngineEvent): void;
 }
 
 /** A tab's half of the engine: documents as it shows them, and its changes until they are safe. It needs no WebAssembly. */
@@ -124,19 +132,10 @@ export class Client {
   }
 
   /** Asks the engine something that changes no document. Asked again of each new leader until there is an answer. */
-  ask(
-    document: string,
-    command: { readonly do: string; readonly [argument: string]: unknown },
-  ): Promise<Json> {
+  ask(document: string, command: Question): Promise<Json> {
     const question = this.nextQuestion;
     this.nextQuestion += 1;
-    const message: ToLeader = {
-      type: "ask",
-      tab: this.tab,
-      question,
-      document,
-      command: JSON.stringify(command),
-    };
+    const message: ToLeader = { type: "ask", tab: this.tab, question, document, command };
     const answer = deferred<Json>();
     this.questions.set(question, { message, answer });
     if (this.leader !== undefined) this.send(message);
@@ -237,11 +236,11 @@ export class Client {
       if (!asked) continue;
       this.questions.delete(question);
       if (error) asked.answer.reject(new RejoinError(error.code, error.message));
-      else asked.answer.resolve(answer === undefined ? null : (JSON.parse(answer) as Json));
+      else asked.answer.resolve(answer ?? null);
     }
     if (list !== undefined) this.events.list(list);
     if (status) this.takeStatus(status);
-    for (const event of events ?? []) this.events.event(JSON.parse(event) as { type: string });
+    for (const event of events ?? []) this.events.event(event);
   }
 
   private takeStatus(status: LeaderStatus): void {

@@ -1,5 +1,5 @@
 import { equal } from "../json/patch.js";
-import { sealed, type Json } from "../json/value.js";
+import { isObject, member, sealed, setMember, type Json } from "../json/value.js";
 import type { Patch } from "../json/patch.js";
 
 /** How safe a change is: in memory, durable on this device, handed to the link, durable at the server. */
@@ -100,9 +100,9 @@ export interface Facts {
   readonly recovered: readonly RecoveredVersion[];
 }
 
-/** Reads what was told, sharing what is as before: hooks compare objects. */
-export function readShared<T>(before: T | undefined, text: string): T {
-  return share(before as Json | undefined, JSON.parse(text) as Json) as T;
+/** What was told, frozen, with the parts that are as before the same objects: hooks compare objects. */
+export function shared<T>(before: T | undefined, now: Json): T {
+  return share(before as Json | undefined, now) as T;
 }
 
 function share(before: Json | undefined, now: Json): Json {
@@ -112,13 +112,10 @@ function share(before: Json | undefined, now: Json): Json {
     const old = Array.isArray(before) ? before : [];
     return sealed(now.map((part, index) => share(old[index] as Json | undefined, part as Json))) as Json;
   }
-  const old = (typeof before === "object" && before !== null ? before : {}) as {
-    readonly [key: string]: Json;
-  };
-  const object = now as Record<string, Json>;
-  for (const key of Object.keys(object)) {
-    if (key !== "__proto__")
-      object[key] = share(Object.hasOwn(old, key) ? old[key] : undefined, object[key] as Json);
+  const old = isObject(before) ? before : {};
+  const object: Record<string, Json> = {};
+  for (const [key, part] of Object.entries(now)) {
+    setMember(object, key, share(member(old, key), part as Json));
   }
   return sealed(object);
 }

@@ -2,7 +2,7 @@ import { applied, type Patch } from "../json/patch.js";
 import { deepFrozen, type Json } from "../json/value.js";
 import type { Presences, Telling } from "../tabs/messages.js";
 import type { Change } from "./changes.js";
-import { readShared, type Facts, type RejectedChange } from "./facts.js";
+import { shared, type Facts, type RejectedChange } from "./facts.js";
 
 /** Somebody else who has a document open, and what they show. */
 export interface Other {
@@ -83,16 +83,16 @@ export class DocumentState {
 
   /** Takes what was told; false when something in between is missing. */
   take({ number, patch, content, facts }: Telling): boolean {
-    if (content !== null) {
-      this.base = deepFrozen(JSON.parse(content) as Json);
+    if (content !== undefined) {
+      this.base = deepFrozen(content);
     } else if (this.number === undefined || number <= this.number) {
       return true;
     } else if (number !== this.number + 1) {
       return false;
-    } else if (patch !== null) {
-      this.base = applied(this.base, JSON.parse(patch) as Patch);
+    } else if (patch !== undefined) {
+      this.base = applied(this.base, patch as unknown as Patch);
     }
-    if (facts !== null) this.facts = readShared(this.facts, facts);
+    if (facts !== undefined) this.facts = shared(this.facts, facts);
     this.number = number;
     this.unmade = this.unmade.filter((change) => !this.superseded.delete(change));
     this.shown = undefined;
@@ -100,13 +100,13 @@ export class DocumentState {
   }
 
   takePresences({ others, tabs }: Presences, tab: number): void {
-    const elsewhere = (JSON.parse(others) as { member: number; principal: string; state: Json }[]).map(
+    const elsewhere = (others as unknown as { member: number; principal: string; state: Json }[]).map(
       ({ member, principal, state }) => ({ member: `m${member}`, principal, state }),
     );
     const beside = tabs
       .filter(([other]) => other !== tab)
       .map(([other, state]) => ({ member: `t${other}`, principal: null, state: JSON.parse(state) as Json }));
-    this.others = readShared(this.others, JSON.stringify([...elsewhere, ...beside]));
+    this.others = shared(this.others, [...elsewhere, ...beside]);
   }
 
   subscribe(listener: () => void): () => void {

@@ -6,7 +6,7 @@ import type { StorageState } from "../tabs/messages.js";
 import { Tab } from "../tabs/tab.js";
 import { Client } from "./client.js";
 import { Document } from "./document.js";
-import { readShared, type Header, type Rung } from "./facts.js";
+import { shared, type Header, type Rung } from "./facts.js";
 
 /** What {@link connect} needs to know. */
 export interface ConnectOptions {
@@ -152,8 +152,8 @@ export class Workspace {
     this.tab = tab;
     this.client = new Client(random53(), (message) => tab.send(message), {
       status: () => this.takeStatus(),
-      list: (text) => {
-        this.items = readShared(this.items, text);
+      list: (list) => {
+        this.items = shared(this.items, list);
         this.notify();
       },
       event: (event) => {
@@ -284,7 +284,7 @@ export class Workspace {
   private takeStatus(): void {
     const { status } = this.client;
     if (!status) return;
-    const engine = JSON.parse(status.engine) as EngineStatus | null;
+    const engine = status.engine as unknown as EngineStatus | null;
     if (!engine) return;
     const unmade = this.client.unmade;
     const local = { changes: engine.local.changes + unmade, ageMs: engine.local.ageMs };

@@ -1,9 +1,11 @@
-import type { Made, Presences, Refusal, TabChange, Telling, ToLeader } from "../tabs/messages.js";
+import { isObject, type Json } from "../json/value.js";
+import type { Made, Presences, Question, Refusal, TabChange, Telling, ToLeader } from "../tabs/messages.js";
+import type { Encodable } from "./codec.js";
 
 /** Where what the tabs want is done, and from where they are told. */
 export interface Stage {
-  /** Runs a command; gives the engine's answer as JSON, or why not. */
-  command(command: string): Outcome;
+  /** Runs a command; gives the engine's answer, or why not. */
+  command(command: Command): Outcome;
   made(made: Made): void;
   kept(tab: number, number: number): void;
   present(presences: Presences): void;
@@ -17,8 +19,15 @@ export interface Stage {
 /** There is no engine any more: what was asked is said again to the next one. */
 export const GONE: Refusal = { code: "gone", message: "the engine begins anew" };
 
-/** The engine's answer as JSON, or why there is none. */
-export type Outcome = { readonly answer: string } | { readonly error: Refusal };
+/** What the engine is asked for, see `crates/wasm/src/commands.rs`. */
+export interface Command {
+  readonly do: string;
+  readonly document: string;
+  readonly [argument: string]: Encodable | undefined;
+}
+
+/** The engine's answer, or why there is none. */
+export type Outcome = { readonly answer: Json } | { readonly error: Refusal };
 
 /** What a leader knows of a tab. */
 interface Tab {
@@ -41,7 +50,7 @@ export class Audience {
   private readonly loaded = new Set<string>();
   /** What waits for a document to be read. Bounded by what the tabs keep and ask. */
   private readonly waiting = new Map<string, (() => void)[]>();
-  private readonly others = new Map<string, string>();
+  private readonly others = new Map<string, Json>();
   /** Who asked for history, by the engine's token. */
   private readonly asked = new Map<number, { readonly tab: number; readonly question: number }>();
   private nextToken = 1;
@@ -122,7 +131,7 @@ export class Audience {
   }
 
   /** Who is present elsewhere. */
-  takeOthers(document: string, others: string): void {
+  takeOthers(document: string, others: Json): void {
     this.others.set(document, others);
     this.stage.present(this.presences(document));
   }
@@ -132,11 +141,11 @@ export class Audience {
       const state = presence.get(document);
       return state === undefined ? [] : [[id, state] as const];
     });
-    return { document, others: this.others.get(document) ?? "[]", tabs };
+    return { document, others: this.others.get(document) ?? [], tabs };
   }
 
   /** The engine answers a question. */
-  takeReply(token: number, reply: string): void {
+  takeReply(token: number, reply: Json): void {
     const asked = this.asked.get(token);
     if (!asked) return;
     this.asked.delete(token);
@@ -145,12 +154,10 @@ export class Audience {
 
   /** A document as it was told last; undefined until the engine has read it. */
   telling(document: string): Telling | undefined {
-    const outcome = this.stage.command(JSON.stringify({ do: "whole", document }));
+    const outcome = this.stage.command({ do: "whole", document });
     if ("error" in outcome) return undefined;
-    const whole = JSON.parse(outcome.answer) as { number: number; content: unknown; facts: string } | null;
-    if (!whole) return undefined;
-    const { number, content, facts } = whole;
-    return { document, number, patch: null, content: JSON.stringify(content), facts };
+    const whole = outcome.answer as { number: number; content: Json; facts: Json } | null;
+    return whole ? { document, patch: undefined, ...whole } : undefined;
   }
 
   private open(id: number, tab: Tab, document: string): void {
@@ -168,7 +175,7 @@ export class Audience {
   private hold(document: string): void {
     const count = this.held.get(document) ?? 0;
     this.held.set(document, count + 1);
-    if (count === 0) this.stage.command(JSON.stringify({ do: "open", document }));
+    if (count === 0) this.stage.command({ do: "open", document });
   }
 
   private letGo(document: string): void {
@@ -180,7 +187,7 @@ export class Audience {
     this.held.delete(document);
     this.loaded.delete(document);
     this.others.delete(document);
-    this.stage.command(JSON.stringify({ do: "close", document }));
+    this.stage.command({ do: "close", document });
   }
 
   /** Does something with a document in the engine, which reads it first where it has to. */
@@ -212,8 +219,7 @@ export class Audience {
       refuse({ code: "depends_on_refused", message });
       return;
     }
-    const origin = `{"document":${JSON.stringify(document)},"part":${id},"number":${number},`;
-    const outcome = this.stage.command(origin + command.slice(1));
+    const outcome = this.stage.command({ ...(JSON.parse(command) as Question), document, part: id, number });
     if ("error" in outcome) {
       if (outcome.error !== GONE) refuse(outcome.error);
       return;
@@ -221,17 +227,15 @@ export class Audience {
     const repeat = repeatOf(outcome.answer);
     this.stage.made({ tab: id, number, answer: repeat ? null : outcome.answer });
     // The engine tells of each change once that it needs no repeat. What changed nothing needs none either.
-    if (repeat?.kept || outcome.answer === "null") this.stage.kept(id, number);
+    if (repeat?.kept || outcome.answer === null) this.stage.kept(id, number);
   }
 
   private ask({ tab, question, document, command }: Extract<ToLeader, { type: "ask" }>): void {
     const token = this.nextToken;
     this.nextToken += 1;
-    const isHistory = command.startsWith('{"do":"history"');
+    const isHistory = command.do === "history";
     if (isHistory) this.asked.set(token, { tab, question });
-    const outcome = this.stage.command(
-      `{"document":${JSON.stringify(document)},"token":${token},${command.slice(1)}`,
-    );
+    const outcome = this.stage.command({ ...command, document, token });
     if (isHistory && !("error" in outcome)) return;
     this.asked.delete(token);
     if ("error" in outcome && outcome.error === GONE) return;
@@ -242,21 +246,20 @@ export class Audience {
     if (state === null) tab.presence.delete(document);
     else tab.presence.set(document, state);
     this.whenLoaded(document, () => {
-      const shown = state === null ? "" : `,"state":${state}`;
-      this.stage.command(`{"do":"presence","document":${JSON.stringify(document)},"part":${id}${shown}}`);
+      const shown = state === null ? undefined : (JSON.parse(state) as Json);
+      this.stage.command({ do: "presence", document, part: id, state: shown });
       this.stage.present(this.presences(document));
     });
   }
 }
 
-function repeatOf(answer: string): { readonly kept: boolean } | undefined {
-  const repeat = JSON.parse(answer) as { readonly kept?: unknown } | string | null;
-  const isRepeat = typeof repeat === "object" && repeat !== null && typeof repeat.kept === "boolean";
-  return isRepeat ? { kept: repeat.kept as boolean } : undefined;
+function repeatOf(answer: Json): { readonly kept: boolean } | undefined {
+  const kept = isObject(answer) ? answer.kept : undefined;
+  return typeof kept === "boolean" ? { kept } : undefined;
 }
 
 /** Reads the engine's `{"ok": …}` or `{"error": …}`. */
-export function outcomeOf(text: string): Outcome {
-  const outcome = JSON.parse(text) as { readonly ok?: unknown; readonly error?: Refusal };
-  return outcome.error ? { error: outcome.error } : { answer: JSON.stringify(outcome.ok ?? null) };
+export function outcomeOf(said: Json): Outcome {
+  const outcome = said as { readonly ok?: Json; readonly error?: Refusal };
+  return outcome.error ? { error: outcome.error } : { answer: outcome.ok ?? null };
 }

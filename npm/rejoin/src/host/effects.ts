@@ -1,23 +1,23 @@
-/** What the engine wants done, as it gives it: a number, then parts. `crates/wasm/src/engine.rs` has the same numbers. */
+/** What the engine wants done, as it gives it: a number, then parts, of which values are bytes for {@link ../host/codec.ts}. `crates/wasm/src/engine.rs` has the same numbers. */
 export type EngineEffect =
   | readonly [0]
   | readonly [1, frame: Uint8Array]
   | readonly [2, code: number, reason: string]
   | readonly [3, request: number, operation: unknown]
-  | readonly [4, token: number, reply: string]
-  | readonly [5, event: string]
+  | readonly [4, token: number, reply: Uint8Array]
+  | readonly [5, event: Uint8Array]
   | readonly [
       6,
       document: string,
       number: number,
-      patch: string | null,
-      content: string | null,
-      facts: string | null,
+      patch: Uint8Array | null,
+      content: Uint8Array | null,
+      facts: Uint8Array | null,
     ]
-  | readonly [7, status: string]
-  | readonly [8, document: string, others: string]
+  | readonly [7, status: Uint8Array]
+  | readonly [8, document: string, others: Uint8Array]
   | readonly [9, document: string, tab: number, number: number]
-  | readonly [10, list: string];
+  | readonly [10, list: Uint8Array];
 
 export const Effect = {
   connect: 0,

@@ -4,7 +4,7 @@ declare module "#engine" {
   export function __wbg_reset_state(): void;
 
   export class Engine {
-    constructor(options: string, seed: Uint8Array, now: number, unixNow: number);
+    constructor(options: Uint8Array, seed: Uint8Array, now: number, unixNow: number);
     free(): void;
     id(): string;
     timeout(): number | undefined;
@@ -17,7 +17,7 @@ declare module "#engine" {
     stored(now: number, request: number, answer: unknown): void;
     store_failed(now: number, request: number, error: unknown): void;
     store_replaced(now: number): void;
-    command(now: number, command: string): string;
+    command(now: number, command: Uint8Array): Uint8Array;
     poll(now: number): unknown[];
   }
 }

@@ -1,7 +1,9 @@
 import { StoreError, StoreErrorCode } from "../store/error.js";
 import type { IndexedDbStore } from "../store/indexed-db-store.js";
 import type { Operation } from "../store/operation.js";
+import type { Json } from "../json/value.js";
 import type {
+  EngineEvent,
   FromLeader,
   LeaderStatus,
   Made,
@@ -11,7 +13,8 @@ import type {
   Telling,
   ToLeader,
 } from "../tabs/messages.js";
-import { Audience, GONE, outcomeOf, type Outcome, type Stage } from "./audience.js";
+import { Audience, GONE, outcomeOf, type Command, type Outcome, type Stage } from "./audience.js";
+import { decoded, encoded } from "./codec.js";
 import { Effect, type EngineEffect } from "./effects.js";
 import { Line, type Route } from "./line.js";
 import { Engine, onReset, reset } from "./runtime.js";
@@ -68,8 +71,8 @@ export class Host implements Stage {
   private line: Line | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private storage: StorageState;
-  private engineStatus: string | undefined;
-  private list: string | null = null;
+  private engineStatus: Json = null;
+  private list: Json = null;
   private isReady = false;
   /** Whether tabs have heard of this engine; they hear its last word too. */
   private isKnown = false;
@@ -108,7 +111,7 @@ export class Host implements Stage {
     this.audience = new Audience(this);
     this.isReady = this.isKnown = false;
     const seed = crypto.getRandomValues(new Uint8Array(16));
-    const options = JSON.stringify({ ...this.options.engine, offline: !this.isOnline });
+    const options = encoded({ ...this.options.engine, offline: !this.isOnline });
     this.guard(() => {
       this.engine = new Engine(options, seed, now(), Date.now());
     });
@@ -186,7 +189,7 @@ export class Host implements Stage {
 
   // What the audience asks for.
 
-  command(command: string): Outcome {
+  command(command: Command): Outcome {
     const { engine } = this;
     if (!engine) return { error: GONE };
     const trapped = {
@@ -195,7 +198,7 @@ export class Host implements Stage {
         message: "the engine failed at this: what it held is among the rejected changes",
       },
     };
-    return this.guard(() => outcomeOf(engine.command(now(), command))) ?? trapped;
+    return this.guard(() => outcomeOf(decoded(engine.command(now(), encoded(command))))) ?? trapped;
   }
 
   made(made: Made): void {
@@ -282,29 +285,29 @@ export class Host implements Stage {
         this.ask(effect[1], effect[2], generation);
         break;
       case Effect.reply:
-        this.audience.takeReply(effect[1], effect[2]);
+        this.audience.takeReply(effect[1], decoded(effect[2]));
         break;
       case Effect.event:
-        this.takeEvent(effect[1]);
+        this.takeEvent(decoded(effect[1]) as EngineEvent);
         break;
       case Effect.told: {
-        const [, document, number, patch, content, facts] = effect;
+        const [, document, number, ...parts] = effect;
+        const [patch, content, facts] = parts.map((part) => (part ? decoded(part) : undefined));
         this.turn.told.push({ document, number, patch, content, facts });
         this.audience.load(document);
         break;
       }
       case Effect.status:
-        this.takeStatus(effect[1], generation);
+        this.takeStatus(decoded(effect[1]), generation);
         break;
       case Effect.present:
-        this.audience.takeOthers(effect[1], effect[2]);
+        this.audience.takeOthers(effect[1], decoded(effect[2]));
         break;
       case Effect.kept:
         this.kept(effect[2], effect[3]);
         break;
       case Effect.listed:
-        this.list = effect[1];
-        this.turn.list = effect[1];
+        this.turn.list = this.list = decoded(effect[1]);
         break;
     }
   }
@@ -367,8 +370,7 @@ export class Host implements Stage {
     if (generation === this.generation) this.run(() => this.engine?.store_replaced(now()));
   }
 
-  private takeEvent(text: string): void {
-    const event = JSON.parse(text) as { type: string; code?: string; lasting?: boolean };
+  private takeEvent(event: EngineEvent): void {
     // That there is no database is no event: the status says so.
     if (event.type === "storeFailed" && !this.options.store) return;
     if (event.type === "ready") {
@@ -378,7 +380,7 @@ export class Host implements Stage {
       this.setStorage(event.code === "full" ? "full" : "failed");
       if (event.code === "full") this.retryLater();
     }
-    this.turn.events.push(text);
+    this.turn.events.push(event);
   }
 
   private retryLater(): void {
@@ -386,10 +388,10 @@ export class Host implements Stage {
     this.retryTimer = setTimeout(() => this.retryStorage(), STORE_RETRY_MS);
   }
 
-  private takeStatus(text: string, generation: number): void {
-    this.engineStatus = text;
+  private takeStatus(status: Json, generation: number): void {
+    this.engineStatus = status;
     this.turn.status = this.status;
-    const { link } = JSON.parse(text) as { link: string | number };
+    const { link } = status as { link: string | number };
     if (link === "online") this.refusals = 0;
     if (link !== UNAUTHORIZED || typeof this.options.route.auth !== "function") return;
     // A token ends: the program may have a fresh one.
@@ -409,7 +411,7 @@ export class Host implements Stage {
 
   get status(): LeaderStatus {
     return {
-      engine: this.engineStatus ?? "null",
+      engine: this.engineStatus,
       at: Date.now(),
       storage: this.storage,
       isStopped: this.isStopped,
@@ -489,7 +491,7 @@ export class Host implements Stage {
     this.traps = [...this.traps.filter((trap) => at - trap < TRAP_WINDOW_MS), at];
     this.isStopped = this.traps.length >= MAX_TRAPS;
     const message = error instanceof Error ? error.message : String(error);
-    this.turn.events.push(JSON.stringify({ type: "engineFailed", message, stopped: this.isStopped }));
+    this.turn.events.push({ type: "engineFailed", message, stopped: this.isStopped });
     reset();
   }
 
@@ -528,8 +530,8 @@ class Accumulated {
   kept: [number, number][] = [];
   readonly present = new Map<string, Presences>();
   answers: ({ tab: number; question: number } & Outcome)[] = [];
-  events: string[] = [];
-  list: string | undefined;
+  events: EngineEvent[] = [];
+  list: Json | undefined;
   status: LeaderStatus | undefined;
 
   /** The turn, and an empty one in its place; undefined where nothing came of it. */

@@ -2,6 +2,8 @@
  * What tabs say to the one that leads, and what it says to all. The messages are the same in one tab and between two; between two they are cloned by a `BroadcastChannel`.
  */
 
+import type { Json } from "../json/value.js";
+
 /** Version of these messages. A leader that hears a tab of a newer release steps down for good. */
 export const TAB_PROTOCOL = 1;
 
@@ -38,7 +40,7 @@ export type ToLeader = { readonly tab: number } & (
       /** The newest of the tab's changes that it knows to be refused: what was made in ignorance of a refusal is refused too. */
       readonly refused: number;
     } & TabChange)
-  | { readonly type: "ask"; readonly question: number; readonly document: string; readonly command: string }
+  | { readonly type: "ask"; readonly question: number; readonly document: string; readonly command: Question }
   | { readonly type: "presence"; readonly document: string; readonly state: string | null }
   | { readonly type: "online"; readonly online: boolean }
   | { readonly type: "retryStorage" }
@@ -46,24 +48,30 @@ export type ToLeader = { readonly tab: number } & (
   | { readonly type: "bye" }
 );
 
+/** A command of the engine that changes no document, without the document and what names the question. */
+export interface Question {
+  readonly do: string;
+  readonly [argument: string]: Json;
+}
+
 /** A document as a leader tells it. */
 export interface Telling {
   readonly document: string;
   readonly number: number;
-  /** JSON of a patch from the telling before. */
-  readonly patch: string | null;
-  /** JSON of the whole content. */
-  readonly content: string | null;
-  /** JSON, see {@link ../client/facts.ts}. */
-  readonly facts: string | null;
+  /** From the telling before. */
+  readonly patch: Json | undefined;
+  /** The whole content, where it was not told before. */
+  readonly content: Json | undefined;
+  /** See {@link ../client/facts.ts}; undefined where they are as before. */
+  readonly facts: Json | undefined;
 }
 
 /** What became of a tab's change in the engine. */
 export interface Made {
   readonly tab: number;
   readonly number: number;
-  /** JSON of the answer; null for a repeat. */
-  readonly answer?: string | null;
+  /** Null for a repeat, too. */
+  readonly answer?: Json;
   readonly error?: Refusal;
 }
 
@@ -72,10 +80,10 @@ export interface Refusal {
   readonly message: string;
 }
 
-/** Who shows what on a document: JSON of those elsewhere, and the tabs of this profile. */
+/** Who shows what on a document: those elsewhere, and the tabs of this profile. */
 export interface Presences {
   readonly document: string;
-  readonly others: string;
+  readonly others: Json;
   readonly tabs: readonly (readonly [tab: number, state: string])[];
 }
 
@@ -89,19 +97,24 @@ export interface Turn {
   readonly answers?: readonly {
     readonly tab: number;
     readonly question: number;
-    readonly answer?: string;
+    readonly answer?: Json;
     readonly error?: Refusal;
   }[];
-  /** JSON of the documents of the workspace. */
-  readonly list?: string;
+  /** The documents of the workspace. */
+  readonly list?: Json;
   readonly status?: LeaderStatus;
-  /** JSON, one each. */
-  readonly events?: readonly string[];
+  readonly events?: readonly EngineEvent[];
+}
+
+/** Something that a program may want to know. */
+export interface EngineEvent {
+  readonly type: string;
+  readonly [detail: string]: Json;
 }
 
 export interface LeaderStatus {
-  /** JSON of the engine's status. */
-  readonly engine: string;
+  /** The engine's; null before it has said any. */
+  readonly engine: Json;
   /** When it was made, in milliseconds since 1970. */
   readonly at: number;
   readonly storage: StorageState;
@@ -124,6 +137,6 @@ export type FromLeader =
       readonly documents: readonly Telling[];
       readonly present: readonly Presences[];
       readonly status: LeaderStatus;
-      readonly list: string | null;
+      readonly list: Json;
     }
   | { readonly type: "pong" };

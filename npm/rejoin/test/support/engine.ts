@@ -3,6 +3,9 @@
  * stores it puts into `disk`, which a test saves and which outlives it.
  */
 
+import { decoded, encoded } from "../../src/host/codec.js";
+import type { Json } from "../../src/json/value.js";
+
 interface Stored {
   list: string[];
   made: Map<number, number>;
@@ -28,7 +31,7 @@ export class Engine {
   /** Tokens that are refused. */
   static readonly refused = new Set<string>();
   private readonly documents = new Map<string, Stored & { told: number; unsaved: [number, number][] }>();
-  private effects: unknown[][] = [[5, '{"type":"ready"}']];
+  private effects: unknown[][] = [[5, encoded({ type: "ready" })]];
   private toRead: string[] = [];
 
   constructor() {
@@ -47,8 +50,12 @@ export class Engine {
   clock(): void {}
   online(): void {}
 
-  command(_: number, text: string): string {
-    const command = JSON.parse(text) as {
+  command(_: number, command: Uint8Array): Uint8Array {
+    return encoded(this.answer(decoded(command)));
+  }
+
+  private answer(said: Json): Json {
+    const command = said as unknown as {
       do: string;
       document: string;
       part: number;
@@ -60,35 +67,35 @@ export class Engine {
     switch (command.do) {
       case "open":
         this.toRead.push(id);
-        return '{"ok":null}';
+        return { ok: null };
       case "close":
-        return '{"ok":null}';
+        return { ok: null };
       case "whole":
-        if (!document) return '{"ok":null}';
-        return JSON.stringify({
+        if (!document) return { ok: null };
+        return {
           ok: { number: document.told, content: document.list, facts: facts(document.unsaved.length) },
-        });
+        };
       case "edit": {
         if (number === Engine.trapAt) {
           Engine.trapAt = undefined;
           throw new WebAssembly.RuntimeError("unreachable");
         }
-        if (!document) return '{"error":{"code":"not_open","message":""}}';
+        if (!document) return { error: { code: "not_open", message: "" } };
         const [made, isSaved] = [
           document.made.get(part) ?? 0,
           !document.unsaved.some(([tab, at]) => tab === part && at === number),
         ];
-        if (number <= made) return JSON.stringify({ ok: { kept: isSaved } });
+        if (number <= made) return { ok: { kept: isSaved } };
         const token = command.patch?.[0]?.value ?? "";
-        if (Engine.refused.has(token)) return '{"error":{"code":"refused","message":"no"}}';
+        if (Engine.refused.has(token)) return { error: { code: "refused", message: "no" } };
         document.list = [...document.list, token];
         document.made.set(part, number);
         document.unsaved.push([part, number]);
-        this.tell(id, JSON.stringify([{ op: "add", path: "/-", value: token }]), null);
-        return '{"ok":"name"}';
+        this.tell(id, [{ op: "add", path: "/-", value: token }], null);
+        return { ok: "name" };
       }
       default:
-        return '{"ok":null}';
+        return { ok: null };
     }
   }
 
@@ -104,12 +111,12 @@ export class Engine {
   read(): void {
     for (const id of this.toRead.splice(0)) {
       if (this.documents.has(id)) {
-        this.tell(id, null, JSON.stringify(this.documents.get(id)?.list));
+        this.tell(id, null, this.documents.get(id)?.list ?? null);
         continue;
       }
       const stored = disk.get(id) ?? { list: [], made: new Map<number, number>() };
       this.documents.set(id, { list: stored.list, made: new Map(stored.made), told: 0, unsaved: [] });
-      this.tell(id, null, JSON.stringify(stored.list));
+      this.tell(id, null, stored.list);
     }
   }
 
@@ -125,16 +132,17 @@ export class Engine {
     return this.documents.get(id)?.list;
   }
 
-  private tell(id: string, patch: string | null, content: string | null): void {
+  private tell(id: string, patch: Json, content: Json): void {
     const document = this.documents.get(id);
     if (!document) return;
     document.told += 1;
-    this.effects.push([6, id, document.told, patch, content, facts(document.unsaved.length)]);
+    const parts = [patch, content, facts(document.unsaved.length)];
+    this.effects.push([6, id, document.told, ...parts.map((part) => part && encoded(part))]);
   }
 }
 
-function facts(pendingCount: number): string {
+function facts(pendingCount: number): Json {
   const none: never[] = [];
   const lists = { pending: none, conflicts: none, rejected: none, recovered: none };
-  return JSON.stringify({ life: "alive", rung: "saved", synced: true, revision: 1, pendingCount, ...lists });
+  return { life: "alive", rung: "saved", synced: true, revision: 1, pendingCount, ...lists };
 }
