@@ -1,4 +1,4 @@
-import { StoreError, StoreErrorCode, unopened } from "./error.js";
+import { StoreError, StoreErrorCode, StoreTimeout, unopened } from "./error.js";
 import { deadline } from "./limits.js";
 import { VERSION, create } from "./schema.js";
 
@@ -19,12 +19,7 @@ export function connect(
     let isLate = false;
     const stop = deadline(timeoutMs, () => {
       isLate = true;
-      reject(
-        new StoreError(
-          StoreErrorCode.unavailable,
-          "the database does not open; close other tabs of this site",
-        ),
-      );
+      reject(new StoreTimeout("the database does not open; close other tabs of this site"));
     });
     request.onblocked = () => listener("blocked");
     // There is only one version, so an upgrade makes a new database.

@@ -43,6 +43,16 @@ export class StoreError extends Error {
   }
 }
 
+/**
+ * Says that the database did not answer in time: somebody else keeps it to itself, or it hangs. A transaction may have taken effect all the same where it
+ * was about to be complete.
+ */
+export class StoreTimeout extends StoreError {
+  constructor(message: string) {
+    super(StoreErrorCode.unavailable, message);
+  }
+}
+
 /** Makes what IndexedDB threw or ended a request with an error of the engine's kinds. */
 export function classified(cause: unknown): StoreError {
   if (cause instanceof StoreError) {

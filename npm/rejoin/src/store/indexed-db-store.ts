@@ -1,12 +1,19 @@
 import { connect } from "./connection.js";
-import { StoreError, StoreErrorCode, classified, isOfLostConnection, unopened } from "./error.js";
+import {
+  StoreError,
+  StoreErrorCode,
+  StoreTimeout,
+  classified,
+  isOfLostConnection,
+  unopened,
+} from "./error.js";
 import type { OwnLease } from "./lease.js";
 import { emptied, readLease, replaceLease, takeLease } from "./lease.js";
 import { OPEN_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS } from "./limits.js";
 import type { Answer, Operation } from "./operation.js";
 import { read } from "./read.js";
 import type { TransactionOptions } from "./transaction.js";
-import { TransactionTimeout, transact } from "./transaction.js";
+import { transact } from "./transaction.js";
 import { commit } from "./write.js";
 
 /**
@@ -148,7 +155,7 @@ export class IndexedDbStore {
   }
 
   #fail(task: Task, database: IDBDatabase, cause: unknown): void {
-    const isLate = cause instanceof TransactionTimeout;
+    const isLate = cause instanceof StoreTimeout;
     if (isLate || isOfLostConnection(cause)) {
       this.#drop(database, "lost");
       if (!isLate && !task.isRepeated) {

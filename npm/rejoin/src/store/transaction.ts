@@ -1,4 +1,4 @@
-import { StoreError, StoreErrorCode } from "./error.js";
+import { StoreTimeout } from "./error.js";
 import { deadline } from "./limits.js";
 import { STORES } from "./schema.js";
 
@@ -10,13 +10,6 @@ export interface TransactionOptions {
   readonly isStrict: boolean;
   /** It is given up after so many milliseconds. */
   readonly timeoutMs: number;
-}
-
-/** Says that a transaction was given up. It may have taken effect all the same where it was about to be complete. */
-export class TransactionTimeout extends StoreError {
-  constructor() {
-    super(StoreErrorCode.unavailable, "the database did not answer in time");
-  }
 }
 
 /**
@@ -43,7 +36,9 @@ export function transact<T>(
         // It has ended, or is about to.
       }
     };
-    const stop = deadline(options.timeoutMs, () => fail(new TransactionTimeout()));
+    const stop = deadline(options.timeoutMs, () =>
+      fail(new StoreTimeout("the database did not answer in time")),
+    );
     const answer = body(transaction);
     transaction.onabort = () => fail(null);
     transaction.oncomplete = () => {

@@ -9,6 +9,8 @@ import {
   type ToLeader,
 } from "./messages.js";
 
+type OpenStore = typeof import("../host/index.js").openStore;
+
 /** How often a visible tab asks the leader whether it is there. */
 export const LEADER_PING_MS = 2_000;
 
@@ -141,13 +143,16 @@ export class Tab {
       let isLost = false;
       void released?.then(() => (isLost = true));
       const { Host, openStore } = await this.options.load();
-      const { store, storage, error } = this.isShared ? await openStore(this.name("data")) : inMemory;
+      const isOver = (): boolean => signal.aborted || isLost;
+      const opened = this.isShared ? await this.open(openStore, isOver) : inMemory;
+      if (!opened) return;
+      const { store, storage, error } = opened;
       if (storage === "superseded") {
         // A newer release has the database: this one follows it, and says that the page should be loaded again.
         this.options.onFailure(error as Error, storage);
         return;
       }
-      if (signal.aborted || isLost) {
+      if (isOver()) {
         store?.close();
         return;
       }
@@ -166,6 +171,14 @@ export class Tab {
     } finally {
       if (!this.host) this.hosting = false;
     }
+  }
+
+  private open(openStore: OpenStore, isOver: () => boolean): ReturnType<OpenStore> {
+    return openStore(this.name("data"), (error) => {
+      if (isOver()) return false;
+      this.options.onFailure(error, "opening");
+      return true;
+    });
   }
 
   private stepDown(host: Host): void {
