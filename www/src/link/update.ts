@@ -14,6 +14,7 @@ export function registerWorker(entry: string): void {
   });
   serviceWorker.addEventListener("controllerchange", () => {
     if (isReloading) location.reload();
+    else serviceWorker.controller?.postMessage("clean");
   });
   const offer = async (worker: ServiceWorker): Promise<void> => {
     // A page that came from the network may be of the waiting release already.
@@ -26,7 +27,7 @@ export function registerWorker(entry: string): void {
       isReloading = true;
       worker.postMessage("activate");
       // Another tab may have activated it meanwhile.
-      if (worker.state === "activated") location.reload();
+      if (worker.state !== "installed") location.reload();
     };
     document.documentElement.dataset.update = "ready";
     notice("A new version of this page is ready.", { action: { label: "Reload", run }, stays: true });

@@ -208,14 +208,17 @@ function Side({
   );
 }
 
+/** A text in which whole words that differ are marked; none where nothing is as before. */
 function Marked({ base, text }: { readonly base: string; readonly text: string }) {
   const { at, insert } = spliceOf(base, text);
-  if (insert === "") return text;
+  const from = text.slice(0, at).search(/[\p{Letter}\p{Number}]*$/u);
+  const to = at + insert.length + text.slice(at + insert.length).search(/(?![\p{Letter}\p{Number}])/u);
+  if (insert === "" || (from === 0 && to === text.length)) return text;
   return (
     <>
-      {text.slice(0, at)}
-      <mark>{insert}</mark>
-      {text.slice(at + insert.length)}
+      {text.slice(0, from)}
+      <mark>{text.slice(from, to)}</mark>
+      {text.slice(to)}
     </>
   );
 }

@@ -1,5 +1,6 @@
 import type { Json } from "rejoin";
-import { readBoard, type Board } from "../model/board.js";
+import { dueWords } from "../link/words.js";
+import { isDay, readBoard, type Board } from "../model/board.js";
 import { tokensOf } from "../model/pointer.js";
 
 const FIELD_NAMES: { readonly [field: string]: string } = {
@@ -30,8 +31,16 @@ function columnOf(board: Board, id: string): { readonly title: string } | undefi
   return board.columns.find((column) => column.id === id);
 }
 
+/** Characters of a value that are shown. */
+const MAX_SHOWN = 2_000;
+
 /** A value of a place, as it reads. */
 export function valueWords(path: string, value: Json | undefined, board: Board): string {
+  const words = wordsOf(path, value, board);
+  return words.length > MAX_SHOWN ? `${words.slice(0, MAX_SHOWN).toWellFormed()}…` : words;
+}
+
+function wordsOf(path: string, value: Json | undefined, board: Board): string {
   const [kind, id, field] = tokensOf(path);
   if (value === undefined) return "Deleted";
   if (value === null) return "None";
@@ -43,6 +52,7 @@ export function valueWords(path: string, value: Json | undefined, board: Board):
     const card = readBoard({ cards: { [id]: value } }).cards.get(id);
     return [card?.title, card?.text].filter(Boolean).join("\n") || "A card without a title";
   }
+  if (field === "due" && typeof value === "string" && isDay(value)) return dueWords(value, new Date()).text;
   if (typeof value === "string") return value === "" ? "Empty" : value;
   if (typeof value === "number") return String(value);
   if (Array.isArray(value)) return value.map(String).join(", ") || "None";

@@ -25,10 +25,8 @@ const ANSWER_MS = 3_000;
 
 self.addEventListener("install", (event) => event.waitUntil(keepAll()));
 
-self.addEventListener("activate", (event) => {
-  event.waitUntil(self.clients.claim());
-  event.waitUntil(cleanUp());
-});
+// Nothing else is done here: requests wait until this has ended.
+self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 
 self.addEventListener("message", (event) => {
   if (event.data === "activate") event.waitUntil(self.skipWaiting());
