@@ -18,9 +18,12 @@
 //! Those that make a change also take `part` and `number`, by which the engine knows a repeat: that makes no second change, and is answered with
 //! `{"kept"}`, which says whether the first one is safe.
 //!
+//! An `edit` says with `seen` what its tab showed: the number of a telling, `"after"` for what the tab's change before left, or
+//! `{"revision", "content"}`. What is not known any more is answered with `unknown_telling`, and nothing has changed.
+//!
 //! `create` with `unlessExists` is answered with null where the document exists.
 
-use rejoin_core::{ConflictChoice, EditError, Life, Origin, Replica, Token, Undone};
+use rejoin_core::{ConflictChoice, EditError, Life, Origin, Replica, Seen, Token, Undone};
 use rejoin_json::{Json, Patch, Policy};
 use rejoin_wire::{ChangeId, ConflictId, Counter, DocumentId, Header, ReplicaId, Revision};
 
@@ -112,15 +115,26 @@ pub(crate) fn run(replica: &mut Replica, teller: &mut Teller, command: &[u8]) ->
                 replica.history(token, id, before, limit);
             }
         }
-        _ => return change(replica, id, name, &command),
+        _ => return change(replica, teller, id, name, &command),
     }
     Ok(Json::Null)
 }
 
 /// Makes a change, unless its tab has made it before.
-fn change(replica: &mut Replica, id: &DocumentId, name: &str, command: &Command) -> Result<Json, Refused> {
-    let origin = Origin { part: command.count("part")?, number: command.count("number")? };
-    match made(replica.speak_for(origin), id, name, command) {
+fn change(
+    replica: &mut Replica,
+    teller: &mut Teller,
+    id: &DocumentId,
+    name: &str,
+    command: &Command,
+) -> Result<Json, Refused> {
+    let part = command.count("part")?;
+    let origin = Origin { part, number: command.count("number")? };
+    let seen = command.seen(teller, id, part)?;
+    if let Some(seen) = &seen {
+        teller.note_left(id, part, seen.clone(), &command.patch()?);
+    }
+    match made(replica.speak_for(origin), id, name, command, seen) {
         Err(Unmade::Engine(EditError::MadeBefore { kept })) => Ok(object([("kept", Json::from(kept))])),
         Err(Unmade::Engine(error)) => Err(error.into()),
         Err(Unmade::Command(refused)) => Err(refused),
@@ -145,7 +159,13 @@ impl From<EditError> for Unmade {
     }
 }
 
-fn made(replica: &mut Replica, id: &DocumentId, name: &str, command: &Command) -> Result<Json, Unmade> {
+fn made(
+    replica: &mut Replica,
+    id: &DocumentId,
+    name: &str,
+    command: &Command,
+    seen: Option<Seen>,
+) -> Result<Json, Unmade> {
     let change = match name {
         "create" => {
             if command.get("unlessExists").is_some()
@@ -159,7 +179,10 @@ fn made(replica: &mut Replica, id: &DocumentId, name: &str, command: &Command) -
                 None => replica.create(id, content)?,
             }
         }
-        "edit" => replica.edit(id, command.patch()?)?,
+        "edit" => match seen {
+            Some(seen) => replica.edit_on(id, command.patch()?, seen)?,
+            None => replica.edit(id, command.patch()?)?,
+        },
         "header" => replica.set_header(id, header_of(command.get("header").unwrap_or(&Json::Null))?)?,
         "delete" => replica.delete(id)?,
         "undelete" => replica.undelete(id)?,
@@ -189,6 +212,22 @@ impl Command {
     fn count(&self, name: &str) -> Result<u64, Refused> {
         let number = self.get(name).and_then(Json::as_i64).and_then(|number| u64::try_from(number).ok());
         number.ok_or_else(|| invalid(name))
+    }
+
+    /// What the tab showed where it made an edit.
+    fn seen(&self, teller: &Teller, id: &DocumentId, part: u64) -> Result<Option<Seen>, Refused> {
+        let Some(seen) = self.get("seen") else { return Ok(None) };
+        let known = match seen {
+            Json::String(_) => teller.left(id, part),
+            Json::Number(_) => teller.seen(id, self.count("seen")?),
+            said => {
+                let said = Command(said.clone());
+                let content = said.get("content").cloned().unwrap_or_default();
+                Some(Seen { revision: Revision(said.count("revision")?), content })
+            }
+        };
+        let unknown = || Refused::new("unknown_telling", "say what was seen");
+        known.map(Some).ok_or_else(unknown)
     }
 
     fn patch(&self) -> Result<Patch, Refused> {

@@ -274,7 +274,8 @@ impl Engine {
                     self.replica.handle_input(now, Input::LinkClosed { link, code: Some(end.code) });
                     break;
                 }
-                SessionOutput::Ping | SessionOutput::Authenticate(_) | SessionOutput::Opened(_) => {}
+                // Of those who are connected to.
+                _ => {}
             }
         }
         moved

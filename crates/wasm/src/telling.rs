@@ -1,15 +1,22 @@
 //! What was told of each open document, and what is to be told next.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use rejoin_core::{Event, Ladder, Life, OnRung, Replica, SyncStatus};
-use rejoin_json::{DiffOptions, Json, diff};
+use rejoin_core::{Event, Ladder, Life, OnRung, Replica, Seen, SyncStatus};
+use rejoin_json::{DiffOptions, Json, Limits, Patch, apply, diff};
 use rejoin_wire::DocumentId;
 
 use crate::values;
 
 /// Pending changes that are named one by one, newest last; all of them are counted.
 pub(crate) const MAX_TOLD_PENDING: usize = 100;
+
+/// Tellings of a document that a tab may still show when it makes a change. They share what is equal; a tab that is further behind says what it
+/// shows.
+pub(crate) const MAX_PAST_TELLINGS: usize = 64;
+
+/// Tabs of a document whose last change is known by what it left. The others say what they show.
+pub(crate) const MAX_LEFT: usize = 64;
 
 /// Keeps a page informed: it is told each document whole once, then what changed.
 #[derive(Default)]
@@ -32,6 +39,10 @@ struct Told {
     number: u64,
     content: Option<Json>,
     facts: Json,
+    /// By number, oldest first, the present one too.
+    past: VecDeque<(u64, Seen)>,
+    /// By tab, what it showed after its newest change.
+    left: BTreeMap<u64, Seen>,
 }
 
 /// A telling.
@@ -126,6 +137,11 @@ impl Teller {
             return None;
         }
         told.number += 1;
+        let seen = Seen { revision: view.revision, content: told.content.clone().unwrap_or_default() };
+        told.past.push_back((told.number, seen));
+        if told.past.len() > MAX_PAST_TELLINGS {
+            told.past.pop_front();
+        }
         Some(Telling { document: id, number: told.number, patch, content: whole, facts })
     }
 
@@ -133,6 +149,30 @@ impl Teller {
     pub(crate) fn whole(&self, id: &DocumentId) -> Option<(u64, &Json, &Json)> {
         let told = self.told.get(id)?;
         Some((told.number, told.content.as_ref()?, &told.facts))
+    }
+
+    /// What a tab that was told so much shows; `None` where that is too long ago.
+    pub(crate) fn seen(&self, id: &DocumentId, number: u64) -> Option<Seen> {
+        let past = &self.told.get(id)?.past;
+        past.iter().rev().find(|(told, _)| *told == number).map(|(_, seen)| seen.clone())
+    }
+
+    /// What a tab showed after its newest change of the document.
+    pub(crate) fn left(&self, id: &DocumentId, part: u64) -> Option<Seen> {
+        self.told.get(id)?.left.get(&part).cloned()
+    }
+
+    /// Takes note of what a tab shows after a change.
+    pub(crate) fn note_left(&mut self, id: &DocumentId, part: u64, seen: Seen, patch: &Patch) {
+        let Some(told) = self.told.get_mut(id) else { return };
+        let Seen { revision, mut content } = seen;
+        if told.left.len() >= MAX_LEFT && !told.left.contains_key(&part) {
+            told.left.clear();
+        }
+        match apply(&mut content, patch, &Limits::default()) {
+            Ok(()) => told.left.insert(part, Seen { revision, content }),
+            Err(_) => told.left.remove(&part),
+        };
     }
 
     /// Who is present where that may have changed.

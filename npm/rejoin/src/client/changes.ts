@@ -10,6 +10,10 @@ export class Change implements TabChange {
   /** How the document looks with it, until the engine says so itself; absent where only the engine knows. */
   readonly shows: ((value: Json | undefined) => Json | undefined) | undefined;
   readonly time: number;
+  /** What the tab showed without it, and with it, and the revision that it showed it with. */
+  readonly before: Json | undefined;
+  after: Json | undefined;
+  readonly revision: number;
   /** Whether the engine has it. */
   isMade = false;
   private readonly fate = deferred<Json>();
@@ -18,11 +22,26 @@ export class Change implements TabChange {
   constructor(
     change: TabChange,
     time: number,
+    shown: { readonly value: Json | undefined; readonly revision: number },
     shows: ((value: Json | undefined) => Json | undefined) | undefined,
   ) {
     ({ number: this.number, document: this.document, command: this.command } = change);
     this.time = time;
+    ({ value: this.before, revision: this.revision } = shown);
     this.shows = shows;
+  }
+
+  /** What a leader that knows nothing of this tab has to be told, `previous` being the change that it was told before. */
+  spoken(previous: Change | undefined): TabChange {
+    const { number, document, command, before, revision } = this;
+    if (!this.isEdit || before === undefined) return { number, document, command };
+    const follows = previous?.isEdit && previous.after === before;
+    return { number, document, command, seen: follows ? "after" : { revision, content: before } };
+  }
+
+  /** Whether it is a patch to what was shown. Other changes are made on what the engine has. */
+  get isEdit(): boolean {
+    return this.command.startsWith('{"do":"edit"');
   }
 
   /** The engine's answer: the change's name, or null where the engine knew it. Rejects with the reason where it is refused. */

@@ -8,6 +8,7 @@ import type {
   Question,
   ToLeader,
   Turn,
+  TabChange,
 } from "../tabs/messages.js";
 import { Change, deferred } from "./changes.js";
 import type { RejectedChange } from "./facts.js";
@@ -116,16 +117,19 @@ export class Client {
     const change = new Change(
       { number: this.nextNumber, document: state.id, command: text },
       Date.now(),
+      { value: state.value, revision: state.facts?.revision ?? 0 },
       shows,
     );
+    const seen = change.isEdit ? state.seen : undefined;
     this.nextNumber += 1;
     this.characters += text.length;
     this.changes.set(change.number, change);
     state.show(change);
     this.dirty.add(state);
     if (this.leader !== undefined) {
-      const { number, document } = change;
-      this.send({ type: "change", tab: this.tab, refused: this.refused, number, document, command: text });
+      const { number, document, command: text } = change;
+      const spoken = { number, document, command: text, ...(seen !== undefined && { seen }) };
+      this.send({ type: "change", tab: this.tab, refused: this.refused, ...spoken });
     }
     this.notify();
     return change;
@@ -160,9 +164,19 @@ export class Client {
     return this.leader !== undefined;
   }
 
-  /** Changes that are not safe, for a page that is about to end. */
-  get unsafe(): readonly Change[] {
-    return [...this.changes.values()];
+  /** How many changes are not safe. */
+  get unsafe(): number {
+    return this.changes.size;
+  }
+
+  /** Changes that are not safe, for one who knows nothing of this tab. */
+  get spoken(): readonly TabChange[] {
+    const previous = new Map<string, Change>();
+    return [...this.changes.values()].map((change) => {
+      const spoken = change.spoken(previous.get(change.document));
+      previous.set(change.document, change);
+      return spoken;
+    });
   }
 
   /** How many changes of this tab the engine has not made yet. */
@@ -174,7 +188,7 @@ export class Client {
 
   /** Says everything that a leader has to know of this tab. */
   hello(): void {
-    const changes = this.unsafe.map(({ number, document, command }) => ({ number, document, command }));
+    const changes = this.spoken;
     const states = [...this.documents.values()];
     const presence = states.flatMap(({ id, presence: shown }) =>
       shown === undefined ? [] : [[id, shown] as const],

@@ -1,6 +1,6 @@
 import { applied, type Patch } from "../json/patch.js";
 import { deepFrozen, type Json } from "../json/value.js";
-import type { Presences, Telling } from "../tabs/messages.js";
+import type { Presences, Seen, Telling } from "../tabs/messages.js";
 import type { Change } from "./changes.js";
 import { shared, type Facts, type RejectedChange } from "./facts.js";
 
@@ -38,6 +38,8 @@ export class DocumentState {
   private unmade: Change[] = [];
   /** Of those, the ones that the engine has made, and a base that is yet to come will have. */
   private readonly superseded = new Set<Change>();
+  /** The value after the newest edit that the present leader was sent. */
+  private left: Json | undefined;
   private shown: { readonly value: Json | undefined } | undefined;
   private readonly listeners = new Set<() => void>();
 
@@ -59,11 +61,22 @@ export class DocumentState {
     return this.unmade.length > 0;
   }
 
+  /** What this tab shows, as briefly as the present leader can know it. */
+  get seen(): Seen | undefined {
+    const { value } = this;
+    if (value === undefined) return undefined;
+    if (this.unmade.length === 0 && this.number !== undefined) return this.number;
+    if (this.left !== undefined && this.left === value) return "after";
+    return { revision: this.facts?.revision ?? 0, content: value };
+  }
+
   /** Shows a change until the engine does. */
   show(change: Change): void {
     const { value } = this;
     this.unmade.push(change);
-    this.shown = { value: shown(change, value) };
+    change.after = shown(change, value);
+    this.shown = { value: change.after };
+    if (change.isEdit) this.left = change.after;
   }
 
   /** The engine has made the change, or will not. */
@@ -78,7 +91,7 @@ export class DocumentState {
 
   /** Another engine leads: what it tells begins anew. */
   forgetLeader(): void {
-    this.number = undefined;
+    this.number = this.left = undefined;
   }
 
   /** Takes what was told; false when something in between is missing. */

@@ -259,7 +259,7 @@ export class Workspace {
 
   /** Whether another page or tab would not find what this one shows: changes that are in memory only. */
   get hasUnsaved(): boolean {
-    return this.client.unsafe.length > 0;
+    return this.client.unsafe > 0;
   }
 
   /** Ends everything. What is not saved on this device is lost: await `saved()` of the documents first. */

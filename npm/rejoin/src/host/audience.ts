@@ -35,6 +35,8 @@ interface Tab {
   readonly presence: Map<string, string>;
   /** The number that its next change has. */
   next: number;
+  /** It has to say everything again, or did so: what it said before is not made any more. */
+  isOver: boolean;
   /** By document, the newest change of the tab that was refused. */
   readonly refused: Map<string, number>;
 }
@@ -94,10 +96,12 @@ export class Audience {
   /** A tab says all of itself: what was known of it before counts no more. */
   private welcome({ tab: id, documents, changes, refused, next, presence }: Hello): void {
     const before = this.tabs.get(id);
+    if (before) before.isOver = true;
     const tab: Tab = {
       documents: new Set(),
       presence: new Map(),
       next,
+      isOver: false,
       refused: before?.refused ?? new Map<string, number>(),
     };
     this.tabs.set(id, tab);
@@ -203,13 +207,22 @@ export class Audience {
 
   private change(id: number, tab: Tab, change: TabChange, refused: number): void {
     const { number, document } = change;
-    if (number > tab.next) this.stage.again(id);
-    if (number !== tab.next) return;
+    if (tab.isOver || number < tab.next) return;
+    if (number > tab.next) {
+      this.repeat(id, tab);
+      return;
+    }
     tab.next += 1;
     this.whenLoaded(document, () => this.make(id, tab, change, refused));
   }
 
-  private make(id: number, tab: Tab, { number, document, command }: TabChange, refused: number): void {
+  private repeat(id: number, tab: Tab): void {
+    tab.isOver = true;
+    this.stage.again(id);
+  }
+
+  private make(id: number, tab: Tab, { number, document, command, seen }: TabChange, refused: number): void {
+    if (tab.isOver) return;
     const refuse = (error: Refusal): void => {
       tab.refused.set(document, number);
       this.stage.made({ tab: id, number, error });
@@ -219,9 +232,11 @@ export class Audience {
       refuse({ code: "depends_on_refused", message });
       return;
     }
-    const outcome = this.stage.command({ ...(JSON.parse(command) as Question), document, part: id, number });
+    const made = { ...(JSON.parse(command) as Question), document, part: id, number };
+    const outcome = this.stage.command(seen === undefined ? made : { ...made, seen });
     if ("error" in outcome) {
-      if (outcome.error !== GONE) refuse(outcome.error);
+      if (outcome.error.code === "unknown_telling") this.repeat(id, tab);
+      else if (outcome.error !== GONE) refuse(outcome.error);
       return;
     }
     const repeat = repeatOf(outcome.answer);

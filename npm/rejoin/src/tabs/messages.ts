@@ -19,7 +19,12 @@ export interface TabChange {
   readonly document: string;
   /** JSON of the engine's command, without document, part and number. */
   readonly command: string;
+  /** What the tab showed where it made an edit; absent for other changes. */
+  readonly seen?: Seen;
 }
+
+/** What a tab showed: the telling of that number, what its change before of the document left, or this. */
+export type Seen = number | "after" | { readonly revision: number; readonly content: Json };
 
 export type ToLeader = { readonly tab: number } & (
   | {

@@ -1,11 +1,11 @@
 import type { Client } from "../client/client.js";
-import type { Change } from "../client/changes.js";
 import type { Host, HostOptions } from "../host/host.js";
 import {
   TAB_PROTOCOL,
   type Envelope,
   type FromLeader,
   type StorageState,
+  type TabChange,
   type ToLeader,
 } from "./messages.js";
 
@@ -315,11 +315,11 @@ export class Tab {
 
   /** Writes down what is not safe yet, before the page may end: the next leader makes it, unless it was made. */
   private leaveWill(): void {
-    const { unsafe, tab } = this.client;
+    const { spoken, tab } = this.client;
     if (!this.isShared || typeof localStorage === "undefined") return;
     try {
-      if (unsafe.length === 0) localStorage.removeItem(this.name(`will/${tab}`));
-      else localStorage.setItem(this.name(`will/${tab}`), JSON.stringify(fitting(unsafe)));
+      if (spoken.length === 0) localStorage.removeItem(this.name(`will/${tab}`));
+      else localStorage.setItem(this.name(`will/${tab}`), JSON.stringify(fitting(spoken)));
     } catch {
       // There is no room: then the page has what it has.
     }
@@ -341,9 +341,9 @@ export class Tab {
       const will = localStorage.getItem(name);
       const { host } = this;
       if (will === null || !host) return;
-      let changes: ReturnType<typeof written>[];
+      let changes: TabChange[];
       try {
-        changes = JSON.parse(will) as ReturnType<typeof written>[];
+        changes = JSON.parse(will) as TabChange[];
       } catch {
         localStorage.removeItem(name);
         return;
@@ -356,18 +356,10 @@ export class Tab {
 const inMemory = { store: undefined, storage: "memory", error: undefined } as const;
 
 /** The first changes, as many as a will may hold: later ones are made on top of them. */
-function fitting(changes: readonly Change[]): ReturnType<typeof written>[] {
+function fitting(changes: readonly TabChange[]): readonly TabChange[] {
   let room = MAX_WILL_CHARACTERS;
-  const end = changes.findIndex(({ command }) => (room -= command.length) < 0);
-  return (end === -1 ? changes : changes.slice(0, end)).map(written);
-}
-
-function written({ number, document, command }: Change): {
-  number: number;
-  document: string;
-  command: string;
-} {
-  return { number, document, command };
+  const end = changes.findIndex((change) => (room -= JSON.stringify(change).length) < 0);
+  return end === -1 ? changes : changes.slice(0, end);
 }
 
 /** Whether tabs of this page's origin can find each other, and have a database. */

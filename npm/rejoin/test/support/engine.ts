@@ -11,6 +11,15 @@ interface Stored {
   made: Map<number, number>;
 }
 
+interface Working {
+  told: number;
+  unsaved: [number, number][];
+  /** By telling. */
+  past: Map<number, string[]>;
+  /** By tab, what it showed after its newest change. */
+  left: Map<number, string[]>;
+}
+
 export const disk = new Map<string, Stored>();
 
 /** Every engine that there is; the last one leads. */
@@ -30,7 +39,9 @@ export class Engine {
   static trapAt: number | undefined;
   /** Tokens that are refused. */
   static readonly refused = new Set<string>();
-  private readonly documents = new Map<string, Stored & { told: number; unsaved: [number, number][] }>();
+  /** What was seen where a token was added. */
+  static readonly seen = new Map<string, string[]>();
+  private readonly documents = new Map<string, Stored & Working>();
   private effects: unknown[][] = [[5, encoded({ type: "ready" })]];
   private toRead: string[] = [];
 
@@ -61,6 +72,7 @@ export class Engine {
       part: number;
       number: number;
       patch?: { value: string }[];
+      seen?: number | "after" | { content: string[] };
     };
     const { document: id, part, number } = command;
     const document = this.documents.get(id);
@@ -81,12 +93,24 @@ export class Engine {
           throw new WebAssembly.RuntimeError("unreachable");
         }
         if (!document) return { error: { code: "not_open", message: "" } };
+        const token = command.patch?.[0]?.value ?? "";
+        if (command.seen !== undefined) {
+          const { seen } = command;
+          const shown =
+            typeof seen === "object"
+              ? seen.content
+              : seen === "after"
+                ? document.left.get(part)
+                : document.past.get(seen);
+          if (!shown) return { error: { code: "unknown_telling", message: "" } };
+          document.left.set(part, [...shown, token]);
+          Engine.seen.set(token, shown);
+        }
         const [made, isSaved] = [
           document.made.get(part) ?? 0,
           !document.unsaved.some(([tab, at]) => tab === part && at === number),
         ];
         if (number <= made) return { ok: { kept: isSaved } };
-        const token = command.patch?.[0]?.value ?? "";
         if (Engine.refused.has(token)) return { error: { code: "refused", message: "no" } };
         document.list = [...document.list, token];
         document.made.set(part, number);
@@ -115,7 +139,14 @@ export class Engine {
         continue;
       }
       const stored = disk.get(id) ?? { list: [], made: new Map<number, number>() };
-      this.documents.set(id, { list: stored.list, made: new Map(stored.made), told: 0, unsaved: [] });
+      this.documents.set(id, {
+        list: stored.list,
+        made: new Map(stored.made),
+        told: 0,
+        unsaved: [],
+        past: new Map(),
+        left: new Map(),
+      });
       this.tell(id, null, stored.list);
     }
   }
@@ -136,6 +167,9 @@ export class Engine {
     const document = this.documents.get(id);
     if (!document) return;
     document.told += 1;
+    document.past.set(document.told, document.list);
+    // Tabs that are far behind say what they show.
+    document.past.delete(document.told - 3);
     const parts = [patch, content, facts(document.unsaved.length)];
     this.effects.push([6, id, document.told, ...parts.map((part) => part && encoded(part))]);
   }
