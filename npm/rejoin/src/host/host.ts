@@ -172,7 +172,7 @@ export class Host implements Stage {
     clearTimeout(this.timer);
     clearTimeout(this.retryTimer);
     this.line?.close(1000);
-    this.options.store?.close();
+    this.options.store?.abandon();
     this.forgetReset();
     for (const [type, listener] of this.listeners) globalThis.removeEventListener?.(type, listener);
     this.guard(() => this.engine?.free());

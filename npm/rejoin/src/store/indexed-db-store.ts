@@ -61,6 +61,7 @@ interface Task {
 export class IndexedDbStore {
   readonly #name: string;
   readonly #options: StoreOptions;
+  readonly #live = new Set<(reason: unknown) => void>();
   readonly #listeners = new Set<(event: StoreEvent) => void>();
   /** While there is none, tasks wait. */
   #database: IDBDatabase | null = null;
@@ -125,6 +126,14 @@ export class IndexedDbStore {
       this.#isEmptied = false;
       return null;
     });
+  }
+
+  /** Closes the connection and ends what is under way, for which others would wait until this page goes on. */
+  abandon(): void {
+    for (const fail of this.#live) {
+      fail(closed());
+    }
+    this.close();
   }
 
   /** Closes the connection once what is under way has ended. Operations fail from now on. */
@@ -231,7 +240,12 @@ export class IndexedDbStore {
   }
 
   #transaction(mode: TransactionOptions["mode"], isStrict = false): TransactionOptions {
-    return { mode, isStrict, timeoutMs: this.#options.transactionTimeoutMs ?? TRANSACTION_TIMEOUT_MS };
+    return {
+      mode,
+      isStrict,
+      timeoutMs: this.#options.transactionTimeoutMs ?? TRANSACTION_TIMEOUT_MS,
+      live: this.#live,
+    };
   }
 
   #drop(database: IDBDatabase, event: StoreEvent): void {
@@ -258,5 +272,5 @@ export class IndexedDbStore {
 }
 
 function closed(): StoreError {
-  return new StoreError(StoreErrorCode.unavailable, "the store is closed; open it again", { lasting: true });
+  return new StoreError(StoreErrorCode.unavailable, "the store is closed", { lasting: true });
 }

@@ -10,6 +10,8 @@ export interface TransactionOptions {
   readonly isStrict: boolean;
   /** It is given up after so many milliseconds. */
   readonly timeoutMs: number;
+  /** What ends each transaction that is under way. */
+  readonly live: Set<(reason: unknown) => void>;
 }
 
 /**
@@ -26,26 +28,32 @@ export function transact<T>(
   return new Promise((resolve, reject) => {
     const durability = options.isStrict ? "strict" : "relaxed";
     const transaction = database.transaction(STORES, options.mode, { durability });
-    const fail = (reason: unknown): void => {
+    const end = (): void => {
       stop();
+      options.live.delete(fail);
+    };
+    const fail = (reason: unknown): void => {
+      end();
       // Requests that are still waiting fail before the transaction says why.
       reject(transaction.error ?? reason);
       try {
         transaction.abort();
       } catch {
-        // It has ended, or is about to.
+        // It has ended, or is about to: what was all asked for takes effect.
       }
     };
     const stop = deadline(options.timeoutMs, () =>
       fail(new StoreTimeout("the database did not answer in time")),
     );
+    options.live.add(fail);
     const answer = body(transaction);
     transaction.onabort = () => fail(null);
     transaction.oncomplete = () => {
-      stop();
+      end();
       resolve(answer);
     };
-    answer.then(options.mode === "readonly" ? resolve : undefined, fail);
+    // A page that ends now does not undo what is committed: only what waits for the page is.
+    answer.then(options.mode === "readonly" ? resolve : () => transaction.commit()).catch(fail);
   });
 }
 

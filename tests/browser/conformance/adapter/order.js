@@ -116,3 +116,17 @@ export async function a_closed_store_answers_what_is_under_way_and_nothing_more(
   const { store: again } = await open();
   equal(await listed(again), { plan: 1 });
 }
+
+/** As a page does it that the browser is about to freeze: what waits for the page is undone, and in nobody's way. */
+export async function an_abandoned_store_holds_nobody_up() {
+  const { store } = await open();
+  await store.execute(commitHead("plan", 1));
+  const underWay = [store.execute(scanHeads), store.execute(commitHead("plan", 2))];
+  store.abandon();
+  for (const answer of underWay) {
+    await rejects(answer, { code: 0, lasting: true });
+  }
+  await rejects(store.execute(scanHeads), { code: 0, lasting: true });
+  const { store: again } = await open();
+  equal(await listed(again), { plan: 1 });
+}
