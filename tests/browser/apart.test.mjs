@@ -9,9 +9,9 @@ async function apart({ a1, b1, all }, edits) {
   await Promise.all([a1, b1].map((tab) => tab.run(() => workspace.goOffline())));
   await Promise.all(all.map((tab) => tab.until(() => workspace.status === "offline")));
   await edits();
-  await Promise.all(all.map((tab) => tab.run(() => doc.saved().then(() => undefined))));
+  await Promise.all(all.map((tab) => tab.saved()));
   await a1.run(() => workspace.goOnline());
-  await a1.run(() => doc.acknowledged().then(() => undefined));
+  await a1.acknowledged();
   await b1.run(() => workspace.goOnline());
   return await converged(world, all);
 }

@@ -1,54 +1,22 @@
 /** One tab leads its browser: what becomes of everybody's changes when it ends, sleeps or hangs, and when the server does. */
 import { strict as assert } from "node:assert";
+import { assertLogged, logEdits } from "./support/log.mjs";
 import { World, converged, fourTabs } from "./support/world.mjs";
 
 const world = World.ofFile();
-
-/** Edits that show in `log` whose they are, as fast as the page goes. */
-function logEdits(tab, name, from, to) {
-  return tab.run(
-    ([name, from, to]) => {
-      for (let number = from; number < to; number += 1) {
-        doc.edit((draft) => void draft.log.push(`${name}.${number}`));
-      }
-    },
-    [name, from, to],
-  );
-}
-
-/** Each edit of each name is in the log once, and those of one tab are in order. */
-function assertLogged(log, counts) {
-  for (const [name, count] of Object.entries(counts)) {
-    const own = log.filter((entry) => entry.startsWith(`${name}.`));
-    assert.deepEqual(
-      own,
-      Array.from({ length: count }, (_, number) => `${name}.${number}`),
-    );
-  }
-  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
-  assert.equal(log.length, total);
-}
-
-/** Which page has the lock of those that lead this profile. */
-function leader(tab) {
-  return tab.run(async () => {
-    const { held } = await navigator.locks.query();
-    return held.find(({ name }) => name.endsWith(`/${doc.id}/leader`))?.clientId;
-  });
-}
 
 fourTabs(
   world,
   "a leading tab that is closed in mid-send loses and doubles nothing",
   async ({ a1, a2, b1, b2 }) => {
     const EDITS = 40;
-    const before = await leader(a1);
+    const before = await a1.leader();
     await logEdits(a2, "a2", 0, EDITS);
     await logEdits(a1, "a1", 0, EDITS);
     await Promise.all([a1.close(), logEdits(a2, "a2", EDITS, 2 * EDITS)]);
     const { log } = await converged(world, [a2, b1, b2]);
     assertLogged(log, { a1: EDITS, a2: 2 * EDITS });
-    const after = await leader(a2);
+    const after = await a2.leader();
     assert.ok(after !== undefined && after !== before);
   },
 );
@@ -60,7 +28,7 @@ fourTabs(world, "what a leading tab had saved is there when it is reloaded again
   for (let round = 0; round < ROUNDS; round += 1) {
     const [first, second] = round % 2 === 0 ? [a1, a2] : [a2, a1];
     await logEdits(second, `second${round}`, 0, EDITS);
-    await first.run(() => doc.saved().then(() => undefined));
+    await first.saved();
     await logEdits(first, `first${round}`, 0, EDITS);
     await first.reload();
     await first.until(() => doc.value);
@@ -72,25 +40,25 @@ fourTabs(world, "what a leading tab had saved is there when it is reloaded again
 
 fourTabs(world, "a leading tab that hangs is overtaken, and steps down when it wakes", async (tabs) => {
   const { a1, a2, all } = tabs;
-  const before = await leader(a1);
+  const before = await a1.leader();
   const session = await debuggerOf(a1);
   await logEdits(a1, "a1", 0, 10);
-  await a1.run(() => doc.saved().then(() => undefined));
+  await a1.saved();
   // What it makes when it wakes, it makes before it hears that it leads no more.
   const woken = hang(a1, () => doc.edit((draft) => void draft.log.push("a1.10")));
   await session.paused;
   await logEdits(a2, "a2", 0, 10);
   const own = await a2.run(() => doc.value.log.filter((entry) => entry.startsWith("a2.")));
   assert.equal(own.length, 10);
-  await a2.run(() => doc.acknowledged().then(() => undefined));
-  const after = await leader(a2);
+  await a2.acknowledged();
+  const after = await a2.leader();
   assert.notEqual(after, before);
   await session.resume();
   await woken;
   await logEdits(a1, "a1", 11, 20);
   const { log } = await converged(world, all);
   assertLogged(log, { a1: 20, a2: 10 });
-  assert.equal(await leader(a1), after);
+  assert.equal(await a1.leader(), after);
 });
 
 fourTabs(world, "a leading tab that hangs with the database in its hands is waited for", async (tabs) => {
@@ -98,7 +66,7 @@ fourTabs(world, "a leading tab that hangs with the database in its hands is wait
   a2.options = { ...a2.options, haste: 10 };
   await a2.reload();
   await a2.until(() => doc.value);
-  const before = await leader(a1);
+  const before = await a1.leader();
   const session = await debuggerOf(a1);
   await a1.run(() => {
     const { put } = IDBObjectStore.prototype;
@@ -114,7 +82,7 @@ fourTabs(world, "a leading tab that hangs with the database in its hands is wait
   await logEdits(a2, "a2", 0, 10);
   // It loses its patience, leads, and the database does not answer.
   await a2.until(() => workspace.syncStatus.problem === "the database did not answer in time");
-  assert.notEqual(await leader(a2), before);
+  assert.notEqual(await a2.leader(), before);
   assert.equal((await a2.status()).storage, "opening");
   assert.deepEqual(await a2.run(() => [doc.value.log.length, doc.status.rung, doc.rejected]), [
     10,

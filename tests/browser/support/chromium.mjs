@@ -1,6 +1,9 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, readlink, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 const ARGUMENTS = [
@@ -46,8 +49,35 @@ export async function withProfile(use) {
 
 /** Starts Chromium with a profile that may have been used before. */
 export function launch(profile) {
-  const executablePath = process.env.CHROME_PATH ?? "/usr/bin/chromium";
-  return chromium.launchPersistentContext(profile, { executablePath, args: ARGUMENTS });
+  return chromium.launchPersistentContext(profile, { executablePath: program(), args: ARGUMENTS });
+}
+
+/** Starts Chromium as people have it: tabs behind others are hidden and can be frozen, and pages are kept for the way back. */
+export async function launchBare(profile) {
+  const own = ["--remote-debugging-port=0", `--user-data-dir=${profile}`, "about:blank"];
+  const browser = spawn(program(), [...ARGUMENTS, ...own], { stdio: ["ignore", "ignore", "pipe"] });
+  const ended = once(browser, "exit");
+  const address = new Promise((resolve) => {
+    createInterface(browser.stderr).on("line", (line) => {
+      const listening = /^DevTools listening on (.*)$/.exec(line);
+      if (listening) resolve(listening[1]);
+    });
+  });
+  const failed = ended.then(([code]) => Promise.reject(new Error(`Chromium ended with ${code}`)));
+  failed.catch(() => undefined);
+  const connection = await chromium.connectOverCDP(await Promise.race([address, failed]), {
+    noDefaults: true,
+  });
+  const close = async () => {
+    await connection.close();
+    browser.kill();
+    await ended;
+  };
+  return { context: connection.contexts()[0], close };
+}
+
+function program() {
+  return process.env.CHROME_PATH ?? "/usr/bin/chromium";
 }
 
 /** Ends Chromium as a crash does: nothing is written any more. */

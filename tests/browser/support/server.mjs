@@ -20,7 +20,7 @@ export async function serve(files) {
     }
     const type = TYPES[path.split(".").at(-1)] ?? TYPES.html;
     // Frames without an origin load them too.
-    const headers = { "access-control-allow-origin": "*", "cache-control": "no-store" };
+    const headers = { "access-control-allow-origin": "*", "cache-control": "no-cache" };
     response.writeHead(200, { "content-type": type, ...headers }).end(body);
   });
   server.listen(0, "127.0.0.1");

@@ -58,12 +58,30 @@ export class Tab {
     await this.run(`doc.edit((draft) => { (${recipe})(draft, ${JSON.stringify(argument)}); }).saved`);
   }
 
+  /** Ends once all own changes are safe on this device. */
+  saved() {
+    return this.until(() => doc.isLoaded && doc.status.rung !== "local");
+  }
+
+  /** Ends once all own changes have their outcome. */
+  acknowledged() {
+    return this.until(() => doc.isLoaded && doc.status.rung === "acknowledged");
+  }
+
   value() {
     return this.run(() => doc.value);
   }
 
   status() {
     return this.run(() => workspace.syncStatus);
+  }
+
+  /** Which page has the lock of those that lead this profile. */
+  leader() {
+    return this.run(async () => {
+      const { held } = await navigator.locks.query();
+      return held.find(({ name }) => name.endsWith(`/${doc.id}/leader`))?.clientId;
+    });
   }
 
   async describe() {

@@ -53,6 +53,11 @@ export class World {
     return this.#pages.origin("elsewhere");
   }
 
+  /** A page with nothing. */
+  get other() {
+    return `${this.origin}/other.html`;
+  }
+
   /** A folder for a browser, removed in the end. */
   async folder() {
     const folder = await mkdtemp(join(tmpdir(), "rejoin-chromium-"));
@@ -123,7 +128,7 @@ export function fourTabs(world, name, body) {
 /** Waits until every change has its outcome and all tabs show what the server has. Gives that. */
 export async function converged(world, tabs) {
   const { id } = tabs[0].options;
-  await Promise.all(tabs.map((tab) => tab.run(() => doc.acknowledged().then(() => undefined))));
+  await Promise.all(tabs.map((tab) => tab.acknowledged()));
   // From now on the server's document changes no more.
   const there = await world.rejoin.document(id);
   const { revision, content } = there;
@@ -140,6 +145,7 @@ async function files() {
   const contents = scripts.map(async (name) => [`/rejoin/${name}`, await readFile(join(PACKAGE, name))]);
   return new Map([
     ["/", '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/index.js"></script>'],
+    ["/other.html", "<!doctype html><title>Another page</title>"],
     ["/index.js", await readFile(PAGE)],
     ...(await Promise.all(contents)),
   ]);
