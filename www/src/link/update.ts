@@ -1,5 +1,8 @@
 import { notice } from "../parts/notices.js";
 
+/** How long a new worker has to take over before the page is loaded again without it. */
+const TAKE_OVER_MS = 1_000;
+
 /** How often a page that stays open looks for a new release. */
 const LOOK_MS = 30 * 60 * 1000;
 
@@ -26,8 +29,8 @@ export function registerWorker(entry: string): void {
     const run = (): void => {
       isReloading = true;
       worker.postMessage("activate");
-      // Another tab may have activated it meanwhile.
-      if (worker.state !== "installed") location.reload();
+      // The worker in charge may have something to end first. The page then comes from the network, as always when there is a link.
+      setTimeout(() => location.reload(), worker.state === "installed" ? TAKE_OVER_MS : 0);
     };
     document.documentElement.dataset.update = "ready";
     notice("A new version of this page is ready.", { action: { label: "Reload", run }, stays: true });
