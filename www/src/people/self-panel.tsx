@@ -1,9 +1,12 @@
+import { Icon } from "../parts/icon.js";
+import { useTheme } from "../parts/theme.js";
 import { COLOURS } from "./colours.js";
 import { MAX_NAME, setSelf, useSelf } from "./self.js";
 
 /** One's own name and colour. */
 export function SelfPanel() {
   const self = useSelf();
+  const [theme, switchTheme] = useTheme();
   return (
     <div className="self-panel">
       <label>
@@ -38,6 +41,10 @@ export function SelfPanel() {
           </label>
         ))}
       </fieldset>
+      <button type="button" className="menu-item" onClick={switchTheme}>
+        <Icon name={theme === "dark" ? "sun" : "moon"} />
+        {theme === "dark" ? "Use light colours" : "Use dark colours"}
+      </button>
     </div>
   );
 }
