@@ -29,6 +29,18 @@ pub(crate) struct Package {
     pub(crate) budget_bytes: Option<usize>,
 }
 
+/// The scripts of an npm package that a page loads.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scripts {
+    /// The folder with the scripts, from the root.
+    pub(crate) folder: String,
+    /// The script that programs name. It names others, at once or when they are needed, and these others still.
+    pub(crate) entry: String,
+    /// What all of them may weigh together, in bytes, each through gzip.
+    pub(crate) budget_bytes: usize,
+}
+
 /// How the module is loaded: what `wasm-bindgen --target` takes and the npm package can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -45,23 +57,27 @@ impl Target {
     }
 }
 
-#[derive(Deserialize)]
+/// What there is, each with its name.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Manifest {
-    package: BTreeMap<String, Package>,
+pub(crate) struct Manifest {
+    #[serde(rename = "package")]
+    pub(crate) packages: BTreeMap<String, Package>,
+    #[serde(default)]
+    pub(crate) npm: BTreeMap<String, Scripts>,
 }
 
-/// Reads the packages of the workspace, each with its name.
-pub(crate) fn read(root: &Path) -> Result<BTreeMap<String, Package>> {
+/// Reads the manifest of the workspace.
+pub(crate) fn read(root: &Path) -> Result<Manifest> {
     let text =
         std::fs::read_to_string(root.join(MANIFEST)).with_context(|| format!("{MANIFEST} cannot be read"))?;
     parse(&text).with_context(|| format!("{MANIFEST} cannot be used"))
 }
 
-fn parse(text: &str) -> Result<BTreeMap<String, Package>> {
-    let packages = toml::from_str::<Manifest>(text)?.package;
+fn parse(text: &str) -> Result<Manifest> {
+    let manifest: Manifest = toml::from_str(text)?;
     let mut outputs = BTreeMap::new();
-    for (name, package) in &packages {
+    for (name, package) in &manifest.packages {
         let output = package.output.as_str();
         // A folder that is emptied before it is written must be no other one.
         if output.is_empty() || !output.chars().all(|it| it.is_ascii_alphanumeric() || it == '-') {
@@ -74,7 +90,7 @@ fn parse(text: &str) -> Result<BTreeMap<String, Package>> {
             bail!("the budget of {name} is 0 bytes, which no package keeps");
         }
     }
-    Ok(packages)
+    Ok(manifest)
 }
 
 #[cfg(test)]
@@ -101,7 +117,7 @@ mod tests {
             output: "rejoin".into(),
             budget_bytes: Some(1_000),
         };
-        assert_eq!(parse(GOOD).unwrap(), BTreeMap::from([("rejoin".to_owned(), expected)]));
+        assert_eq!(parse(GOOD).unwrap().packages, BTreeMap::from([("rejoin".to_owned(), expected)]));
     }
 
     #[test]
@@ -132,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_only_tests_load_has_no_budget() {
-        let packages = parse(&GOOD.replace("budget_bytes = 1_000\n", "")).unwrap();
+        let packages = parse(&GOOD.replace("budget_bytes = 1_000\n", "")).unwrap().packages;
         assert_eq!(packages["rejoin"].budget_bytes, None);
     }
 
@@ -144,6 +160,7 @@ mod tests {
     #[test]
     fn the_manifest_of_this_workspace_can_be_read() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        assert!(read(&root).unwrap().contains_key("rejoin"));
+        let manifest = read(&root).unwrap();
+        assert!(manifest.packages.contains_key("rejoin") && manifest.npm.contains_key("rejoin"));
     }
 }

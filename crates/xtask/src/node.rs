@@ -1,5 +1,6 @@
 //! `cargo xtask npm` and `cargo xtask www`: what is built by Node.js of the packages for browsers.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -7,6 +8,8 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::fresh::Made;
+use crate::manifest::{self, Scripts};
+use crate::size::{Size, kib};
 use crate::step::run_quietly;
 use crate::tools::Tool;
 use crate::wasm;
@@ -22,11 +25,52 @@ const PACKAGE: &str = "rejoin";
 /// The page that every other file of the demo is loaded from.
 const START_PAGE: &str = "www/dist/index.html";
 
-/// Builds the npm package, and before it what it is made of.
+/// What uses the npm package as a stranger does. It is outside of the npm workspace: it has a package.json of its own, with other tools.
+const PACKAGING: &str = "tests/packaging";
+
+/// Builds the npm package, and before it what it is made of; prints what a page loads of it, and fails when that is over its budget.
 pub(crate) fn npm(workspace: &Workspace) -> Result<String> {
     let wasm = wasm::run(workspace, &[PACKAGE])?;
     build(workspace, NPM, &["pkg/rejoin"], "npm/rejoin/dist")?;
-    Ok(wasm)
+    let mut notes = vec![wasm];
+    for (name, scripts) in &manifest::read(&workspace.root)?.npm {
+        notes.push(weigh(&workspace.root, name, scripts)?);
+    }
+    Ok(notes.join(", "))
+}
+
+/// Adds up what a page loads: the entry, and every script that a script names which it loads, at once or later.
+fn weigh(root: &Path, name: &str, scripts: &Scripts) -> Result<String> {
+    let folder = root.join(&scripts.folder);
+    let mut waiting = vec![scripts.entry.clone()];
+    let mut seen = BTreeSet::new();
+    let mut whole = Size::default();
+    while let Some(file) = waiting.pop() {
+        if !seen.insert(file.clone()) {
+            continue;
+        }
+        let text = std::fs::read_to_string(folder.join(&file))
+            .with_context(|| format!("{file} of {name} cannot be read"))?;
+        let size = Size::of(text.as_bytes())?;
+        println!("  {file:<20} {:>8} bytes, {:>7} gzip", size.raw, size.gzip);
+        whole = whole.and(size);
+        waiting.extend(named_scripts(&text));
+    }
+    println!(
+        "  page of {name:<12} {:>8} bytes, {:>7} gzip; budget {}",
+        whole.raw, whole.gzip, scripts.budget_bytes
+    );
+    whole.within(&format!("what a page loads of {name}"), scripts.budget_bytes)?;
+    Ok(format!("page {} gzip of {}", kib(whole.gzip), kib(scripts.budget_bytes)))
+}
+
+/// The scripts beside it that a script imports, in the forms that esbuild writes.
+fn named_scripts(text: &str) -> Vec<String> {
+    let imported =
+        |start: usize| ["from", "import", "import("].iter().any(|form| text[..start].ends_with(form));
+    let quoted = text.match_indices("\"./").filter(|(start, _)| imported(*start));
+    let names = quoted.filter_map(|(start, opening)| text[start + opening.len()..].split('"').next());
+    names.map(str::to_owned).collect()
 }
 
 /// Builds the pages that the server shows, and before them what they are made of.
@@ -63,7 +107,7 @@ pub(crate) fn folders(root: &Path) -> Result<Vec<String>> {
 pub(crate) fn prettier(root: &Path) -> Result<Command> {
     let mut command = Command::new("node");
     command.args(["node_modules/prettier/bin/prettier.cjs", "--check", "package.json"]);
-    command.args(folders(root)?).current_dir(root);
+    command.args(folders(root)?).arg(PACKAGING).current_dir(root);
     Ok(command)
 }
 
@@ -72,4 +116,41 @@ pub(crate) fn npm_command(root: &Path) -> Command {
     let mut command = Command::new("npm");
     command.current_dir(root);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn scripts_are_named_by_imports_of_any_kind() {
+        let text = r#"import{a}from"./chunk-1.js";export{b}from"./chunk-2.js";await import("./host.js");from"react";{"./no.js":1}"#;
+        assert_eq!(named_scripts(text), ["chunk-1.js", "chunk-2.js", "host.js"]);
+    }
+
+    #[test]
+    fn a_page_loads_each_script_once_and_one_byte_over_the_budget_is_said() {
+        let root = std::env::temp_dir().join(format!("rejoin-weigh-{}", std::process::id()));
+        std::fs::create_dir_all(&root).unwrap();
+        for (name, text) in [
+            ("index.js", r#"import"./a.js";import("./a.js")"#),
+            ("a.js", r#"import"./index.js""#),
+            ("b.js", ""),
+        ] {
+            std::fs::write(root.join(name), text).unwrap();
+        }
+        let gzip = |name: &str| Size::of(&std::fs::read(root.join(name)).unwrap()).unwrap().gzip;
+        let whole = gzip("index.js") + gzip("a.js");
+        let within = |budget_bytes| {
+            let scripts = Scripts { folder: String::new(), entry: "index.js".into(), budget_bytes };
+            weigh(&root, "rejoin", &scripts)
+        };
+        assert!(within(whole).is_ok());
+        assert!(within(whole - 1).unwrap_err().to_string().contains("1 bytes over its budget"));
+        std::fs::remove_file(root.join("a.js")).unwrap();
+        assert!(within(whole).unwrap_err().to_string().contains("a.js"));
+        std::fs::remove_dir_all(&root).unwrap();
+    }
 }

@@ -37,7 +37,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "lint",
         what: "clippy on every target of every crate, warnings are errors",
-        budget_s: 220,
+        budget_s: 200,
         needs: &[],
         run: |run| {
             run.command(&mut run.cargo(&[
@@ -53,7 +53,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "lint-wasm",
         what: "clippy on what pages load, for wasm32, with and without what browsers leave out",
-        budget_s: 120,
+        budget_s: 80,
         needs: &[Tool::WasmTarget],
         run: |run| {
             let mut command =
@@ -96,14 +96,14 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "doc-tests",
         what: "the examples in the documentation",
-        budget_s: 80,
+        budget_s: 50,
         needs: &[],
         run: |run| run.command(&mut run.cargo(&["test", "--workspace", "--doc", "--no-fail-fast"])),
     },
     Suite {
         name: "embed",
         what: "somebody else's application mounts the server",
-        budget_s: 170,
+        budget_s: 130,
         needs: &[],
         run: |run| {
             let mut command = run.cargo(&["test", "--manifest-path", "tests/embed/Cargo.toml"]);
@@ -152,7 +152,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "lint-js",
         what: "TypeScript as its compiler and every file as Prettier wants them",
-        budget_s: 60,
+        budget_s: 40,
         needs: &[Tool::Npm],
         run: |run| {
             run.command(&mut node::prettier(&run.workspace.root)?)?;
@@ -166,6 +166,13 @@ pub(crate) const SUITES: &[Suite] = &[
         budget_s: 220,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm, Tool::Chromium],
         run: browser_tests,
+    },
+    Suite {
+        name: "packaging",
+        what: "the npm package, from its archive, in bundlers, frameworks and runtimes",
+        budget_s: 150,
+        needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm, Tool::Chromium],
+        run: packaging_tests,
     },
     Suite { name: "package", what: "every published crate packs", budget_s: 30, needs: &[], run: package },
 ];
@@ -283,12 +290,22 @@ fn wasm_tests(run: &Run<'_>) -> Result<String> {
 /// Runs the suite of stores and every other test in a browser: pages with the npm package, against the server.
 fn browser_tests(run: &Run<'_>) -> Result<String> {
     wasm::run(run.workspace, &["conformance"])?;
+    scripts(run, &["tests/browser/conformance.mjs", "tests/browser/run.mjs"])
+}
+
+/// Installs the npm package into fresh projects, as strangers do, and has each talk with the server.
+fn packaging_tests(run: &Run<'_>) -> Result<String> {
+    scripts(run, &["tests/packaging/run.mjs"])
+}
+
+/// Runs scripts in Node.js that test the npm package, with a browser and a server at hand.
+fn scripts(run: &Run<'_>, scripts: &[&str]) -> Result<String> {
     node::npm(run.workspace)?;
     run.command(&mut run.cargo(&["build", "--package", "rejoin-server", "--bin", "rejoin"]))?;
     let server = run.workspace.target.join("debug").join(format!("rejoin{}", std::env::consts::EXE_SUFFIX));
     let browser = tools::chromium().context("the browser is gone")?;
     let mut output = String::new();
-    for script in ["tests/browser/conformance.mjs", "tests/browser/run.mjs"] {
+    for script in scripts {
         let mut command = Command::new("node");
         command.arg(script).current_dir(&run.workspace.root);
         command.env("CHROME_PATH", &browser).env("REJOIN_SERVER", &server);

@@ -20,7 +20,7 @@ pub(crate) const NEEDS: &[Tool] = &[Tool::WasmTarget, Tool::WasmBindgen, Tool::N
 /// Builds the named packages of the manifest where they are not up to date, or all; prints the sizes, and fails when one is over its
 /// budget.
 pub(crate) fn run(workspace: &Workspace, names: &[&str]) -> Result<String> {
-    let mut packages = manifest::read(&workspace.root)?;
+    let mut packages = manifest::read(&workspace.root)?.packages;
     if let Some(unknown) = names.iter().find(|name| !packages.contains_key(**name)) {
         let known: Vec<_> = packages.keys().map(String::as_str).collect();
         bail!("{MANIFEST} has no package {unknown}; it has {}", known.join(", "));
