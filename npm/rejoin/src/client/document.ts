@@ -46,7 +46,7 @@ export interface HistoryEntry {
   readonly change: string;
   /** What it did, where it edited. */
   readonly patch: Patch | null;
-  /** What takes it back, where it edited. */
+  /** What takes it back, where it edited and was read from this device; servers do not tell it. */
   readonly reverse: Patch | null;
   /** The first content, where it created. */
   readonly content: Json;
