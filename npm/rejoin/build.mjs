@@ -5,7 +5,6 @@ import { readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { deflateRawSync } from "node:zlib";
 import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -29,10 +28,10 @@ const engineOf = {
       return { contents: parts.join("throw new TypeError('the module is missing');") };
     });
     onLoad({ filter: /^module$/, namespace: "engine" }, () => {
-      const module = readFileSync(join(engine, "rejoin_bg.wasm"));
-      const compressed = deflateRawSync(module, { level: 9 }).toString("base64");
+      const compressed = readFileSync(join(engine, "rejoin.deflate"), "base64");
       const map = `//# sourceMappingURL=data:application/json;base64,${NO_MAP}`;
-      return { contents: `export const compressed = "${compressed}";\n${map}` };
+      return { contents: `export const compressed = "${compressed}";
+${map}` };
     });
   },
 };

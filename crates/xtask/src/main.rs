@@ -11,6 +11,7 @@ mod fresh;
 mod launch;
 mod manifest;
 mod node;
+mod panics;
 mod process;
 mod size;
 mod step;

@@ -21,11 +21,11 @@ pub(crate) struct Package {
     pub(crate) features: Vec<String>,
     /// The profile of `Cargo.toml` that it is compiled with.
     pub(crate) profile: String,
-    /// The arguments of `wasm-opt`, which is left out without any.
+    /// The arguments of `wasm-opt`. Without any the module stays as it was compiled, and is not packed.
     pub(crate) optimise: Vec<String>,
     /// The folder below `pkg/`.
     pub(crate) output: String,
-    /// What the module and its script may weigh together, in bytes, each through gzip; nothing is said of what only tests load.
+    /// What the module and its script may weigh together, in bytes, each compressed; nothing is said of what only tests load.
     pub(crate) budget_bytes: Option<usize>,
 }
 

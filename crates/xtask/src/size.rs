@@ -10,28 +10,35 @@ use flate2::write::GzEncoder;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) raw: usize,
-    /// What a page loads is compressed: this is what counts.
-    pub(crate) gzip: usize,
+    /// What a page loads is compressed, by gzip unless said otherwise: this is what counts.
+    pub(crate) compressed: usize,
+}
+
+/// Compresses for good, in the format that browsers call `deflate-raw`: it takes seconds, and saves a twenty-fifth of what gzip leaves.
+pub(crate) fn packed(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut packed = Vec::new();
+    zopfli::compress(zopfli::Options::default(), zopfli::Format::Deflate, bytes, &mut packed)?;
+    Ok(packed)
 }
 
 impl Size {
     pub(crate) fn of(bytes: &[u8]) -> Result<Self> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(bytes)?;
-        Ok(Self { raw: bytes.len(), gzip: encoder.finish()?.len() })
+        Ok(Self { raw: bytes.len(), compressed: encoder.finish()?.len() })
     }
 
     pub(crate) fn and(self, other: Self) -> Self {
-        Self { raw: self.raw + other.raw, gzip: self.gzip + other.gzip }
+        Self { raw: self.raw + other.raw, compressed: self.compressed + other.compressed }
     }
 
     /// Fails above the budget, and says by how much.
     pub(crate) fn within(self, what: &str, budget: usize) -> Result<()> {
-        if self.gzip > budget {
+        if self.compressed > budget {
             bail!(
-                "{what} is {} bytes over its budget: {} bytes of gzip, {budget} are allowed",
-                self.gzip - budget,
-                self.gzip
+                "{what} is {} bytes over its budget: {} compressed bytes, {budget} are allowed",
+                self.compressed - budget,
+                self.compressed
             );
         }
         Ok(())
@@ -47,20 +54,32 @@ pub(crate) fn kib(bytes: usize) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::io::Read;
+
     use super::*;
 
     #[test]
     fn a_size_at_the_budget_is_fine_and_one_byte_more_is_said() {
-        let size = Size { raw: 4096, gzip: 1024 };
+        let size = Size { raw: 4096, compressed: 1024 };
         assert!(size.within("rejoin", 1024).is_ok());
         let said = size.within("rejoin", 1023).unwrap_err().to_string();
-        assert_eq!(said, "rejoin is 1 bytes over its budget: 1024 bytes of gzip, 1023 are allowed");
+        assert_eq!(said, "rejoin is 1 bytes over its budget: 1024 compressed bytes, 1023 are allowed");
+    }
+
+    #[test]
+    fn what_is_packed_is_smaller_than_gzip_makes_it_and_can_be_unpacked() {
+        let bytes: Vec<u8> = (0..20_000_u32).flat_map(|number| (number * number / 7).to_le_bytes()).collect();
+        let packed = packed(&bytes).unwrap();
+        assert!(packed.len() < Size::of(&bytes).unwrap().compressed);
+        let mut unpacked = Vec::new();
+        flate2::read::DeflateDecoder::new(&packed[..]).read_to_end(&mut unpacked).unwrap();
+        assert_eq!(unpacked, bytes);
     }
 
     #[test]
     fn sizes_are_those_of_compressed_bytes_and_add_up() {
         let one = Size::of(&[7; 10_000]).unwrap();
-        assert!(one.raw == 10_000 && one.gzip < 100, "{one:?}");
-        assert_eq!(one.and(one), Size { raw: 20_000, gzip: 2 * one.gzip });
+        assert!(one.raw == 10_000 && one.compressed < 100, "{one:?}");
+        assert_eq!(one.and(one), Size { raw: 20_000, compressed: 2 * one.compressed });
     }
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask wasm`: the packages for browsers, from crate to folder, each held to its budget.
 //!
 //! Cargo compiles, wasm-bindgen writes the script that loads the module, `wasm-opt` makes the module smaller. What a page loads
-//! is compressed: gzip is what counts.
+//! is compressed, and that is what counts: the module is packed here, as the npm package takes it, the script is sent through gzip.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::fresh::Made;
 use crate::manifest::{self, MANIFEST, Package};
-use crate::size::{Size, kib};
+use crate::panics;
+use crate::size::{self, Size, kib};
 use crate::step::{run_quietly, run_visibly};
 use crate::tools::{Tool, WASM_TARGET, wasm_bindgen, wasm_opt};
 use crate::workspace::Workspace;
@@ -47,6 +48,11 @@ fn loaded(workspace: &Workspace, name: &str, package: &Package) -> [PathBuf; 2] 
     [format!("{name}_bg.wasm"), format!("{name}.js")].map(|file| folder(workspace, package).join(file))
 }
 
+/// The module as the npm package takes it, where it is packed.
+fn packed(workspace: &Workspace, name: &str, package: &Package) -> Option<PathBuf> {
+    (!package.optimise.is_empty()).then(|| folder(workspace, package).join(format!("{name}.deflate")))
+}
+
 fn build(workspace: &Workspace, name: &str, package: &Package) -> Result<()> {
     // Cargo knows by itself what is up to date. A library that may also be linked into Rust would not be optimised as a whole.
     let mut command = workspace.cargo(&["rustc", "--lib", "--locked", "--target", WASM_TARGET]);
@@ -62,7 +68,10 @@ fn build(workspace: &Workspace, name: &str, package: &Package) -> Result<()> {
         name: &format!("wasm-{name}"),
         // This program is one of them: it says how the others are used.
         inputs: vec![compiled.clone(), workspace.root.join(MANIFEST), std::env::current_exe()?],
-        outputs: loaded(workspace, name, package).into(),
+        outputs: loaded(workspace, name, package)
+            .into_iter()
+            .chain(packed(workspace, name, package))
+            .collect(),
     };
     made.unless_fresh(workspace, || bind(workspace, name, package, &compiled))
 }
@@ -94,10 +103,14 @@ fn bind(workspace: &Workspace, name: &str, package: &Package, compiled: &Path) -
     )?;
     let module = made.join(format!("{name}_bg.wasm"));
     if !package.optimise.is_empty() {
+        let silenced = panics::silenced(&std::fs::read(&module)?)
+            .with_context(|| format!("the panics of {name} cannot be silenced"))?;
+        std::fs::write(&module, silenced)?;
         run_quietly(
             &format!("optimising {name}"),
             wasm_opt(workspace).args(&package.optimise).arg(&module).arg("--output").arg(&module),
         )?;
+        std::fs::write(made.join(format!("{name}.deflate")), size::packed(&std::fs::read(&module)?)?)?;
     }
     std::fs::write(made.join("README.md"), readme(name, package))?;
     let folder = folder(workspace, package);
@@ -119,15 +132,22 @@ fn weigh(workspace: &Workspace, name: &str, package: &Package) -> Result<String>
     let mut whole = Size::default();
     for path in loaded(workspace, name, package) {
         let bytes = std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        let size = Size::of(&bytes)?;
+        let mut size = Size::of(&bytes)?;
+        if path.extension().is_some_and(|extension| extension == "wasm")
+            && let Some(packed) = packed(workspace, name, package)
+        {
+            size.compressed = std::fs::metadata(&packed)?.len().try_into()?;
+        }
         let file = path.file_name().unwrap_or_default().to_string_lossy();
-        println!("  {file:<20} {:>8} bytes, {:>7} gzip", size.raw, size.gzip);
+        println!("  {file:<20} {:>8} bytes, {:>7} compressed", size.raw, size.compressed);
         whole = whole.and(size);
     }
-    let Some(budget) = package.budget_bytes else { return Ok(format!("{name} {} gzip", kib(whole.gzip))) };
-    println!("  {name:<20} {:>8} bytes, {:>7} gzip; budget {budget}", whole.raw, whole.gzip);
+    let Some(budget) = package.budget_bytes else {
+        return Ok(format!("{name} {} compressed", kib(whole.compressed)));
+    };
+    println!("  {name:<20} {:>8} bytes, {:>7} compressed; budget {budget}", whole.raw, whole.compressed);
     whole.within(name, budget)?;
-    Ok(format!("{name} {} gzip of {}", kib(whole.gzip), kib(budget)))
+    Ok(format!("{name} {} compressed of {}", kib(whole.compressed), kib(budget)))
 }
 
 /// Says of a folder that is in no repository what made it.
@@ -137,7 +157,8 @@ fn readme(name: &str, package: &Package) -> String {
         "# {name} for browsers\n\n`cargo xtask wasm` made this folder, pkg/{output}, of the crate `{source}` (profile `{profile}`), as \
          {MANIFEST} says. It is\nmade anew when that changes and is not committed.\n\n\
          - `{name}.js` loads the module, as wasm-bindgen wrote it (`--target {}`)\n\
-         - `{name}_bg.wasm` is the module\n\n\
+         - `{name}_bg.wasm` is the module\n\
+         - `{name}.deflate` is the module packed, where it was optimised\n\n\
          Programs do not use it by itself: other packages are made of it.\n",
         package.target.name(),
     )
