@@ -37,6 +37,10 @@ export class Client {
   private readonly documents = new Map<string, DocumentState>();
   /** Documents that were looked at and are not open. */
   private readonly views = new Map<string, WeakRef<DocumentState>>();
+  /** Hears when nobody holds a document any more: then its place goes too, unless another took it. */
+  private readonly ends = new FinalizationRegistry<string>((id) => {
+    if (!this.views.get(id)?.deref()) this.views.delete(id);
+  });
   /** What is not kept, by number. */
   private readonly changes = new Map<number, Change>();
   private characters = 0;
@@ -90,6 +94,7 @@ export class Client {
     const known = this.documents.get(id) ?? this.views.get(id)?.deref();
     if (known) return known;
     const state = new DocumentState(id);
+    this.ends.register(state, id);
     this.views.set(id, new WeakRef(state));
     return state;
   }
