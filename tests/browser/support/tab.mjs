@@ -85,7 +85,7 @@ export class Tab {
   }
 
   async describe() {
-    const described = this.page.evaluate(() => JSON.stringify(describe(), null, 1));
+    const described = this.page.evaluate(() => JSON.stringify(describe()));
     return await Promise.race([described.catch(String), after(1_000).then(() => "no answer")]);
   }
 

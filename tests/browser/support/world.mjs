@@ -24,6 +24,8 @@ export class World {
   browsers = [];
   #pages;
   #folders = [];
+  /** Pages that browsers began with, and that are somebody's now. */
+  #taken = new WeakSet();
   #secret;
 
   constructor({ secret } = {}) {
@@ -77,7 +79,10 @@ export class World {
   }
 
   async tabIn(browser, options) {
-    const tab = new Tab(await browser.newPage());
+    // Browsers begin with a page.
+    const empty = browser.pages().find((page) => page.url() === "about:blank" && !this.#taken.has(page));
+    if (empty) this.#taken.add(empty);
+    const tab = new Tab(empty ?? (await browser.newPage()));
     await tab.begin(this.origin, options);
     return tab;
   }
