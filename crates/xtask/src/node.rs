@@ -52,16 +52,16 @@ fn weigh(root: &Path, name: &str, scripts: &Scripts) -> Result<String> {
         let text = std::fs::read_to_string(folder.join(&file))
             .with_context(|| format!("{file} of {name} cannot be read"))?;
         let size = Size::of(text.as_bytes())?;
-        println!("  {file:<20} {:>8} bytes, {:>7} gzip", size.raw, size.gzip);
+        println!("  {file:<20} {:>8} bytes, {:>7} gzip", size.raw, size.compressed);
         whole = whole.and(size);
         waiting.extend(named_scripts(&text));
     }
     println!(
         "  page of {name:<12} {:>8} bytes, {:>7} gzip; budget {}",
-        whole.raw, whole.gzip, scripts.budget_bytes
+        whole.raw, whole.compressed, scripts.budget_bytes
     );
     whole.within(&format!("what a page loads of {name}"), scripts.budget_bytes)?;
-    Ok(format!("page {} gzip of {}", kib(whole.gzip), kib(scripts.budget_bytes)))
+    Ok(format!("page {} gzip of {}", kib(whole.compressed), kib(scripts.budget_bytes)))
 }
 
 /// The scripts beside it that a script imports, in the forms that esbuild writes.
@@ -141,7 +141,7 @@ mod tests {
         ] {
             std::fs::write(root.join(name), text).unwrap();
         }
-        let gzip = |name: &str| Size::of(&std::fs::read(root.join(name)).unwrap()).unwrap().gzip;
+        let gzip = |name: &str| Size::of(&std::fs::read(root.join(name)).unwrap()).unwrap().compressed;
         let whole = gzip("index.js") + gzip("a.js");
         let within = |budget_bytes| {
             let scripts = Scripts { folder: String::new(), entry: "index.js".into(), budget_bytes };
