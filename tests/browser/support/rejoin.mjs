@@ -14,6 +14,7 @@ const PROGRAM = fileURLToPath(new URL("../../../target/debug/rejoin", import.met
 export class Rejoin {
   #folder;
   #port;
+  #secret;
   #arguments;
   #process;
 
@@ -24,6 +25,7 @@ export class Rejoin {
     const server = new Rejoin();
     server.#folder = await mkdtemp(join(tmpdir(), "rejoin-server-"));
     server.#port = await freePort();
+    server.#secret = secret;
     server.#arguments = [
       "dev",
       ...["--bind", `127.0.0.1:${server.#port}`],
@@ -65,7 +67,8 @@ export class Rejoin {
 
   /** What the server has: a document with its content and revision; undefined where there is none. */
   async document(id) {
-    const response = await fetch(`http://127.0.0.1:${this.#port}/api/documents/${id}`);
+    const headers = this.#secret === undefined ? {} : { authorization: `Bearer ${this.#secret}` };
+    const response = await fetch(`http://127.0.0.1:${this.#port}/api/documents/${id}`, { headers });
     return response.ok ? await response.json() : undefined;
   }
 

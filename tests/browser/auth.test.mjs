@@ -1,0 +1,46 @@
+/** Pages of a server that wants a token. */
+import { strict as assert } from "node:assert";
+import { test } from "node:test";
+import { assertLogged, logEdits } from "./support/log.mjs";
+import { Tab } from "./support/tab.mjs";
+import { CONTENT, World, converged } from "./support/world.mjs";
+
+const SECRET = "correct-horse-battery-staple";
+const world = World.ofFile({ secret: SECRET });
+
+/** A page whose program is asked for tokens, and gives these, the last of them for ever. */
+async function asked(name, tokens) {
+  const tab = new Tab(await (await world.browser(0)).newPage());
+  await tab.load(world.origin);
+  await tab.run((tokens) => {
+    globalThis.asked = 0;
+    globalThis.token = () => tokens[Math.min((globalThis.asked += 1), tokens.length) - 1];
+  }, tokens);
+  await tab.start({ ...world.options(name), content: CONTENT, auth: true });
+  return tab;
+}
+
+test("a program is asked for another token at once when the server refuses one", async () => {
+  const tab = await asked("again", ["worn-out", SECRET]);
+  await tab.until(() => workspace.status === "online");
+  assert.equal(await tab.run(() => globalThis.asked), 2);
+  await logEdits(tab, "tab", 0, 3);
+  await tab.acknowledged();
+  await world.rejoin.kill();
+  await world.rejoin.start();
+  await logEdits(tab, "tab", 3, 6);
+  assertLogged((await converged(world, [tab])).log, { tab: 6 });
+  await tab.close();
+});
+
+test("a page whose tokens are all refused says so, and keeps what it makes until one is taken", async () => {
+  const tab = await asked("refused", ["worn-out", "worn-out", SECRET]);
+  await tab.until(() => workspace.status === "refused");
+  assert.equal((await tab.status()).refusal, 4401);
+  await tab.until(() => doc.value);
+  await logEdits(tab, "tab", 0, 3);
+  await tab.saved();
+  await tab.until(() => workspace.status === "online");
+  assertLogged((await converged(world, [tab])).log, { tab: 3 });
+  await tab.close();
+});
