@@ -26,10 +26,13 @@ test("a program is asked for another token at once when the server refuses one",
   assert.equal(await tab.run(() => globalThis.asked), 2);
   await logEdits(tab, "tab", 0, 3);
   await tab.acknowledged();
-  await world.rejoin.kill();
-  await world.rejoin.start();
+  // Each connection has a question of its own.
+  await tab.run(() => workspace.goOffline());
+  await tab.until(() => workspace.status === "offline");
   await logEdits(tab, "tab", 3, 6);
+  await tab.run(() => workspace.goOnline());
   assertLogged((await converged(world, [tab])).log, { tab: 6 });
+  assert.equal(await tab.run(() => globalThis.asked), 3);
   await tab.close();
 });
 
