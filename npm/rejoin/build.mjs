@@ -30,8 +30,10 @@ const engineOf = {
     onLoad({ filter: /^module$/, namespace: "engine" }, () => {
       const compressed = readFileSync(join(engine, "rejoin.deflate"), "base64");
       const map = `//# sourceMappingURL=data:application/json;base64,${NO_MAP}`;
-      return { contents: `export const compressed = "${compressed}";
-${map}` };
+      return {
+        contents: `export const compressed = "${compressed}";
+${map}`,
+      };
     });
   },
 };

@@ -118,18 +118,22 @@ test("drafts read as the document does", () => {
   });
 });
 
-test("a recipe may return the document instead", () => {
+test("a recipe may return the document instead, and what else it returns is ignored", () => {
   assert.deepEqual(
     recorded(board, () => ({ title: "New" })),
     [{ op: "replace", path: "", value: { title: "New" } }],
   );
-  assert.throws(
-    () =>
-      recorded(board, (draft) => {
-        draft.title = "a";
-        return { title: "b" };
-      }),
-    { code: "invalid_patch" },
+  for (const recipe of [
+    (draft: Draft<Board>) => draft.title === "other",
+    (draft: Draft<Board>) => draft.list.sort((one, other) => one.n - other.n),
+    (draft: Draft<Board>) => draft.cards["x"],
+    () => null,
+  ]) {
+    assert.deepEqual(recorded(board, recipe), []);
+  }
+  assert.deepEqual(
+    recorded(board, (draft) => (draft.cards["x"] = { title: "Y", tags: [] })),
+    [{ op: "replace", path: "/cards/x", value: { title: "Y", tags: [] } }],
   );
 });
 

@@ -1,6 +1,7 @@
 import { RejoinError } from "../errors.js";
 import type { Json } from "../json/value.js";
 import type { Refusal, TabChange } from "../tabs/messages.js";
+import type { DocumentState } from "./state.js";
 
 /** A change of this tab, from the moment that it is shown until it is safe. */
 export class Change implements TabChange {
@@ -10,6 +11,8 @@ export class Change implements TabChange {
   /** How the document looks with it, until the engine says so itself; absent where only the engine knows. */
   readonly shows: ((value: Json | undefined) => Json | undefined) | undefined;
   readonly time: number;
+  /** Of the document, as long as the change is not safe, whether or not somebody still holds it. */
+  readonly state: DocumentState;
   /** What the tab showed without it, and with it, and the revision that it showed it with. */
   readonly before: Json | undefined;
   after: Json | undefined;
@@ -21,13 +24,14 @@ export class Change implements TabChange {
 
   constructor(
     change: TabChange,
-    time: number,
-    shown: { readonly value: Json | undefined; readonly revision: number },
+    state: DocumentState,
     shows: ((value: Json | undefined) => Json | undefined) | undefined,
   ) {
     ({ number: this.number, document: this.document, command: this.command } = change);
-    this.time = time;
-    ({ value: this.before, revision: this.revision } = shown);
+    this.time = Date.now();
+    this.state = state;
+    this.before = state.value;
+    this.revision = state.facts?.revision ?? 0;
     this.shows = shows;
   }
 

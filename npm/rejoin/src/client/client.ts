@@ -20,6 +20,9 @@ export const MAX_UNSAFE_CHARACTERS = 64 * 1024 * 1024;
 /** Changes refused by the engine that a document keeps in this tab. The oldest go first. */
 export const MAX_REFUSED = 1_000;
 
+/** Longest id of a document, in bytes of UTF-8. */
+export const MAX_ID_BYTES = 128;
+
 /** How long a document stays open once nobody holds it, so that a page that renders anew does not read it again. */
 export const CLOSE_DELAY_MS = 1_000;
 
@@ -82,6 +85,11 @@ export class Client {
     if (state.handles > 0 || state.refused.length > 0) return;
     setTimeout(() => {
       if (state.handles > 0 || this.documents.get(state.id) !== state) return;
+      if (state.unmadeCount > 0) {
+        state.handles += 1;
+        this.release(state);
+        return;
+      }
       this.documents.delete(state.id);
       this.views.set(state.id, new WeakRef(state));
       state.forgetLeader();
@@ -93,6 +101,12 @@ export class Client {
   view(id: string): DocumentState {
     const known = this.documents.get(id) ?? this.views.get(id)?.deref();
     if (known) return known;
+    if (id === "" || new TextEncoder().encode(id).length > MAX_ID_BYTES || /\p{Cc}/u.test(id)) {
+      throw new RejoinError(
+        "invalid_document_id",
+        `an id has 1 to ${MAX_ID_BYTES} bytes, and no control characters`,
+      );
+    }
     const state = new DocumentState(id);
     this.ends.register(state, id);
     this.views.set(id, new WeakRef(state));
@@ -119,12 +133,7 @@ export class Client {
         "no tab takes the changes of this one: keep the page open, and look at the status",
       );
     }
-    const change = new Change(
-      { number: this.nextNumber, document: state.id, command: text },
-      Date.now(),
-      { value: state.value, revision: state.facts?.revision ?? 0 },
-      shows,
-    );
+    const change = new Change({ number: this.nextNumber, document: state.id, command: text }, state, shows);
     const seen = change.isEdit ? state.seen : undefined;
     this.nextNumber += 1;
     this.characters += text.length;
@@ -142,6 +151,8 @@ export class Client {
 
   /** Asks the engine something that changes no document. Asked again of each new leader until there is an answer. */
   ask(document: string, command: Question): Promise<Json> {
+    if (this.closed)
+      return Promise.reject(new RejoinError("closed", "the workspace is closed: connect again"));
     const question = this.nextQuestion;
     this.nextQuestion += 1;
     const message: ToLeader = { type: "ask", tab: this.tab, question, document, command };
@@ -279,17 +290,16 @@ export class Client {
   private takeMade({ number, answer, error }: Made): void {
     const change = this.changes.get(number);
     if (!change) return;
-    const state = this.documents.get(change.document);
-    state?.drop(change, !error);
-    if (state) this.dirty.add(state);
+    const { state } = change;
+    state.drop(change, !error);
+    this.dirty.add(state);
     if (!error) {
       change.take(answer);
       return;
     }
     this.refused = Math.max(this.refused, number);
     this.forget(change);
-    if (state)
-      state.refused = Object.freeze([...state.refused, refusedChange(change, error)].slice(-MAX_REFUSED));
+    state.refused = Object.freeze([...state.refused, refusedChange(change, error)].slice(-MAX_REFUSED));
     change.refuse(error);
     this.events.event({ type: "rejected", document: change.document });
   }
@@ -298,7 +308,8 @@ export class Client {
     const change = this.changes.get(number);
     if (!change) return;
     this.forget(change);
-    this.documents.get(change.document)?.drop(change, true);
+    change.state.drop(change, true);
+    this.dirty.add(change.state);
     change.keep();
   }
 
@@ -328,7 +339,9 @@ export class Client {
     const gone = new RejoinError("closed", "the workspace was closed");
     for (const { answer } of this.questions.values()) answer.reject(gone);
     for (const change of this.changes.values()) change.refuse({ code: gone.code, message: gone.message });
+    const states = [...this.documents.values()];
     this.documents.clear();
+    for (const state of states) state.end(gone);
   }
 }
 

@@ -14,7 +14,7 @@ import type {
   RejectedChange,
   Rung,
 } from "./facts.js";
-import type { DocumentState, Other } from "./state.js";
+import type { DocumentState, Other, Undoable } from "./state.js";
 
 /** A change that was made. */
 export interface Edit {
@@ -61,6 +61,9 @@ export interface HistoryPage {
 
 const EMPTY: readonly never[] = Object.freeze([]);
 
+/** Changes of a document that a tab can take back. */
+const MAX_UNDO = 1_000;
+
 /** Revisions in a page of history, unless it is said. */
 const HISTORY_LIMIT = 50;
 
@@ -74,6 +77,8 @@ export class Document<T extends Json = Json> {
   readonly state: DocumentState;
   private readonly client: Client;
   private isHeld: boolean;
+  /** Ends what was begun for this handle. @internal */
+  beforeClose: (() => void) | undefined;
 
   /** @internal */
   constructor(client: Client, state: DocumentState, isHeld = false) {
@@ -161,8 +166,9 @@ export class Document<T extends Json = Json> {
   /** How safe own changes are. The same object until it changes. */
   get status(): DocumentStatus {
     const { facts } = this;
-    const rung = this.state.hasUnmade ? "local" : (facts?.rung ?? "acknowledged");
-    const pending = (facts?.pendingCount ?? 0) + (this.state.hasUnmade ? 1 : 0);
+    const { unmadeCount } = this.state;
+    const rung = unmadeCount > 0 ? "local" : (facts?.rung ?? "acknowledged");
+    const pending = (facts?.pendingCount ?? 0) + unmadeCount;
     const synced = facts?.synced ?? false;
     const { known } = this;
     if (known?.rung !== rung || known.pending !== pending || known.synced !== synced) {
@@ -189,15 +195,14 @@ export class Document<T extends Json = Json> {
    */
   edit(edit: Patch | ((draft: Draft<T>) => unknown)): Edit {
     const before = this.existing();
-    const patch =
-      typeof edit === "function" ? recorded(before as T, edit) : (frozen(edit) as unknown as Patch);
+    const patch = typeof edit === "function" ? recorded(before as T, edit) : patchOf(edit);
     if (patch.length === 0) return { saved: Promise.resolve() };
     // Throws where it does not apply, before anything has happened.
     applied(before, patch);
     const change = this.change({ do: "edit", patch }, (value) =>
       value === undefined ? value : applied(value, patch),
     );
-    this.remember(change, (answer) => answer as string);
+    this.remember(change);
     return change;
   }
 
@@ -248,7 +253,7 @@ export class Document<T extends Json = Json> {
     const chosen =
       typeof settlement === "string" ? { choice: settlement } : { value: frozen(settlement.value) };
     const change = this.change({ do: "settle", conflict: id, ...chosen });
-    this.remember(change, (answer) => answer as string);
+    this.remember(change);
     return change;
   }
 
@@ -275,14 +280,24 @@ export class Document<T extends Json = Json> {
     return this.takeBack(this.state.undone, this.state.done);
   }
 
-  private async takeBack(from: string[], to: string[]): Promise<readonly string[]> {
-    const change = from.pop();
-    if (change === undefined) throw new RejoinError("nothing_to_undo", "there is nothing to take back");
-    const { made } = this.change({ do: "undo", change });
-    const answer = (await made) as { change: string; places: string[] } | null;
-    if (answer) to.push(answer.change);
-    this.state.notify();
-    return answer?.places ?? EMPTY;
+  private async takeBack(from: Undoable[], to: Undoable[]): Promise<readonly string[]> {
+    const newest = from.pop();
+    if (newest === undefined) throw new RejoinError("nothing_to_undo", "there is nothing to take back");
+    try {
+      const change = await newest;
+      // What was not made, or made before this engine led, cannot be named.
+      if (change === null) return await this.takeBack(from, to);
+      const { made } = this.change({ do: "undo", change });
+      const answer = (await made) as { change: string; places: string[] } | null;
+      if (answer) to.push(Promise.resolve(answer.change));
+      return answer?.places ?? EMPTY;
+    } catch (error) {
+      // It may succeed another time, unless its history is gone.
+      if (!(error instanceof RejoinError) || error.code !== "history_not_held") from.push(newest);
+      throw error;
+    } finally {
+      this.state.notify();
+    }
   }
 
   /** Takes back one change of anybody's history, where this replica made it. */
@@ -371,12 +386,18 @@ export class Document<T extends Json = Json> {
 
   private until(condition: () => boolean): Promise<this> {
     if (condition()) return Promise.resolve(this);
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
+      const refuse = (error: Error): void => {
+        end();
+        reject(error);
+      };
       const end = this.state.subscribe(() => {
         if (!condition()) return;
         end();
+        this.state.waiting.delete(refuse);
         resolve(this);
       });
+      this.state.waiting.add(refuse);
     });
   }
 
@@ -384,6 +405,7 @@ export class Document<T extends Json = Json> {
   close(): void {
     if (!this.isHeld) return;
     this.isHeld = false;
+    this.beforeClose?.();
     this.client.release(this.state);
   }
 
@@ -391,17 +413,21 @@ export class Document<T extends Json = Json> {
     return this.client.change(this.state, command, shows);
   }
 
-  /** Puts a change on the stack of what can be undone, in the order in which changes are made. */
-  private remember(change: Change, name: (answer: Json) => string | null): void {
+  /** Puts a change on the stack of what can be undone. */
+  private remember(change: Change): void {
     this.state.undone = [];
-    change.made.then(
-      (answer) => {
-        const made = answer === null ? null : name(answer);
-        if (made !== null) this.state.done.push(made);
+    const { done } = this.state;
+    const name: Undoable = change.made.then(
+      (answer) => answer as string | null,
+      () => {
+        // What was refused is not there to be undone.
+        done.splice(done.indexOf(name) >>> 0, 1);
         this.state.notify();
+        return null;
       },
-      () => undefined,
     );
+    done.push(name);
+    if (done.length > MAX_UNDO) done.shift();
   }
 
   private existing(): Json {
@@ -416,4 +442,15 @@ export class Document<T extends Json = Json> {
   private notLoaded(): RejoinError {
     return new RejoinError("not_loaded", `\`${this.id}\` has not been read yet: await doc.loaded() first`);
   }
+}
+
+/** A patch as programs give it. */
+function patchOf(patch: unknown): Patch {
+  if (!Array.isArray(patch)) {
+    throw new RejoinError(
+      "invalid_patch",
+      "an edit is a function that changes a draft, or a list of operations of a JSON Patch",
+    );
+  }
+  return frozen(patch) as unknown as Patch;
 }

@@ -1,5 +1,6 @@
+import { callAll } from "../listeners.js";
 import { applied, type Patch } from "../json/patch.js";
-import { deepFrozen, type Json } from "../json/value.js";
+import type { Json } from "../json/value.js";
 import type { Presences, Seen, Telling } from "../tabs/messages.js";
 import type { Change } from "./changes.js";
 import { shared, type Facts, type RejectedChange } from "./facts.js";
@@ -13,6 +14,9 @@ export interface Other {
   readonly state: Json;
 }
 
+/** The name of an own change, once the engine has given it one; null where it did not. */
+export type Undoable = Promise<string | null>;
+
 /** What a tab knows of one open document. */
 export class DocumentState {
   readonly id: string;
@@ -23,8 +27,8 @@ export class DocumentState {
   /** Changes that the engine of this profile refused, which nobody else has. */
   refused: readonly RejectedChange[] = Object.freeze([]);
   /** Names of own changes that can be undone, and of undos that can be taken back. */
-  done: string[] = [];
-  undone: string[] = [];
+  done: Undoable[] = [];
+  undone: Undoable[] = [];
   /** Rises whenever listeners are told. */
   version = 0;
   /** How many wait to create the document where there is none. */
@@ -57,8 +61,9 @@ export class DocumentState {
     return this.facts?.life === "alive" ? this.base : undefined;
   }
 
-  get hasUnmade(): boolean {
-    return this.unmade.length > 0;
+  /** Own changes that the engine has not made. */
+  get unmadeCount(): number {
+    return this.unmade.length;
   }
 
   /** What this tab shows, as briefly as the present leader can know it. */
@@ -92,12 +97,16 @@ export class DocumentState {
   /** Another engine leads: what it tells begins anew. */
   forgetLeader(): void {
     this.number = this.left = undefined;
+    // What the server has was known over the link of the former one.
+    if (this.facts) this.facts = { ...this.facts, synced: false };
+    this.version += 1;
   }
 
   /** Takes what was told; false when something in between is missing. */
   take({ number, patch, content, facts }: Telling): boolean {
     if (content !== undefined) {
-      this.base = deepFrozen(content);
+      // What was shown before, of a former leader too, stays the same objects where it is equal.
+      this.base = shared(this.base, content);
     } else if (this.number === undefined || number <= this.number) {
       return true;
     } else if (number !== this.number + 1) {
@@ -129,9 +138,18 @@ export class DocumentState {
     return () => this.listeners.delete(own);
   }
 
+  /** What ends those who wait for something of the document, once it cannot come any more. */
+  readonly waiting = new Set<(error: Error) => void>();
+
+  end(error: Error): void {
+    const waiting = [...this.waiting];
+    this.waiting.clear();
+    callAll(waiting, error);
+  }
+
   notify(): void {
     this.version += 1;
-    for (const listener of [...this.listeners]) listener();
+    callAll(this.listeners);
   }
 }
 

@@ -1,6 +1,7 @@
 import { RejoinError } from "../errors.js";
 import type { EngineSource } from "../host/source.js";
 import type { Auth } from "../host/line.js";
+import { callAll } from "../listeners.js";
 import { deepFrozen, type Json } from "../json/value.js";
 import type { StorageState } from "../tabs/messages.js";
 import { Tab } from "../tabs/tab.js";
@@ -35,10 +36,11 @@ export interface ConnectOptions {
 /** The state of the link to the server; `refused` where it will not be tried again without a change, and `failed` where there is no engine. */
 export type LinkState = "starting" | "offline" | "connecting" | "online" | "refused" | "failed";
 
-/** Changes on one rung, and for how long the oldest of them has been there, in milliseconds. */
+/** Changes on one rung. */
 export interface OnRung {
   readonly changes: number;
-  readonly ageMs: number;
+  /** Since when the oldest of them has been there, in milliseconds since 1970; null where there is none. */
+  readonly since: number | null;
 }
 
 /** How safe all own changes are. */
@@ -48,7 +50,8 @@ export interface SyncStatus {
   readonly refusal: number | null;
   /** The lowest rung of all own changes. */
   readonly rung: Rung;
-  readonly ageMs: number;
+  /** Since when a change has stood on it, in milliseconds since 1970; null where all are acknowledged. */
+  readonly since: number | null;
   /** Own changes without an outcome. */
   readonly pending: number;
   readonly local: OnRung;
@@ -91,13 +94,13 @@ export interface WorkspaceEvent {
   readonly message?: string;
 }
 
-const NOTHING: OnRung = Object.freeze({ changes: 0, ageMs: 0 });
+const NOTHING: OnRung = Object.freeze({ changes: 0, since: null });
 
 const STARTING: SyncStatus = Object.freeze({
   link: "starting",
   refusal: null,
   rung: "acknowledged",
-  ageMs: 0,
+  since: null,
   pending: 0,
   local: NOTHING,
   saved: NOTHING,
@@ -120,19 +123,16 @@ export class Workspace {
   private items: readonly DocumentItem[] = Object.freeze([]);
   private problem: string | null = null;
   private superseded: StorageState | undefined;
+  private readonly hasSocket: boolean;
   private isStarted = false;
   private isClosed = false;
 
   /** @internal */
   constructor(options: ConnectOptions) {
     this.name = options.workspace ?? "default";
+    // On a server a page is rendered without ever connecting.
+    this.hasSocket = options.WebSocket !== undefined || typeof WebSocket !== "undefined";
     const url = addressOf(options.url);
-    if (!options.WebSocket && typeof WebSocket === "undefined") {
-      throw new RejoinError(
-        "invalid_option",
-        "there is no WebSocket here: pass that of the package `ws` as `WebSocket`, or use Node.js 22",
-      );
-    }
     const tab = new Tab({
       profile: [url, this.name, options.profile ?? ""].map(encodeURIComponent).join("/"),
       inMemory: options.storage === "memory",
@@ -157,7 +157,7 @@ export class Workspace {
         this.notify();
       },
       event: (event) => {
-        for (const listener of [...this.eventListeners]) listener(event as unknown as WorkspaceEvent);
+        callAll(this.eventListeners, event as unknown as WorkspaceEvent);
       },
     });
   }
@@ -166,6 +166,12 @@ export class Workspace {
   private start(): void {
     if (this.isClosed) throw new RejoinError("closed", "the workspace is closed: connect again");
     if (this.isStarted) return;
+    if (!this.hasSocket) {
+      throw new RejoinError(
+        "invalid_option",
+        "there is no WebSocket here: pass that of the package `ws` as `WebSocket`, or use Node.js 22",
+      );
+    }
     this.isStarted = true;
     this.tab.start(this.client);
   }
@@ -195,14 +201,22 @@ export class Workspace {
     const look = (): void => {
       const isKnown = opened.status.synced || ["offline", "refused"].includes(this.current.link);
       if (opened.life === "loading" || (opened.life === "absent" && !isKnown)) return;
-      stop();
-      opened.state.awaited -= 1;
-      if (opened.life === "absent") opened.ensure(create(), header);
-      else opened.state.notify();
+      end();
+      try {
+        if (opened.life === "absent") opened.ensure(create(), header);
+        else opened.state.notify();
+      } catch (error) {
+        opened.state.end(error as Error);
+      }
     };
     opened.state.awaited += 1;
-    const ends = [opened.subscribe(look), this.subscribe(look)];
-    const stop = (): void => ends.forEach((end) => end());
+    const stops = [opened.subscribe(look), this.subscribe(look)];
+    const end = (): void => {
+      if (stops.length === 0) return;
+      for (const stop of stops.splice(0)) stop();
+      opened.state.awaited -= 1;
+    };
+    opened.beforeClose = end;
     look();
   }
 
@@ -287,7 +301,9 @@ export class Workspace {
     const engine = status.engine as unknown as EngineStatus | null;
     if (!engine) return;
     const unmade = this.client.unmade;
-    const local = { changes: engine.local.changes + unmade, ageMs: engine.local.ageMs };
+    const since = (ageMs: number, changes: number): number | null => (changes > 0 ? status.at - ageMs : null);
+    const on = ({ changes, ageMs }: EngineRung): OnRung => ({ changes, since: since(ageMs, changes) });
+    const local = on({ changes: engine.local.changes + unmade, ageMs: engine.local.ageMs });
     const link: LinkState = status.isStopped
       ? "failed"
       : typeof engine.link === "number"
@@ -300,11 +316,11 @@ export class Workspace {
       link,
       refusal: typeof engine.link === "number" ? engine.link : null,
       rung: unmade > 0 ? "local" : engine.rung,
-      ageMs: engine.ageMs,
+      since: since(engine.ageMs, engine.pending + unmade),
       pending: engine.pending + unmade,
       local,
-      saved: engine.saved,
-      sent: engine.sent,
+      saved: on(engine.saved),
+      sent: on(engine.sent),
       acknowledged: engine.acknowledged,
       storage: this.superseded ?? status.storage,
       durable: engine.durable,
@@ -314,7 +330,7 @@ export class Workspace {
   }
 
   private notify(): void {
-    for (const listener of [...this.listeners]) listener();
+    callAll(this.listeners);
   }
 }
 
@@ -323,11 +339,16 @@ interface EngineStatus {
   readonly rung: Rung;
   readonly ageMs: number;
   readonly pending: number;
-  readonly local: OnRung;
-  readonly saved: OnRung;
-  readonly sent: OnRung;
+  readonly local: EngineRung;
+  readonly saved: EngineRung;
+  readonly sent: EngineRung;
   readonly acknowledged: number;
   readonly durable: boolean;
+}
+
+interface EngineRung {
+  readonly changes: number;
+  readonly ageMs: number;
 }
 
 /** Where the server's native door is. */

@@ -85,6 +85,7 @@ export class Host implements Stage {
   private wantsOnline: boolean;
   private hostOnline = typeof navigator === "undefined" || navigator.onLine !== false;
   private refusals = 0;
+  private isUnauthorized = false;
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private asksToPersist: boolean;
   private turn = new Accumulated();
@@ -125,11 +126,16 @@ export class Host implements Stage {
       this.run(() => undefined);
     } else if (message.type === "online") {
       this.wantsOnline = message.online;
+      this.turn.status = this.status;
       this.run(() => this.engine?.online(now(), this.isOnline));
     } else if (message.type === "retryStorage") {
       this.retryStorage();
     } else if (this.isReady) {
       this.run(() => this.audience.receive(message));
+    } else if (this.isStopped && message.type === "hello") {
+      // Nothing can be read any more: a tab that comes now is told why.
+      const nothing = { documents: [], present: [], list: null };
+      this.tell(this.leader, { type: "whole", to: message.tab, status: this.status, ...nothing });
     }
   }
 
@@ -203,6 +209,7 @@ export class Host implements Stage {
 
   made(made: Made): void {
     this.turn.made.push(made);
+    if (made.error) this.settleWill(made.tab, made.number);
     if (this.asksToPersist && !made.error) {
       this.asksToPersist = false;
       void navigator.storage?.persist?.().catch(() => false);
@@ -393,7 +400,9 @@ export class Host implements Stage {
     this.turn.status = this.status;
     const { link } = status as { link: string | number };
     if (link === "online") this.refusals = 0;
-    if (link !== UNAUTHORIZED || typeof this.options.route.auth !== "function") return;
+    const isNew = link === UNAUTHORIZED && !this.isUnauthorized;
+    this.isUnauthorized = link === UNAUTHORIZED;
+    if (!isNew || typeof this.options.route.auth !== "function") return;
     // A token ends: the program may have a fresh one.
     const pause = AUTH_PAUSES_MS[Math.min(this.refusals, AUTH_PAUSES_MS.length - 1)];
     this.refusals += 1;
@@ -414,6 +423,7 @@ export class Host implements Stage {
       engine: this.engineStatus,
       at: Date.now(),
       storage: this.storage,
+      isOnline: this.wantsOnline,
       isStopped: this.isStopped,
     };
   }

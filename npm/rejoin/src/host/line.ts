@@ -42,6 +42,8 @@ export class Line {
   }
 
   private async begin({ url, auth, WebSocket: Socket = globalThis.WebSocket }: Route): Promise<void> {
+    // What fails at once is told as late as what fails later.
+    await Promise.resolve();
     try {
       const token = typeof auth === "function" ? await auth() : auth;
       if (this.isOver) return;

@@ -12,7 +12,7 @@ export type Draft<T> = T extends string | number | boolean | null | undefined
 
 /**
  * Runs a recipe on a draft of a document, and gives what it did as a patch: each assignment, deletion and array call as an operation of its own. Nothing is compared, so that it
- * costs what was changed. A recipe may instead return the whole new document.
+ * costs what was changed. A recipe may instead return a whole new document, an object or array that is no draft; whatever else it returns is ignored.
  *
  * A draft that was taken out of the document is a value like others: what is assigned is copied.
  */
@@ -31,15 +31,19 @@ export function recorded<T extends Json>(
   }
   root.end();
   if (result === undefined || result === root.proxy) return operations;
-  if (operations.length > 0) {
-    throw new RejoinError("invalid_patch", "a recipe changes the draft or returns a new document, not both");
-  }
+  // What an arrow function without braces happens to give is no document: `(draft) => draft.tags.push("a")` gives a number.
+  const isWhole =
+    operations.length === 0 && typeof result === "object" && result !== null && !drafts.has(result);
+  if (!isWhole) return operations;
   return whole(result);
 }
 
 function whole(value: unknown): PatchOperation[] {
   return value === undefined ? [] : [{ op: "replace", path: "", value: frozen(value) }];
 }
+
+/** Every draft, to be known when a recipe returns it. */
+const drafts = new WeakSet<object>();
 
 type Slots = unknown[] & Record<string, unknown>;
 
@@ -60,6 +64,7 @@ class Node {
     this.isRoot = !parent;
     this.operations = operations;
     this.proxy = new Proxy(this.slots, this);
+    drafts.add(this.proxy);
   }
 
   end(): void {

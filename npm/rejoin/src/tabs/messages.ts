@@ -123,6 +123,8 @@ export interface LeaderStatus {
   /** When it was made, in milliseconds since 1970. */
   readonly at: number;
   readonly storage: StorageState;
+  /** Whether the program wants a link; for all tabs. */
+  readonly isOnline: boolean;
   readonly isStopped: boolean;
 }
 

@@ -53,7 +53,11 @@ export class Tab {
   private unanswered = 0;
   private timer: ReturnType<typeof setInterval> | undefined;
   private isOnline: boolean;
+  /** What was wished for before there was a leader to hear it. */
+  private unheard: ToLeader | undefined;
   private isClosed = false;
+  /** The page may not use locks, as in a frame without an origin. */
+  private isAlone = false;
   /** Tabs whose end this leader hears of. */
   private readonly watched = new Set<number>();
 
@@ -75,7 +79,10 @@ export class Tab {
 
   /** Says something to the leader. */
   send(message: ToLeader): void {
-    if (message.type === "online") this.isOnline = message.online;
+    if (message.type === "online") {
+      this.isOnline = message.online;
+      this.unheard = this.host || this.leader !== "" ? undefined : message;
+    }
     if (this.host) this.host.receive(message);
     else this.post({ version: TAB_PROTOCOL, to: "leader", leader: this.leader, body: message });
   }
@@ -93,7 +100,7 @@ export class Tab {
   }
 
   private get isShared(): boolean {
-    return !this.options.inMemory && canShare();
+    return !this.options.inMemory && !this.isAlone && canShare();
   }
 
   private name(part: string): string {
@@ -113,10 +120,15 @@ export class Tab {
     this.channel = channel;
     channel.onmessage = ({ data }: MessageEvent<Envelope>) => this.receive(data);
     // As long as this lock is held the tab is there. It is known to others once it is.
-    void hold(this.name(`tab/${this.client.tab}`), ending.signal, () => {
+    const begun = (): void => {
       this.send({ type: "ping", tab: this.client.tab });
       this.timer = setInterval(() => this.ping(), LEADER_PING_MS);
       void this.queue(ending.signal);
+    };
+    void hold(this.name(`tab/${this.client.tab}`), ending.signal, begun, () => {
+      this.isAlone = true;
+      this.end();
+      if (!this.isClosed) this.begin();
     });
   }
 
@@ -133,18 +145,22 @@ export class Tab {
   }
 
   private hold(signal: AbortSignal, steal: boolean): Promise<void> {
-    return hold(this.name("leader"), signal, (released) => this.lead(signal, released), steal);
+    const refused = (error: Error): void => this.options.onFailure(error, "failed");
+    return hold(this.name("leader"), signal, (released) => this.lead(signal, released), refused, steal);
   }
 
   /** Leads until it is ended, or another tab takes over. */
   private async lead(signal: AbortSignal, released?: Promise<void>): Promise<void> {
     this.hosting = true;
+    let isLost = false;
+    // Only one who lost the lock meanwhile: what else went wrong goes wrong again.
+    let isRetried = false;
+    void released?.then(() => (isLost = true));
     try {
-      let isLost = false;
-      void released?.then(() => (isLost = true));
       const { Host, openStore } = await this.options.load();
       const isOver = (): boolean => signal.aborted || isLost;
       const opened = this.isShared ? await this.open(openStore, isOver) : inMemory;
+      isRetried = isLost;
       if (!opened) return;
       const { store, storage, error } = opened;
       if (storage === "superseded") {
@@ -170,6 +186,11 @@ export class Tab {
       this.options.onFailure(error as Error, "failed");
     } finally {
       if (!this.host) this.hosting = false;
+      // Whoever does not lead stands in nobody's way, and queues again.
+      if (!this.host && isRetried && !signal.aborted) {
+        this.end();
+        if (!this.isClosed) this.begin();
+      }
     }
   }
 
@@ -220,7 +241,11 @@ export class Tab {
   private take(leader: string, message: FromLeader): void {
     const isNew = leader !== this.leader;
     this.leader = leader;
+    const said = "status" in message ? message.status : undefined;
+    // Another leader goes on with what was wished for last, unless this tab has a wish that was not heard.
+    if (said && this.unheard === undefined) this.isOnline = said.isOnline;
     if (isNew || message.type === "lead") this.client.receive(leader, { type: "lead" });
+    if (isNew && this.unheard !== undefined) this.send(this.unheard);
     if (message.type !== "lead") this.client.receive(leader, message);
   }
 
@@ -245,10 +270,10 @@ export class Tab {
     const gone = (): void => {
       this.watched.delete(tab);
       host.drop(tab);
-      this.takeWills();
     };
     navigator.locks
       .request(this.name(`tab/${tab}`), { mode: "shared", signal: ending.signal }, gone)
+      .then(() => this.takeWills())
       .catch(() => undefined);
   }
 
@@ -316,12 +341,12 @@ export class Tab {
   /** Writes down what is not safe yet, before the page may end: the next leader makes it, unless it was made. */
   private leaveWill(): void {
     const { spoken, tab } = this.client;
-    if (!this.isShared || typeof localStorage === "undefined") return;
+    if (!this.isShared) return;
     try {
       if (spoken.length === 0) localStorage.removeItem(this.name(`will/${tab}`));
       else localStorage.setItem(this.name(`will/${tab}`), JSON.stringify(fitting(spoken)));
     } catch {
-      // There is no room: then the page has what it has.
+      // There is no room, or none at all: then the page has what it has.
     }
   }
 
@@ -373,6 +398,7 @@ async function hold(
   name: string,
   signal: AbortSignal,
   use: (released: Promise<void>) => void | Promise<void>,
+  onRefused: (error: DOMException) => void,
   steal = false,
 ): Promise<void> {
   let lose: () => void = () => undefined;
@@ -387,8 +413,9 @@ async function hold(
   try {
     // A lock that is stolen cannot be waited for.
     await navigator.locks.request(name, steal ? { steal } : { signal }, held);
-  } catch {
-    // It was stolen, or is not wanted any more.
+  } catch (error) {
+    // Otherwise it was stolen, or is not wanted any more.
+    if (error instanceof DOMException && error.name !== "AbortError") onRefused(error);
   }
   lose();
 }
