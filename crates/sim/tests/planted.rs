@@ -17,7 +17,7 @@ fn least(plant: Plant) -> usize {
         Plant::RewritePending | Plant::DropRecords => 1,
         Plant::LoseFlushed | Plant::RewriteLog | Plant::MoveText | Plant::AlterSnapshots => 3,
         Plant::SkipBadFrames => 3,
-        _ => 8,
+        _ => 6,
     }
 }
 
