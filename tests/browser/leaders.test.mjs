@@ -38,6 +38,18 @@ fourTabs(world, "what a leading tab had saved is there when it is reloaded again
   assertLogged(log, Object.fromEntries(names.map((name) => [name, EDITS])));
 });
 
+/** Waits for its turn behind every transaction that a tab has begun: whoever hangs in one holds up the next leader as long. */
+const databaseIsIdle = (tab) =>
+  tab.run(async () => {
+    const ended = (request, event) =>
+      new Promise((resolve) => (request[event] = () => resolve(request.result)));
+    for (const { name } of await indexedDB.databases()) {
+      const database = await ended(indexedDB.open(name), "onsuccess");
+      await ended(database.transaction([...database.objectStoreNames], "readwrite"), "oncomplete");
+      database.close();
+    }
+  });
+
 fourTabs(world, "a leading tab that hangs is overtaken, and steps down when it wakes", async (tabs) => {
   const { a1, a2, all } = tabs;
   const before = await a1.leader();

@@ -121,7 +121,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "fuzz",
         what: "foreign bytes do no harm: what once did, and as many mutations as take half a minute",
-        budget_s: 100,
+        budget_s: 80,
         needs: &[],
         run: fuzzing,
     },
@@ -163,7 +163,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "browser",
         what: "the tests in Chromium",
-        budget_s: 220,
+        budget_s: 240,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm, Tool::Chromium],
         run: browser_tests,
     },
