@@ -88,11 +88,6 @@ impl Engine {
         })
     }
 
-    /// The replica's own id, 32 hexadecimal digits.
-    pub fn id(&self) -> String {
-        self.replica.id().to_string()
-    }
-
     /// When [`wake`](Self::wake) is due, in microseconds.
     pub fn timeout(&self) -> Option<f64> {
         let session = self.session.as_ref().and_then(|(_, session)| session.poll_timeout());

@@ -180,9 +180,11 @@ impl Teller {
         let changed = std::mem::take(&mut self.present);
         let told = &self.told;
         let open = changed.into_iter().filter(|id| told.contains_key(id));
-        open.map(|id| (values::present(&replica.present(&id)), id))
-            .map(|(present, id)| (id, present))
-            .collect()
+        open.map(|id| {
+            let present = values::present(&replica.present(&id));
+            (id, present)
+        })
+        .collect()
     }
 
     /// The documents of the workspace, where that may have changed.

@@ -68,12 +68,12 @@ export class Client {
 
   /** Holds a document; each call is taken back by one of {@link release}. */
   hold(id: string): DocumentState {
-    if (this.closed) throw new RejoinError("closed", "the workspace is closed: connect again");
+    if (this.closed) throw closed();
     const state = this.view(id);
     if (!this.documents.has(id)) {
       this.documents.set(id, state);
       this.views.delete(id);
-      if (this.leader !== undefined) this.send({ type: "open", tab: this.tab, document: id });
+      this.tell({ type: "open", tab: this.tab, document: id });
     }
     state.handles += 1;
     return state;
@@ -93,7 +93,7 @@ export class Client {
       this.documents.delete(state.id);
       this.views.set(state.id, new WeakRef(state));
       state.forgetLeader();
-      if (this.leader !== undefined) this.send({ type: "close", tab: this.tab, document: state.id });
+      this.tell({ type: "close", tab: this.tab, document: state.id });
     }, CLOSE_DELAY_MS);
   }
 
@@ -119,7 +119,7 @@ export class Client {
     command: { readonly do: string; readonly [argument: string]: unknown },
     shows?: (value: Json | undefined) => Json | undefined,
   ): Change {
-    if (this.closed) throw new RejoinError("closed", "the workspace is closed: connect again");
+    if (this.closed) throw closed();
     if (this.status?.isStopped) {
       throw new RejoinError(
         "engine_stopped",
@@ -140,25 +140,22 @@ export class Client {
     this.changes.set(change.number, change);
     state.show(change);
     this.dirty.add(state);
-    if (this.leader !== undefined) {
-      const { number, document, command: text } = change;
-      const spoken = { number, document, command: text, ...(seen !== undefined && { seen }) };
-      this.send({ type: "change", tab: this.tab, refused: this.refused, ...spoken });
-    }
+    const { number, document } = change;
+    const spoken = { number, document, command: text, ...(seen !== undefined && { seen }) };
+    this.tell({ type: "change", tab: this.tab, refused: this.refused, ...spoken });
     this.notify();
     return change;
   }
 
   /** Asks the engine something that changes no document. Asked again of each new leader until there is an answer. */
   ask(document: string, command: Question): Promise<Json> {
-    if (this.closed)
-      return Promise.reject(new RejoinError("closed", "the workspace is closed: connect again"));
+    if (this.closed) return Promise.reject(closed());
     const question = this.nextQuestion;
     this.nextQuestion += 1;
     const message: ToLeader = { type: "ask", tab: this.tab, question, document, command };
     const answer = deferred<Json>();
     this.questions.set(question, { message, answer });
-    if (this.leader !== undefined) this.send(message);
+    this.tell(message);
     return answer.promise;
   }
 
@@ -166,18 +163,7 @@ export class Client {
   showPresence(state: DocumentState, presence: string | undefined): void {
     if (state.presence === presence) return;
     state.presence = presence;
-    if (this.leader !== undefined) {
-      this.send({ type: "presence", tab: this.tab, document: state.id, state: presence ?? null });
-    }
-  }
-
-  /** Tells a leader what it cannot know otherwise; one leads since. */
-  tell(message: ToLeader): void {
-    if (this.leader !== undefined) this.send(message);
-  }
-
-  get isLed(): boolean {
-    return this.leader !== undefined;
+    this.tell({ type: "presence", tab: this.tab, document: state.id, state: presence ?? null });
   }
 
   /** How many changes are not safe. */
@@ -200,6 +186,11 @@ export class Client {
     let count = 0;
     for (const change of this.changes.values()) if (!change.isMade) count += 1;
     return count;
+  }
+
+  /** Says something to the leader. Before there is one nothing is lost: `hello` says it all. */
+  private tell(message: ToLeader): void {
+    if (this.leader !== undefined) this.send(message);
   }
 
   /** Says everything that a leader has to know of this tab. */
@@ -343,6 +334,11 @@ export class Client {
     this.documents.clear();
     for (const state of states) state.end(gone);
   }
+}
+
+/** Why nothing more can be done. */
+export function closed(): RejoinError {
+  return new RejoinError("closed", "the workspace is closed: connect again");
 }
 
 function refusedChange(change: Change, { code, message }: { code: string; message: string }): RejectedChange {

@@ -1,4 +1,4 @@
-import { callAll } from "../listeners.js";
+import { callAll, Listeners } from "../listeners.js";
 import { applied, type Patch } from "../json/patch.js";
 import type { Json } from "../json/value.js";
 import type { Presences, Seen, Telling } from "../tabs/messages.js";
@@ -45,7 +45,7 @@ export class DocumentState {
   /** The value after the newest edit that the present leader was sent. */
   private left: Json | undefined;
   private shown: { readonly value: Json | undefined } | undefined;
-  private readonly listeners = new Set<() => void>();
+  private readonly listeners = new Listeners();
 
   constructor(id: string) {
     this.id = id;
@@ -90,7 +90,8 @@ export class DocumentState {
       this.superseded.add(change);
       return;
     }
-    this.unmade = this.unmade.filter((other) => other !== change);
+    const at = this.unmade.indexOf(change);
+    if (at !== -1) this.unmade.splice(at, 1);
     this.shown = undefined;
   }
 
@@ -132,10 +133,7 @@ export class DocumentState {
   }
 
   subscribe(listener: () => void): () => void {
-    // One listener may be given twice.
-    const own = (): void => listener();
-    this.listeners.add(own);
-    return () => this.listeners.delete(own);
+    return this.listeners.add(listener);
   }
 
   /** What ends those who wait for something of the document, once it cannot come any more. */
@@ -149,7 +147,7 @@ export class DocumentState {
 
   notify(): void {
     this.version += 1;
-    callAll(this.listeners);
+    this.listeners.call();
   }
 }
 

@@ -1,11 +1,12 @@
 import { RejoinError } from "../errors.js";
 import type { EngineSource } from "../host/source.js";
 import type { Auth } from "../host/line.js";
-import { callAll } from "../listeners.js";
+import { Listeners } from "../listeners.js";
 import { deepFrozen, type Json } from "../json/value.js";
+import { random53 } from "../random.js";
 import type { StorageState } from "../tabs/messages.js";
 import { Tab } from "../tabs/tab.js";
-import { Client } from "./client.js";
+import { Client, closed } from "./client.js";
 import { Document } from "./document.js";
 import { shared, type Header, type Rung } from "./facts.js";
 
@@ -117,8 +118,8 @@ export class Workspace {
   readonly name: string;
   private readonly client: Client;
   private readonly tab: Tab;
-  private readonly listeners = new Set<() => void>();
-  private readonly eventListeners = new Set<(event: WorkspaceEvent) => void>();
+  private readonly listeners = new Listeners();
+  private readonly eventListeners = new Listeners<[event: WorkspaceEvent]>();
   private current: SyncStatus = STARTING;
   private items: readonly DocumentItem[] = Object.freeze([]);
   private problem: string | null = null;
@@ -156,15 +157,13 @@ export class Workspace {
         this.items = shared(this.items, list);
         this.notify();
       },
-      event: (event) => {
-        callAll(this.eventListeners, event as unknown as WorkspaceEvent);
-      },
+      event: (event) => this.eventListeners.call(event as unknown as WorkspaceEvent),
     });
   }
 
   /** Begins, unless it has: nothing is loaded before somebody wants something. */
   private start(): void {
-    if (this.isClosed) throw new RejoinError("closed", "the workspace is closed: connect again");
+    if (this.isClosed) throw closed();
     if (this.isStarted) return;
     if (!this.hasSocket) {
       throw new RejoinError(
@@ -242,16 +241,12 @@ export class Workspace {
 
   /** Calls a listener when the status or the list of documents changed. Gives what ends that. */
   subscribe(listener: () => void): () => void {
-    const own = (): void => listener();
-    this.listeners.add(own);
-    return () => this.listeners.delete(own);
+    return this.listeners.add(listener);
   }
 
   /** Calls a listener on each event. Gives what ends that. */
   onEvent(listener: (event: WorkspaceEvent) => void): () => void {
-    const own = (event: WorkspaceEvent): void => listener(event);
-    this.eventListeners.add(own);
-    return () => this.eventListeners.delete(own);
+    return this.eventListeners.add(listener);
   }
 
   /** Connects, and keeps connected. For all tabs. */
@@ -330,7 +325,7 @@ export class Workspace {
   }
 
   private notify(): void {
-    callAll(this.listeners);
+    this.listeners.call();
   }
 }
 
@@ -370,10 +365,4 @@ function addressOf(given: string | URL): string {
     );
   const path = url.pathname === "/" ? "/ws" : url.pathname;
   return `${protocol}//${url.host}${path}${url.search}`;
-}
-
-/** 53 random bits, which name this tab. */
-function random53(): number {
-  const [high = 0, low = 0] = crypto.getRandomValues(new Uint32Array(2));
-  return (high & 0x1fffff) * 2 ** 32 + low;
 }

@@ -201,8 +201,10 @@ export class Audience {
       job();
       this.letGo(document);
     };
+    const waiting = this.waiting.get(document);
     if (this.loaded.has(document)) jobAndEnd();
-    else this.waiting.set(document, [...(this.waiting.get(document) ?? []), jobAndEnd]);
+    else if (waiting) waiting.push(jobAndEnd);
+    else this.waiting.set(document, [jobAndEnd]);
   }
 
   private change(id: number, tab: Tab, change: TabChange, refused: number): void {

@@ -6,7 +6,6 @@ declare module "#engine" {
   export class Engine {
     constructor(options: Uint8Array, seed: Uint8Array, now: number, unixNow: number);
     free(): void;
-    id(): string;
     timeout(): number | undefined;
     wake(now: number): void;
     clock(now: number, unixNow: number): void;

@@ -2,6 +2,7 @@ import { StoreError, StoreErrorCode } from "../store/error.js";
 import type { IndexedDbStore } from "../store/indexed-db-store.js";
 import type { Operation } from "../store/operation.js";
 import type { Json } from "../json/value.js";
+import { random53 } from "../random.js";
 import type {
   EngineEvent,
   FromLeader,
@@ -407,15 +408,13 @@ export class Host implements Stage {
     const pause = AUTH_PAUSES_MS[Math.min(this.refusals, AUTH_PAUSES_MS.length - 1)];
     this.refusals += 1;
     setTimeout(() => {
-      if (generation === this.generation) this.replaceLink();
+      if (generation === this.generation) this.run(() => this.replaceLink());
     }, pause);
   }
 
   private replaceLink(): void {
-    this.run(() => {
-      this.engine?.online(now(), false);
-      this.engine?.online(now(), this.isOnline);
-    });
+    this.engine?.online(now(), false);
+    this.engine?.online(now(), this.isOnline);
   }
 
   get status(): LeaderStatus {
@@ -447,10 +446,7 @@ export class Host implements Stage {
     if (Math.abs(apart) < CLOCK_DRIFT_MS) return;
     this.clockDrift += apart;
     this.engine?.clock(now(), Date.now());
-    if (apart > SLEEP_MS && this.isOnline) {
-      this.engine?.online(now(), false);
-      this.engine?.online(now(), true);
-    }
+    if (apart > SLEEP_MS && this.isOnline) this.replaceLink();
   }
 
   private flush(): void {
@@ -581,10 +577,4 @@ function now(): number {
 
 function drift(): number {
   return Date.now() - performance.now();
-}
-
-/** 53 random bits. */
-export function random53(): number {
-  const [high = 0, low = 0] = crypto.getRandomValues(new Uint32Array(2));
-  return (high & 0x1fffff) * 2 ** 32 + low;
 }

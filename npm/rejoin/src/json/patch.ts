@@ -1,5 +1,5 @@
 import { RejoinError } from "../errors.js";
-import { indexOf, pointerOf, tokensOf, valueAt } from "./pointer.js";
+import { indexOf, tokensOf, valueAt } from "./pointer.js";
 import { frozen, isObject, sealed, member, setMember, type Json } from "./value.js";
 
 /** One operation of a JSON Patch (RFC 6902). */
@@ -93,9 +93,7 @@ function removed(document: Json, path: string): Json {
     throw new RejoinError("invalid_patch", "the whole document cannot be removed: delete it instead");
   return changed(document, path, null, (parent, token) => {
     if (Array.isArray(parent)) {
-      const index = indexOf(token);
-      if (index === undefined || index >= parent.length) throw missing(path);
-      return sealed(parent.toSpliced(index, 1) as Json[]);
+      return sealed(parent.toSpliced(existingIndex(parent, token, path), 1) as Json[]);
     }
     if (!isObject(parent) || !Object.hasOwn(parent, token)) throw missing(path);
     const copy: Record<string, Json> = {};
@@ -105,15 +103,7 @@ function removed(document: Json, path: string): Json {
 }
 
 function replaced(document: Json, path: string, value: Json): Json {
-  return changed(document, path, value, (parent, token) => {
-    if (Array.isArray(parent)) {
-      const index = indexOf(token);
-      if (index === undefined || index >= parent.length) throw missing(path);
-      return sealed(parent.with(index, value) as Json[]);
-    }
-    if (!isObject(parent) || !Object.hasOwn(parent, token)) throw missing(path);
-    return withMember(parent, token, value);
-  });
+  return changed(document, path, value, (parent, token) => withPart(parent, token, () => value, path));
 }
 
 /** Copies the containers along a path and changes the last one. */
@@ -123,16 +113,26 @@ function changed(document: Json, path: string, whole: Json, change: Change): Jso
   const step = (value: Json | undefined, depth: number): Json => {
     const token = tokens[depth] as string;
     if (depth === tokens.length - 1) return change(value, token);
-    if (Array.isArray(value)) {
-      const index = indexOf(token);
-      if (index === undefined || index >= value.length) throw missing(path);
-      return sealed(value.with(index, step(value[index] as Json, depth + 1)) as Json[]);
-    }
-    const part = isObject(value) ? member(value, token) : undefined;
-    if (!isObject(value) || part === undefined) throw missing(path);
-    return withMember(value, token, step(part, depth + 1));
+    return withPart(value, token, (part) => step(part, depth + 1), path);
   };
   return step(document, 0);
+}
+
+/** A copy of a container with another value in the place of a part that it has. */
+function withPart(parent: Json | undefined, token: string, other: (part: Json) => Json, path: string): Json {
+  if (Array.isArray(parent)) {
+    const index = existingIndex(parent, token, path);
+    return sealed(parent.with(index, other(parent[index] as Json)) as Json[]);
+  }
+  const part = isObject(parent) ? member(parent, token) : undefined;
+  if (!isObject(parent) || part === undefined) throw missing(path);
+  return withMember(parent, token, other(part));
+}
+
+function existingIndex(array: readonly unknown[], token: string, path: string): number {
+  const index = indexOf(token);
+  if (index === undefined || index >= array.length) throw missing(path);
+  return index;
 }
 
 function withMember(object: { readonly [key: string]: Json }, key: string, value: Json): Json {
@@ -162,12 +162,3 @@ function missing(path: string): RejoinError {
 function wrong(operation: { readonly path: string }, why: string): RejoinError {
   return new RejoinError("invalid_patch", `what the operation on \`${operation.path}\` names ${why}`);
 }
-
-/** Pointers of what a patch touches. */
-export function touchedBy(patch: Patch): string[] {
-  return patch.flatMap((operation) =>
-    "from" in operation ? [operation.from, operation.path] : [operation.path],
-  );
-}
-
-export { pointerOf };

@@ -17,8 +17,8 @@ export const LEADER_PING_MS = 2_000;
 /** Pings without an answer after which a visible tab takes the lead by force. */
 export const LEADER_PATIENCE_PINGS = 4;
 
-/** How long a tab waits for the first word of a leader before it says that it begins. */
-const UNANSWERED_MS = 500;
+/** Tabs that lose their patience at once take the lead one after the other, within this time. */
+const STEAL_JITTER_MS = 500;
 
 /** Characters of changes that a tab which ends leaves behind for others. */
 export const MAX_WILL_CHARACTERS = 1024 * 1024;
@@ -293,8 +293,7 @@ export class Tab {
 
   private async steal(signal: AbortSignal): Promise<void> {
     const before = await this.holder();
-    // Several tabs lose their patience at once.
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * UNANSWERED_MS));
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * STEAL_JITTER_MS));
     if (
       signal.aborted ||
       this.hosting ||
@@ -340,11 +339,11 @@ export class Tab {
 
   /** Writes down what is not safe yet, before the page may end: the next leader makes it, unless it was made. */
   private leaveWill(): void {
-    const { spoken, tab } = this.client;
     if (!this.isShared) return;
+    const { spoken, tab } = this.client;
     try {
       if (spoken.length === 0) localStorage.removeItem(this.name(`will/${tab}`));
-      else localStorage.setItem(this.name(`will/${tab}`), JSON.stringify(fitting(spoken)));
+      else localStorage.setItem(this.name(`will/${tab}`), willOf(spoken));
     } catch {
       // There is no room, or none at all: then the page has what it has.
     }
@@ -381,10 +380,11 @@ export class Tab {
 const inMemory = { store: undefined, storage: "memory", error: undefined } as const;
 
 /** The first changes, as many as a will may hold: later ones are made on top of them. */
-function fitting(changes: readonly TabChange[]): readonly TabChange[] {
+function willOf(changes: readonly TabChange[]): string {
   let room = MAX_WILL_CHARACTERS;
-  const end = changes.findIndex((change) => (room -= JSON.stringify(change).length) < 0);
-  return end === -1 ? changes : changes.slice(0, end);
+  const texts = changes.map((change) => JSON.stringify(change));
+  const end = texts.findIndex((text) => (room -= text.length) < 0);
+  return `[${(end === -1 ? texts : texts.slice(0, end)).join()}]`;
 }
 
 /** Whether tabs of this page's origin can find each other, and have a database. */
