@@ -311,22 +311,27 @@ impl Replica {
     /// Edits a document. The patch applies to what [`view`](Self::view) shows; of a long string that it replaces by a similar one only
     /// what changes in it travels.
     pub fn edit(&mut self, id: &DocumentId, patch: Patch) -> Result<ChangeId, EditError> {
-        let origin = self.begin(id)?;
-        let seen = self.view(id).ok_or(EditError::NotOpen)?;
-        let patch = spliced(patch, &seen.content, &self.config.limits);
-        self.submit_own(id, Body::Edit { patch, settles: Vec::new(), undoes: None }, origin)
+        self.submit_edit(id, patch, None)
     }
 
     /// Edits a document that looked otherwise where the edit was made. The patch applies to what was seen there, and is met with what has come
     /// since as changes of others are.
     pub fn edit_on(&mut self, id: &DocumentId, patch: Patch, seen: Seen) -> Result<ChangeId, EditError> {
-        let view = self.view(id).ok_or(EditError::NotOpen)?;
-        if view.life == Life::Absent || view.life == Life::Alive && seen.content == view.content {
-            return self.edit(id, patch);
-        }
+        self.submit_edit(id, patch, Some(seen))
+    }
+
+    fn submit_edit(
+        &mut self,
+        id: &DocumentId,
+        patch: Patch,
+        seen: Option<Seen>,
+    ) -> Result<ChangeId, EditError> {
         let origin = self.begin(id)?;
-        let patch = spliced(patch, &seen.content, &self.config.limits);
-        self.submit_own_on(id, Body::Edit { patch, settles: Vec::new(), undoes: None }, Some(seen), origin)
+        let view = self.view(id).ok_or(EditError::NotOpen)?;
+        let seen = seen.filter(|seen| view.life != Life::Absent && !view.shows(&seen.content));
+        let content = seen.as_ref().map_or(&view.content, |seen| &seen.content);
+        let patch = spliced(patch, content, &self.config.limits);
+        self.submit_own_on(id, Body::Edit { patch, settles: Vec::new(), undoes: None }, seen, origin)
     }
 
     /// Replaces the header.

@@ -25,6 +25,7 @@ mod relaying;
 mod repeats;
 mod replaced;
 mod requests;
+mod seen;
 mod storable;
 mod sync;
 mod tombstones;

@@ -5,7 +5,7 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::support::bare::{Bare, create, creation, edit, odd_edit, odd_edit_of, push_to, put, seen_content};
-use crate::support::{World, id, json};
+use crate::support::{World, id};
 use rejoin_core::{Grant, Input, Instant, LinkId, MAX_QUEUED_BYTES, SEEN_PATIENCE};
 use rejoin_wire::{Author, Counter, ErrorCode, Message, ReplicaId, Scope};
 
@@ -124,26 +124,9 @@ fn a_push_whose_change_is_in_a_commit_that_fails_stays_parked() {
     assert_eq!(bare.outcomes(ADA, 8), [None]);
 }
 
-/// A world in which somebody wrote against a tombstone before the authority started anew: the last has to say what it saw.
-fn world_that_asks() -> World {
-    let mut world = World::with_scope(1, Some(Scope::Documents));
-    world.open("d");
-    world.create(0, "d", r#"{"old":true}"#);
-    world.followers[0].holds_messages = true;
-    world.followers[0].replica.delete(&id("d")).unwrap();
-    world.run();
-    world.followers[0].replica.create(&id("d"), json(r#"{"new":true}"#)).unwrap();
-    world.edit(0, "d", r#"[{"op":"add","path":"/old","value":"again"}]"#);
-    world.offline(0);
-    world.followers[0].holds_messages = false;
-    let store = world.root.store.clone();
-    world.restart_root(store);
-    world
-}
-
 #[test]
 fn whose_answer_does_not_arrive_in_time_sends_the_push_again_and_loses_nothing() {
-    let mut world = world_that_asks();
+    let mut world = World::asking(Some(Scope::Documents));
     world.loses_answers = true;
     world.online(0);
     let asked = |world: &World| {

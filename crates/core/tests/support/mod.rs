@@ -146,6 +146,26 @@ impl World {
         Self::with_scope(followers, Some(Scope::Documents))
     }
 
+    /// One follower, offline, that wrote against a tombstone before the authority started anew: once it is online it has to say what it saw.
+    pub fn asking(scope: Option<Scope>) -> Self {
+        let mut world = Self::with_scope(1, scope);
+        world.open("d");
+        world.create(0, "d", r#"{"old":true}"#);
+        // The deletion is accepted, which its author does not hear before the next change is made on it.
+        world.followers[0].holds_messages = true;
+        world.followers[0].replica.delete(&id("d")).unwrap();
+        world.run();
+        world.followers[0].replica.create(&id("d"), json(r#"{"new":true}"#)).unwrap();
+        // Its author sees no older member of that name, as it would if the creation had met a living document.
+        world.edit(0, "d", r#"[{"op":"add","path":"/old","value":"again"}]"#);
+        world.offline(0);
+        world.followers[0].holds_messages = false;
+        // An authority that has started again no longer knows what its authors had seen last.
+        let store = world.root.store.clone();
+        world.restart_root(store);
+        world
+    }
+
     pub fn with_scope(followers: usize, scope: Option<Scope>) -> Self {
         Self::with_root(|_| {}, followers, scope)
     }

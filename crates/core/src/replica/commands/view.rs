@@ -69,6 +69,11 @@ impl View {
         }
     }
 
+    /// Whether the document is there with just this content.
+    pub(super) fn shows(&self, content: &Json) -> bool {
+        self.life == Life::Alive && self.content == *content
+    }
+
     /// The shown name: [`Header::shown_title`].
     pub fn title(&self) -> Option<Arc<str>> {
         self.header.shown_title(&self.content)

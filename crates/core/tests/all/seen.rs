@@ -1,15 +1,13 @@
 //! A change is made on what its author saw, also where that is a part of the program which shows the document as it was a little while ago.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use rejoin_core::{Life, Seen};
+use crate::support::{World, id, json, patch};
+use rejoin_core::{EditError, Life, Origin, Seen};
 use rejoin_json::Json;
 use rejoin_wire::Revision;
-use support::{World, id, json, patch};
 
 /// Two followers with the document `d`.
 fn world(content: &str) -> World {
@@ -133,4 +131,16 @@ fn a_patch_that_does_not_apply_to_what_was_seen_is_refused() {
         world.followers[0].replica.edit_on(&id("d"), patch(r#"[{"op":"remove","path":"/n"}]"#), seen);
     assert!(refused.is_err());
     all_have(&mut world, r#"{"n":1}"#);
+}
+
+#[test]
+fn an_origin_is_spoken_for_in_one_command_though_that_is_refused() {
+    let mut world = world(r#"{"n":1}"#);
+    let (seen, origin) = (look(&mut world), Origin { part: 7, number: 1 });
+    let replica = &mut world.followers[0].replica;
+    let edit = patch(r#"[{"op":"replace","path":"/n","value":2}]"#);
+    let refused = replica.speak_for(origin).edit_on(&id("unopened"), edit.clone(), seen);
+    assert_eq!(refused.unwrap_err(), EditError::NotOpen);
+    replica.edit(&id("d"), edit).unwrap();
+    assert!(!replica.made_by(&id("d"), origin));
 }
