@@ -111,10 +111,10 @@ pub(crate) fn prettier(root: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// npm in the root, which is the npm workspace.
-pub(crate) fn npm_command(root: &Path) -> Command {
+/// npm in a folder; in the root, that of the npm workspace.
+pub(crate) fn npm_command(folder: &Path) -> Command {
     let mut command = Command::new("npm");
-    command.current_dir(root);
+    command.current_dir(folder);
     command
 }
 

@@ -1,6 +1,6 @@
 //! What the suites need besides cargo, and how it is installed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -135,13 +135,12 @@ fn ensure_npm_packages(workspace: &Workspace) -> Result<()> {
     let mut inputs = vec![at("package-lock.json"), at("package.json")];
     inputs.extend(node::folders(&workspace.root)?.iter().map(|folder| at(folder).join("package.json")));
     let made = Made { name: "npm-ci", inputs, outputs: vec![at("node_modules/.package-lock.json")] };
-    made.unless_fresh(workspace, || {
-        let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-        run_quietly(
-            "installing the npm packages",
-            Command::new("npm").args(arguments).current_dir(&workspace.root),
-        )
-    })
+    made.unless_fresh(workspace, || install_packages("installing the npm packages", &workspace.root))
+}
+
+/// Installs what the lock file in a folder names, without running scripts of packages.
+fn install_packages(what: &str, folder: &Path) -> Result<()> {
+    run_quietly(what, node::npm_command(folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))
 }
 
 /// The `20` of `v20.20.2`.
@@ -193,8 +192,7 @@ fn ensure_wasm_opt(workspace: &Workspace) -> Result<()> {
     for file in files {
         std::fs::copy(from.join(file), to.join(file)).with_context(|| format!("{file} of Binaryen"))?;
     }
-    let arguments = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
-    run_quietly("installing Binaryen (once)", Command::new("npm").args(arguments).current_dir(&to))?;
+    install_packages("installing Binaryen (once)", &to)?;
     match first_line(wasm_opt(workspace).arg("--version")) {
         Some(_) => Ok(()),
         None => bail!("Binaryen was installed and wasm-opt does not run"),
