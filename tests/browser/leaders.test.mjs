@@ -38,26 +38,31 @@ fourTabs(world, "what a leading tab had saved is there when it is reloaded again
   assertLogged(log, Object.fromEntries(names.map((name) => [name, EDITS])));
 });
 
-/** Waits for its turn behind every transaction that a tab has begun: whoever hangs in one holds up the next leader as long. */
-const databaseIsIdle = (tab) =>
-  tab.run(async () => {
-    const ended = (request, event) =>
-      new Promise((resolve) => (request[event] = () => resolve(request.result)));
-    for (const { name } of await indexedDB.databases()) {
-      const database = await ended(indexedDB.open(name), "onsuccess");
-      await ended(database.transaction([...database.objectStoreNames], "readwrite"), "oncomplete");
-      database.close();
-    }
-  });
-
 fourTabs(world, "a leading tab that hangs is overtaken, and steps down when it wakes", async (tabs) => {
   const { a1, a2, all } = tabs;
   const before = await a1.leader();
   const session = await debuggerOf(a1);
-  await logEdits(a1, "a1", 0, 10);
-  await a1.saved();
-  // What it makes when it wakes, it makes before it hears that it leads no more.
-  const woken = hang(a1, () => doc.edit((draft) => void draft.log.push("a1.10")));
+  await a1.run(() => {
+    // It hangs between two transactions: one that it hangs in would keep the database from the next leader.
+    const { transaction } = IDBDatabase.prototype;
+    let open = 0;
+    IDBDatabase.prototype.transaction = function (...given) {
+      const begun = transaction.apply(this, given);
+      const ended = () => {
+        open -= 1;
+        if (open > 0 || begun.mode === "readonly") return;
+        IDBDatabase.prototype.transaction = transaction;
+        debugger;
+        // What it makes when it wakes, it makes before it hears that it leads no more.
+        doc.edit((draft) => void draft.log.push("a1.10"));
+      };
+      open += 1;
+      begun.addEventListener("complete", ended);
+      begun.addEventListener("abort", ended);
+      return begun;
+    };
+  });
+  const woken = inTheEnd(logEdits(a1, "a1", 0, 10));
   await session.paused;
   await logEdits(a2, "a2", 0, 10);
   const own = await a2.run(() => doc.value.log.filter((entry) => entry.startsWith("a2.")));
@@ -67,6 +72,7 @@ fourTabs(world, "a leading tab that hangs is overtaken, and steps down when it w
   assert.notEqual(after, before);
   await session.resume();
   await woken;
+  await a1.until(() => doc.value.log.includes("a1.10"));
   await logEdits(a1, "a1", 11, 20);
   const { log } = await converged(world, all);
   assertLogged(log, { a1: 20, a2: 10 });
@@ -119,11 +125,6 @@ async function debuggerOf(tab) {
       await session.send("Debugger.disable");
     },
   };
-}
-
-/** Hangs, and calls a function on waking. */
-function hang(tab, call) {
-  return inTheEnd(tab.page.evaluate(`{ debugger; void (${call})(); }`));
 }
 
 /** What is waited for later, and fails with its page where the test has failed before. */

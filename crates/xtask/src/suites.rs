@@ -106,7 +106,7 @@ pub(crate) const SUITES: &[Suite] = &[
         budget_s: 130,
         needs: &[],
         run: |run| {
-            let mut command = run.cargo(&["test", "--manifest-path", "tests/embed/Cargo.toml"]);
+            let mut command = run.cargo(&["test", "--locked", "--manifest-path", "tests/embed/Cargo.toml"]);
             // What the workspace has built is not built again.
             run.tests(command.env("CARGO_TARGET_DIR", &run.workspace.target))
         },
