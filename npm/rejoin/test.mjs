@@ -17,7 +17,10 @@ const engine = {
 };
 
 const here = dirname(fileURLToPath(import.meta.url));
-const names = readdirSync(join(here, "test")).filter((name) => name.endsWith(".test.ts"));
+const wanted = process.argv.slice(2);
+const names = readdirSync(join(here, "test"))
+  .filter((name) => name.endsWith(".test.ts"))
+  .filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part)));
 const outdir = mkdtempSync(join(tmpdir(), "rejoin-test-"));
 try {
   const entryPoints = names.map((name) => join(here, "test", name));

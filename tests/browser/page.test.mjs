@@ -55,6 +55,22 @@ fourTabs(
   },
 );
 
+fourTabs(world, "nobody elsewhere is shown while there is no link", async ({ a1, a2, b1, all }) => {
+  for (const [number, tab] of all.entries()) await tab.run((name) => doc.setPresence(name), `tab ${number}`);
+  const shown = (wanted) =>
+    doc.others
+      .map(({ state }) => state)
+      .sort()
+      .join() === wanted;
+  await a2.until(shown, "tab 0,tab 2,tab 3");
+  await a1.run(() => workspace.goOffline());
+  await a2.until(shown, "tab 0");
+  await b1.until(shown, "tab 3");
+  await a1.run(() => workspace.goOnline());
+  await a2.until(shown, "tab 0,tab 2,tab 3");
+  await b1.until(shown, "tab 0,tab 1,tab 3");
+});
+
 fourTabs(
   world,
   "a change that is refused is kept with its values until it is dismissed",

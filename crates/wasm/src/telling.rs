@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use rejoin_core::{Event, Ladder, Life, OnRung, Replica, Seen, SyncStatus};
+use rejoin_core::{Event, Ladder, Life, LinkStatus, OnRung, Replica, Seen, SyncStatus};
 use rejoin_json::{DiffOptions, Json, Limits, Patch, apply, diff};
 use rejoin_wire::DocumentId;
 
@@ -102,7 +102,13 @@ impl Teller {
             | Event::Quarantined { document } => {
                 self.dirty.insert(document.clone());
             }
-            Event::Link(_) => self.dirty.extend(self.told.keys().cloned()),
+            Event::Link(status) => {
+                self.dirty.extend(self.told.keys().cloned());
+                if !matches!(status, LinkStatus::Online) {
+                    // Who was present is not known any more.
+                    self.present.extend(self.told.keys().cloned());
+                }
+            }
             _ => {}
         }
         None

@@ -54,4 +54,4 @@ export type { EngineSource } from "./host/source.js";
 export type { Patch, PatchOperation } from "./json/patch.js";
 export type { Draft } from "./json/recipe.js";
 export type { Json } from "./json/value.js";
-export type { StorageState } from "./tabs/messages.js";
+export type { Refusal, StorageState } from "./tabs/messages.js";

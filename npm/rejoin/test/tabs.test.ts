@@ -43,8 +43,7 @@ class World {
   ) {
     disk.clear();
     engines.length = 0;
-    Engine.refused.clear();
-    Engine.seen.clear();
+    Engine.reset();
     for (let number = 1; number <= count; number += 1) this.tabs.push(this.tab(number));
     this.lead();
     for (const { client } of this.tabs) for (const id of this.documents) client.hold(id);

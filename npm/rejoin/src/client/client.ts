@@ -81,6 +81,7 @@ export class Client {
 
   release(state: DocumentState): void {
     state.handles -= 1;
+    if (state.handles === 0) this.showPresence(state, undefined);
     // What only this tab knows stays with it.
     if (state.handles > 0 || state.refused.length > 0) return;
     setTimeout(() => {
@@ -162,6 +163,8 @@ export class Client {
   /** Shows something of this tab to the others on a document. */
   showPresence(state: DocumentState, presence: string | undefined): void {
     if (state.presence === presence) return;
+    // A pointer that moves once more while its page is torn down brings nobody back.
+    if (presence !== undefined && state.handles === 0) return;
     state.presence = presence;
     this.tell({ type: "presence", tab: this.tab, document: state.id, state: presence ?? null });
   }

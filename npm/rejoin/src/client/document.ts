@@ -3,6 +3,7 @@ import { applied, type Patch } from "../json/patch.js";
 import { valueAt } from "../json/pointer.js";
 import { recorded, type Draft } from "../json/recipe.js";
 import { frozen, type Json } from "../json/value.js";
+import type { Refusal } from "../tabs/messages.js";
 import type { Change } from "./changes.js";
 import type { Client } from "./client.js";
 import type {
@@ -161,6 +162,11 @@ export class Document<T extends Json = Json> {
   /** Who else shows something, and what. Other tabs of this browser are others too. */
   get others(): readonly Other[] {
     return this.state.others;
+  }
+
+  /** Why people elsewhere are not shown what this tab shows, as where too many tabs of one browser do; null where they are. */
+  get presenceError(): Refusal | null {
+    return this.state.hidden;
   }
 
   /** How safe own changes are. The same object until it changes. */
@@ -334,7 +340,10 @@ export class Document<T extends Json = Json> {
     await this.client.ask(this.id, { do: "dismissRecovered", number });
   }
 
-  /** Shows something of this tab to the others on the document: a name, a cursor. `null` shows nothing more. It is never stored. */
+  /**
+   * Shows something of this tab to the others on the document: a name, a cursor. `null` shows nothing more, and so does closing the tab's last handle. It is never stored. Where it
+   * cannot be shown, {@link presenceError} says why. Does nothing where no handle of the tab is open.
+   */
   setPresence(state: Json | null): void {
     this.client.showPresence(this.state, state === null ? undefined : JSON.stringify(frozen(state)));
   }

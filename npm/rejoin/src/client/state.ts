@@ -1,7 +1,7 @@
 import { callAll, Listeners } from "../listeners.js";
 import { applied, type Patch } from "../json/patch.js";
 import type { Json } from "../json/value.js";
-import type { Presences, Seen, Telling } from "../tabs/messages.js";
+import type { Presences, Refusal, Seen, Telling } from "../tabs/messages.js";
 import type { Change } from "./changes.js";
 import { shared, type Facts, type RejectedChange } from "./facts.js";
 
@@ -22,6 +22,8 @@ export class DocumentState {
   readonly id: string;
   facts: Facts | undefined;
   others: readonly Other[] = Object.freeze([]);
+  /** Why those elsewhere are not shown what this tab shows. */
+  hidden: Refusal | null = null;
   /** What this tab shows of itself, as JSON. */
   presence: string | undefined;
   /** Changes that the engine of this profile refused, which nobody else has. */
@@ -122,7 +124,7 @@ export class DocumentState {
     return true;
   }
 
-  takePresences({ others, tabs }: Presences, tab: number): void {
+  takePresences({ others, tabs, hidden }: Presences, tab: number): void {
     const elsewhere = (others as unknown as { member: number; principal: string; state: Json }[]).map(
       ({ member, principal, state }) => ({ member: `m${member}`, principal, state }),
     );
@@ -130,6 +132,8 @@ export class DocumentState {
       .filter(([other]) => other !== tab)
       .map(([other, state]) => ({ member: `t${other}`, principal: null, state: JSON.parse(state) as Json }));
     this.others = shared(this.others, [...elsewhere, ...beside]);
+    const error = hidden.find(([other]) => other === tab)?.[1];
+    this.hidden = error ? Object.freeze(error) : null;
   }
 
   subscribe(listener: () => void): () => void {

@@ -33,6 +33,8 @@ export type Outcome = { readonly answer: Json } | { readonly error: Refusal };
 interface Tab {
   readonly documents: Set<string>;
   readonly presence: Map<string, string>;
+  /** Of these documents those elsewhere are not shown what it shows, and why. */
+  readonly hidden: Map<string, Refusal>;
   /** The number that its next change has. */
   next: number;
   /** It has to say everything again, or did so: what it said before is not made any more. */
@@ -76,7 +78,7 @@ export class Audience {
         this.open(message.tab, tab, message.document);
         break;
       case "close":
-        this.close(tab, message.document);
+        this.close(message.tab, tab, message.document);
         break;
       case "change":
         this.change(message.tab, tab, message, message.refused);
@@ -100,6 +102,7 @@ export class Audience {
     const tab: Tab = {
       documents: new Set(),
       presence: new Map(),
+      hidden: new Map(),
       next,
       isOver: false,
       refused: before?.refused ?? new Map<string, number>(),
@@ -121,7 +124,7 @@ export class Audience {
     const tab = this.tabs.get(id);
     if (!tab) return;
     for (const document of [...tab.presence.keys()]) this.show(id, tab, document, null);
-    for (const document of [...tab.documents]) this.close(tab, document);
+    for (const document of [...tab.documents]) this.close(id, tab, document);
     this.tabs.delete(id);
   }
 
@@ -141,11 +144,17 @@ export class Audience {
   }
 
   presences(document: string): Presences {
-    const tabs = [...this.tabs].flatMap(([id, { presence }]) => {
-      const state = presence.get(document);
-      return state === undefined ? [] : [[id, state] as const];
-    });
-    return { document, others: this.others.get(document) ?? [], tabs };
+    const ofTabs = <T>(of: (tab: Tab) => Map<string, T>): (readonly [number, T])[] =>
+      [...this.tabs].flatMap(([id, tab]) => {
+        const known = of(tab).get(document);
+        return known === undefined ? [] : [[id, known] as const];
+      });
+    return {
+      document,
+      others: this.others.get(document) ?? [],
+      tabs: ofTabs(({ presence }) => presence),
+      hidden: ofTabs(({ hidden }) => hidden),
+    };
   }
 
   /** The engine answers a question. */
@@ -172,7 +181,8 @@ export class Audience {
     this.whenLoaded(document, () => this.stage.whole(id, document));
   }
 
-  private close(tab: Tab, document: string): void {
+  private close(id: number, tab: Tab, document: string): void {
+    if (tab.presence.has(document)) this.show(id, tab, document, null);
     if (tab.documents.delete(document)) this.letGo(document);
   }
 
@@ -263,10 +273,20 @@ export class Audience {
     if (state === null) tab.presence.delete(document);
     else tab.presence.set(document, state);
     this.whenLoaded(document, () => {
-      const shown = state === null ? undefined : (JSON.parse(state) as Json);
-      this.stage.command({ do: "presence", document, part: id, state: shown });
+      this.showElsewhere(id, tab, document);
+      // One that left has made room.
+      const waiting = [...this.tabs].filter(([, other]) => state === null && other.hidden.has(document));
+      for (const [other, its] of waiting) this.showElsewhere(other, its, document);
       this.stage.present(this.presences(document));
     });
+  }
+
+  private showElsewhere(id: number, tab: Tab, document: string): void {
+    const shown = tab.presence.get(document);
+    const state = shown === undefined ? undefined : (JSON.parse(shown) as Json);
+    const outcome = this.stage.command({ do: "presence", document, part: id, state });
+    if ("error" in outcome) tab.hidden.set(document, outcome.error);
+    else tab.hidden.delete(document);
   }
 }
 

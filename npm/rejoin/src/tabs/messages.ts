@@ -80,6 +80,7 @@ export interface Made {
   readonly error?: Refusal;
 }
 
+/** Why something was not done: a code for programs and a sentence for people. */
 export interface Refusal {
   readonly code: string;
   readonly message: string;
@@ -90,6 +91,8 @@ export interface Presences {
   readonly document: string;
   readonly others: Json;
   readonly tabs: readonly (readonly [tab: number, state: string])[];
+  /** The tabs that those elsewhere are not shown, and why. */
+  readonly hidden: readonly (readonly [tab: number, error: Refusal])[];
 }
 
 /** What a turn of the engine came to. Everything in it is to be shown at once. */

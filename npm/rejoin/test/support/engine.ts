@@ -41,12 +41,24 @@ export class Engine {
   static readonly refused = new Set<string>();
   /** What was seen where a token was added. */
   static readonly seen = new Map<string, string[]>();
+  /** How many tabs may show something on a document. */
+  static maxPresent = 16;
   private readonly documents = new Map<string, Stored & Working>();
+  /** By document and tab, what it shows. */
+  private readonly presence = new Map<string, Map<number, Json>>();
   private effects: unknown[][] = [[5, encoded({ type: "ready" })]];
   private toRead: string[] = [];
 
   constructor() {
     engines.push(this);
+  }
+
+  /** As it was before any test. */
+  static reset(): void {
+    Engine.trapAt = undefined;
+    Engine.maxPresent = 16;
+    Engine.refused.clear();
+    Engine.seen.clear();
   }
 
   free(): void {
@@ -82,6 +94,19 @@ export class Engine {
         return { ok: null };
       case "close":
         return { ok: null };
+      case "presence": {
+        const present = this.presence.get(id) ?? new Map<number, Json>();
+        this.presence.set(id, present);
+        const { state } = said as { state?: Json };
+        if (state === undefined) {
+          present.delete(part);
+        } else if (present.has(part) || present.size < Engine.maxPresent) {
+          present.set(part, state);
+        } else {
+          return { error: { code: "rate_limited", message: "too many" } };
+        }
+        return { ok: null };
+      }
       case "whole":
         if (!document) return { ok: null };
         return {
@@ -157,6 +182,11 @@ export class Engine {
       disk.set(id, { list: document.list, made: new Map(document.made) });
       for (const [part, number] of document.unsaved.splice(0)) this.effects.push([9, id, part, number]);
     }
+  }
+
+  /** What those elsewhere are shown, in order. */
+  shown(id: string): Json[] {
+    return [...(this.presence.get(id)?.values() ?? [])].sort();
   }
 
   list(id: string): string[] | undefined {
