@@ -83,12 +83,14 @@ fourTabs(
         ({ code }) => code,
       );
     });
-    assert.notEqual(code, "saved");
+    assert.equal(code, "too_large");
     assert.equal(await a2.run(() => doc.value.big), undefined);
-    const [rejected] = await a2.run(() =>
-      doc.rejected.map(({ code, patch }) => [code, patch[0].value.length]),
+    const [{ message, ...rejected }] = await a2.run(() =>
+      doc.rejected.map(({ code, message, patch }) => ({ code, message, length: patch[0].value.length })),
     );
-    assert.deepEqual(rejected, [code, 11 << 20]);
+    assert.deepEqual(rejected, { code, length: 11 << 20 });
+    // It says how large the document would be, and how large it may be.
+    assert.match(message, /\b115\d{5} bytes, more than 8388608\b/);
     await a2.run(() => doc.dismissRejected(doc.rejected[0]));
     assert.deepEqual(await a2.run(() => doc.rejected), []);
     await Promise.all([logEdits(a1, "a1", 0, 3), logEdits(a2, "a2", 0, 3), logEdits(b1, "b1", 0, 3)]);

@@ -24,7 +24,7 @@
 //! `create` with `unlessExists` is answered with null where the document exists.
 
 use rejoin_core::{ConflictChoice, EditError, Life, Origin, Replica, Seen, Token, Undone};
-use rejoin_json::{Json, Patch, Policy};
+use rejoin_json::{Json, Patch, PatchError, PatchErrorKind, Policy};
 use rejoin_wire::{ChangeId, ConflictId, Counter, DocumentId, Header, ReplicaId, Revision};
 
 use crate::telling::Teller;
@@ -58,6 +58,7 @@ impl From<EditError> for Refused {
             EditError::Exists => "document_exists",
             EditError::Deleted => "document_deleted",
             EditError::NotDeleted => "document_not_deleted",
+            EditError::Patch(PatchError { kind: PatchErrorKind::TooLarge { .. }, .. }) => "too_large",
             EditError::Patch(_) => "invalid_patch",
             EditError::Refused { code, .. } => code.name(),
             EditError::TooLarge => "too_large",
