@@ -220,7 +220,11 @@ impl Engine {
                 self.ask_store(now, request, &operation, effects);
             }
             Output::Reply { token, reply } => {
-                push(effects, effect::REPLY, &[number(token.0), to_page(&values::reply(&reply))]);
+                push(
+                    effects,
+                    effect::REPLY,
+                    &[number(token.0), to_page(&values::reply(&reply, self.replica.id()))],
+                );
             }
             Output::Event(event) => {
                 if let Some(kept) = self.teller.note(&event) {

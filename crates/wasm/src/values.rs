@@ -10,7 +10,7 @@ use rejoin_core::{
 };
 use rejoin_json::{ConflictKind, Json, Limits, Operation, Patch, Winner, apply};
 use rejoin_wire::{
-    Body, ChangeId, ConflictRecord, Effect, Header, ListItem, MemberId, around_documents, to_bytes,
+    Body, ChangeId, ConflictRecord, Effect, Header, ListItem, MemberId, ReplicaId, around_documents, to_bytes,
 };
 use wasm_bindgen::JsValue;
 
@@ -61,7 +61,10 @@ pub(crate) fn facts(replica: &Replica, view: &View) -> Json {
     let pending: Json = pending.drain(unnamed..).map(|own| pending_change(&own)).collect();
     object([
         ("author", shared(&view.author)),
-        ("conflicts", view.conflicts.values().map(|record| conflict(record, &view.content)).collect()),
+        (
+            "conflicts",
+            view.conflicts.values().map(|record| conflict(record, &view.content, replica.id())).collect(),
+        ),
         ("header", header(&view.header)),
         ("life", Json::from(life(view.life))),
         ("pending", pending),
@@ -117,11 +120,12 @@ fn header(header: &Header) -> Json {
     ])
 }
 
-fn conflict(record: &ConflictRecord, content: &Json) -> Json {
+fn conflict(record: &ConflictRecord, content: &Json, own: ReplicaId) -> Json {
     let mut members = vec![
         ("author", shared(&record.author)),
         ("change", Json::from(change_name(record.change))),
         ("id", Json::from(format!("{}/{}", record.id.revision.0, record.id.index))),
+        ("isOwn", Json::from(record.change.replica == own)),
         ("kind", Json::from(kind(record.kind))),
         // Where the place is now, if it is still there.
         ("path", or_null(record.path.resolve(content).map(|path| Json::from(path.as_str())))),
@@ -293,23 +297,23 @@ fn store_code(error: &StoreError) -> &'static str {
     }
 }
 
-pub(crate) fn reply(reply: &Reply) -> Json {
+pub(crate) fn reply(reply: &Reply, own: ReplicaId) -> Json {
     match reply {
-        Reply::History(page) => object([("ok", history(page))]),
+        Reply::History(page) => object([("ok", history(page, own))]),
         Reply::Refused { code, message } => object([("error", Refused::new(code.name(), message).to_json())]),
         _ => Json::Null,
     }
 }
 
-fn history(page: &HistoryPage) -> Json {
+fn history(page: &HistoryPage, own: ReplicaId) -> Json {
     let revisions = page.entries.iter().zip(page.first.0..);
     object([
-        ("entries", revisions.map(|(entry, revision)| history_entry(entry, revision)).collect()),
+        ("entries", revisions.map(|(entry, revision)| history_entry(entry, revision, own)).collect()),
         ("more", Json::from(page.more)),
     ])
 }
 
-fn history_entry(entry: &HistoryEntry, revision: u64) -> Json {
+fn history_entry(entry: &HistoryEntry, revision: u64, own: ReplicaId) -> Json {
     let HistoryEntry { entry, forward_patch, reverse_patch, .. } = entry;
     let (kind, patch, content) = match &entry.effect {
         Effect::Own => ("own", None, None),
@@ -324,6 +328,7 @@ fn history_entry(entry: &HistoryEntry, revision: u64) -> Json {
         ("author", shared(&entry.author)),
         ("change", Json::from(change_name(entry.change))),
         ("content", or_null(content)),
+        ("isOwn", Json::from(entry.change.replica == own)),
         ("kind", Json::from(kind)),
         ("patch", or_null(patch)),
         ("revision", count(revision)),

@@ -4,7 +4,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::support::{World, id};
+use crate::support::{World, id, patch};
 use rejoin_core::EditError;
 
 /// One follower, whose document `d` went from 1 to 2.
@@ -90,4 +90,19 @@ fn a_change_whose_history_is_not_held_is_reported_once_and_stands_in_nobodys_way
     assert_eq!(redo(&mut world), Err(EditError::HistoryNotHeld));
     assert_eq!(redo(&mut world), Err(EditError::NothingToUndo));
     world.converged("d");
+}
+
+#[test]
+fn a_change_of_somebody_else_is_taken_back_by_its_name() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1,"b":1}"#);
+    let edit = patch(r#"[{"op":"replace","path":"/a","value":2}]"#);
+    let name = world.followers[0].replica.edit(&id("d"), edit).unwrap();
+    world.run();
+    world.edit(0, "d", r#"[{"op":"replace","path":"/b","value":2}]"#);
+    let undone = world.followers[1].replica.undo_change(&id("d"), name).unwrap();
+    world.run();
+    assert_eq!(undone.kept, []);
+    assert_eq!(world.converged("d"), r#"{"a":1,"b":2}"#);
 }

@@ -41,6 +41,8 @@ export interface HistoryEntry {
   readonly revision: number;
   /** Who made it. */
   readonly author: string;
+  /** Whether it was made on this device, in this profile. */
+  readonly isOwn: boolean;
   /** Milliseconds since 1970. */
   readonly time: number;
   readonly kind: "create" | "edit" | "header" | "delete" | "undelete" | "void" | "own";
@@ -306,7 +308,7 @@ export class Document<T extends Json = Json> {
     }
   }
 
-  /** Takes back one change of anybody's history, where this replica made it. */
+  /** Takes back one change of anybody's, by its name in the history, while its revision is held on this device. What was changed since stays, and is named. */
   async undoChange(change: string): Promise<readonly string[]> {
     const answer = (await this.change({ do: "undo", change }).made) as { places: string[] } | null;
     return answer?.places ?? EMPTY;

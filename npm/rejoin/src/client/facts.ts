@@ -40,6 +40,8 @@ export interface Conflict {
   readonly unresolved: boolean;
   /** Who made the arriving change. */
   readonly author: string;
+  /** Whether the arriving change was made on this device, in this profile. */
+  readonly isOwn: boolean;
   readonly change: string;
   /** Milliseconds since 1970. */
   readonly time: number;

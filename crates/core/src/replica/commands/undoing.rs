@@ -86,7 +86,7 @@ impl Replica {
         undone
     }
 
-    /// Takes back one own change: merge(content after it, view, content before it). Places that others changed since stay.
+    /// Takes back one change, of whomever: merge(content after it, view, content before it). Places that were changed since stay.
     pub fn undo_change(&mut self, id: &DocumentId, change: ChangeId) -> Result<Undone, EditError> {
         let origin = self.begin(id)?;
         self.take_back(id, change, origin)
@@ -124,7 +124,7 @@ impl Replica {
     }
 }
 
-/// The states before and after an own change.
+/// The states before and after a change.
 fn around(document: &Document, change: ChangeId, limits: &rejoin_json::Limits) -> Option<(State, State)> {
     if let Some(seen) = document.outbox.seen(change, limits) {
         let own = document.outbox.own(change)?;
