@@ -287,9 +287,10 @@ fn wasm_tests(run: &Run<'_>) -> Result<String> {
     Ok(format!("tests: {}", counts.join(", ")))
 }
 
-/// Runs the suite of stores and every other test in a browser: pages with the npm package, against the server.
+/// Runs the suite of stores and every other test in a browser: pages with the npm package and the shared board, against the server.
 fn browser_tests(run: &Run<'_>) -> Result<String> {
     wasm::run(run.workspace, &["conformance"])?;
+    node::www(run.workspace)?;
     scripts(run, &["tests/browser/conformance.mjs", "tests/browser/run.mjs"])
 }
 

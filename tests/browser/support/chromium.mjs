@@ -52,6 +52,11 @@ export function launch(profile) {
   return chromium.launchPersistentContext(profile, { executablePath: program(), args: ARGUMENTS });
 }
 
+/** Starts Chromium for people who each get a context of it: a profile of their own, in memory. */
+export function open() {
+  return chromium.launch({ executablePath: program(), args: ARGUMENTS });
+}
+
 /** Starts Chromium as people have it: tabs behind others are hidden and can be frozen, and pages are kept for the way back. */
 export async function launchBare(profile) {
   const own = ["--remote-debugging-port=0", `--user-data-dir=${profile}`, "about:blank"];

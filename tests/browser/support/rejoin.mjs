@@ -72,6 +72,16 @@ export class Rejoin {
     return response.ok ? await response.json() : undefined;
   }
 
+  /** Creates a document. */
+  async create(id, content, header) {
+    const response = await fetch(`http://127.0.0.1:${this.#port}/api/documents`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ id, content, ...header }),
+    });
+    if (!response.ok) throw new Error(`${id} was not created: ${response.status} ${await response.text()}`);
+  }
+
   async stop() {
     if (this.#process.exitCode === null && this.#process.signalCode === null) await this.kill();
     await rm(this.#folder, { recursive: true, force: true });
