@@ -674,13 +674,9 @@ const READ_ONLY: &str = "the newest revisions of the stored document cannot be r
 pub(super) const NOT_AS_ANNOUNCED: &str =
     "what was seen does not have the hash that was announced; this replica is broken";
 
-/// A message's bytes in one encoding, made when first needed.
+/// A message's bytes in each encoding that somebody speaks, made when first needed.
 #[derive(Default)]
-pub(super) struct EncodedOnce {
-    binary: Option<Bytes>,
-    #[cfg(feature = "json")]
-    json: Option<Bytes>,
-}
+pub(super) struct EncodedOnce(Vec<(rejoin_wire::Encoding, Bytes)>);
 
 impl EncodedOnce {
     pub(super) fn get(
@@ -688,11 +684,11 @@ impl EncodedOnce {
         encoding: rejoin_wire::Encoding,
         message: impl FnOnce() -> Message,
     ) -> Bytes {
-        let slot = match encoding {
-            rejoin_wire::Encoding::Binary => &mut self.binary,
-            #[cfg(feature = "json")]
-            rejoin_wire::Encoding::Json => &mut self.json,
-        };
-        slot.get_or_insert_with(|| rejoin_wire::encode_message(&message(), encoding)).clone()
+        if let Some((_, bytes)) = self.0.iter().find(|(made, _)| *made == encoding) {
+            return bytes.clone();
+        }
+        let bytes = rejoin_wire::encode_message(&message(), encoding);
+        self.0.push((encoding, bytes.clone()));
+        bytes
     }
 }
