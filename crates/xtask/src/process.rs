@@ -18,11 +18,21 @@ use crate::step::program;
 ///
 /// Fails when the command does, and when it takes longer than `limit`: then it is ended with all that it started.
 pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<String> {
+    // Nobody reading our output is no reason to stop a test run.
+    run_with(command, limit, |line| drop(std::io::stdout().lock().write_all(line.as_bytes())))
+}
+
+/// The same, of a command whose standard output is for programs: it is only returned.
+pub(crate) fn run_unseen(command: &mut Command, limit: Duration) -> Result<String> {
+    run_with(command, limit, |_| {})
+}
+
+fn run_with(command: &mut Command, limit: Duration, show: fn(&str)) -> Result<String> {
     let name = program(command);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = group::spawn(command).with_context(|| format!("{name} did not start"))?;
     let output = child.stdout.take().context("the output was piped")?;
-    let copy = thread::spawn(move || copy_lines(BufReader::new(output)));
+    let copy = thread::spawn(move || copy_lines(BufReader::new(output), show));
     let status = wait(child, limit);
     let output = copy.join().map_err(|_| anyhow!("the output of {name} could not be copied"))?;
     match status? {
@@ -47,26 +57,26 @@ fn wait(mut child: Child, limit: Duration) -> Result<Option<ExitStatus>> {
     }
 }
 
-fn copy_lines(mut from: impl BufRead) -> String {
+fn copy_lines(mut from: impl BufRead, show: fn(&str)) -> String {
     let mut all = String::new();
     let mut line = Vec::new();
     while matches!(from.read_until(b'\n', &mut line), Ok(count) if count > 0) {
         let text = String::from_utf8_lossy(&line);
-        // Nobody reading our output is no reason to stop a test run.
-        let _ = std::io::stdout().lock().write_all(text.as_bytes());
+        show(&text);
         all.push_str(&text);
         line.clear();
     }
     all
 }
 
-/// Ends the running command, and this program, on SIGINT and SIGTERM.
+/// Ends the running commands, and this program, on SIGINT and SIGTERM.
 pub(crate) fn end_with_signals() -> Result<()> {
     group::end_with_signals()
 }
 
 #[cfg(unix)]
 mod group {
+    use std::collections::BTreeSet;
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command};
     use std::sync::Mutex;
@@ -77,18 +87,18 @@ mod group {
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
 
-    /// The group of the command that runs now: signals may come at any time, and on any thread.
-    static RUNNING: Mutex<Option<u32>> = Mutex::new(None);
+    /// The groups of the commands that run now: signals may come at any time, and on any thread.
+    static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
     pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
         let mut running = RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let child = command.process_group(0).spawn()?;
-        *running = Some(child.id());
+        running.insert(child.id());
         Ok(child)
     }
 
     pub(super) fn kill(id: u32) {
-        RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take_if(|running| *running == id);
+        RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&id);
         if let Some(group) = i32::try_from(id).ok().and_then(Pid::from_raw) {
             // That no process of the group is left is the usual case, not an error.
             let _ = kill_process_group(group, Signal::KILL);
@@ -99,8 +109,8 @@ mod group {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         thread::spawn(move || {
             if let Some(signal) = signals.forever().next() {
-                let running = *RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                if let Some(id) = running {
+                let running = RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+                for id in running {
                     kill(id);
                 }
                 std::process::exit(128 + signal);

@@ -1,6 +1,7 @@
 //! The table of suites: what `cargo xtask test` runs, and how long each may take.
 
-use std::path::Path;
+mod wasm_tests;
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -69,7 +70,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "native",
         what: "unit and integration tests",
-        budget_s: 600,
+        budget_s: 580,
         needs: &[],
         run: |run| {
             run.tests(&mut run.cargo(&[
@@ -103,7 +104,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "embed",
         what: "somebody else's application mounts the server",
-        budget_s: 130,
+        budget_s: 170,
         needs: &[],
         run: |run| {
             let mut command = run.cargo(&["test", "--locked", "--manifest-path", "tests/embed/Cargo.toml"]);
@@ -114,7 +115,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "sim",
         what: "simulated worlds with faults, each twice; planted faults are found",
-        budget_s: 240,
+        budget_s: 220,
         needs: &[],
         run: simulation,
     },
@@ -128,7 +129,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "docs",
         what: "the documentation builds, every link in it leads somewhere",
-        budget_s: 60,
+        budget_s: 40,
         needs: &[],
         run: |run| {
             let mut command = run.cargo(&["doc", "--workspace", "--no-deps", "--keep-going"]);
@@ -137,15 +138,15 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "wasm",
-        what: "the tests of what pages load, on wasm32, in Node.js",
-        budget_s: 250,
-        needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::Node],
-        run: wasm_tests,
+        what: "the tests of what pages load, on wasm32, in Node.js and in Chromium",
+        budget_s: 300,
+        needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::Node, Tool::Chromium, Tool::Chromedriver],
+        run: wasm_tests::run,
     },
     Suite {
         name: "browser-build",
         what: "what browsers load is built, and within its budgets",
-        budget_s: 140,
+        budget_s: 100,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm],
         run: |run| node::www(run.workspace),
     },
@@ -163,14 +164,14 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "browser",
         what: "the tests in Chromium",
-        budget_s: 240,
+        budget_s: 290,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm, Tool::Chromium],
         run: browser_tests,
     },
     Suite {
         name: "packaging",
         what: "the npm package, from its archive, in bundlers, frameworks and runtimes",
-        budget_s: 150,
+        budget_s: 110,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm, Tool::Chromium],
         run: packaging_tests,
     },
@@ -241,7 +242,16 @@ impl<'a> Run<'a> {
     }
 
     fn output(&self, command: &mut Command) -> Result<String> {
-        process::run(command, self.hangs_at.saturating_duration_since(Instant::now()))
+        process::run(command, self.patience())
+    }
+
+    /// The output of a command, which nobody would read.
+    fn unseen_output(&self, command: &mut Command) -> Result<String> {
+        process::run_unseen(command, self.patience())
+    }
+
+    fn patience(&self) -> Duration {
+        self.hangs_at.saturating_duration_since(Instant::now())
     }
 }
 
@@ -259,32 +269,6 @@ pub(crate) fn print_table() {
 
 fn budgets() -> u64 {
     INSTALLATION_S + SUITES.iter().map(|suite| suite.budget_s).sum::<u64>()
-}
-
-/// Runs the tests of each crate that a page loads on wasm32.
-///
-/// The runner sees only tests that the `wasm_bindgen_test` attribute marks, and is content with none: a crate that
-/// has tests and runs none of them fails here.
-fn wasm_tests(run: &Run<'_>) -> Result<String> {
-    let runner = tools::wasm_test_runner(run.workspace)?;
-    let mut counts = Vec::new();
-    for name in WASM_CRATES {
-        let mut command =
-            run.cargo(&["test", "--tests", "--no-fail-fast", "--target", WASM_TARGET, "--package", name]);
-        command
-            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", &runner)
-            // The runner reads and writes each module whole: without what is there for debuggers, of the standard library too, it is
-            // a fifth as long.
-            .env("CARGO_PROFILE_TEST_DEBUG", "0")
-            .env("CARGO_PROFILE_TEST_STRIP", "debuginfo")
-            .env("WASM_BINDGEN_TEST_ONLY_NODE", "1");
-        let count = passed_tests(&run.output(&mut command)?);
-        if count == 0 && has_tests(&run.workspace.member(name)?.folder)? {
-            bail!("{name} has tests, and none of them ran on wasm32");
-        }
-        counts.push(format!("{} {count}", name.trim_start_matches("rejoin-")));
-    }
-    Ok(format!("tests: {}", counts.join(", ")))
 }
 
 /// Runs the suite of stores and every other test in a browser: pages with the npm package and the shared board, against the server.
@@ -391,29 +375,6 @@ fn passed_tests(output: &str) -> u64 {
     counts.sum()
 }
 
-/// Whether a Rust file below the folder has a test.
-fn has_tests(folder: &Path) -> Result<bool> {
-    for entry in
-        std::fs::read_dir(folder).with_context(|| format!("{} cannot be listed", folder.display()))?
-    {
-        let path = entry?.path();
-        let found = if path.is_dir() {
-            has_tests(&path)?
-        } else {
-            path.extension().is_some_and(|extension| extension == "rs")
-                && holds_test(&std::fs::read_to_string(&path)?)
-        };
-        if found {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn holds_test(source: &str) -> bool {
-    source.lines().any(|line| line.trim() == "#[test]")
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -457,11 +418,5 @@ mod tests {
         let output = "json_parse  500000 inputs in 1.7 s\nreplica  panicked after 0.1 s; the input is x\n";
         assert_eq!(fuzzed_targets(output), 1);
         assert_eq!(fuzzed_targets(""), 0);
-    }
-
-    #[test]
-    fn a_file_with_tests_is_told_from_one_without() {
-        assert!(holds_test("mod tests {\n    #[test]\n    fn it_works() {}\n}\n"));
-        assert!(!holds_test("/// Not a `#[test]`.\nfn works() {}\n"));
     }
 }

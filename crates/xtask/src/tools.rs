@@ -34,6 +34,8 @@ pub(crate) enum Tool {
     Npm,
     /// A browser: Chromium, or the Chrome that is there.
     Chromium,
+    /// What has a browser do things for a test: of the browser's version.
+    Chromedriver,
 }
 
 impl Tool {
@@ -46,6 +48,7 @@ impl Tool {
             Self::WasmOpt => ensure_wasm_opt(workspace),
             Self::Npm => ensure_npm_packages(workspace),
             Self::Chromium => ensure_chromium(),
+            Self::Chromedriver => ensure_chromedriver(),
         }
     }
 }
@@ -153,10 +156,30 @@ const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 
 /// Where the browser is: at `CHROME_PATH`, or on the path.
 pub(crate) fn chromium() -> Option<PathBuf> {
-    let named = std::env::var_os("CHROME_PATH").map(PathBuf::from);
+    named_or_on_path("CHROME_PATH", BROWSERS)
+}
+
+/// Where what drives the browser is: at `CHROMEDRIVER`, or on the path.
+pub(crate) fn chromedriver() -> Option<PathBuf> {
+    named_or_on_path("CHROMEDRIVER", &["chromedriver"])
+}
+
+fn named_or_on_path(variable: &str, names: &[&str]) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from);
     let folders: Vec<_> = std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect();
-    let known = BROWSERS.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    let known = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
     named.into_iter().chain(known).find(|program| program.is_file())
+}
+
+fn ensure_chromedriver() -> Result<()> {
+    if chromedriver().is_some() {
+        return Ok(());
+    }
+    install("chromedriver", &["chromium-driver"])
+        .context("a module cannot be tested in a browser that nothing drives")?;
+    chromedriver()
+        .map(drop)
+        .context("chromedriver was installed and is not on the path: name it by CHROMEDRIVER")
 }
 
 fn ensure_chromium() -> Result<()> {
