@@ -23,6 +23,8 @@ pub(crate) type MadeId = usize;
 #[derive(Clone, Debug)]
 pub(crate) struct Made {
     pub(crate) node: usize,
+    /// As whom its author made it. A replica whose id was forked sends what waits under another.
+    pub(crate) replica: ReplicaId,
     pub(crate) document: DocumentId,
     pub(crate) body: Body,
     pub(crate) time: UnixMillis,
@@ -178,6 +180,7 @@ impl Model {
         }
         self.made.push(Made {
             node,
+            replica: change.replica,
             document: document.clone(),
             body: change.body.clone(),
             time: change.time,
@@ -377,6 +380,7 @@ impl Model {
         let id = self.made.len();
         self.made.push(Made {
             node: usize::MAX,
+            replica: entry.change.replica,
             document: document.clone(),
             body,
             time,

@@ -216,10 +216,13 @@ struct OfflineView;
 impl OfflineView {
     fn check(appended: &Appended<'_>) -> Checked {
         let Some(made) = appended.made else { return Ok(()) };
-        // On another line of history the base is another one.
-        let Some(after) = made.after.as_ref().filter(|_| !appended.recovered) else { return Ok(()) };
-        let base = usize::try_from(made.base.0).unwrap_or(usize::MAX);
         let replica = appended.entry.change.replica;
+        // On another line of history the base is another one, and what was rejected below a change of another name the log does not tell.
+        let Some(after) = made.after.as_ref().filter(|_| !appended.recovered && made.replica == replica)
+        else {
+            return Ok(());
+        };
+        let base = usize::try_from(made.base.0).unwrap_or(usize::MAX);
         let alone = appended.line.0.get(base + 1..).unwrap_or_default();
         let until = usize::try_from(appended.revision.0).unwrap_or(usize::MAX).saturating_sub(base);
         let run: Vec<u64> = alone

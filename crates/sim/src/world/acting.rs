@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rejoin_core::{Base, ConflictChoice, EditError, Life, Replica, RequestKey};
+use rejoin_core::{Base, ConflictChoice, EditError, Life, Replica, RequestKey, Seen};
 use rejoin_json::{Json, Limits, apply};
 use rejoin_wire::{
     Body, Change, ChangeId, Counter, DocumentId, Header, ReplicaId, Revision, UnixMillis, to_bytes,
@@ -216,11 +216,33 @@ impl World {
         let Some(view) = self.nodes[node].replica.as_mut().and_then(|replica| replica.view(document)) else {
             return Ok(());
         };
+        // A part of the program shows the document as it was when it looked.
+        if self.dice.chance(2_000) {
+            let look = Seen { revision: view.revision, content: view.content.clone() };
+            self.nodes[node].looks.insert(document.clone(), look);
+        }
+        let looked = self.nodes[node].looks.get(document).filter(|_| view.life == Life::Alive);
+        if let Some(look) = looked.filter(|look| look.revision <= view.revision).cloned()
+            && self.dice.chance(2_000)
+        {
+            return self.edit_on(node, document, look);
+        }
         let patch = typing::patch(&view.content, &mut self.dice, &mut self.model.issuer);
         if patch.is_empty() {
             return Ok(());
         }
         self.made(node, document, |replica| replica.edit(document, patch))
+    }
+
+    /// Edits what was seen a while ago.
+    fn edit_on(&mut self, node: usize, document: &DocumentId, look: Seen) -> Checked {
+        let patch = typing::patch(&look.content, &mut self.dice, &mut self.model.issuer);
+        if patch.is_empty() {
+            return Ok(());
+        }
+        let seen = look.content.clone();
+        self.command_on(node, document, Some(seen), |replica| replica.edit_on(document, patch, look))
+            .map(|_| ())
     }
 
     fn made(
@@ -247,9 +269,22 @@ impl World {
         document: &DocumentId,
         command: impl FnOnce(&mut Replica) -> Result<ChangeId, EditError>,
     ) -> Result<Result<ChangeId, EditError>, Violation> {
+        self.command_on(node, document, None, command)
+    }
+
+    /// As [`command`](Self::command), on what was seen where that is not the view.
+    fn command_on(
+        &mut self,
+        node: usize,
+        document: &DocumentId,
+        looked: Option<Json>,
+        command: impl FnOnce(&mut Replica) -> Result<ChangeId, EditError>,
+    ) -> Result<Result<ChangeId, EditError>, Violation> {
         let replica =
             self.nodes[node].replica.as_mut().expect("invariant: only a running follower is told to act");
-        let seen = replica.view(document).map(|view| view.content);
+        let view = replica.view(document).map(|view| view.content);
+        let is_view = looked.is_none() || looked == view;
+        let seen = looked.or(view);
         let result = command(replica);
         if let Ok(id) = &result {
             let pending = replica.pending(document);
@@ -258,10 +293,18 @@ impl World {
                 .rev()
                 .find(|own| own.change.id() == *id)
                 .expect("invariant: a change that was made is pending");
-            let after = replica.view(document).map(|view| view.content);
+            let after = match (&seen, &own.change.body) {
+                (Some(seen), Body::Edit { patch, .. }) if !is_view => {
+                    let mut after = seen.clone();
+                    apply(&mut after, patch, &Limits::default()).ok().map(|()| after)
+                }
+                _ => replica.view(document).map(|view| view.content),
+            };
             let left = after.as_ref().map(tokens).unwrap_or_default();
             // What became of changes under another id its counter does not tell.
-            let after = after.filter(|_| pending.iter().all(|own| own.change.replica == id.replica));
+            let after = after
+                .filter(|_| is_view)
+                .filter(|_| pending.iter().all(|own| own.change.replica == id.replica));
             let made = self.model.note_made(node, document, &own.change, seen, after, &left);
             let hash = own.change.hash(document);
             self.model.name(hash, made);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rejoin_core::{Config, Grant, LinkId, Replica, Role};
+use rejoin_core::{Config, Grant, LinkId, Replica, Role, Seen};
 use rejoin_wire::{ChangeHash, ChangeId, DocumentId, Scope, WorkspaceId};
 
 use super::disk::{Disk, pending_key};
@@ -35,6 +35,8 @@ pub(crate) struct Node {
     /// Documents that may look different since they were last looked at.
     pub(crate) dirty: BTreeSet<DocumentId>,
     pub(crate) opened: BTreeSet<DocumentId>,
+    /// What a part of its program shows of documents, which may be a while old.
+    pub(crate) looks: BTreeMap<DocumentId, Seen>,
     /// Own changes without an outcome, as they were last seen.
     pub(crate) own: BTreeMap<DocumentId, BTreeMap<ChangeHash, (ChangeId, MadeId)>>,
     pub(crate) replies: Vec<Replied>,
@@ -88,6 +90,7 @@ impl Node {
             wake_at: None,
             dirty: BTreeSet::new(),
             opened: BTreeSet::new(),
+            looks: BTreeMap::new(),
             own: BTreeMap::new(),
             replies: Vec::new(),
         }
