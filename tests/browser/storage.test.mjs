@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { kill, launch } from "./support/chromium.mjs";
 import { Dice } from "./support/dice.mjs";
 import { assertLogged, logEdits } from "./support/log.mjs";
+import { Tab } from "./support/tab.mjs";
 import { CONTENT, World, converged, fourTabs } from "./support/world.mjs";
 
 const world = World.ofFile();
@@ -147,6 +148,64 @@ test("a browser without room goes on in memory, and stores everything once there
   const { log } = await converged(world, [again]);
   assertLogged(log, { filled: filled.length, online: 5, offline: 5 });
   await browser.close();
+});
+
+test("a page that is loaded while there is no room shows what is stored, and stores again once there is", async () => {
+  const options = world.options("full-from-the-start");
+  const before = await world.tab(0, { ...options, content: CONTENT });
+  await before.acknowledged();
+  await before.close();
+  const tab = new Tab(await (await world.browser(0)).newPage());
+  await tab.load(world.origin);
+  await tab.run(() => {
+    const { put } = IDBObjectStore.prototype;
+    IDBObjectStore.prototype.put = () => {
+      throw new DOMException("there is no room", "QuotaExceededError");
+    };
+    globalThis.makeRoom = () => (IDBObjectStore.prototype.put = put);
+  });
+  await tab.start({ ...options, offline: true });
+  await tab.until(() => doc.value && workspace.syncStatus.storage === "full");
+  assert.deepEqual(await tab.value(), CONTENT);
+  await logEdits(tab, "tab", 0, 5);
+  await tab.until(() => workspace.syncStatus.local.changes === 5);
+  await tab.run(() => (makeRoom(), workspace.retryStorage()));
+  await tab.saved();
+  assert.equal((await tab.status()).storage, "indexeddb");
+  await tab.run(() => workspace.goOnline());
+  assertLogged((await converged(world, [tab])).log, { tab: 5 });
+  await tab.close();
+});
+
+fourTabs(world, "a newer release that takes the database over is told as that in every tab", async (tabs) => {
+  const { a1, a2, b1 } = tabs;
+  await logEdits(a1, "a1", 0, 3);
+  await a1.acknowledged();
+  const newer = await (await world.browser(0)).newPage();
+  await newer.goto(world.other);
+  await newer.evaluate(async (id) => {
+    const databases = await indexedDB.databases();
+    const { name, version } = databases.find(({ name }) => name.includes(`/${id}/`));
+    await new Promise((resolve, reject) => {
+      Object.assign(indexedDB.open(name, version + 1), { onsuccess: resolve, onerror: reject });
+    });
+  }, a1.options.id);
+  await logEdits(a2, "a2", 0, 3);
+  for (const tab of [a1, a2]) {
+    await tab.until(
+      () =>
+        workspace.syncStatus.storage === "superseded" &&
+        workspace.syncStatus.problem?.includes("newer release"),
+    );
+  }
+  // The newer one may lead.
+  await a1.page.waitForFunction(async () => {
+    const { held } = await navigator.locks.query();
+    return !held.some(({ name }) => name.endsWith(`/${doc.id}/leader`));
+  });
+  assert.equal(await a2.run(() => workspace.hasUnsaved && doc.value.log.length), 6);
+  await b1.until(() => doc.value.log.length >= 3);
+  await newer.close();
 });
 
 for (const [how, clear] of Object.entries({

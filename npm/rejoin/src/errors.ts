@@ -14,3 +14,11 @@ export class RejoinError extends Error {
     this.code = code;
   }
 }
+
+/** Why nothing can be changed any more. */
+export function engineStopped(): RejoinError {
+  return new RejoinError(
+    "engine_stopped",
+    "the engine failed several times and was stopped: load the page again",
+  );
+}

@@ -1,4 +1,4 @@
-import { RejoinError } from "../errors.js";
+import { engineStopped, RejoinError } from "../errors.js";
 import type { Json } from "../json/value.js";
 import type {
   EngineEvent,
@@ -122,10 +122,7 @@ export class Client {
   ): Change {
     if (this.closed) throw closed();
     if (this.status?.isStopped) {
-      throw new RejoinError(
-        "engine_stopped",
-        "the engine failed several times and was stopped: load the page again",
-      );
+      throw engineStopped();
     }
     const text = JSON.stringify(command);
     if (this.characters + text.length > MAX_UNSAFE_CHARACTERS) {

@@ -1,4 +1,4 @@
-import { RejoinError } from "../errors.js";
+import { engineStopped, RejoinError } from "../errors.js";
 import type { EngineSource } from "../host/source.js";
 import type { Auth } from "../host/line.js";
 import { Listeners } from "../listeners.js";
@@ -304,9 +304,7 @@ export class Workspace {
       : typeof engine.link === "number"
         ? "refused"
         : engine.link;
-    this.problem = status.isStopped
-      ? "the engine failed several times and was stopped: load the page again"
-      : null;
+    this.problem = status.isStopped ? engineStopped().message : null;
     this.current = deepFrozen({
       link,
       refusal: typeof engine.link === "number" ? engine.link : null,

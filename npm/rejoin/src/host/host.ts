@@ -2,6 +2,7 @@ import { StoreError, StoreErrorCode } from "../store/error.js";
 import type { IndexedDbStore } from "../store/indexed-db-store.js";
 import type { Operation } from "../store/operation.js";
 import type { Json } from "../json/value.js";
+import { engineStopped } from "../errors.js";
 import { random53 } from "../random.js";
 import type {
   EngineEvent,
@@ -18,14 +19,12 @@ import { Audience, GONE, outcomeOf, type Command, type Outcome, type Stage } fro
 import { decoded, encoded } from "./codec.js";
 import { Effect, type EngineEffect } from "./effects.js";
 import { Line, type Route } from "./line.js";
+import { STORE_RETRY_MS } from "./open.js";
 import { Engine, onReset, reset } from "./runtime.js";
 
 /** Traps within {@link TRAP_WINDOW_MS} after which the engine is stopped. */
 export const MAX_TRAPS = 3;
 export const TRAP_WINDOW_MS = 60_000;
-
-/** How long a full database is left in peace before it is tried again. */
-export const STORE_RETRY_MS = 30_000;
 
 /** The wall clock and the page's clock drift apart by this much when the machine slept: then the link is replaced rather than waited for. */
 export const SLEEP_MS = 30_000;
@@ -59,11 +58,14 @@ export interface HostOptions {
 /** What a host tells, under the name of the engine that tells it: each engine begins a leadership of its own. */
 export type Tell = (leader: string, message: FromLeader) => void;
 
+/** Why a host has ended by itself: another tab leads, a newer release has the database, or the engine was stopped. */
+export type End = "stale" | "superseded" | "stopped";
+
 /** The driver of the engine in the tab that leads: clock, socket and database for it, and its word to the tabs. */
 export class Host implements Stage {
   private readonly options: HostOptions;
   private readonly tell: Tell;
-  private readonly onStale: () => void;
+  private readonly onEnd: (end: End, error: Error) => void;
   private engine: Engine | undefined;
   /** Names the engine; what was begun for another one is of no use to it. */
   private leader = "";
@@ -87,6 +89,8 @@ export class Host implements Stage {
   private hostOnline = typeof navigator === "undefined" || navigator.onLine !== false;
   private refusals = 0;
   private isUnauthorized = false;
+  /** The database is not the one that it was, and has not been made one's own yet. */
+  private isEmptied = false;
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private asksToPersist: boolean;
   private turn = new Accumulated();
@@ -94,14 +98,15 @@ export class Host implements Stage {
   private readonly wholes = new Map<number, Set<string>>();
   private readonly forgetReset: () => void;
 
-  constructor(options: HostOptions, tell: Tell, onStale: () => void) {
+  constructor(options: HostOptions, tell: Tell, onEnd: (end: End, error: Error) => void) {
     this.options = options;
     this.tell = tell;
-    this.onStale = onStale;
+    this.onEnd = onEnd;
     this.storage = options.storage;
     this.wantsOnline = options.isOnline;
     this.asksToPersist = options.persist && options.store !== undefined;
     this.forgetReset = onReset(() => this.restart());
+    if (this.storage === "full") this.retryLater();
     this.listen("online", () => this.setHostOnline(true));
     this.listen("offline", () => this.setHostOnline(false));
   }
@@ -186,12 +191,15 @@ export class Host implements Stage {
     this.engine = undefined;
   }
 
-  /** Tries a database again that was full. What is in memory is written over what is there, of which nothing is lost meanwhile. */
+  /** Tries a database again that was full, or could not be replaced. What is in memory is written over what is there, of which nothing is lost meanwhile. */
   retryStorage(): void {
     clearTimeout(this.retryTimer);
-    if (!this.options.store || this.storage !== "full") return;
-    this.setStorage("indexeddb");
-    this.run(() => this.engine?.store_replaced(now()));
+    if (this.isEmptied) {
+      void this.replaceStore();
+    } else if (this.options.store && this.storage === "full") {
+      this.setStorage("indexeddb");
+      this.run(() => this.engine?.store_replaced(now()));
+    }
   }
 
   // What the audience asks for.
@@ -355,27 +363,37 @@ export class Host implements Stage {
     if (error.staleLeader) {
       // Another tab leads, and has what is stored. Not a word more goes out from here.
       this.stop();
-      this.onStale();
+      this.onEnd("stale", error);
       return true;
     }
-    if (error.emptied) {
+    if (error.superseded) {
+      this.setStorage("superseded");
+      this.flush();
+      this.onEnd("superseded", error);
+      return true;
+    }
+    if (error.emptied && !this.isEmptied) {
+      this.isEmptied = true;
       void this.replaceStore();
-      return true;
     }
-    return false;
+    return error.emptied;
   }
 
   /** The database is not the one that it was: everything that is in memory is written anew. */
   private async replaceStore(): Promise<void> {
-    const { generation } = this;
     try {
       await this.options.store?.replace();
     } catch (error) {
-      if (generation === this.generation && !(error as StoreError).staleLeader) this.setStorage("failed");
-      this.takeStoreError(error as StoreError);
+      if (this.isOver || this.takeStoreError(error as StoreError)) return;
+      this.setStorage((error as StoreError).code === StoreErrorCode.quotaExceeded ? "full" : "failed");
+      this.flush();
+      this.retryLater();
       return;
     }
-    if (generation === this.generation) this.run(() => this.engine?.store_replaced(now()));
+    if (this.isOver) return;
+    this.isEmptied = false;
+    this.setStorage("indexeddb");
+    this.run(() => this.engine?.store_replaced(now()));
   }
 
   private takeEvent(event: EngineEvent): void {
@@ -511,7 +529,10 @@ export class Host implements Stage {
     this.isReady = false;
     if (this.isStopped) {
       this.turn.status = this.status;
-      queueMicrotask(() => this.flush());
+      queueMicrotask(() => {
+        this.flush();
+        this.onEnd("stopped", engineStopped());
+      });
     } else {
       // Not within the call that failed.
       const { generation } = this;

@@ -16,6 +16,8 @@ export interface StoreErrorDetails {
   staleLeader?: boolean;
   /** The database is not the one that was opened: it was evicted, deleted or cleared. `replace()` makes it one's own again. */
   emptied?: boolean;
+  /** A newer release has upgraded the database: this one cannot open it any more. */
+  superseded?: boolean;
   /** Trying again does not help as long as this page lives. */
   lasting?: boolean;
   /** What the browser said. */
@@ -30,6 +32,8 @@ export class StoreError extends Error {
   readonly staleLeader: boolean;
   /** The database is not the one that was opened. */
   readonly emptied: boolean;
+  /** A newer release has upgraded the database. */
+  readonly superseded: boolean;
   /** Trying again does not help as long as this page lives. */
   readonly lasting: boolean;
 
@@ -39,6 +43,7 @@ export class StoreError extends Error {
     this.code = code;
     this.staleLeader = details.staleLeader ?? false;
     this.emptied = details.emptied ?? false;
+    this.superseded = details.superseded ?? false;
     this.lasting = details.lasting ?? false;
   }
 }
@@ -78,8 +83,16 @@ export function classified(cause: unknown): StoreError {
  */
 export function unopened(cause: unknown): StoreError {
   const error = classified(cause);
+  if (error === cause) return error;
+  if (nameOf(cause) === "VersionError") {
+    return new StoreError(error.code, "a newer release of this page has the database", {
+      cause,
+      superseded: true,
+      lasting: true,
+    });
+  }
   const lasting = error.code === StoreErrorCode.unavailable && !PASSING.includes(nameOf(cause));
-  return error === cause ? error : new StoreError(error.code, error.message, { cause, lasting });
+  return new StoreError(error.code, error.message, { cause, lasting });
 }
 
 /** Whether something failed because its connection did, or the browser's side of it, and not by its own fault. */

@@ -8,7 +8,7 @@ import {
   unopened,
 } from "./error.js";
 import type { OwnLease } from "./lease.js";
-import { emptied, readLease, replaceLease, takeLease } from "./lease.js";
+import { emptied, lookAtLease, readLease, replaceLease, takeLease } from "./lease.js";
 import { OPEN_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS } from "./limits.js";
 import type { Answer, Operation } from "./operation.js";
 import { read } from "./read.js";
@@ -94,6 +94,11 @@ export class IndexedDbStore {
     return this.#lease?.leader ?? null;
   }
 
+  /** Whether there was no room to take the lead in the database, as there was none for anything. The first commit takes it. */
+  get isFull(): boolean {
+    return this.#lease?.late !== undefined;
+  }
+
   /** Calls a listener on each event, until the returned function is called. */
   onEvent(listener: (event: StoreEvent) => void): () => void {
     this.#listeners.add(listener);
@@ -102,15 +107,22 @@ export class IndexedDbStore {
 
   /** Performs an operation. A commit resolves when it is complete. Fails with a {@link StoreError}. */
   execute(operation: Operation): Promise<Answer> {
-    return this.#submit((database, lease) => {
+    return this.#submit(async (database, lease) => {
       if (this.#isEmptied) {
-        return Promise.reject(emptied());
+        throw emptied();
       }
-      return operation[0] === 7
-        ? transact(database, this.#transaction("readwrite", operation[3]), (transaction) =>
-            commit(transaction, lease, operation[1], operation[2]),
-          )
-        : transact(database, this.#transaction("readonly"), (transaction) => read(transaction, operation));
+      if (operation[0] !== 7) {
+        return transact(database, this.#transaction("readonly"), (transaction) =>
+          read(transaction, operation),
+        );
+      }
+      await transact(database, this.#transaction("readwrite", operation[3]), (transaction) =>
+        commit(transaction, lease, operation[1], operation[2]),
+      );
+      if (this.#lease === lease && lease.late) {
+        this.#lease = { mark: lease.mark, leader: lease.leader };
+      }
+      return null;
     });
   }
 
@@ -229,11 +241,21 @@ export class IndexedDbStore {
   async #holdLease(database: IDBDatabase): Promise<void> {
     if (this.#lease === null) {
       const { leader } = this.#options;
-      const options = this.#transaction("readwrite");
-      this.#lease = await transact(database, options, (transaction) => takeLease(transaction, leader));
+      const take = (transaction: IDBTransaction): Promise<OwnLease> => takeLease(transaction, leader);
+      try {
+        this.#lease = await transact(database, this.#transaction("readwrite"), take);
+      } catch (cause) {
+        if (classified(cause).code !== StoreErrorCode.quotaExceeded) {
+          throw cause;
+        }
+        // What is stored can be read all the same.
+        const look = (transaction: IDBTransaction): Promise<OwnLease> => lookAtLease(transaction, leader);
+        this.#lease = await transact(database, this.#transaction("readonly"), look);
+      }
     } else {
       const lease = await transact(database, this.#transaction("readonly"), readLease);
-      if (lease?.mark !== this.#lease.mark) {
+      const { mark, late } = this.#lease;
+      if (lease?.mark !== mark && (!late || lease?.mark !== late.found?.mark)) {
         this.#becomeEmptied();
       }
     }

@@ -7,6 +7,8 @@ export interface Lease {
   readonly mark: string;
   /** The epoch of the tab that leads; 0 before the first. */
   readonly leader: number;
+  /** Drawn by a store that took the lease late, which others may have taken under the same number meanwhile. */
+  readonly by?: string;
 }
 
 /** What a store holds the lease to. */
@@ -15,6 +17,8 @@ export interface OwnLease {
   readonly mark: string;
   /** The epoch in which the store leads; `null` where it does not, and does not mind who does. */
   readonly leader: number | null;
+  /** There was no room to take the lease: the first commit takes it under this name, if what was found then still stands. */
+  readonly late?: { readonly found: Lease | undefined; readonly by: string };
 }
 
 /** Its key among the meta records. Those of the engine are numbers. */
@@ -27,16 +31,38 @@ export function readLease(transaction: IDBTransaction): Promise<Lease | undefine
 
 /** Takes the epoch after `leader` and after that of the last leader, or none. */
 export async function takeLease(transaction: IDBTransaction, leader: number | null): Promise<OwnLease> {
-  const lease = (await readLease(transaction)) ?? { mark: newMark(), leader: 0 };
-  const { mark } = lease;
-  const next = leader === null ? lease : { mark, leader: Math.max(lease.leader, leader) + 1 };
-  transaction.objectStore("meta").put(next, KEY);
-  return leader === null ? { mark, leader } : next;
+  const lease = nextLease(await readLease(transaction), leader);
+  putLease(transaction, lease);
+  return leader === null ? { mark: lease.mark, leader } : lease;
 }
 
-/** Fails where the database is another one than `own`, or has another leader. */
+/** What {@link takeLease} would take, where there is no room to write it. */
+export async function lookAtLease(transaction: IDBTransaction, leader: number | null): Promise<OwnLease> {
+  const found = await readLease(transaction);
+  const next = nextLease(found, leader);
+  return {
+    mark: next.mark,
+    leader: leader === null ? null : next.leader,
+    late: { found, by: newMark() },
+  };
+}
+
+function nextLease(lease: Lease | undefined, leader: number | null): Lease {
+  const { mark, leader: last } = lease ?? { mark: newMark(), leader: 0 };
+  return { mark, leader: leader === null ? last : Math.max(last, leader) + 1 };
+}
+
+function putLease(transaction: IDBTransaction, lease: Lease): void {
+  transaction.objectStore("meta").put(lease, KEY);
+}
+
+/** Fails where the database is another one than `own`, or has another leader. Takes the lease where there was no room for it before. */
 export async function checkLease(transaction: IDBTransaction, own: OwnLease): Promise<void> {
   const lease = await readLease(transaction);
+  if (own.late && lease?.by !== own.late.by) {
+    takeLate(transaction, own, own.late, lease);
+    return;
+  }
   if (lease?.mark !== own.mark) {
     throw emptied();
   }
@@ -45,11 +71,27 @@ export async function checkLease(transaction: IDBTransaction, own: OwnLease): Pr
   }
 }
 
+function takeLate(
+  transaction: IDBTransaction,
+  { mark, leader }: OwnLease,
+  { found, by }: OwnLease["late"] & {},
+  lease: Lease | undefined,
+): void {
+  if (lease?.mark !== found?.mark) {
+    throw lease && leader !== null ? staleLeader() : emptied();
+  }
+  if (lease?.leader !== found?.leader || lease?.by !== found?.by) {
+    throw staleLeader();
+  }
+  putLease(transaction, { mark, leader: leader ?? found?.leader ?? 0, by });
+}
+
 /** Empties the database and marks it anew. Fails where another tab has taken the lead in it. */
 export async function replaceLease(transaction: IDBTransaction, own: OwnLease): Promise<OwnLease> {
   const lease = await readLease(transaction);
-  const free = lease?.mark === own.mark ? own.leader : 0;
-  if (lease !== undefined && free !== null && lease.leader !== free) {
+  const held = own.late ? own.late.found?.leader : own.leader;
+  const free = lease?.mark === own.mark ? held : 0;
+  if (lease !== undefined && own.leader !== null && lease.leader !== free) {
     throw staleLeader();
   }
   for (const name of transaction.objectStoreNames) {

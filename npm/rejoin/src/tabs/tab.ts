@@ -1,5 +1,5 @@
 import type { Client } from "../client/client.js";
-import type { Host, HostOptions } from "../host/host.js";
+import type { End, Host, HostOptions } from "../host/host.js";
 import {
   TAB_PROTOCOL,
   type Envelope,
@@ -50,6 +50,8 @@ export class Tab {
   private leader = "";
   /** Ends what this tab holds or waits for. */
   private ending: AbortController | undefined;
+  /** Ends what this tab holds as the one that leads, or wants to. */
+  private leading: AbortController | undefined;
   private unanswered = 0;
   private timer: ReturnType<typeof setInterval> | undefined;
   private isOnline: boolean;
@@ -58,6 +60,8 @@ export class Tab {
   private isClosed = false;
   /** The page may not use locks, as in a frame without an origin. */
   private isAlone = false;
+  /** It could not lead, and will not try again. */
+  private isResigned = false;
   /** Tabs whose end this leader hears of. */
   private readonly watched = new Set<number>();
 
@@ -134,6 +138,7 @@ export class Tab {
 
   /** Waits to lead. A tab that could not, because it cannot load the engine, does not stand in the way of others. */
   private async queue(signal: AbortSignal): Promise<void> {
+    if (this.isResigned) return;
     try {
       await this.options.load();
     } catch (error) {
@@ -144,8 +149,12 @@ export class Tab {
     if (!signal.aborted) await this.hold(signal, false);
   }
 
-  private hold(signal: AbortSignal, steal: boolean): Promise<void> {
+  private hold(ending: AbortSignal, steal: boolean): Promise<void> {
     const refused = (error: Error): void => this.options.onFailure(error, "failed");
+    const leading = new AbortController();
+    this.leading = leading;
+    ending.addEventListener("abort", () => leading.abort(), { once: true });
+    const { signal } = leading;
     return hold(this.name("leader"), signal, (released) => this.lead(signal, released), refused, steal);
   }
 
@@ -166,6 +175,7 @@ export class Tab {
       if (storage === "superseded") {
         // A newer release has the database: this one follows it, and says that the page should be loaded again.
         this.options.onFailure(error as Error, storage);
+        this.resign();
         return;
       }
       if (isOver()) {
@@ -176,7 +186,7 @@ export class Tab {
       const host = new Host(
         options,
         (leader, message) => this.tell(leader, message),
-        () => this.stepDown(host),
+        (end, error) => this.takeEnd(host, end, error),
       );
       this.host = host;
       this.watched.clear();
@@ -195,11 +205,32 @@ export class Tab {
   }
 
   private open(openStore: OpenStore, isOver: () => boolean): ReturnType<OpenStore> {
-    return openStore(this.name("data"), (error) => {
+    return openStore(this.name("data"), (error, storage) => {
       if (isOver()) return false;
-      this.options.onFailure(error, "opening");
+      this.options.onFailure(error, storage);
       return true;
     });
+  }
+
+  /** The host has ended by itself. */
+  private takeEnd(host: Host, end: End, error: Error): void {
+    if (end === "stale") {
+      this.stepDown(host);
+      return;
+    }
+    this.options.onFailure(error, end === "superseded" ? end : "failed");
+    // Alone it goes on saying how things stand.
+    if (this.host === host && this.isShared) this.resign();
+  }
+
+  /** Leads no more as long as the page lives, and follows whoever does: what went wrong here goes wrong again. */
+  private resign(): void {
+    const { host } = this;
+    this.host = undefined;
+    this.hosting = false;
+    host?.stop();
+    this.isResigned = true;
+    this.leading?.abort();
   }
 
   private stepDown(host: Host): void {
@@ -279,7 +310,12 @@ export class Tab {
 
   /** A leader that says nothing is frozen, or hangs: its lock is taken from it. */
   private ping(): void {
-    if (this.hosting || (typeof document !== "undefined" && document.visibilityState !== "visible")) return;
+    if (
+      this.hosting ||
+      this.isResigned ||
+      (typeof document !== "undefined" && document.visibilityState !== "visible")
+    )
+      return;
     const { ending } = this;
     if (!ending) return;
     this.unanswered += 1;

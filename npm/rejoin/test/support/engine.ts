@@ -154,7 +154,27 @@ export class Engine {
     return effects;
   }
 
+  /** What it was told of the store, in order. */
+  readonly stores: string[] = [];
+
+  stored(_: number, request: number): void {
+    this.stores.push(`stored ${request}`);
+  }
+
+  store_failed(_: number, request: number): void {
+    this.stores.push(`failed ${request}`);
+  }
+
+  store_replaced(): void {
+    this.stores.push("replaced");
+  }
+
   // What a test does.
+
+  /** Asks the store something. */
+  ask(request: number): void {
+    this.effects.push([3, request, [0]]);
+  }
 
   /** Reads what was opened. */
   read(): void {

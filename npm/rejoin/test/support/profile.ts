@@ -1,6 +1,6 @@
 import { Client } from "../../src/client/client.js";
 import { Document } from "../../src/client/document.js";
-import { Host, type HostOptions } from "../../src/host/host.js";
+import { Host, type End, type HostOptions } from "../../src/host/host.js";
 import type { EngineEvent, FromLeader } from "../../src/tabs/messages.js";
 import { Engine, disk, engines } from "./engine.js";
 
@@ -8,6 +8,8 @@ import { Engine, disk, engines } from "./engine.js";
 export class Profile {
   readonly clients: Client[] = [];
   readonly events: EngineEvent[] = [];
+  /** Why the host has ended. */
+  readonly ends: End[] = [];
   readonly host: Host;
   private leader = "";
 
@@ -27,7 +29,9 @@ export class Profile {
         ...options,
       },
       (leader, message) => this.tell(leader, message),
-      () => undefined,
+      (end) => {
+        this.ends.push(end);
+      },
     );
     this.host.start();
   }

@@ -79,8 +79,8 @@ export async function a_store_lets_go_when_a_newer_release_upgrades_the_database
   const { store, events } = await open();
   const newer = await inner(NAME, 2);
   equal(events, ["closing"]);
-  await rejects(store.execute(scanHeads), { code: 0, lasting: true });
-  await rejects(open(), { code: 0, lasting: true });
+  await rejects(store.execute(scanHeads), { code: 0, lasting: true, superseded: true });
+  await rejects(open(), { code: 0, lasting: true, superseded: true });
   newer.close();
 }
 

@@ -32,6 +32,54 @@ export async function a_full_site_refuses_commits_until_there_is_space() {
   equal(more.length, stored + 1);
 }
 
+/** Leaves no room for the least. Browsers let a site have a little more than its quota for half a minute. */
+function fill() {
+  const { put } = IDBObjectStore.prototype;
+  IDBObjectStore.prototype.put = () => {
+    throw new DOMException("there is no room", "QuotaExceededError");
+  };
+  return () => (IDBObjectStore.prototype.put = put);
+}
+
+/** As a page does that is loaded while its site is full. */
+export async function a_store_that_opens_without_room_reads_and_leads_with_its_first_commit() {
+  const { store: former } = await open();
+  await former.execute(commitHead("plan", 1));
+  const makeRoom = fill();
+  const { store, events } = await open();
+  equal([store.isFull, store.leader, await listed(store)], [true, 2, { plan: 1 }]);
+  await rejects(store.execute(commitHead("plan", 2)), { code: 1, staleLeader: false });
+  equal(store.isFull, true);
+
+  makeRoom();
+  await Promise.all([2, 3].map((revision) => store.execute(commitHead("plan", revision))));
+  equal([store.isFull, await listed(store), events], [false, { plan: 3 }, []]);
+  await rejects(former.execute(commitHead("plan", 4)), { code: 3, staleLeader: true });
+}
+
+export async function a_store_that_opened_without_room_leads_no_more_once_another_does() {
+  await open();
+  const makeRoom = fill();
+  const { store } = await open();
+  makeRoom();
+  const { store: next } = await open();
+  equal([store.isFull, next.isFull, store.leader, next.leader], [true, false, 2, 2]);
+  await rejects(store.execute(commitHead("plan", 1)), { code: 3, staleLeader: true });
+  await rejects(store.replace(), { code: 3, staleLeader: true });
+  await next.execute(commitHead("plan", 1));
+}
+
+export async function a_database_that_is_made_without_room_is_one_once_there_is_some() {
+  await globalThis.limitStorage(1);
+  const { store } = await open();
+  equal([store.isFull, await listed(store)], [true, {}]);
+  await globalThis.limitStorage(8 << 20);
+  await store.execute(commitHead("plan", 1));
+  equal([store.isFull, await listed(store)], [false, { plan: 1 }]);
+  const { store: next } = await open();
+  equal([next.leader, await listed(next)], [2, { plan: 1 }]);
+}
+
 export async function a_page_without_a_database_fails_for_good() {
   const { indexedDB } = globalThis;
   for (const missing of [undefined, null]) {
