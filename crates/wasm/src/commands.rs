@@ -103,8 +103,14 @@ pub(crate) fn run(replica: &mut Replica, teller: &mut Teller, command: &[u8]) ->
                 object([("content", content), ("facts", facts), ("number", values::count(number))])
             }));
         }
-        "dismissRejected" => replica.dismiss_rejected(id, command.change()?),
-        "dismissRecovered" => replica.dismiss_recovered(id, command.count("number")?),
+        "dismissRejected" => {
+            replica.dismiss_rejected(id, command.change()?);
+            teller.look_again(id);
+        }
+        "dismissRecovered" => {
+            replica.dismiss_recovered(id, command.count("number")?);
+            teller.look_again(id);
+        }
         "presence" => replica.set_presence_of(command.count("part")?, id, command.get("state").cloned())?,
         "history" => {
             let (token, limit) = (Token(command.count("token")?), command.count("limit")?);

@@ -81,6 +81,11 @@ impl Teller {
         true
     }
 
+    /// Has a document looked at that may look different without an event that says so.
+    pub(crate) fn look_again(&mut self, id: &DocumentId) {
+        self.dirty.insert(id.clone());
+    }
+
     /// Takes note of what happened.
     pub(crate) fn note<'a>(&mut self, event: &'a Event) -> Option<Kept<'a>> {
         self.status_may_differ = true;
