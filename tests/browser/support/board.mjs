@@ -44,9 +44,9 @@ export class Boards {
     return `${this.pages.origin}/#${board}`;
   }
 
-  /** Makes a board, with cards by the titles of columns. */
-  async make(board, columns, title = "Plan") {
-    await this.rejoin.create(board, contentOf(columns, title), HEADER);
+  /** Makes a board, with cards by the titles of columns. What else is in the document is not shown. */
+  async make(board, columns, more = {}) {
+    await this.rejoin.create(board, { ...contentOf(columns, "Plan"), ...more }, HEADER);
   }
 
   /**
@@ -61,6 +61,14 @@ export class Boards {
     await person.goesTo(this.address(board));
     await person.sees(board);
     return person;
+  }
+
+  /** Another tab of somebody's browser. */
+  async anotherTab(person, board) {
+    const tab = new Person(person.context);
+    await tab.goesTo(this.address(board));
+    await tab.sees(board);
+    return tab;
   }
 
   async #newcomer(name, options) {
@@ -144,6 +152,11 @@ export class Person {
     }).waitFor();
   }
 
+  /** Waits until a service worker keeps the page, so that it opens without a server. */
+  async isKept() {
+    await this.until(() => navigator.serviceWorker.controller?.state === "activated");
+  }
+
   /** Switches the link off, or on. */
   async goes(where) {
     await this.part("offline-switch").click();
@@ -170,7 +183,7 @@ function selector(id, attributes) {
 }
 
 /** A board's document. What it is called inside is what it is called on the board, in small letters. */
-export function contentOf(columns, title) {
+function contentOf(columns, title) {
   const key = (index) => "0123456789abcdefghijklmnopqrstuvwxyz"[index + 10];
   const heads = Object.keys(columns).map((name, index) => [idOf(name), { title: name, order: key(index) }]);
   const cards = Object.entries(columns).flatMap(([column, names]) =>

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,12 +24,13 @@ export class Rejoin {
   static async start({ origins, secret }) {
     const server = new Rejoin();
     server.#folder = await mkdtemp(join(tmpdir(), "rejoin-server-"));
+    await mkdir(server.#database);
     server.#port = await freePort();
     server.#secret = secret;
     server.#arguments = [
       "dev",
       ...["--bind", `127.0.0.1:${server.#port}`],
-      ...["--database-url", `sqlite:${join(server.#folder, "rejoin.db")}`],
+      ...["--database-url", `sqlite:${join(server.#database, "rejoin.db")}`],
       // Tests come and go faster than people.
       ...["--connections-per-second", "0"],
       ...origins.flatMap((origin) => ["--allowed-origin", origin]),
@@ -37,6 +38,11 @@ export class Rejoin {
     ];
     await server.start();
     return server;
+  }
+
+  /** The folder of the database. */
+  get #database() {
+    return join(this.#folder, "database");
   }
 
   get url() {
@@ -80,6 +86,31 @@ export class Rejoin {
       body: JSON.stringify({ id, content, ...header }),
     });
     if (!response.ok) throw new Error(`${id} was not created: ${response.status} ${await response.text()}`);
+  }
+
+  /** Edits a document by a JSON Patch, as a program does that is no page. */
+  async edit(id, patch) {
+    const response = await fetch(`http://127.0.0.1:${this.#port}/api/documents/${id}`, {
+      method: "PATCH",
+      headers: { "content-type": "application/json-patch+json" },
+      body: JSON.stringify(patch),
+    });
+    if (!response.ok) throw new Error(`${id} was not edited: ${response.status} ${await response.text()}`);
+  }
+
+  /** Keeps a copy of the database, for {@link setBack}. */
+  async backUp() {
+    await this.kill();
+    await cp(this.#database, `${this.#database}-copy`, { recursive: true });
+    await this.start();
+  }
+
+  /** Goes back to the copy, as somebody does who has nothing else. */
+  async setBack() {
+    await this.kill();
+    await rm(this.#database, { recursive: true });
+    await cp(`${this.#database}-copy`, this.#database, { recursive: true });
+    await this.start();
   }
 
   async stop() {

@@ -7,7 +7,7 @@ const WORDS: { readonly [type in WorkspaceEvent["type"]]?: string } = {
   recovered: "The server had lost something. It was sent again; the earlier version is kept under Details.",
   quarantined: "Something stored on this device could not be read. It was set aside and is fetched again.",
   forked:
-    "This browser's data was in use twice, as after copying a profile. It goes on under a new identity; nothing is lost.",
+    "This browser goes on under a new identity, as after a profile was copied or a server set back. Nothing is lost.",
   storeFailed:
     "This device's storage does not work. Changes are kept in memory until they are on the server.",
   storeWorks: "This device's storage works again.",

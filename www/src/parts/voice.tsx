@@ -14,7 +14,7 @@ export function Voice() {
       <div role="log" aria-label="Notices" data-testid="notices">
         <ul className="notices">
           {notices.map(({ id, text: words, tone, action }) => (
-            <li key={id} className={`notice ${tone}`}>
+            <li key={id} className={tone === "alarm" ? "notice alarm" : "notice"}>
               <span>{words}</span>
               {action && (
                 <button
