@@ -47,3 +47,30 @@ test("a page whose tokens are all refused says so, and keeps what it makes until
   assertLogged((await converged(world, [tab])).log, { tab: 3 });
   await tab.close();
 });
+
+test("a fixed token that is refused is replaced without connecting anew", async () => {
+  const options = { ...world.options("fixed"), content: CONTENT };
+  const tab = new Tab(await (await world.browser(0)).newPage());
+  await tab.load(world.origin);
+  await tab.run((options) => {
+    globalThis.token = () => "";
+    begin({ ...options, auth: false });
+  }, options);
+  tab.options = options;
+  await tab.until(() => workspace.status === "refused");
+  assert.equal((await tab.status()).linkError.code, "unauthorized");
+  await tab.until(() => doc.value);
+  await logEdits(tab, "tab", 0, 3);
+  const second = new Tab(await (await world.browser(0)).newPage());
+  await second.load(world.origin);
+  await second.start(options);
+  await second.until(() => doc.value?.log.length === 3);
+  // The one that gives it need not lead.
+  await second.run((token) => workspace.authenticate(token), SECRET);
+  await tab.until(() => workspace.status === "online" && workspace.syncStatus.linkError === null);
+  assertLogged((await converged(world, [tab, second])).log, { tab: 3 });
+  await tab.close();
+  await logEdits(second, "second", 0, 3);
+  assertLogged((await converged(world, [second])).log, { tab: 3, second: 3 });
+  await second.close();
+});

@@ -2,6 +2,7 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { assertLogged, logEdits } from "./support/log.mjs";
+import { Tab } from "./support/tab.mjs";
 import { CONTENT, World, converged, fourTabs } from "./support/world.mjs";
 
 const world = World.ofFile();
@@ -139,7 +140,6 @@ fourTabs(
 );
 
 test("a page of an origin that the server does not know stays offline, and keeps what it makes", async () => {
-  const { Tab } = await import("./support/tab.mjs");
   const tab = new Tab(await (await world.browser(0)).newPage());
   const options = { ...world.options("strange"), content: CONTENT };
   await tab.load(world.strangeOrigin);
@@ -148,6 +148,24 @@ test("a page of an origin that the server does not know stays offline, and keeps
   await logEdits(tab, "tab", 0, 3);
   await tab.saved();
   assert.notEqual((await tab.status()).link, "online");
+  await tab.until(() => workspace.syncStatus.linkError?.code === "unreachable");
+  assert.equal((await tab.status()).problem, (await tab.status()).linkError.message);
   assert.equal(await world.rejoin.document("strange"), undefined);
+  await tab.close();
+});
+
+test("a page whose policy forbids the connection is told so", async () => {
+  const tab = new Tab(await (await world.browser(0)).newPage());
+  await tab.load(world.origin);
+  await tab.run(() => {
+    const content = "connect-src 'self'";
+    document.head.append(
+      Object.assign(document.createElement("meta"), { httpEquiv: "Content-Security-Policy", content }),
+    );
+  });
+  await tab.start({ ...world.options("forbidden"), content: CONTENT });
+  await tab.until(() => workspace.syncStatus.linkError?.code === "blocked_by_policy");
+  const { problem } = await tab.status();
+  assert.ok(problem.endsWith(`connect-src ${new URL(world.rejoin.url).origin}`), problem);
   await tab.close();
 });

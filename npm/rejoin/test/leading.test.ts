@@ -58,7 +58,7 @@ function tab(profile: string, number: number, storage: StorageState = "memory"):
     profile,
     inMemory: false,
     isOnline: true,
-    host: { tab: number } as never,
+    host: { tab: number, route: {} } as never,
     load: () => Promise.resolve(parts as unknown as Parts),
     onFailure: (error, storage) => failures.push(`${storage}: ${error.message}`),
   });

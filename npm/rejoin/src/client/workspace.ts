@@ -4,7 +4,7 @@ import type { Auth } from "../host/line.js";
 import { Listeners } from "../listeners.js";
 import { deepFrozen, type Json } from "../json/value.js";
 import { random53 } from "../random.js";
-import type { StorageState } from "../tabs/messages.js";
+import type { Refusal, StorageState } from "../tabs/messages.js";
 import { Tab } from "../tabs/tab.js";
 import { Client, closed } from "./client.js";
 import { Document } from "./document.js";
@@ -64,6 +64,8 @@ export interface SyncStatus {
   readonly storage: StorageState;
   /** Whether what is on the rung `saved` survives the browser. */
   readonly durable: boolean;
+  /** Why there is no link, where one is wanted: a code for programs, and a sentence for people. */
+  readonly linkError: Refusal | null;
   /** What is wrong, in a sentence. */
   readonly problem: string | null;
 }
@@ -109,6 +111,7 @@ const STARTING: SyncStatus = Object.freeze({
   acknowledged: 0,
   storage: "opening",
   durable: true,
+  linkError: null,
   problem: null,
 });
 
@@ -261,6 +264,11 @@ export class Workspace {
     this.tab.send({ type: "online", tab: this.client.tab, online: false });
   }
 
+  /** Authenticates with this token from the next connection on, in all tabs, instead of what `connect` was given. Connects at once where the one before was refused. */
+  authenticate(token: string): void {
+    this.tab.send({ type: "authenticate", tab: this.client.tab, token });
+  }
+
   /** Tries a database again that was full. */
   retryStorage(): void {
     this.tab.send({ type: "retryStorage", tab: this.client.tab });
@@ -304,7 +312,8 @@ export class Workspace {
       : typeof engine.link === "number"
         ? "refused"
         : engine.link;
-    this.problem = status.isStopped ? engineStopped().message : null;
+    if (!this.superseded)
+      this.problem = status.isStopped ? engineStopped().message : (status.linkError?.message ?? null);
     this.current = deepFrozen({
       link,
       refusal: typeof engine.link === "number" ? engine.link : null,
@@ -317,6 +326,7 @@ export class Workspace {
       acknowledged: engine.acknowledged,
       storage: this.superseded ?? status.storage,
       durable: engine.durable,
+      linkError: status.linkError,
       problem: this.problem,
     } as unknown as Json) as unknown as SyncStatus;
     this.notify();

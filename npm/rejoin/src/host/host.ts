@@ -10,6 +10,7 @@ import type {
   LeaderStatus,
   Made,
   Presences,
+  Refusal,
   StorageState,
   TabChange,
   Telling,
@@ -18,7 +19,7 @@ import type {
 import { Audience, GONE, outcomeOf, type Command, type Outcome, type Stage } from "./audience.js";
 import { decoded, encoded } from "./codec.js";
 import { Effect, type EngineEffect } from "./effects.js";
-import { Line, type Route } from "./line.js";
+import { Line, refusalOf, UNAUTHORIZED, type Auth, type Route } from "./line.js";
 import { STORE_RETRY_MS } from "./open.js";
 import { Engine, onReset, reset } from "./runtime.js";
 
@@ -37,9 +38,6 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Pauses before a token is asked for again that the server refused. */
 const AUTH_PAUSES_MS = [0, 1_000, 5_000, 30_000];
-
-/** The server's close code for a token that it does not take. */
-const UNAUTHORIZED = 4401;
 
 /** What a host is made of. */
 export interface HostOptions {
@@ -87,6 +85,10 @@ export class Host implements Stage {
   private clockDrift = drift();
   private wantsOnline: boolean;
   private hostOnline = typeof navigator === "undefined" || navigator.onLine !== false;
+  /** Instead of the route's. */
+  private auth: Auth | undefined;
+  /** Why there is no link. */
+  private linkError: Refusal | null = null;
   private refusals = 0;
   private isUnauthorized = false;
   /** The database is not the one that it was, and has not been made one's own yet. */
@@ -134,6 +136,9 @@ export class Host implements Stage {
       this.wantsOnline = message.online;
       this.turn.status = this.status;
       this.run(() => this.engine?.online(now(), this.isOnline));
+    } else if (message.type === "authenticate") {
+      this.auth = message.token;
+      if (this.isUnauthorized) this.run(() => this.replaceLink());
     } else if (message.type === "retryStorage") {
       this.retryStorage();
     } else if (this.isReady) {
@@ -296,6 +301,7 @@ export class Host implements Stage {
       case Effect.disconnect:
         this.line?.close(effect[1], effect[2]);
         this.line = undefined;
+        if (this.isOnline) this.linkError = refusalOf(effect[1], effect[2]);
         break;
       case Effect.store:
         this.ask(effect[1], effect[2], generation);
@@ -330,15 +336,20 @@ export class Host implements Stage {
 
   private connect(generation: number): void {
     const isOurs = (): boolean => generation === this.generation;
-    const line: Line = new Line(this.options.route, {
-      opened: (token) => isOurs() && this.run(() => this.engine?.connected(now(), token)),
-      frame: (frame) => isOurs() && this.run(() => this.engine?.frame(now(), frame)),
-      closed: (code, reason) => {
-        if (!isOurs() || this.line !== line) return;
-        this.line = undefined;
-        this.run(() => this.engine?.closed(now(), code, reason));
+    const { route } = this.options;
+    const line: Line = new Line(
+      { ...route, auth: this.auth ?? route.auth },
+      {
+        opened: (token) => isOurs() && this.run(() => this.engine?.connected(now(), token)),
+        frame: (frame) => isOurs() && this.run(() => this.engine?.frame(now(), frame)),
+        closed: (code, reason, error) => {
+          if (!isOurs() || this.line !== line) return;
+          this.line = undefined;
+          this.linkError = error;
+          this.run(() => this.engine?.closed(now(), code, reason));
+        },
       },
-    });
+    );
     this.line?.close();
     this.line = line;
   }
@@ -416,12 +427,15 @@ export class Host implements Stage {
 
   private takeStatus(status: Json, generation: number): void {
     this.engineStatus = status;
-    this.turn.status = this.status;
     const { link } = status as { link: string | number };
-    if (link === "online") this.refusals = 0;
+    if (link === "online") {
+      this.refusals = 0;
+      this.linkError = null;
+    }
+    this.turn.status = this.status;
     const isNew = link === UNAUTHORIZED && !this.isUnauthorized;
     this.isUnauthorized = link === UNAUTHORIZED;
-    if (!isNew || typeof this.options.route.auth !== "function") return;
+    if (!isNew || typeof (this.auth ?? this.options.route.auth) !== "function") return;
     // A token ends: the program may have a fresh one.
     const pause = AUTH_PAUSES_MS[Math.min(this.refusals, AUTH_PAUSES_MS.length - 1)];
     this.refusals += 1;
@@ -440,6 +454,7 @@ export class Host implements Stage {
       engine: this.engineStatus,
       at: Date.now(),
       storage: this.storage,
+      linkError: this.isOnline ? this.linkError : null,
       isOnline: this.wantsOnline,
       isStopped: this.isStopped,
     };

@@ -49,6 +49,8 @@ export type ToLeader = { readonly tab: number } & (
   | { readonly type: "presence"; readonly document: string; readonly state: string | null }
   | { readonly type: "online"; readonly online: boolean }
   | { readonly type: "retryStorage" }
+  /** Instead of the token that the program connected with; for all tabs. */
+  | { readonly type: "authenticate"; readonly token: string }
   | { readonly type: "ping" }
   | { readonly type: "bye" }
 );
@@ -126,6 +128,8 @@ export interface LeaderStatus {
   /** When it was made, in milliseconds since 1970. */
   readonly at: number;
   readonly storage: StorageState;
+  /** Why there is no link, where one is wanted. */
+  readonly linkError: Refusal | null;
   /** Whether the program wants a link; for all tabs. */
   readonly isOnline: boolean;
   readonly isStopped: boolean;

@@ -57,6 +57,8 @@ export class Tab {
   private isOnline: boolean;
   /** What was wished for before there was a leader to hear it. */
   private unheard: ToLeader | undefined;
+  /** What was given last to authenticate with. */
+  private token: string | undefined;
   private isClosed = false;
   /** The page may not use locks, as in a frame without an origin. */
   private isAlone = false;
@@ -86,6 +88,8 @@ export class Tab {
     if (message.type === "online") {
       this.isOnline = message.online;
       this.unheard = this.host || this.leader !== "" ? undefined : message;
+    } else if (message.type === "authenticate") {
+      this.token = message.token;
     }
     if (this.host) this.host.receive(message);
     else this.post({ version: TAB_PROTOCOL, to: "leader", leader: this.leader, body: message });
@@ -182,7 +186,9 @@ export class Tab {
         store?.close();
         return;
       }
-      const options = { ...this.options.host, store, storage, isOnline: this.isOnline };
+      const { route, ...others } = this.options.host;
+      const auth = this.token ?? route.auth;
+      const options = { ...others, route: { ...route, auth }, store, storage, isOnline: this.isOnline };
       const host = new Host(
         options,
         (leader, message) => this.tell(leader, message),
@@ -254,12 +260,14 @@ export class Tab {
       return;
     }
     if (to === "leader") {
+      if (body.type === "authenticate") this.token = body.token;
       if (!this.host) {
         // Before its engine leads, a leader says at least that it is there.
         if (this.hosting && body.type === "ping") this.tell(this.leader, { type: "pong" });
         return;
       }
-      if (leader === this.leader || body.type === "ping") this.host.receive(body);
+      const isForAny = body.type === "ping" || body.type === "authenticate";
+      if (leader === this.leader || isForAny) this.host.receive(body);
       if (body.type === "hello") this.watch(body.tab);
       return;
     }

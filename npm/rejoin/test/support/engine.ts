@@ -37,6 +37,10 @@ export class Engine {
   isGone = false;
   /** The next command of this number throws, as WebAssembly does. */
   static trapAt: number | undefined;
+  /** Whether engines were to connect, as they were told. */
+  static readonly onlines: boolean[] = [];
+  /** With what links were opened. */
+  readonly tokens: string[] = [];
   /** Tokens that are refused. */
   static readonly refused = new Set<string>();
   /** What was seen where a token was added. */
@@ -56,6 +60,7 @@ export class Engine {
   /** As it was before any test. */
   static reset(): void {
     Engine.trapAt = undefined;
+    Engine.onlines.length = 0;
     Engine.maxPresent = 16;
     Engine.refused.clear();
     Engine.seen.clear();
@@ -71,7 +76,18 @@ export class Engine {
 
   wake(): void {}
   clock(): void {}
-  online(): void {}
+
+  online(_: number, online: boolean): void {
+    Engine.onlines.push(online);
+  }
+
+  connected(_: number, token: string): void {
+    this.tokens.push(token);
+  }
+
+  closed(): void {
+    this.link("offline");
+  }
 
   command(_: number, command: Uint8Array): Uint8Array {
     return encoded(this.answer(decoded(command)));
@@ -170,6 +186,16 @@ export class Engine {
   }
 
   // What a test does.
+
+  /** Wants a link. */
+  connect(): void {
+    this.effects.push([0]);
+  }
+
+  /** Says how the link is. */
+  link(link: string | number): void {
+    this.effects.push([7, encoded({ link })]);
+  }
 
   /** Asks the store something. */
   ask(request: number): void {
