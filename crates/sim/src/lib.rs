@@ -17,6 +17,7 @@ mod dice;
 mod model;
 mod plan;
 mod plant;
+mod recording;
 mod tokens;
 mod trace;
 mod typing;
@@ -25,5 +26,6 @@ mod world;
 
 pub use plan::{Faults, Plan};
 pub use plant::Plant;
+pub use recording::{INPUTS_BETWEEN_DIGESTS, Recording};
 pub use violation::{Claim, Violation};
 pub use world::{ROOT, Report, World};

@@ -1,16 +1,22 @@
 //! What happened in a world, as one number: two runs of a seed are equal when their numbers are.
 
+use rejoin_core::Instant;
+
+use crate::recording::Recording;
+
 /// Collects what happens.
 #[derive(Clone, Debug)]
 pub(crate) struct Trace {
     hash: u64,
     events: u64,
     printed: bool,
+    /// Present when somebody wants more than the number.
+    pub(crate) recording: Option<Recording>,
 }
 
 impl Trace {
     pub(crate) fn new(printed: bool) -> Self {
-        Self { hash: 0x9e37_79b9_7f4a_7c15, events: 0, printed }
+        Self { hash: 0x9e37_79b9_7f4a_7c15, events: 0, printed, recording: None }
     }
 
     /// Notes one thing that happened, with the bytes that tell it from others of its kind; `line` is asked for only when lines are printed.
@@ -23,6 +29,9 @@ impl Trace {
         line: impl FnOnce() -> String,
     ) {
         self.events += 1;
+        if let Some(recording) = &mut self.recording {
+            recording.note_bytes(Instant(at), node, kind, bytes);
+        }
         self.mix(at);
         self.mix(u64::from(kind) << 32 | node as u64);
         self.mix(bytes.len() as u64);

@@ -25,6 +25,7 @@ use crate::checks::Revisions;
 use crate::dice::Dice;
 use crate::model::Model;
 use crate::plan::Plan;
+use crate::recording::Recording;
 use crate::trace::Trace;
 use crate::violation::{Checked, Claim, Violation};
 use node::Node;
@@ -249,6 +250,20 @@ impl World {
         self.finish()
     }
 
+    /// Runs a world to its end, and records all that its replicas were given and wanted done.
+    ///
+    /// # Errors
+    ///
+    /// The first breach of a claim.
+    pub fn record(mut self) -> Result<(Report, Recording), Violation> {
+        self.trace.recording = Some(Recording::default());
+        while self.steps > 0 {
+            self.step()?;
+        }
+        let report = self.end()?;
+        Ok((report, self.trace.recording.take().unwrap_or_default().end()))
+    }
+
     /// Lets a time pass, in microseconds.
     ///
     /// # Errors
@@ -364,6 +379,9 @@ impl World {
     fn input(&mut self, node: usize, input: Input) -> Checked {
         let now = Instant(self.now);
         let Some(replica) = &mut self.nodes[node].replica else { return Ok(()) };
+        if let Some(recording) = &mut self.trace.recording {
+            recording.note_input(now, node, &input);
+        }
         replica.handle_input(now, input);
         if self.dice.chance(1_000) {
             let after = self.dice.between(0, 2_000);
@@ -410,6 +428,9 @@ impl World {
 
     fn obey(&mut self, node: usize, output: Output) -> Checked {
         let life = self.nodes[node].life;
+        if let Some(recording) = &mut self.trace.recording {
+            recording.note_output(Instant(self.now), node, &output);
+        }
         match output {
             Output::Connect { link } => {
                 let after = self.dice.between(0, self.plan.delay_us);

@@ -28,6 +28,10 @@ impl World {
     ///
     /// The first breach of a claim.
     pub fn finish(mut self) -> Result<Report, Violation> {
+        self.end()
+    }
+
+    pub(super) fn end(&mut self) -> Result<Report, Violation> {
         self.heal()?;
         self.settle()?;
         // Until the last end of a cut wire has noticed, and has connected again.

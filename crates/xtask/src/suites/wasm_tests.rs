@@ -10,9 +10,13 @@ use serde_json::{Value, json};
 use super::{PURE_CRATES, Run, WASM_CRATES, passed_tests};
 use crate::tools::{self, WASM_TARGET};
 
-/// What is built together. The pure crates share their builds of each other; what gives them to a page has them without what browsers
-/// leave out.
-const BUILDS: [&[&str]; 2] = [&PURE_CRATES, &["rejoin-wasm"]];
+/// What is built together, and which of its tests. The pure crates share their builds of each other; what gives them to a page has them
+/// without what browsers leave out. Simulated worlds have to be the same everywhere; whether they are right is seen natively.
+const BUILDS: [(&[&str], &[&str]); 3] = [
+    (&PURE_CRATES, &["--tests"]),
+    (&["rejoin-sim"], &["--test", "everywhere"]),
+    (&["rejoin-wasm"], &["--tests"]),
+];
 
 /// How long Chromium has for the tests of one program, in seconds; without it, 20.
 const BROWSER_PATIENCE_S: &str = "120";
@@ -44,8 +48,8 @@ type Counts = BTreeMap<String, u64>;
 /// none of them fails here.
 pub(super) fn run(run: &Run<'_>) -> Result<String> {
     let mut programs = Vec::new();
-    for packages in BUILDS {
-        programs.extend(build(run, packages)?);
+    for (packages, tests) in BUILDS {
+        programs.extend(build(run, packages, tests)?);
     }
     let runner = tools::wasm_test_runner(run.workspace)?;
     let chromium = Chromium::find(run)?;
@@ -64,7 +68,7 @@ pub(super) fn run(run: &Run<'_>) -> Result<String> {
     if counts != in_chromium? {
         bail!("Node.js and Chromium have not run the same tests");
     }
-    for name in WASM_CRATES {
+    for name in WASM_CRATES.into_iter().chain(["rejoin-sim"]) {
         if !counts.contains_key(name) && has_tests(&run.workspace.member(name)?.folder)? {
             bail!("{name} has tests, and none of them ran on wasm32");
         }
@@ -74,9 +78,10 @@ pub(super) fn run(run: &Run<'_>) -> Result<String> {
 }
 
 /// Builds the tests of some crates, all with the features that they ask for together.
-fn build(run: &Run<'_>, packages: &[&str]) -> Result<Vec<Program>> {
-    let mut command = run.cargo(&["test", "--tests", "--no-run", "--target", WASM_TARGET]);
+fn build(run: &Run<'_>, packages: &[&str], tests: &[&str]) -> Result<Vec<Program>> {
+    let mut command = run.cargo(&["test", "--no-run", "--target", WASM_TARGET]);
     command
+        .args(tests)
         .arg("--message-format=json-render-diagnostics")
         .args(packages.iter().map(|name| format!("--package={name}")))
         // The runner reads and writes each module whole: without what is there for debuggers, of the standard library too, it is
