@@ -2,6 +2,7 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { Boards } from "./support/board.mjs";
+import { Typist } from "./support/typist.mjs";
 
 const boards = Boards.ofFile();
 
@@ -30,7 +31,10 @@ test("a refused change is shown with its values, is applied again once it can be
 
   await boards.rejoin.edit("full", [{ op: "replace", path: "/cards/two/text", value: "" }]);
   await ada.card("Two").locator(".card-text").waitFor({ state: "detached" });
-  await ada.part("rejected-again").click();
+  // All of it by keys.
+  const keys = await Typist.of(ada);
+  await keys.tabTo("rejected-again");
+  await keys.press("Enter");
   await ada.card("One").locator(".card-text").waitFor();
   await refused.waitFor({ state: "detached" });
   await ada.settles();
@@ -41,7 +45,8 @@ test("a refused change is shown with its values, is applied again once it can be
   await write(ada, "Two", LONG);
   await ada.part("open-safety").click();
   await ada.part("rejected").waitFor();
-  await ada.part("rejected-dismiss").click();
+  await keys.tabTo("rejected-dismiss");
+  await keys.press("Enter");
   await ada.part("rejected").waitFor({ state: "detached" });
   assert.equal(await ada.part("rejected-count").count(), 0);
   assert.equal(await ada.card("Two").locator(".card-text").count(), 0);

@@ -35,6 +35,7 @@ createRoot(document.getElementById("root") as HTMLElement).render(
     <App />
   </StrictMode>,
 );
+void import("./parts/kept-focus.js").then(({ keepFocus }) => keepFocus());
 void import("./link/update.js").then(({ registerWorker }) =>
   registerWorker(new URL(import.meta.url).pathname),
 );

@@ -12,7 +12,7 @@ import { usePointerShown } from "../people/pointer-shown.js";
 import { OwnPresence, useOwnPresence, usePeople } from "../people/presence.js";
 import { useSelf } from "../people/self.js";
 import { AddColumn } from "./add-column.js";
-import { useCarrying } from "./carrying.js";
+import { focusCard, useCarrying } from "./carrying.js";
 import { ColumnView } from "./column-view.js";
 import { Absent, Skeleton } from "./placeholders.js";
 import { CardStates } from "./states.js";
@@ -85,7 +85,11 @@ export function BoardPage({ id }: { readonly id: string }) {
 
   const onOpen = useCallback((card: string) => setAside({ show: "card", card }), []);
   const onConflicts = useCallback((card: string) => setAside({ show: "safety", card }), []);
-  const close = useCallback(() => setAside(null), []);
+  const close = useCallback(() => {
+    setAside(null);
+    // Where it stands now: it may have been moved meanwhile.
+    if (aside?.show === "card") focusCard(aside.card);
+  }, [aside]);
 
   const isShown = doc.life === "alive";
   const columns = carried ? placed(board.columns, carried.card, carried.place) : board.columns;

@@ -1,4 +1,5 @@
 import { useRef, useState } from "react";
+import { focusCard } from "../board/carrying.js";
 import { STRAY_COLUMN, type Board, type Card } from "../model/board.js";
 import {
   addTag,
@@ -130,11 +131,15 @@ export function CardSheet({ doc, board, id, presence, people, onConflicts, onClo
         className="ghost danger"
         data-testid="card-delete"
         onClick={() => {
+          const mates = board.columns.find(({ cards }) => cards.includes(card))?.cards ?? [];
+          const at = mates.indexOf(card);
           if (!attempt(() => deleteCard(doc, id))) return;
           notice(`“${card.title}” was deleted.`, {
             action: { label: "Undo", run: () => attempt(() => doc.undo()) },
           });
           onClose();
+          const next = mates[at + 1] ?? mates[at - 1];
+          if (next) focusCard(next.id);
         }}
       >
         <Icon name="trash" /> Delete this card

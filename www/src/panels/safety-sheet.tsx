@@ -1,4 +1,5 @@
 import { useEffect, useRef } from "react";
+import { focusCard } from "../board/carrying.js";
 import { cardAt } from "../model/pointer.js";
 import type { Board } from "../model/board.js";
 import type { BoardDocument } from "../model/edits.js";
@@ -25,7 +26,10 @@ export function SafetySheet({ doc, board, card, onClose, onOpen }: SafetySheetPr
   const had = useRef(false);
   useEffect(() => {
     // The last of a card's conflicts is settled: what was asked for is done.
-    if (had.current && card !== null && conflicts.length === 0) onClose();
+    if (had.current && card !== null && conflicts.length === 0) {
+      onClose();
+      focusCard(card);
+    }
     had.current = conflicts.length > 0;
   });
   return (

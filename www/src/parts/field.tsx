@@ -60,7 +60,7 @@ export function Field({ doc, path, multiline, label, className, placeholder, tes
       {...shared}
       ref={element as Ref<HTMLInputElement>}
       onKeyDown={(event) => {
-        if (event.key === "Enter" && !event.nativeEvent.isComposing) event.currentTarget.blur();
+        if (event.key === "Enter" && !event.nativeEvent.isComposing) editing.current?.left();
         onKeyDown?.(event);
       }}
     />
@@ -111,7 +111,7 @@ class TextEditing {
     this.timer ??= setTimeout(() => this.flush(), BURST_MS);
   }
 
-  /** The person has left the element: what it may not be is put back. */
+  /** The person is done with the text, or has left it: what it may not be is put back. */
   left(): void {
     if (this.isRequired && this.element.value.trim() === "") this.show(this.known());
     this.flush();

@@ -1,3 +1,4 @@
+import { useEffect, useRef } from "react";
 import { Icon } from "../parts/icon.js";
 import { useTheme } from "../parts/theme.js";
 import { COLOURS } from "./colours.js";
@@ -7,23 +8,30 @@ import { MAX_NAME, setSelf, useSelf } from "./self.js";
 export function SelfPanel() {
   const self = useSelf();
   const [theme, switchTheme] = useTheme();
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    // Another tab may have changed it.
+    if (input.current && document.activeElement !== input.current) input.current.value = self.name;
+  }, [self.name]);
+  const rename = (): void => {
+    if (!input.current) return;
+    const name = input.current.value.trim();
+    if (name) setSelf({ ...self, name });
+    else input.current.value = self.name;
+  };
   return (
     <div className="self-panel">
       <label>
         <span className="label">Your name, as others see it</span>
         <input
+          ref={input}
           maxLength={MAX_NAME}
           defaultValue={self.name}
-          key={self.name}
           data-testid="self-name"
           autoComplete="nickname"
-          onBlur={({ currentTarget }) => {
-            const name = currentTarget.value.trim();
-            if (name) setSelf({ ...self, name });
-            else currentTarget.value = self.name;
-          }}
+          onBlur={rename}
           onKeyDown={(event) => {
-            if (event.key === "Enter") event.currentTarget.blur();
+            if (event.key === "Enter") rename();
           }}
         />
       </label>
