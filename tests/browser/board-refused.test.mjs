@@ -1,20 +1,13 @@
 /** What the shared board does with changes that the server refuses, and with what the server has lost. */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
-import { Boards } from "./support/board.mjs";
+import { BALLAST, Boards, LONG } from "./support/board.mjs";
 import { Typist } from "./support/typist.mjs";
 
 const boards = Boards.ofFile();
 
-/** Most bytes of a document, see docs/protocol.md. */
-const MAX_DOCUMENT_BYTES = 8_388_608;
-
-/** A text that fits into what {@link fullBoard} leaves, and does not fit twice. */
-const LONG = "long ".repeat(2_000);
-
 test("a refused change is shown with its values, is applied again once it can be, or is forgotten", async () => {
-  const ballast = "x".repeat(MAX_DOCUMENT_BYTES - 1.5 * LONG.length);
-  await boards.make("full", { "To do": ["One", "Two"] }, { ballast });
+  await boards.make("full", { "To do": ["One", "Two"] }, { ballast: BALLAST });
   const ada = await boards.person("Ada", "full");
   await ada.goes("offline");
   await write(ada, "One", LONG);

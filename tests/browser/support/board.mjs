@@ -8,6 +8,13 @@ import { Rejoin } from "./rejoin.mjs";
 /** `cargo xtask www` leaves it there. */
 const DIST = fileURLToPath(new URL("../../../www/dist", import.meta.url));
 
+/** Most bytes of a document, see docs/protocol.md. */
+const MAX_DOCUMENT_BYTES = 8_388_608;
+
+/** A text, and what else can be in a document so that there is room for such a text in it, and none for two. */
+export const LONG = "long ".repeat(2_000);
+export const BALLAST = "x".repeat(MAX_DOCUMENT_BYTES - 1.5 * LONG.length);
+
 const HEADER = { counters: ["/cards/*/votes"] };
 
 /** The shared board as it was built, with a server behind it, and people who look at it: each in a browser profile of their own. */

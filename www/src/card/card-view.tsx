@@ -89,7 +89,7 @@ export const CardView = memo(function CardView(props: CardViewProps) {
             className="chip conflict"
             data-still
             data-testid="card-conflict"
-            aria-label={`${state.conflicts === 1 ? "A conflict" : `${state.conflicts} conflicts`} on ${title}: look at both versions`}
+            aria-label={`${state.conflicts === 1 ? "2 versions" : `${state.conflicts} conflicts`} of ${title}: look at them`}
             onClick={() => onConflicts(card.id)}
           >
             <Icon name="fork" />

@@ -8,6 +8,7 @@ import { spliceOf } from "../model/splice.js";
 import { Icon } from "../parts/icon.js";
 import { announce, attempt } from "../parts/notices.js";
 import { useNow } from "../parts/now.js";
+import { scrollable } from "../parts/scrollable.js";
 import { authorOf, type Known } from "../people/known.js";
 import { placeName, valueWords } from "./places.js";
 
@@ -188,7 +189,7 @@ function Side({
         {name}
         {isWinner && <span className="now">shown now</span>}
       </h5>
-      <p className="value">
+      <p className="value" ref={scrollable}>
         {typeof value === "string" && base !== undefined && value !== "" ? (
           <Marked base={base} text={value} />
         ) : (

@@ -5,6 +5,7 @@ import type { BoardDocument } from "../model/edits.js";
 import { Icon } from "../parts/icon.js";
 import { announce, attempt } from "../parts/notices.js";
 import { useNow } from "../parts/now.js";
+import { scrollable } from "../parts/scrollable.js";
 import { placeName, valueWords } from "./places.js";
 
 /** Own changes that were refused, with what they hold. */
@@ -27,7 +28,7 @@ export function RejectedList({ doc, board }: { readonly doc: BoardDocument; read
               {valuesOf(change).map(([path, value], index) => (
                 <li key={index}>
                   <span>{placeName(path, board)}</span>
-                  <q>{valueWords(path, value, board)}</q>
+                  <q ref={scrollable}>{valueWords(path, value, board)}</q>
                 </li>
               ))}
             </ul>
