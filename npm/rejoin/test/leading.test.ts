@@ -3,7 +3,7 @@ import { after, before, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { Client } from "../src/client/client.js";
 import type { End, Tell } from "../src/host/host.js";
-import type { StorageState, ToLeader } from "../src/tabs/messages.js";
+import { TAB_PROTOCOL, type StorageState, type ToLeader } from "../src/tabs/messages.js";
 import { Tab } from "../src/tabs/tab.js";
 import { TestLocks } from "./support/locks.js";
 
@@ -155,4 +155,69 @@ test("a tab that leads while a newer release takes the database over lets go of 
   tab(name, 2);
   await lead(2);
   assert.deepEqual(old.failures, ["superseded: newer"]);
+});
+
+/** What the page's events call. */
+function lifeOf({ tab }: TestTab): {
+  suspend(): void;
+  resume(): void;
+  steal(signal: AbortSignal): Promise<void>;
+} {
+  return tab as unknown as ReturnType<typeof lifeOf>;
+}
+
+/** Waits until something holds. */
+async function until(condition: () => boolean): Promise<void> {
+  for (let round = 0; !condition(); round += 1) {
+    assert.ok(round < 1_000, "in vain");
+    await turn();
+  }
+}
+
+test("a tab that was put aside says everything anew, also to the leader that it had", async () => {
+  const name = profile();
+  tab(name, 1);
+  await lead(1);
+  const second = tab(name, 2);
+  const hellos = (): number =>
+    hosts[0]?.heard.filter((message) => message.type === "hello" && message.tab === 2).length ?? 0;
+  const answered = (count: number): Promise<void> =>
+    until(() => {
+      hosts[0]?.tell("0", { type: "pong" });
+      return hellos() === count;
+    });
+  await answered(1);
+  lifeOf(second).suspend();
+  lifeOf(second).resume();
+  await answered(2);
+});
+
+test("a page that a newer release has overtaken stays so, also when it is come back to", async () => {
+  const name = profile();
+  const old = tab(name, 1);
+  await lead(1);
+  const channel = new BroadcastChannel(`rejoin/${name}/channel`);
+  channel.postMessage({ version: TAB_PROTOCOL + 1, to: "tabs", leader: "newer", body: { type: "pong" } });
+  await lead();
+  channel.close();
+  lifeOf(old).suspend();
+  lifeOf(old).resume();
+  for (let round = 0; round < 20; round += 1) await turn();
+  assert.deepEqual(leaders(), []);
+  assert.deepEqual(old.failures, ["superseded: a newer release of this page is open"]);
+});
+
+test("a tab that took the lead by force waits for it no more", async (context) => {
+  context.mock.method(Math, "random", () => 0);
+  const name = profile();
+  tab(name, 1);
+  await lead(1);
+  const second = tab(name, 2);
+  for (let round = 0; round < 20; round += 1) await turn();
+  void lifeOf(second).steal(new AbortController().signal);
+  await lead(2);
+  hosts[1]?.onEnd("stopped", new Error("three traps"));
+  await lead(1);
+  for (let round = 0; round < 20; round += 1) await turn();
+  assert.deepEqual(leaders(), [1]);
 });

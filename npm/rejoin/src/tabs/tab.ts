@@ -64,6 +64,8 @@ export class Tab {
   private isAlone = false;
   /** It could not lead, and will not try again. */
   private isResigned = false;
+  /** A newer release is among the tabs: this one has to be loaded again. */
+  private isSuperseded = false;
   /** Tabs whose end this leader hears of. */
   private readonly watched = new Set<number>();
 
@@ -117,7 +119,7 @@ export class Tab {
 
   /** Takes its place among the tabs. */
   private begin(): void {
-    if (this.ending) return;
+    if (this.ending || this.isSuperseded) return;
     const ending = new AbortController();
     this.ending = ending;
     if (!this.isShared) {
@@ -156,6 +158,8 @@ export class Tab {
   private hold(ending: AbortSignal, steal: boolean): Promise<void> {
     const refused = (error: Error): void => this.options.onFailure(error, "failed");
     const leading = new AbortController();
+    // Whoever takes the lock by force waits for it no more.
+    this.leading?.abort();
     this.leading = leading;
     ending.addEventListener("abort", () => leading.abort(), { once: true });
     const { signal } = leading;
@@ -254,6 +258,7 @@ export class Tab {
   private receive({ version, to, leader, body }: Envelope): void {
     if (version > TAB_PROTOCOL) {
       // A newer release is here: it leads, and this page has to be loaded again.
+      this.isSuperseded = true;
       if (this.host) this.host.setStorage("superseded");
       this.end();
       this.options.onFailure(new Error("a newer release of this page is open"), "superseded");
@@ -379,6 +384,8 @@ export class Tab {
     this.ending = undefined;
     this.channel?.close();
     this.channel = undefined;
+    // Whoever leads has heard that this tab is gone: when it comes back it says everything anew.
+    this.leader = "";
   }
 
   /** Writes down what is not safe yet, before the page may end: the next leader makes it, unless it was made. */
