@@ -18,6 +18,9 @@ const BUILDS: [(&[&str], &[&str]); 3] = [
     (&["rejoin-wasm"], &["--tests"]),
 ];
 
+/// Names the file that simulated worlds are recorded into natively, and compared with elsewhere.
+const RECORDING: &str = "REJOIN_RECORDING";
+
 /// How long Chromium has for the tests of one program, in seconds; without it, 20.
 const BROWSER_PATIENCE_S: &str = "120";
 
@@ -47,9 +50,13 @@ type Counts = BTreeMap<String, u64>;
 /// The runner sees only tests that the `wasm_bindgen_test` attribute marks, and is content with none: a crate that has tests and runs
 /// none of them fails here.
 pub(super) fn run(run: &Run<'_>) -> Result<String> {
+    let recording = run.workspace.target.join("recorded-worlds.txt");
+    // In the profile of the simulation, which has been built.
+    let mut natively = run.cargo(&["test", "--release", "--package", "rejoin-sim", "--test", "everywhere"]);
+    run.tests(natively.env(RECORDING, &recording))?;
     let mut programs = Vec::new();
     for (packages, tests) in BUILDS {
-        programs.extend(build(run, packages, tests)?);
+        programs.extend(build(run, packages, tests, &recording)?);
     }
     let runner = tools::wasm_test_runner(run.workspace)?;
     let chromium = Chromium::find(run)?;
@@ -78,7 +85,7 @@ pub(super) fn run(run: &Run<'_>) -> Result<String> {
 }
 
 /// Builds the tests of some crates, all with the features that they ask for together.
-fn build(run: &Run<'_>, packages: &[&str], tests: &[&str]) -> Result<Vec<Program>> {
+fn build(run: &Run<'_>, packages: &[&str], tests: &[&str], recording: &Path) -> Result<Vec<Program>> {
     let mut command = run.cargo(&["test", "--no-run", "--target", WASM_TARGET]);
     command
         .args(tests)
@@ -86,6 +93,7 @@ fn build(run: &Run<'_>, packages: &[&str], tests: &[&str]) -> Result<Vec<Program
         .args(packages.iter().map(|name| format!("--package={name}")))
         // The runner reads and writes each module whole: without what is there for debuggers, of the standard library too, it is
         // a fifth as long.
+        .env(RECORDING, recording)
         .env("CARGO_PROFILE_TEST_DEBUG", "0")
         .env("CARGO_PROFILE_TEST_STRIP", "debuginfo");
     let built = programs(&run.unseen_output(&mut command)?);
