@@ -84,6 +84,7 @@ export function TopBar({ doc, isShown, people }: TopBarProps) {
             </li>
           ))}
           {people.length > MAX_FACES && <li className="more-faces">+{people.length - MAX_FACES}</li>}
+          {people.length > 1 && <li className="more-faces narrow">+{people.length - 1}</li>}
         </ul>
         <SelfMenu />
       </div>

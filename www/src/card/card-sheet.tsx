@@ -122,7 +122,7 @@ export function CardSheet({ doc, board, id, presence, people, onConflicts, onClo
         data-testid="history-fold"
       >
         <summary>
-          <Icon name="clock" /> History
+          <Icon name="clock" /> History <Icon name="down" />
         </summary>
         {showsHistory && <CardHistory doc={doc} board={board} id={id} />}
       </details>
