@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Client } from "../src/client/client.js";
+import { CLOSE_DELAY_MS, Client } from "../src/client/client.js";
 import { Document } from "../src/client/document.js";
+import type { RejectedChange } from "../src/client/facts.js";
+import { MAX_REFUSED } from "../src/client/refused.js";
 import type { Json } from "../src/json/value.js";
 import type { FromLeader, Telling, ToLeader } from "../src/tabs/messages.js";
 
@@ -10,8 +12,10 @@ const LEADER = "1.1.1";
 /** A client with a leader that says what a test wants. */
 class Led {
   readonly said: ToLeader[] = [];
+  /** How many changes nobody had made, each time that it changed. */
+  readonly unmade: number[] = [];
   readonly client = new Client(7, (message) => this.said.push(message), {
-    status: () => undefined,
+    status: () => this.unmade.push(this.client.unmade),
     list: () => undefined,
     event: () => undefined,
   });
@@ -73,6 +77,80 @@ test("what becomes of a change is known also when its document was let go of", a
     again.rejected.map(({ code }) => code),
     ["too_large"],
   );
+});
+
+test("what no leader has made is told at once, and again under the next one", () => {
+  const led = new Led();
+  const document = led.open("d", { title: "a" });
+  document.edit(rename("b"));
+  assert.deepEqual([led.unmade, document.status.rung], [[1], "local"]);
+  led.tell({ type: "turn", made: [{ tab: 7, number: led.number, answer: "x/1" }] });
+  assert.deepEqual(led.unmade, [1, 0]);
+  led.tell({ type: "lead" }, "2.1.1");
+  assert.deepEqual(led.unmade, [1, 0, 1]);
+  led.tell({ type: "turn", made: [{ tab: 7, number: led.number, answer: null }] }, "2.1.1");
+  led.tell({ type: "turn", kept: [[7, led.number]] }, "2.1.1");
+  assert.deepEqual([led.unmade, led.client.unsafe], [[1, 0, 1, 0], 0]);
+});
+
+test("an undo takes back no other change than the newest, also where the engine that made it is gone", async () => {
+  const led = new Led();
+  const document = led.open("d", { title: "a" });
+  document.edit(rename("b"));
+  led.tell({ type: "turn", made: [{ tab: 7, number: led.number, answer: "x/1" }] });
+  document.edit(rename("c"));
+  led.tell({ type: "lead" }, "2.1.1");
+  led.tell({ type: "turn", made: [{ tab: 7, number: led.number, answer: null }] }, "2.1.1");
+  await assert.rejects(document.undo(), { code: "history_not_held" });
+  // That was said once: the next one goes on with the change before it.
+  void document.undo();
+  await new Promise((resolve) => setImmediate(resolve));
+  const undo = led.said.at(-1);
+  assert.ok(undo?.type === "change" && undo.command.includes('"change":"x/1"'), JSON.stringify(undo));
+});
+
+test("what waits for a change is told its outcome though the document was let go of, and then it is closed", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const led = new Led();
+  const document = led.open("d", { title: "a" });
+  document.edit(rename("b"));
+  const { number } = led;
+  const acknowledged = document.acknowledged();
+  document.close();
+  const { facts } = telling("d", 2, null);
+  const told = (number: number, rung: string): Telling => ({
+    ...telling("d", number, { title: "b" }),
+    facts: { ...(facts as object), rung },
+  });
+  const made = [{ tab: 7, number, answer: "x/1" }];
+  led.tell({ type: "turn", told: [told(2, "sent")], made, kept: [[7, number]] });
+  const closes = (): number => led.said.filter(({ type }) => type === "close").length;
+  for (let round = 0; round < 3; round += 1) context.mock.timers.tick(CLOSE_DELAY_MS);
+  assert.equal(closes(), 0);
+  led.tell({ type: "turn", told: [told(3, "acknowledged")] });
+  await acknowledged;
+  context.mock.timers.tick(CLOSE_DELAY_MS);
+  assert.equal(closes(), 1);
+  // With the handle that was closed another edit can be made, and is told of.
+  document.edit(rename("c"));
+  assert.equal(led.said.filter(({ type }) => type === "open").length, 2);
+});
+
+test("a document with as many refused changes as are kept takes no more until some are dismissed", async () => {
+  const led = new Led();
+  const document = led.open("d", { title: "a" });
+  for (let count = 0; count < MAX_REFUSED; count += 1) {
+    document.edit(rename(`${count}`));
+    led.tell({
+      type: "turn",
+      made: [{ tab: 7, number: led.number, error: { code: "too_large", message: "no" } }],
+    });
+  }
+  assert.throws(() => document.edit(rename("b")), { code: "too_many_rejected" });
+  assert.equal(led.client.hasUnsafe, true);
+  await document.dismissRejected(document.rejected[0] as RejectedChange);
+  document.edit(rename("b"));
+  assert.equal(document.rejected.length, MAX_REFUSED - 1);
 });
 
 test("an undo takes back the edit before it, though the engine has not made that yet", async () => {

@@ -17,7 +17,7 @@ export class Change implements TabChange {
   readonly before: Json | undefined;
   after: Json | undefined;
   readonly revision: number;
-  /** Whether the engine has it. */
+  /** Whether the present leader's engine has it. */
   isMade = false;
   private readonly fate = deferred<Json>();
   private readonly safety = deferred<void>();

@@ -6,19 +6,18 @@ import type {
   LeaderStatus,
   Made,
   Question,
+  Refusal,
   ToLeader,
   Turn,
   TabChange,
 } from "../tabs/messages.js";
 import { Change, deferred } from "./changes.js";
 import type { RejectedChange } from "./facts.js";
+import { MAX_REFUSED, RefusedChanges } from "./refused.js";
 import { DocumentState } from "./state.js";
 
 /** Characters of changes that a tab keeps for a leader that does not take them. One more throws `outbox_full`. */
 export const MAX_UNSAFE_CHARACTERS = 64 * 1024 * 1024;
-
-/** Changes refused by the engine that a document keeps in this tab. The oldest go first. */
-export const MAX_REFUSED = 1_000;
 
 /** Longest id of a document, in bytes of UTF-8. */
 export const MAX_ID_BYTES = 128;
@@ -46,6 +45,9 @@ export class Client {
   });
   /** What is not kept, by number. */
   private readonly changes = new Map<number, Change>();
+  /** How many of them the present leader has not made, and how many it was when that was told last. */
+  private unmadeCount = 0;
+  private unmadeTold = 0;
   private characters = 0;
   private readonly questions = new Map<
     number,
@@ -59,11 +61,20 @@ export class Client {
   private readonly send: (message: ToLeader) => void;
   private readonly events: ClientEvents;
   private readonly dirty = new Set<DocumentState>();
+  private readonly refusals: RefusedChanges;
 
-  constructor(tab: number, send: (message: ToLeader) => void, events: ClientEvents) {
+  /** `refusals` names what this profile writes down of changes that its engine refused. */
+  constructor(tab: number, send: (message: ToLeader) => void, events: ClientEvents, refusals?: string) {
     this.tab = tab;
     this.send = send;
     this.events = events;
+    this.refusals = new RefusedChanges(refusals, (document) => {
+      const state = this.documents.get(document) ?? this.views.get(document)?.deref();
+      if (!state) return;
+      state.refused = this.refusals.of(document);
+      state.notify();
+    });
+    this.refusals.start();
   }
 
   /** Holds a document; each call is taken back by one of {@link release}. */
@@ -82,11 +93,11 @@ export class Client {
   release(state: DocumentState): void {
     state.handles -= 1;
     if (state.handles === 0) this.showPresence(state, undefined);
-    // What only this tab knows stays with it.
-    if (state.handles > 0 || state.refused.length > 0) return;
+    if (state.handles > 0) return;
     setTimeout(() => {
       if (state.handles > 0 || this.documents.get(state.id) !== state) return;
-      if (state.unmadeCount > 0) {
+      // Whoever waits for something of it is still told.
+      if (state.unmadeCount > 0 || state.waiting.size > 0) {
         state.handles += 1;
         this.release(state);
         return;
@@ -109,6 +120,7 @@ export class Client {
       );
     }
     const state = new DocumentState(id);
+    state.refused = this.refusals.of(id);
     this.ends.register(state, id);
     this.views.set(id, new WeakRef(state));
     return state;
@@ -124,6 +136,12 @@ export class Client {
     if (this.status?.isStopped) {
       throw engineStopped();
     }
+    if (state.refused.length >= MAX_REFUSED) {
+      throw new RejoinError(
+        "too_many_rejected",
+        `${MAX_REFUSED} rejected changes of \`${state.id}\` wait to be seen: dismiss some`,
+      );
+    }
     const text = JSON.stringify(command);
     if (this.characters + text.length > MAX_UNSAFE_CHARACTERS) {
       throw new RejoinError(
@@ -132,8 +150,12 @@ export class Client {
       );
     }
     const change = new Change({ number: this.nextNumber, document: state.id, command: text }, state, shows);
+    // What is made with a handle that was closed is told of as any other.
+    const isClosed = !this.documents.has(state.id);
+    if (isClosed) this.hold(state.id);
     const seen = change.isEdit ? state.seen : undefined;
     this.nextNumber += 1;
+    this.unmadeCount += 1;
     this.characters += text.length;
     this.changes.set(change.number, change);
     state.show(change);
@@ -141,6 +163,7 @@ export class Client {
     const { number, document } = change;
     const spoken = { number, document, command: text, ...(seen !== undefined && { seen }) };
     this.tell({ type: "change", tab: this.tab, refused: this.refused, ...spoken });
+    if (isClosed) this.release(state);
     this.notify();
     return change;
   }
@@ -171,6 +194,11 @@ export class Client {
     return this.changes.size;
   }
 
+  /** Whether this tab has something that is nowhere else. */
+  get hasUnsafe(): boolean {
+    return this.unsafe > 0 || this.refusals.hasUnkept;
+  }
+
   /** Changes that are not safe, for one who knows nothing of this tab. */
   get spoken(): readonly TabChange[] {
     const previous = new Map<string, Change>();
@@ -183,9 +211,7 @@ export class Client {
 
   /** How many changes of this tab the engine has not made yet. */
   get unmade(): number {
-    let count = 0;
-    for (const change of this.changes.values()) if (!change.isMade) count += 1;
-    return count;
+    return this.unmadeCount;
   }
 
   /** Says something to the leader. Before there is one nothing is lost: `hello` says it all. */
@@ -219,7 +245,11 @@ export class Client {
     if (message.type === "lead") {
       this.leader = leader;
       for (const state of this.documents.values()) state.forgetLeader();
+      // What the one before had made and not stored is gone with it.
+      for (const change of this.changes.values()) change.isMade = false;
+      this.unmadeCount = this.changes.size;
       this.hello();
+      this.notify();
       return;
     }
     // What a former leader says counts no more.
@@ -285,13 +315,19 @@ export class Client {
     state.drop(change, !error);
     this.dirty.add(state);
     if (!error) {
+      if (!change.isMade) this.unmadeCount -= 1;
       change.take(answer);
       return;
     }
     this.refused = Math.max(this.refused, number);
     this.forget(change);
-    state.refused = Object.freeze([...state.refused, refusedChange(change, error)].slice(-MAX_REFUSED));
+    this.keepRefused(this.tab, change, error, change.time);
     change.refuse(error);
+  }
+
+  /** Keeps what the engine refused to a tab: this one, or one that is gone. */
+  keepRefused(tab: number, change: TabChange, error: Refusal, time = Date.now()): void {
+    this.refusals.add(change.document, refusedChange(tab, change, error, time));
     this.events.event({ type: "rejected", document: change.document });
   }
 
@@ -305,6 +341,7 @@ export class Client {
   }
 
   private forget(change: Change): void {
+    if (!change.isMade) this.unmadeCount -= 1;
     this.changes.delete(change.number);
     this.characters -= change.command.length;
   }
@@ -314,19 +351,19 @@ export class Client {
     const dirty = [...this.dirty];
     this.dirty.clear();
     for (const state of dirty) state.notify();
+    if (this.unmadeCount === this.unmadeTold) return;
+    this.unmadeTold = this.unmadeCount;
+    this.events.status();
   }
 
-  /** Forgets a change that this tab's engine refused. */
+  /** Forgets a change that the engine of this device refused. */
   dismiss(state: DocumentState, id: string): boolean {
-    const rest = state.refused.filter((change) => change.id !== id);
-    if (rest.length === state.refused.length) return false;
-    state.refused = Object.freeze(rest);
-    state.notify();
-    return true;
+    return this.refusals.dismiss(state.id, id);
   }
 
   close(): void {
     this.closed = true;
+    this.refusals.stop();
     const gone = new RejoinError("closed", "the workspace was closed");
     for (const { answer } of this.questions.values()) answer.reject(gone);
     for (const change of this.changes.values()) change.refuse({ code: gone.code, message: gone.message });
@@ -341,24 +378,24 @@ export function closed(): RejoinError {
   return new RejoinError("closed", "the workspace is closed: connect again");
 }
 
-function refusedChange(change: Change, { code, message }: { code: string; message: string }): RejectedChange {
+function refusedChange(
+  tab: number,
+  { number, command }: TabChange,
+  { code, message }: Refusal,
+  time: number,
+): RejectedChange {
   const {
     do: kind,
     patch,
     content,
-  } = JSON.parse(change.command) as {
-    do: RejectedChange["kind"];
-    patch?: RejectedChange["patch"];
-    content?: Json;
-  };
-  const { time } = change;
-  return Object.freeze({
-    id: `refused/${change.number}`,
+  } = JSON.parse(command) as Partial<RejectedChange> & { do: RejectedChange["kind"] };
+  return {
+    id: RefusedChanges.name(tab, number),
     kind,
     patch: patch ?? null,
     content: content ?? null,
     code,
     message,
     time,
-  });
+  };
 }

@@ -293,8 +293,14 @@ export class Document<T extends Json = Json> {
     if (newest === undefined) throw new RejoinError("nothing_to_undo", "there is nothing to take back");
     try {
       const change = await newest;
-      // What was not made, or made before this engine led, cannot be named.
-      if (change === null) return await this.takeBack(from, to);
+      // What was refused is not there to be taken back.
+      if (change === undefined) return await this.takeBack(from, to);
+      if (change === null) {
+        throw new RejoinError(
+          "history_not_held",
+          "the change was made by an engine that is gone: take it back by its name in the history",
+        );
+      }
       const { made } = this.change({ do: "undo", change });
       const answer = (await made) as { change: string; places: string[] } | null;
       if (answer) to.push(Promise.resolve(answer.change));
@@ -434,7 +440,7 @@ export class Document<T extends Json = Json> {
         // What was refused is not there to be undone.
         done.splice(done.indexOf(name) >>> 0, 1);
         this.state.notify();
-        return null;
+        return undefined;
       },
     );
     done.push(name);

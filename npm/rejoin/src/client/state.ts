@@ -14,8 +14,8 @@ export interface Other {
   readonly state: Json;
 }
 
-/** The name of an own change, once the engine has given it one; null where it did not. */
-export type Undoable = Promise<string | null>;
+/** The name of an own change, once the engine has given it one; null where an engine that is gone gave it, and undefined where it was refused. */
+export type Undoable = Promise<string | null | undefined>;
 
 /** What a tab knows of one open document. */
 export class DocumentState {
@@ -26,7 +26,7 @@ export class DocumentState {
   hidden: Refusal | null = null;
   /** What this tab shows of itself, as JSON. */
   presence: string | undefined;
-  /** Changes that the engine of this profile refused, which nobody else has. */
+  /** Changes that the engine of this device refused, which no engine has. */
   refused: readonly RejectedChange[] = Object.freeze([]);
   /** Names of own changes that can be undone, and of undos that can be taken back. */
   done: Undoable[] = [];

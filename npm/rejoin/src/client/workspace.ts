@@ -4,7 +4,7 @@ import type { Auth } from "../host/line.js";
 import { Listeners } from "../listeners.js";
 import { deepFrozen, type Json } from "../json/value.js";
 import { random53 } from "../random.js";
-import type { Refusal, StorageState } from "../tabs/messages.js";
+import type { EngineEvent, Refusal, StorageState } from "../tabs/messages.js";
 import { Tab } from "../tabs/tab.js";
 import { Client, closed } from "./client.js";
 import { Document } from "./document.js";
@@ -137,8 +137,9 @@ export class Workspace {
     // On a server a page is rendered without ever connecting.
     this.hasSocket = options.WebSocket !== undefined || typeof WebSocket !== "undefined";
     const url = addressOf(options.url);
+    const profile = [url, this.name, options.profile ?? ""].map(encodeURIComponent).join("/");
     const tab = new Tab({
-      profile: [url, this.name, options.profile ?? ""].map(encodeURIComponent).join("/"),
+      profile,
       inMemory: options.storage === "memory",
       isOnline: options.offline !== true,
       host: {
@@ -154,14 +155,16 @@ export class Workspace {
       onFailure: (error, storage) => this.fail(error, storage),
     });
     this.tab = tab;
-    this.client = new Client(random53(), (message) => tab.send(message), {
+    const events = {
       status: () => this.takeStatus(),
-      list: (list) => {
+      list: (list: Json) => {
         this.items = shared(this.items, list);
         this.notify();
       },
-      event: (event) => this.eventListeners.call(event as unknown as WorkspaceEvent),
-    });
+      event: (event: EngineEvent) => this.eventListeners.call(event as unknown as WorkspaceEvent),
+    };
+    const refusals = options.storage === "memory" ? undefined : `rejoin/${profile}/`;
+    this.client = new Client(random53(), (message) => tab.send(message), events, refusals);
   }
 
   /** Begins, unless it has: nothing is loaded before somebody wants something. */
@@ -276,7 +279,7 @@ export class Workspace {
 
   /** Whether another page or tab would not find what this one shows: changes that are in memory only. */
   get hasUnsaved(): boolean {
-    return this.client.unsafe > 0;
+    return this.client.hasUnsafe;
   }
 
   /** Ends everything. What is not saved on this device is lost: await `saved()` of the documents first. */

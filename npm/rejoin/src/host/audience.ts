@@ -1,4 +1,4 @@
-import { isObject, type Json } from "../json/value.js";
+import { isObject, parsed, type Json } from "../json/value.js";
 import type { Made, Presences, Question, Refusal, TabChange, Telling, ToLeader } from "../tabs/messages.js";
 import type { Encodable } from "./codec.js";
 
@@ -244,7 +244,12 @@ export class Audience {
       refuse({ code: "depends_on_refused", message });
       return;
     }
-    const made = { ...(JSON.parse(command) as Question), document, part: id, number };
+    const question = parsed(command);
+    if (!isObject(question)) {
+      refuse({ code: "invalid_command", message: "this is no command" });
+      return;
+    }
+    const made = { ...(question as Question), document, part: id, number };
     const outcome = this.stage.command(seen === undefined ? made : { ...made, seen });
     if ("error" in outcome) {
       if (outcome.error.code === "unknown_telling") this.repeat(id, tab);
@@ -283,7 +288,7 @@ export class Audience {
 
   private showElsewhere(id: number, tab: Tab, document: string): void {
     const shown = tab.presence.get(document);
-    const state = shown === undefined ? undefined : (JSON.parse(shown) as Json);
+    const state = shown === undefined ? undefined : parsed(shown);
     const outcome = this.stage.command({ do: "presence", document, part: id, state });
     if ("error" in outcome) tab.hidden.set(document, outcome.error);
     else tab.hidden.delete(document);

@@ -96,7 +96,7 @@ export class Host implements Stage {
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private asksToPersist: boolean;
   private turn = new Accumulated();
-  private readonly wills = new Map<number, { readonly numbers: Set<number>; readonly done: () => void }>();
+  private readonly wills = new Map<number, Will>();
   private readonly wholes = new Map<number, Set<string>>();
   private readonly forgetReset: () => void;
 
@@ -142,6 +142,8 @@ export class Host implements Stage {
     } else if (message.type === "retryStorage") {
       this.retryStorage();
     } else if (this.isReady) {
+      // A tab that is there after all says itself what it has.
+      if (message.type === "hello") this.wills.delete(message.tab);
       this.run(() => this.audience.receive(message));
     } else if (this.isStopped && message.type === "hello") {
       // Nothing can be read any more: a tab that comes now is told why.
@@ -155,9 +157,9 @@ export class Host implements Stage {
     this.run(() => this.audience.leave(tab));
   }
 
-  /** Makes the changes that a tab left behind which is gone; `done` once all of them are safe. */
-  inherit(tab: number, changes: readonly TabChange[], done: () => void): void {
-    this.wills.set(tab, { numbers: new Set(changes.map(({ number }) => number)), done });
+  /** Makes the changes that a tab left behind which is gone; `done` once each of them is safe or refused. */
+  inherit(tab: number, changes: readonly TabChange[], done: (refused: readonly Made[]) => void): void {
+    this.wills.set(tab, { numbers: new Set(changes.map(({ number }) => number)), refused: [], done });
     this.run(() =>
       this.audience.receive({
         type: "hello",
@@ -169,16 +171,14 @@ export class Host implements Stage {
         presence: [],
       }),
     );
-    this.settleWill(tab, undefined);
+    this.settleWill(tab);
   }
 
-  private settleWill(tab: number, number: number | undefined): void {
+  private settleWill(tab: number): void {
     const will = this.wills.get(tab);
-    if (!will) return;
-    if (number !== undefined) will.numbers.delete(number);
-    if (will.numbers.size > 0) return;
+    if (!will || will.numbers.size > 0) return;
     this.wills.delete(tab);
-    will.done();
+    will.done(will.refused);
     this.drop(tab);
   }
 
@@ -223,7 +223,11 @@ export class Host implements Stage {
 
   made(made: Made): void {
     this.turn.made.push(made);
-    if (made.error) this.settleWill(made.tab, made.number);
+    const will = made.error && this.wills.get(made.tab);
+    if (will?.numbers.delete(made.number)) {
+      will.refused.push(made);
+      this.settleWill(made.tab);
+    }
     if (this.asksToPersist && !made.error) {
       this.asksToPersist = false;
       void navigator.storage?.persist?.().catch(() => false);
@@ -232,7 +236,8 @@ export class Host implements Stage {
 
   kept(tab: number, number: number): void {
     this.turn.kept.push([tab, number]);
-    this.settleWill(tab, number);
+    this.wills.get(tab)?.numbers.delete(number);
+    this.settleWill(tab);
   }
 
   present(presences: Presences): void {
@@ -563,6 +568,13 @@ export class Host implements Stage {
     this.listeners.push([type, listener]);
     globalThis.addEventListener?.(type, listener);
   }
+}
+
+/** What a tab left behind: the changes that have no outcome yet, and those that were refused. */
+interface Will {
+  readonly numbers: Set<number>;
+  readonly refused: Made[];
+  readonly done: (refused: readonly Made[]) => void;
 }
 
 /** What one turn came to. */

@@ -13,6 +13,15 @@ export function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** What a JSON text says; undefined where it is none. */
+export function parsed(text: string): Json | undefined {
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Sets a member, also one that objects have from their prototype. */
 export function setMember(object: Record<string, Json>, key: string, value: Json): void {
   if (key === "__proto__") {

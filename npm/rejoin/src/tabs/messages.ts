@@ -2,7 +2,7 @@
  * What tabs say to the one that leads, and what it says to all. The messages are the same in one tab and between two; between two they are cloned by a `BroadcastChannel`.
  */
 
-import type { Json } from "../json/value.js";
+import { isObject, parsed, type Json } from "../json/value.js";
 
 /** Version of these messages. A leader that hears a tab of a newer release steps down for good. */
 export const TAB_PROTOCOL = 1;
@@ -21,6 +21,14 @@ export interface TabChange {
   readonly command: string;
   /** What the tab showed where it made an edit; absent for other changes. */
   readonly seen?: Seen;
+}
+
+/** Whether this is a change as tabs tell it. */
+export function isChange(value: unknown): value is TabChange {
+  const { number, document, command } = (value ?? {}) as Partial<TabChange>;
+  if (!Number.isSafeInteger(number) || typeof document !== "string" || typeof command !== "string")
+    return false;
+  return isObject(parsed(command));
 }
 
 /** What a tab showed: the telling of that number, what its change before of the document left, or this. */

@@ -1,7 +1,9 @@
 import type { Client } from "../client/client.js";
 import type { End, Host, HostOptions } from "../host/host.js";
+import { parsed } from "../json/value.js";
 import {
   TAB_PROTOCOL,
+  isChange,
   type Envelope,
   type FromLeader,
   type StorageState,
@@ -416,14 +418,14 @@ export class Tab {
       const will = localStorage.getItem(name);
       const { host } = this;
       if (will === null || !host) return;
-      let changes: TabChange[];
-      try {
-        changes = JSON.parse(will) as TabChange[];
-      } catch {
+      const changes = changesOf(will);
+      host.inherit(tab, changes, (refused) => {
+        for (const { number, error } of refused) {
+          const change = changes.find((change) => change.number === number);
+          if (change && error) this.client.keepRefused(tab, change, error);
+        }
         localStorage.removeItem(name);
-        return;
-      }
-      host.inherit(tab, changes, () => localStorage.removeItem(name));
+      });
     });
   }
 }
@@ -436,6 +438,12 @@ function willOf(changes: readonly TabChange[]): string {
   const texts = changes.map((change) => JSON.stringify(change));
   const end = texts.findIndex((text) => (room -= text.length) < 0);
   return `[${(end === -1 ? texts : texts.slice(0, end)).join()}]`;
+}
+
+/** What a will says. Others may write there too: what is no change is passed over. */
+function changesOf(will: string): readonly TabChange[] {
+  const changes: unknown = parsed(will);
+  return Array.isArray(changes) ? changes.filter(isChange) : [];
 }
 
 /** Whether tabs of this page's origin can find each other, and have a database. */

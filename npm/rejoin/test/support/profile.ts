@@ -70,4 +70,11 @@ export class Profile {
     this.engine.read();
     this.host.receive({ type: "ping", tab: 0 });
   }
+
+  /** The engine stores everything. */
+  save(): void {
+    this.turn();
+    this.engine.save();
+    this.turn();
+  }
 }
