@@ -20,7 +20,10 @@ test("pages go on with the parts of their own release, and have the new one whol
 
   await ada.page.bringToFront();
   boards.pages.files = next;
-  await ada.page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).update());
+  // As the page does itself each half an hour.
+  await ada.page.evaluate(() => {
+    void navigator.serviceWorker.getRegistration().then((registration) => registration.update());
+  });
   await ada.page.locator(":root[data-update=ready]").waitFor({ state: "attached" });
   const offer = ada.part("notices").getByText("A new version of this page is ready.");
   await offer.waitFor();
