@@ -1,14 +1,16 @@
-import { memo, useRef, useState } from "react";
+import { lazy, memo, Suspense, useRef, useState } from "react";
 import { CardView } from "../card/card-view.js";
 import type { Carried } from "../drag/carried.js";
 import { STRAY_COLUMN, type Card, type Column } from "../model/board.js";
-import { addCard, deleteColumn, shiftColumn, type BoardDocument } from "../model/edits.js";
+import { addCard, type BoardDocument } from "../model/edits.js";
 import { pointer } from "../model/pointer.js";
 import { Field } from "../parts/field.js";
 import { Icon } from "../parts/icon.js";
-import { announce, attempt, notice } from "../parts/notices.js";
+import { announce, attempt } from "../parts/notices.js";
 import { Popover } from "../parts/popover.js";
 import type { CardStates } from "./states.js";
+
+const ColumnPanel = lazy(async () => ({ default: (await import("./column-panel.js")).ColumnPanel }));
 
 interface ColumnViewProps {
   readonly doc: BoardDocument;
@@ -90,34 +92,16 @@ function ColumnMenu({ doc, column, isFirst, isLast, name }: ColumnViewProps & { 
       testId="column-menu"
     >
       {(close) => (
-        <div className="menu">
-          <button
-            type="button"
-            disabled={isFirst}
-            onClick={() => attempt(() => shiftColumn(doc, column.id, -1))}
-          >
-            <Icon name="left" /> Move left
-          </button>
-          <button
-            type="button"
-            disabled={isLast}
-            onClick={() => attempt(() => shiftColumn(doc, column.id, 1))}
-          >
-            <Icon name="right" /> Move right
-          </button>
-          <button
-            type="button"
-            className="danger"
-            data-testid="column-delete"
-            onClick={() => {
-              close();
-              if (column.cards.length > 0) notice(`Move or delete the cards of ${name} first.`);
-              else if (attempt(() => deleteColumn(doc, column.id))) announce(`Column ${name} deleted.`);
-            }}
-          >
-            <Icon name="trash" /> Delete
-          </button>
-        </div>
+        <Suspense>
+          <ColumnPanel
+            doc={doc}
+            column={column}
+            isFirst={isFirst}
+            isLast={isLast}
+            name={name}
+            onClose={close}
+          />
+        </Suspense>
       )}
     </Popover>
   );

@@ -1,16 +1,8 @@
 import { useRef, useState } from "react";
 import { focusCard } from "../board/carrying.js";
 import { STRAY_COLUMN, type Board, type Card } from "../model/board.js";
-import {
-  addTag,
-  deleteCard,
-  moveCard,
-  removeTag,
-  setDue,
-  vote,
-  MAX_TAG,
-  type BoardDocument,
-} from "../model/edits.js";
+import { addTag, deleteCard, removeTag, setDue, MAX_TAG } from "../model/card-edits.js";
+import { moveCard, vote, type BoardDocument } from "../model/edits.js";
 import { pointer } from "../model/pointer.js";
 import { Avatar } from "../parts/avatar.js";
 import { Field } from "../parts/field.js";

@@ -1,7 +1,7 @@
 import { useMemo } from "react";
 import type { PatchOperation } from "rejoin";
 import { useHistory } from "rejoin/react";
-import { ago } from "../link/words.js";
+import { ago } from "../link/ago.js";
 import type { Board } from "../model/board.js";
 import { changeWords } from "../model/change-words.js";
 import type { BoardDocument } from "../model/edits.js";

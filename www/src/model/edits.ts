@@ -106,41 +106,9 @@ export function moveCard(doc: BoardDocument, card: Card, place: Place): boolean 
   return true;
 }
 
-/** Deletes a card. */
-export function deleteCard(doc: BoardDocument, id: string): void {
-  doc.edit([{ op: "remove", path: pointer("cards", id) }]);
-}
-
 /** Gives a card another vote, or takes one. */
 export function vote(doc: BoardDocument, card: Card, by: 1 | -1): void {
   doc.edit([{ op: "add", path: pointer("cards", card.id, "votes"), value: card.votes + by }]);
-}
-
-/** Sets the day until which a card is to be done. */
-export function setDue(doc: BoardDocument, id: string, due: string | null): void {
-  doc.edit([{ op: "add", path: pointer("cards", id, "due"), value: due }]);
-}
-
-/** Characters of a tag. */
-export const MAX_TAG = 24;
-
-/** Adds a tag, unless the card has it. */
-export function addTag(doc: BoardDocument, card: Card, tag: string): void {
-  const word = tag.trim().slice(0, MAX_TAG).trim();
-  if (!word || card.tags.includes(word)) return;
-  const tags = doc.at(pointer("cards", card.id, "tags"));
-  doc.edit(
-    Array.isArray(tags)
-      ? [{ op: "add", path: pointer("cards", card.id, "tags", "-"), value: word }]
-      : [{ op: "add", path: pointer("cards", card.id, "tags"), value: [word] }],
-  );
-}
-
-/** Takes a tag away. */
-export function removeTag(doc: BoardDocument, id: string, tag: string): void {
-  const tags = doc.at(pointer("cards", id, "tags"));
-  const index = Array.isArray(tags) ? tags.indexOf(tag) : -1;
-  if (index >= 0) doc.edit([{ op: "remove", path: pointer("cards", id, "tags", String(index)) }]);
 }
 
 /** Adds a column behind the others, and gives its id. */
@@ -150,27 +118,6 @@ export function addColumn(doc: BoardDocument, title: string): string {
   const order = between(columns.at(-1)?.order ?? null, null);
   doc.edit([...partOf(doc, "columns"), { op: "add", path: pointer("columns", id), value: { title, order } }]);
   return id;
-}
-
-/** Puts a column one to the left or right. */
-export function shiftColumn(doc: BoardDocument, id: string, by: -1 | 1): void {
-  const columns = readBoard(doc.value).columns.filter((column) => column.id !== STRAY_COLUMN);
-  const index = columns.findIndex((column) => column.id === id);
-  const others = columns.toSpliced(index, 1);
-  const to = index + by;
-  if (index < 0 || to < 0 || to > others.length) return;
-  doc.edit(
-    ordersAt(others, to, id).map(([each, order]) => ({
-      op: "add" as const,
-      path: pointer("columns", each, "order"),
-      value: order,
-    })),
-  );
-}
-
-/** Deletes a column. Cards that somebody puts there meanwhile are shown in one of their own. */
-export function deleteColumn(doc: BoardDocument, id: string): void {
-  doc.edit([{ op: "remove", path: pointer("columns", id) }]);
 }
 
 /** What adds a part of the content that another program left out. */

@@ -15,6 +15,7 @@ const entry = (
   patch: patch as HistoryEntry["patch"],
   content,
   author: "local",
+  isOwn: true,
   time: 0,
   change: `a/${revision}`,
   reverse: null,

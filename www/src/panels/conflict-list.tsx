@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
 import type { Conflict, HistoryEntry, Json, Settlement } from "rejoin";
-import { ago } from "../link/words.js";
+import { ago } from "../link/ago.js";
 import type { Board } from "../model/board.js";
 import type { BoardDocument } from "../model/edits.js";
 import { cardAt, tokensOf } from "../model/pointer.js";

@@ -1,6 +1,7 @@
 import type { PendingChange } from "rejoin";
 import { useSyncStatus } from "rejoin/react";
-import { ago, count, RUNGS } from "../link/words.js";
+import { ago } from "../link/ago.js";
+import { count, RUNGS } from "../link/words.js";
 import type { Board } from "../model/board.js";
 import type { BoardDocument } from "../model/edits.js";
 import { cardAt, tokensOf } from "../model/pointer.js";

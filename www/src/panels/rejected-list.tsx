@@ -1,5 +1,5 @@
 import type { Json, RejectedChange } from "rejoin";
-import { ago } from "../link/words.js";
+import { ago } from "../link/ago.js";
 import type { Board, BoardContent } from "../model/board.js";
 import type { BoardDocument } from "../model/edits.js";
 import { Icon } from "../parts/icon.js";
