@@ -1,6 +1,7 @@
 /** What the shared board does with changes that the server refuses, and with what the server has lost. */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
+import { LOOKS, holds, look } from "./support/axe.mjs";
 import { BALLAST, Boards, LONG } from "./support/board.mjs";
 import { Typist } from "./support/typist.mjs";
 
@@ -21,6 +22,11 @@ test("a refused change is shown with its values, is applied again once it can be
   await refused.waitFor();
   assert.deepEqual(await refused.locator(".values span").allInnerTexts(), ["text of “One”"]);
   assert.ok((await refused.locator("q").innerText()).startsWith("long long long"));
+
+  for (const shown of LOOKS.toReversed()) {
+    await look(ada, shown);
+    await holds(ada, `what was refused, ${shown.name}`);
+  }
 
   await boards.rejoin.edit("full", [{ op: "replace", path: "/cards/two/text", value: "" }]);
   await ada.card("Two").locator(".card-text").waitFor({ state: "detached" });
