@@ -136,6 +136,30 @@ test("what waits for a change is told its outcome though the document was let go
   assert.equal(led.said.filter(({ type }) => type === "open").length, 2);
 });
 
+test("what a refused settlement would have set is kept with it", () => {
+  const led = new Led();
+  const document = led.open("d", { title: "a" });
+  document.settle("3/0", { value: "typed" });
+  const error = { code: "no_such_conflict", message: "no" };
+  led.tell({ type: "turn", made: [{ tab: 7, number: led.number, error }] });
+  const [rejected] = document.rejected;
+  assert.deepEqual(
+    [rejected?.kind, rejected?.content, rejected?.code],
+    ["settle", "typed", "no_such_conflict"],
+  );
+});
+
+test("a telling that does not fit is asked for whole, and what came with it counts", () => {
+  const led = new Led();
+  const document = led.open("d", { title: "a" });
+  document.edit(rename("b"));
+  const { number } = led;
+  const misfit = { ...telling("d", 2, null), content: undefined, patch: [{ op: "remove", path: "/none" }] };
+  const made = [{ tab: 7, number, answer: "x/1" }];
+  led.tell({ type: "turn", told: [misfit as unknown as Telling], made, kept: [[7, number]] });
+  assert.deepEqual([led.said.at(-1)?.type, led.client.unsafe], ["open", 0]);
+});
+
 test("a document with as many refused changes as are kept takes no more until some are dismissed", async () => {
   const led = new Led();
   const document = led.open("d", { title: "a" });

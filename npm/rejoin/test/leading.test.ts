@@ -192,6 +192,16 @@ test("a tab that was put aside says everything anew, also to the leader that it 
   await answered(2);
 });
 
+test("a leader that has no database keeps what it has while its page is put aside", async () => {
+  const name = profile();
+  const first = tab(name, 1);
+  await lead(1);
+  lifeOf(first).suspend();
+  lifeOf(first).resume();
+  for (let round = 0; round < 20; round += 1) await turn();
+  assert.deepEqual([leaders(), hosts.length], [[1], 1]);
+});
+
 test("a page that a newer release has overtaken stays so, also when it is come back to", async () => {
   const name = profile();
   const old = tab(name, 1);

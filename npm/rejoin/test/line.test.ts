@@ -82,6 +82,7 @@ test("a line whose token cannot be had, or whose address is none, says so", asyn
     throw new Error("nobody is signed in");
   });
   const rejecting = await line(() => Promise.reject(new Error("nobody is signed in")));
+  const untyped = await line((() => Promise.resolve({ token: "t" })) as unknown as () => string);
   assert.equal(sockets.length, before);
   const wrong = await line(
     undefined,
@@ -91,8 +92,9 @@ test("a line whose token cannot be had, or whose address is none, says so", asyn
       }
     },
   );
-  const codes = [throwing, rejecting, wrong].map(({ said }) => said);
+  const codes = [throwing, rejecting, untyped, wrong].map(({ said }) => said);
   assert.deepEqual(codes, [
+    [["closed", undefined, "auth_failed"]],
     [["closed", undefined, "auth_failed"]],
     [["closed", undefined, "auth_failed"]],
     [["closed", undefined, "invalid_address"]],

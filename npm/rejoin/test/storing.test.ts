@@ -3,6 +3,7 @@ import { mock, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { STORE_RETRY_MS } from "../src/host/open.js";
 import { StoreError, StoreErrorCode } from "../src/store/error.js";
+import { engines } from "./support/engine.js";
 import { Profile } from "./support/profile.js";
 import { TestStore } from "./support/store.js";
 
@@ -72,5 +73,16 @@ test("a database that a newer release has is told as superseded, and its leader 
   const profile = await failing(store, newer);
   assert.equal(profile.clients[0]?.status?.storage, "superseded");
   assert.deepEqual([profile.ends, profile.engine.stores], [["superseded"], []]);
+  profile.host.stop();
+});
+
+test("an engine that is behind what is stored begins anew, and the database is not given up", async () => {
+  const profile = await failing(
+    new TestStore(),
+    new StoreError(StoreErrorCode.conflict, "a row has this key"),
+  );
+  await turn();
+  assert.deepEqual([profile.ends, engines.length, profile.engine.stores], [[], 2, []]);
+  assert.equal(profile.clients[0]?.status?.storage, "indexeddb");
   profile.host.stop();
 });

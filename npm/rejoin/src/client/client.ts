@@ -7,6 +7,7 @@ import type {
   Made,
   Question,
   Refusal,
+  Telling,
   ToLeader,
   Turn,
   TabChange,
@@ -276,7 +277,7 @@ export class Client {
     for (const telling of told ?? []) {
       const state = this.documents.get(telling.document);
       if (!state) continue;
-      if (!state.take(telling)) this.send({ type: "open", tab: this.tab, document: state.id });
+      if (!takes(state, telling)) this.send({ type: "open", tab: this.tab, document: state.id });
       this.dirty.add(state);
     }
     for (const outcome of made ?? []) if (outcome.tab === this.tab) this.takeMade(outcome);
@@ -373,6 +374,15 @@ export class Client {
   }
 }
 
+/** Takes what was told; false where something in between is missing, or it does not fit: then the whole is asked for. */
+function takes(state: DocumentState, telling: Telling): boolean {
+  try {
+    return state.take(telling);
+  } catch {
+    return false;
+  }
+}
+
 /** Why nothing more can be done. */
 export function closed(): RejoinError {
   return new RejoinError("closed", "the workspace is closed: connect again");
@@ -388,12 +398,18 @@ function refusedChange(
     do: kind,
     patch,
     content,
-  } = JSON.parse(command) as Partial<RejectedChange> & { do: RejectedChange["kind"] };
+    value,
+    header,
+  } = JSON.parse(command) as Partial<RejectedChange> & {
+    do: RejectedChange["kind"];
+    value?: Json;
+    header?: Json;
+  };
   return {
     id: RefusedChanges.name(tab, number),
     kind,
     patch: patch ?? null,
-    content: content ?? null,
+    content: content ?? value ?? header ?? null,
     code,
     message,
     time,

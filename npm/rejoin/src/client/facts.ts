@@ -65,7 +65,7 @@ export interface RejectedChange {
   readonly id: string;
   readonly kind: ChangeKind;
   readonly patch: Patch | null;
-  /** The content that a creation would have had. */
+  /** What it would have set where it is no edit: the content of a creation, the value of a settlement, the header. */
   readonly content: Json;
   /** Why, for programs. */
   readonly code: string;

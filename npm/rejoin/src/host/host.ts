@@ -392,7 +392,10 @@ export class Host implements Stage {
       this.isEmptied = true;
       void this.replaceStore();
     }
-    return error.emptied;
+    const isBehind = !error.emptied && error.code === StoreErrorCode.conflict;
+    // Nobody else writes here: a commit that was given up as lost had taken effect. The next engine reads what there is.
+    if (isBehind) this.takeTrap(error);
+    return error.emptied || isBehind;
   }
 
   /** The database is not the one that it was: everything that is in memory is written anew. */

@@ -72,8 +72,14 @@ export class Line {
     await Promise.resolve();
     let code = "auth_failed";
     try {
-      const token = typeof auth === "function" ? await auth() : auth;
+      const token: unknown = typeof auth === "function" ? await auth() : auth;
       if (this.isOver) return;
+      // Programs without types, and answers of servers, are of any kind.
+      if (token !== undefined && typeof token !== "string") {
+        throw new TypeError(
+          `a token is a string, and not ${token === null ? "null" : `of type ${typeof token}`}`,
+        );
+      }
       code = "invalid_address";
       const socket = new Socket(url, SUBPROTOCOL);
       this.socket = socket;

@@ -49,6 +49,8 @@ export class Tab {
   private host: Host | undefined;
   /** Of the host, also before its engine leads. */
   private hosting = false;
+  /** The host has no database: what it holds is nowhere else. */
+  private isInMemory = false;
   private leader = "";
   /** Ends what this tab holds or waits for. */
   private ending: AbortController | undefined;
@@ -201,6 +203,7 @@ export class Tab {
         (end, error) => this.takeEnd(host, end, error),
       );
       this.host = host;
+      this.isInMemory = store === undefined;
       this.watched.clear();
       host.start();
       void released?.then(() => this.stepDown(host));
@@ -366,10 +369,10 @@ export class Tab {
     else this.ping();
   };
 
-  /** The page is put aside, or ends: nobody can count on it. */
+  /** The page is put aside, or ends: nobody can count on it. What only its memory holds stays there, unless another tab takes the lead. */
   private readonly suspend = (): void => {
     this.leaveWill();
-    this.end();
+    if (!this.isInMemory) this.end();
   };
 
   private readonly resume = (): void => {
@@ -380,7 +383,7 @@ export class Tab {
     clearInterval(this.timer);
     const { host } = this;
     this.host = undefined;
-    this.hosting = false;
+    this.hosting = this.isInMemory = false;
     host?.stop();
     this.ending?.abort();
     this.ending = undefined;
@@ -434,8 +437,12 @@ const inMemory = { store: undefined, storage: "memory", error: undefined } as co
 
 /** The first changes, as many as a will may hold: later ones are made on top of them. */
 function willOf(changes: readonly TabChange[]): string {
+  // What was seen is most of it where documents are large. Without it they are made on what stands then.
+  const whole = changes.map((change) => JSON.stringify(change));
+  const size = whole.reduce((size, text) => size + text.length, 0);
+  const texts =
+    size <= MAX_WILL_CHARACTERS ? whole : changes.map(({ seen: _, ...change }) => JSON.stringify(change));
   let room = MAX_WILL_CHARACTERS;
-  const texts = changes.map((change) => JSON.stringify(change));
   const end = texts.findIndex((text) => (room -= text.length) < 0);
   return `[${(end === -1 ? texts : texts.slice(0, end)).join()}]`;
 }
