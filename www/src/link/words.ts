@@ -58,7 +58,7 @@ function storageWords({ storage, link, pending, problem, local }: SyncStatus): W
 }
 
 function linkWords(status: SyncStatus, isSwitchedOff: boolean): Words {
-  const { link, local, saved, sent, pending, refusal } = status;
+  const { link, linkError, local, saved, sent, pending, refusal } = status;
   const here = count(local.changes + saved.changes + sent.changes || pending, "change", "changes");
   if (link === "starting") {
     return { tone: "waiting", brief: "Opening", long: "Opening what this device has." };
@@ -88,9 +88,11 @@ function linkWords(status: SyncStatus, isSwitchedOff: boolean): Words {
   }
   const why = isSwitchedOff
     ? "You are offline"
-    : link === "connecting"
-      ? "No answer from the server"
-      : "No network";
+    : link !== "connecting"
+      ? "No network"
+      : linkError && !PASSING.includes(linkError.code)
+        ? sentence(linkError.message)
+        : "No answer from the server";
   const then = isSwitchedOff ? "when you go online again" : "as soon as there is a link";
   return pending > 0
     ? {
@@ -103,6 +105,13 @@ function linkWords(status: SyncStatus, isSwitchedOff: boolean): Words {
         brief: isSwitchedOff ? "Offline" : "Not connected",
         long: `${why}. Go on working: changes are saved on this device and sent ${then}.`,
       };
+}
+
+/** Why there is no link where nobody can do anything about it but wait. */
+const PASSING: readonly string[] = ["unreachable", "connect_timeout", "closed_by_server", "link_lost"];
+
+function sentence(message: string): string {
+  return message.charAt(0).toUpperCase() + message.slice(1);
 }
 
 /** What a rung means. */
