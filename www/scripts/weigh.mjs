@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
 /** Bytes of gzip of the scripts that index.html names. */
-const BUDGET = 96 * 1024;
+const BUDGET = 100 * 1024;
 
 const dist = join(dirname(fileURLToPath(import.meta.url)), "../dist");
 const named = readFileSync(join(dist, "index.html"), "utf8").matchAll(/"(\/assets\/[^"]+\.js)"/g);
