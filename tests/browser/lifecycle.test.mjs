@@ -90,3 +90,41 @@ test("a page that is left and come back to goes on where it was", async () => {
   const { log } = await converged(world, tabs);
   assertLogged(log, { first: 20, second: 10, elsewhere: 10 });
 });
+
+const asides = {
+  async frozen(follower) {
+    const session = await browser.context.newCDPSession(follower.page);
+    await session.send("Page.setWebLifecycleState", { state: "frozen" });
+    return () => session.send("Page.setWebLifecycleState", { state: "active" });
+  },
+  async left(follower) {
+    await follower.page.goto(world.other);
+    return () => follower.page.goBack({ waitUntil: "commit" });
+  },
+};
+
+for (const [how, putAside] of Object.entries(asides)) {
+  test(`a following tab that is ${how} and come back to has what came meanwhile, though it edits nothing`, async () => {
+    const [first, follower, elsewhere] = await threeTabs(`follower-${how}`);
+    const leader = await first.leader();
+    await follower.run(() => {
+      globalThis.isKept = true;
+    });
+    await first.page.bringToFront();
+    const comeBack = await putAside(follower);
+    // Its leader has heard that it is gone: its lock is free.
+    await first.page.waitForFunction(async () => {
+      const { held } = await navigator.locks.query();
+      return held.filter(({ name }) => name.includes(`/${doc.id}/tab/`)).length === 1;
+    });
+    await logEdits(elsewhere, "elsewhere", 0, 10);
+    await elsewhere.acknowledged();
+    await first.until(() => doc.value.log.length === 10);
+    await comeBack();
+    assert.equal(await follower.run(() => globalThis.isKept), true);
+    await follower.until(() => doc.value.log.length === 10);
+    await logEdits(elsewhere, "elsewhere", 10, 20);
+    await follower.until(() => doc.value.log.length === 20 && doc.status.synced);
+    assert.equal(await first.leader(), leader);
+  });
+}
