@@ -2,8 +2,12 @@
 import { strict as assert } from "node:assert";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { run } from "../support/command.mjs";
 import { holdsOnlyWhatIsUsed, leaksNoName, saysWhatItIs } from "../support/archive.mjs";
+
+/** The README of the whole project. */
+const PROJECT = fileURLToPath(new URL("../../../README.md", import.meta.url));
 
 export function tests({ workshop, installed }) {
   const folder = join(installed, "node_modules/rejoin");
@@ -23,7 +27,7 @@ function lint(workshop) {
   return [...workshop.tool("publint/src/cli.js"), "run", "--pack", "false", "--strict"];
 }
 
-/** Compiles a program that uses the types, and the examples of the README, as files of one project. */
+/** Compiles a program that uses the types, and the examples of both READMEs, as files of one project. */
 async function compiles(workshop, installed, resolution) {
   const compilerOptions = {
     module: resolution === "bundler" ? "esnext" : "nodenext",
@@ -37,8 +41,10 @@ async function compiles(workshop, installed, resolution) {
     exactOptionalPropertyTypes: true,
     skipLibCheck: false,
   };
-  const readme = await readFile(join(installed, "README.md"), "utf8");
-  const examples = [...readme.matchAll(/^```(tsx?)\n(.*?)^```$/gms)];
+  const readmes = await Promise.all(
+    [join(installed, "README.md"), PROJECT].map((file) => readFile(file, "utf8")),
+  );
+  const examples = readmes.flatMap((readme) => [...readme.matchAll(/^```(tsx?)\n(.*?)^```$/gms)]);
   const files = Object.fromEntries(
     examples.map(([, kind, text], number) => [`readme-${number}.${kind}`, text]),
   );
