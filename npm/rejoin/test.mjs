@@ -30,6 +30,10 @@ try {
     bundle: true,
     format: "esm",
     platform: "node",
+    // Packages that the tests use call it.
+    banner: {
+      js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
+    },
     outExtension: { ".js": ".mjs" },
     plugins: [engine],
   });

@@ -22,15 +22,8 @@ export function connect(options: ConnectOptions): Workspace {
 }
 
 export { RejoinError } from "./errors.js";
-export type {
-  ConnectOptions,
-  DocumentItem,
-  LinkState,
-  OnRung,
-  SyncStatus,
-  Workspace,
-  WorkspaceEvent,
-} from "./client/workspace.js";
+export type { ConnectOptions, DocumentItem, Workspace, WorkspaceEvent } from "./client/workspace.js";
+export type { LinkState, OnRung, SyncStatus } from "./client/sync-status.js";
 export type {
   Document,
   DocumentStatus,

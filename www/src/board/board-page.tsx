@@ -1,5 +1,5 @@
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { useDocument } from "rejoin/react";
+import { useDocument, useWorkspace } from "rejoin/react";
 import { CardGhost } from "../card/card-view.js";
 import { usePointerDrag } from "../drag/use-pointer-drag.js";
 import { FIRST_BOARD, newTitles } from "../link/route.js";
@@ -33,7 +33,10 @@ export type Aside =
 export function BoardPage({ id }: { readonly id: string }) {
   const create = (): BoardContent =>
     id === FIRST_BOARD ? welcomeBoard() : emptyBoard(newTitles.get(id) ?? titleOf(id));
-  const doc = useDocument<BoardContent>(id, { create, header: HEADER });
+  useDocument<BoardContent>(id, { create, header: HEADER });
+  const workspace = useWorkspace();
+  // What is begun for a board lasts longer than its next change.
+  const doc = useMemo(() => workspace.view<BoardContent>(id), [workspace, id]);
   const board = readBoard(doc.value);
   const self = useSelf();
   const presence = useMemo(() => new OwnPresence(doc), [doc]);

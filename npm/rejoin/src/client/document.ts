@@ -15,7 +15,7 @@ import type {
   RejectedChange,
   Rung,
 } from "./facts.js";
-import type { DocumentState, Other, Undoable } from "./state.js";
+import { DocumentState, type Other, type Undoable } from "./state.js";
 
 /** A change that was made. */
 export interface Edit {
@@ -95,6 +95,12 @@ export class Document<T extends Json = Json> {
     return this.state.version;
   }
 
+  /** Another handle of the document, for whoever compares objects; one that knows nothing where version 0 is to be shown. @internal */
+  current(version: number): Document<T> {
+    const isAhead = version === 0 && this.version > 0;
+    return new Document<T>(this.client, isAhead ? new DocumentState(this.id) : this.state);
+  }
+
   /** Its name in the workspace. */
   get id(): string {
     return this.state.id;
@@ -146,15 +152,8 @@ export class Document<T extends Json = Json> {
   get rejected(): readonly RejectedChange[] {
     const [here, there] = [this.state.refused, this.facts?.rejected ?? EMPTY];
     if (here.length === 0) return there;
-    if (this.allRejected?.there !== there || this.allRejected.here !== here) {
-      this.allRejected = { here, there, all: Object.freeze([...there, ...here]) };
-    }
-    return this.allRejected.all;
+    return this.state.once("rejected", [here, there], () => Object.freeze([...there, ...here]));
   }
-
-  private allRejected:
-    | { here: readonly RejectedChange[]; there: readonly RejectedChange[]; all: readonly RejectedChange[] }
-    | undefined;
 
   /** Content that the server had confirmed and has no longer. */
   get recoverable(): readonly RecoveredVersion[] {
@@ -178,14 +177,8 @@ export class Document<T extends Json = Json> {
     const rung = unmadeCount > 0 ? "local" : (facts?.rung ?? "acknowledged");
     const pending = (facts?.pendingCount ?? 0) + unmadeCount;
     const synced = facts?.synced ?? false;
-    const { known } = this;
-    if (known?.rung !== rung || known.pending !== pending || known.synced !== synced) {
-      this.known = Object.freeze({ rung, pending, synced });
-    }
-    return this.known as DocumentStatus;
+    return this.state.once("status", [rung, pending, synced], () => Object.freeze({ rung, pending, synced }));
   }
-
-  private known: DocumentStatus | undefined;
 
   private get facts(): Facts | undefined {
     return this.state.facts;

@@ -136,6 +136,17 @@ export class DocumentState {
     this.hidden = error ? Object.freeze(error) : null;
   }
 
+  /** What was made of these parts, which is the same object as long as they are the same. */
+  once<T>(name: string, parts: readonly unknown[], make: () => T): T {
+    const known = this.derived.get(name);
+    if (known?.parts.every((part, index) => part === parts[index])) return known.made as T;
+    const made = make();
+    this.derived.set(name, { parts, made });
+    return made;
+  }
+
+  private readonly derived = new Map<string, { parts: readonly unknown[]; made: unknown }>();
+
   subscribe(listener: () => void): () => void {
     return this.listeners.add(listener);
   }

@@ -1,14 +1,15 @@
-import { engineStopped, RejoinError } from "../errors.js";
+import { RejoinError } from "../errors.js";
 import type { EngineSource } from "../host/source.js";
 import type { Auth } from "../host/line.js";
 import { Listeners } from "../listeners.js";
-import { deepFrozen, type Json } from "../json/value.js";
+import type { Json } from "../json/value.js";
 import { random53 } from "../random.js";
-import type { EngineEvent, Refusal, StorageState } from "../tabs/messages.js";
+import type { EngineEvent, StorageState } from "../tabs/messages.js";
 import { Tab } from "../tabs/tab.js";
 import { Client, closed } from "./client.js";
 import { Document } from "./document.js";
-import { shared, type Header, type Rung } from "./facts.js";
+import { shared, type Header } from "./facts.js";
+import { STARTING, syncStatusOf, type LinkState, type SyncStatus } from "./sync-status.js";
 
 /** What {@link connect} needs to know. */
 export interface ConnectOptions {
@@ -32,42 +33,6 @@ export interface ConnectOptions {
   readonly WebSocket?: typeof WebSocket;
   /** The engine's module from elsewhere, instead of the one that comes with this package. */
   readonly engine?: EngineSource;
-}
-
-/** The state of the link to the server; `refused` where it will not be tried again without a change, and `failed` where there is no engine. */
-export type LinkState = "starting" | "offline" | "connecting" | "online" | "refused" | "failed";
-
-/** Changes on one rung. */
-export interface OnRung {
-  readonly changes: number;
-  /** Since when the oldest of them has been there, in milliseconds since 1970; null where there is none. */
-  readonly since: number | null;
-}
-
-/** How safe all own changes are. */
-export interface SyncStatus {
-  readonly link: LinkState;
-  /** The server's close code, where it refused. */
-  readonly refusal: number | null;
-  /** The lowest rung of all own changes. */
-  readonly rung: Rung;
-  /** Since when a change has stood on it, in milliseconds since 1970; null where all are acknowledged. */
-  readonly since: number | null;
-  /** Own changes without an outcome. */
-  readonly pending: number;
-  readonly local: OnRung;
-  readonly saved: OnRung;
-  readonly sent: OnRung;
-  /** Changes that became durable at the server since the engine started. */
-  readonly acknowledged: number;
-  /** Where changes are kept on this device. */
-  readonly storage: StorageState;
-  /** Whether what is on the rung `saved` survives the browser. */
-  readonly durable: boolean;
-  /** Why there is no link, where one is wanted: a code for programs, and a sentence for people. */
-  readonly linkError: Refusal | null;
-  /** What is wrong, in a sentence. */
-  readonly problem: string | null;
 }
 
 /** A document in a list. */
@@ -97,28 +62,12 @@ export interface WorkspaceEvent {
   readonly message?: string;
 }
 
-const NOTHING: OnRung = Object.freeze({ changes: 0, since: null });
-
-const STARTING: SyncStatus = Object.freeze({
-  link: "starting",
-  refusal: null,
-  rung: "acknowledged",
-  since: null,
-  pending: 0,
-  local: NOTHING,
-  saved: NOTHING,
-  sent: NOTHING,
-  acknowledged: 0,
-  storage: "opening",
-  durable: true,
-  linkError: null,
-  problem: null,
-});
-
 /** A workspace of a server, on this device: offline as online. */
 export class Workspace {
   /** Its name on the server. */
   readonly name: string;
+  /** How safe changes are before anything is known, as on a server that renders a page. @internal */
+  readonly starting: SyncStatus = STARTING;
   private readonly client: Client;
   private readonly tab: Tab;
   private readonly listeners = new Listeners();
@@ -303,58 +252,17 @@ export class Workspace {
 
   private takeStatus(): void {
     const { status } = this.client;
-    if (!status) return;
-    const engine = status.engine as unknown as EngineStatus | null;
-    if (!engine) return;
-    const unmade = this.client.unmade;
-    const since = (ageMs: number, changes: number): number | null => (changes > 0 ? status.at - ageMs : null);
-    const on = ({ changes, ageMs }: EngineRung): OnRung => ({ changes, since: since(ageMs, changes) });
-    const local = on({ changes: engine.local.changes + unmade, ageMs: engine.local.ageMs });
-    const link: LinkState = status.isStopped
-      ? "failed"
-      : typeof engine.link === "number"
-        ? "refused"
-        : engine.link;
-    if (!this.superseded)
-      this.problem = status.isStopped ? engineStopped().message : (status.linkError?.message ?? null);
-    this.current = deepFrozen({
-      link,
-      refusal: typeof engine.link === "number" ? engine.link : null,
-      rung: unmade > 0 ? "local" : engine.rung,
-      since: since(engine.ageMs, engine.pending + unmade),
-      pending: engine.pending + unmade,
-      local,
-      saved: on(engine.saved),
-      sent: on(engine.sent),
-      acknowledged: engine.acknowledged,
-      storage: this.superseded ?? status.storage,
-      durable: engine.durable,
-      linkError: status.linkError,
-      problem: this.problem,
-    } as unknown as Json) as unknown as SyncStatus;
+    const current = status && syncStatusOf(status, this.client.unmade);
+    if (!current) return;
+    const problem = this.superseded ? this.problem : current.problem;
+    this.problem = problem;
+    this.current = Object.freeze({ ...current, storage: this.superseded ?? current.storage, problem });
     this.notify();
   }
 
   private notify(): void {
     this.listeners.call();
   }
-}
-
-interface EngineStatus {
-  readonly link: "offline" | "connecting" | "online" | number;
-  readonly rung: Rung;
-  readonly ageMs: number;
-  readonly pending: number;
-  readonly local: EngineRung;
-  readonly saved: EngineRung;
-  readonly sent: EngineRung;
-  readonly acknowledged: number;
-  readonly durable: boolean;
-}
-
-interface EngineRung {
-  readonly changes: number;
-  readonly ageMs: number;
 }
 
 /** Where the server's native door is. */

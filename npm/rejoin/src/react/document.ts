@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import type { Document } from "../client/document.js";
 import type { Header } from "../client/facts.js";
 import type { Json } from "../json/value.js";
@@ -13,11 +13,12 @@ export interface UseDocumentOptions<T extends Json> {
 /**
  * A document, rendered anew whenever it, or what is known of it, changes. It is open as long as a component shows it, and stays open for a moment after, so that one that renders
  * anew does not read it again.
+ *
+ * It is another object after each change, and the same one until then, so that components under `memo` see changes. What lasts longer, as an effect that should not begin anew with each
+ * change, takes `useWorkspace().view(id)`.
  */
 export function useDocument<T extends Json = Json>(id: string, options?: UseDocumentOptions<T>): Document<T> {
-  const document = useOpened(id, options);
-  useVersion(document);
-  return document;
+  return useCurrent(useOpened(id, options));
 }
 
 /** The string at a pointer, and what replaces it: only what differs is sent. Undefined where there is no string. */
@@ -54,11 +55,12 @@ export function useOpened<T extends Json = Json>(id: string, options?: UseDocume
   return document;
 }
 
-/** Renders anew after each change of a document. */
-export function useVersion(document: Document): void {
-  useSyncExternalStore(
+/** Renders anew after each change of a document: gives it as another object then. What was rendered on a server is taken over as it was rendered there. */
+export function useCurrent<T extends Json>(document: Document<T>): Document<T> {
+  const version = useSyncExternalStore(
     useCallback((listener) => document.subscribe(listener), [document]),
     () => document.version,
     () => 0,
   );
+  return useMemo(() => document.current(version), [document, version]);
 }

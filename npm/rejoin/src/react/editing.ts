@@ -3,7 +3,7 @@ import type { Edit } from "../client/document.js";
 import type { Patch } from "../json/patch.js";
 import type { Draft } from "../json/recipe.js";
 import type { Json } from "../json/value.js";
-import { useOpened, useVersion } from "./document.js";
+import { useCurrent, useOpened } from "./document.js";
 
 /** Edits a document, by a patch or a recipe. The same function from one rendering to the next. */
 export function useMutation<T extends Json = Json>(
@@ -19,8 +19,8 @@ export function useUndo(id: string): {
   readonly canUndo: boolean;
 } {
   const document = useOpened(id);
-  useVersion(document);
-  return { undo: useCallback(() => document.undo(), [document]), canUndo: document.canUndo };
+  const { canUndo } = useCurrent(document);
+  return { undo: useCallback(() => document.undo(), [document]), canUndo };
 }
 
 /** What takes back this tab's newest undo, and whether there is one. */
@@ -29,6 +29,6 @@ export function useRedo(id: string): {
   readonly canRedo: boolean;
 } {
   const document = useOpened(id);
-  useVersion(document);
-  return { redo: useCallback(() => document.redo(), [document]), canRedo: document.canRedo };
+  const { canRedo } = useCurrent(document);
+  return { redo: useCallback(() => document.redo(), [document]), canRedo };
 }

@@ -1,5 +1,6 @@
 import { useCallback, useSyncExternalStore } from "react";
-import type { DocumentItem, LinkState, SyncStatus } from "../client/workspace.js";
+import type { LinkState, SyncStatus } from "../client/sync-status.js";
+import type { DocumentItem } from "../client/workspace.js";
 import { useWorkspace } from "./provider.js";
 
 const NOTHING: readonly DocumentItem[] = Object.freeze([]);
@@ -20,7 +21,7 @@ export function useSyncStatus(): SyncStatus {
   return useSyncExternalStore(
     useCallback((listener) => workspace.subscribe(listener), [workspace]),
     () => workspace.syncStatus,
-    () => workspace.syncStatus,
+    () => workspace.starting,
   );
 }
 

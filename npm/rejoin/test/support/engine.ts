@@ -50,6 +50,7 @@ export class Engine {
   private readonly documents = new Map<string, Stored & Working>();
   /** By document and tab, what it shows. */
   private readonly presence = new Map<string, Map<number, Json>>();
+  private readonly questions: [token: number, document: string][] = [];
   private effects: unknown[][] = [[5, encoded({ type: "ready" })]];
   private toRead: string[] = [];
 
@@ -123,6 +124,9 @@ export class Engine {
         }
         return { ok: null };
       }
+      case "history":
+        this.questions.push([(said as { token: number }).token, id]);
+        return { ok: null };
       case "whole":
         if (!document) return { ok: null };
         return {
@@ -186,6 +190,14 @@ export class Engine {
   }
 
   // What a test does.
+
+  /** Answers who asked for history. */
+  answerHistory(): void {
+    for (const [token, id] of this.questions.splice(0)) {
+      const entries = [{ revision: 1, change: `change of ${id}` }];
+      this.effects.push([4, token, encoded({ ok: { entries, more: false } })]);
+    }
+  }
 
   /** Wants a link. */
   connect(): void {
