@@ -45,6 +45,6 @@ export type { Other } from "./client/state.js";
 export type { Auth } from "./host/line.js";
 export type { EngineSource } from "./host/source.js";
 export type { Patch, PatchOperation } from "./json/patch.js";
-export type { Draft } from "./json/recipe.js";
-export type { Json } from "./json/value.js";
+export type { Draft, Recipe } from "./json/recipe.js";
+export type { Json, JsonOf } from "./json/value.js";
 export type { Refusal, StorageState } from "./tabs/messages.js";

@@ -1,8 +1,8 @@
 import { RejoinError } from "../errors.js";
 import { applied, type Patch } from "../json/patch.js";
 import { valueAt } from "../json/pointer.js";
-import { recorded, type Draft } from "../json/recipe.js";
-import { frozen, type Json } from "../json/value.js";
+import { recorded, type Recipe } from "../json/recipe.js";
+import { frozen, type Json, type JsonOf } from "../json/value.js";
 import type { Refusal } from "../tabs/messages.js";
 import type { Change } from "./changes.js";
 import type { Client } from "./client.js";
@@ -75,7 +75,7 @@ const HISTORY_LIMIT = 50;
  *
  * @typeParam T - What the document holds.
  */
-export class Document<T extends Json = Json> {
+export class Document<T extends JsonOf<T> = Json> {
   /** @internal */
   readonly state: DocumentState;
   private readonly client: Client;
@@ -194,9 +194,9 @@ export class Document<T extends Json = Json> {
    *
    * Throws {@link RejoinError}: `not_loaded`, `document_not_found`, `document_deleted`, `invalid_patch`, `invalid_value`, `test_failed`, `outbox_full`.
    */
-  edit(edit: Patch | ((draft: Draft<T>) => unknown)): Edit {
+  edit(edit: Patch | Recipe<T>): Edit {
     const before = this.existing();
-    const patch = typeof edit === "function" ? recorded(before as T, edit) : patchOf(edit);
+    const patch = typeof edit === "function" ? recorded(before, edit) : patchOf(edit);
     if (patch.length === 0) return { saved: Promise.resolve() };
     // Throws where it does not apply, before anything has happened.
     applied(before, patch);

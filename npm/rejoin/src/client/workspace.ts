@@ -2,7 +2,7 @@ import { RejoinError } from "../errors.js";
 import type { EngineSource } from "../host/source.js";
 import type { Auth } from "../host/line.js";
 import { Listeners } from "../listeners.js";
-import type { Json } from "../json/value.js";
+import type { Json, JsonOf } from "../json/value.js";
 import { random53 } from "../random.js";
 import type { EngineEvent, StorageState } from "../tabs/messages.js";
 import { Tab } from "../tabs/tab.js";
@@ -135,7 +135,7 @@ export class Workspace {
    *
    * With `create`, a document that does not exist is created with that content: once the server has said that there is none, or at once where there is no link.
    */
-  open<T extends Json = Json>(
+  open<T extends JsonOf<T> = Json>(
     id: string,
     options: { create?: () => T; header?: Partial<Header> } = {},
   ): Document<T> {
@@ -147,7 +147,7 @@ export class Workspace {
     return opened;
   }
 
-  private createWhenAbsent<T extends Json>(
+  private createWhenAbsent<T extends JsonOf<T>>(
     opened: Document<T>,
     create: () => T,
     header: Partial<Header> | undefined,
@@ -175,7 +175,7 @@ export class Workspace {
   }
 
   /** A document without opening it: it shows what is known while somebody else has it open. For rendering, which must have no effects. */
-  view<T extends Json = Json>(id: string): Document<T> {
+  view<T extends JsonOf<T> = Json>(id: string): Document<T> {
     return new Document<T>(this.client, this.client.view(id));
   }
 

@@ -10,22 +10,23 @@ export type Draft<T> = T extends string | number | boolean | null | undefined
     ? Draft<Item>[]
     : { -readonly [Key in keyof T]: Draft<T[Key]> };
 
+/** What a recipe of `T` gets. Where nobody has said what a document holds, it is used as in JavaScript. */
+// No other type can be both read and assigned without a look.
+export type Recipe<T> = (draft: Json extends T ? any : Draft<T>) => unknown;
+
 /**
  * Runs a recipe on a draft of a document, and gives what it did as a patch: each assignment, deletion and array call as an operation of its own. Nothing is compared, so that it
  * costs what was changed. A recipe may instead return a whole new document, an object or array that is no draft; whatever else it returns is ignored.
  *
  * A draft that was taken out of the document is a value like others: what is assigned is copied.
  */
-export function recorded<T extends Json>(
-  document: T,
-  recipe: (draft: Draft<T>) => unknown,
-): PatchOperation[] {
+export function recorded(document: Json, recipe: (draft: never) => unknown): PatchOperation[] {
   const operations: PatchOperation[] = [];
   if (typeof document !== "object" || document === null) {
-    return whole(recipe(document as Draft<T>));
+    return whole(recipe(document as never));
   }
   const root = new Node(document as object, undefined, operations);
-  const result = recipe(root.proxy as Draft<T>);
+  const result = recipe(root.proxy as never);
   if (result instanceof Promise) {
     throw new RejoinError("invalid_patch", "a recipe must not be async: read what it needs first, then edit");
   }

@@ -3,6 +3,18 @@ import { RejoinError } from "../errors.js";
 /** A JSON value. What the engine hands out is frozen, and parts that did not change stay the same objects. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
+/**
+ * A type all of whose members are JSON, with `never` in the place of what is not. Types that are declared by `interface` fit it too, which have no index signature and so are no
+ * {@link Json}. A member that may be undefined is one that may be absent.
+ */
+export type JsonOf<T> = { [Key in keyof T]: JsonMember<T[Key]> };
+
+type JsonMember<T> = T extends Json | undefined
+  ? T
+  : T extends bigint | symbol | ((...given: never) => unknown)
+    ? never
+    : JsonOf<T>;
+
 type JsonObject = { readonly [key: string]: Json };
 
 /** Nesting that documents may have; the engine has the same bound. */

@@ -1,10 +1,10 @@
 import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import type { Document } from "../client/document.js";
 import type { Header } from "../client/facts.js";
-import type { Json } from "../json/value.js";
+import type { Json, JsonOf } from "../json/value.js";
 import { useWorkspace } from "./provider.js";
 
-export interface UseDocumentOptions<T extends Json> {
+export interface UseDocumentOptions<T extends JsonOf<T>> {
   /** Content for a document that does not exist; see `Workspace.open`. */
   readonly create?: () => T;
   readonly header?: Partial<Header>;
@@ -17,7 +17,10 @@ export interface UseDocumentOptions<T extends Json> {
  * It is another object after each change, and the same one until then, so that components under `memo` see changes. What lasts longer, as an effect that should not begin anew with each
  * change, takes `useWorkspace().view(id)`.
  */
-export function useDocument<T extends Json = Json>(id: string, options?: UseDocumentOptions<T>): Document<T> {
+export function useDocument<T extends JsonOf<T> = Json>(
+  id: string,
+  options?: UseDocumentOptions<T>,
+): Document<T> {
   return useCurrent(useOpened(id, options));
 }
 
@@ -40,7 +43,10 @@ export function useText(
 }
 
 /** A handle of a document for as long as the component is there. */
-export function useOpened<T extends Json = Json>(id: string, options?: UseDocumentOptions<T>): Document<T> {
+export function useOpened<T extends JsonOf<T> = Json>(
+  id: string,
+  options?: UseDocumentOptions<T>,
+): Document<T> {
   const workspace = useWorkspace();
   const open = (): Document<T> => workspace.open<T>(id, options);
   const [opened, setOpened] = useState(() => ({ workspace, document: workspace.view<T>(id) }));
@@ -56,7 +62,7 @@ export function useOpened<T extends Json = Json>(id: string, options?: UseDocume
 }
 
 /** Renders anew after each change of a document: gives it as another object then. What was rendered on a server is taken over as it was rendered there. */
-export function useCurrent<T extends Json>(document: Document<T>): Document<T> {
+export function useCurrent<T extends JsonOf<T>>(document: Document<T>): Document<T> {
   const version = useSyncExternalStore(
     useCallback((listener) => document.subscribe(listener), [document]),
     () => document.version,

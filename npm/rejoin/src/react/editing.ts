@@ -1,14 +1,12 @@
 import { useCallback } from "react";
 import type { Edit } from "../client/document.js";
 import type { Patch } from "../json/patch.js";
-import type { Draft } from "../json/recipe.js";
-import type { Json } from "../json/value.js";
+import type { Recipe } from "../json/recipe.js";
+import type { Json, JsonOf } from "../json/value.js";
 import { useCurrent, useOpened } from "./document.js";
 
 /** Edits a document, by a patch or a recipe. The same function from one rendering to the next. */
-export function useMutation<T extends Json = Json>(
-  id: string,
-): (edit: Patch | ((draft: Draft<T>) => unknown)) => Edit {
+export function useMutation<T extends JsonOf<T> = Json>(id: string): (edit: Patch | Recipe<T>) => Edit {
   const document = useOpened<T>(id);
   return useCallback((edit) => document.edit(edit), [document]);
 }

@@ -1,18 +1,18 @@
 import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 import type { Other } from "../client/state.js";
-import type { Json } from "../json/value.js";
+import type { Json, JsonOf } from "../json/value.js";
 import { useOpened } from "./document.js";
 
 const NOBODY: readonly Other[] = Object.freeze([]);
 
 /** What this tab shows of itself on a document, and what changes it. It is shown as long as the component is there. */
-export function usePresence<T extends Json>(
+export function usePresence<T extends JsonOf<T>>(
   id: string,
   initial: T,
 ): [presence: T, setPresence: (presence: T) => void] {
   const document = useOpened(id);
   const [presence, setPresence] = useState(initial);
-  useEffect(() => document.setPresence(presence), [document, presence]);
+  useEffect(() => document.setPresence(presence as Json), [document, presence]);
   useEffect(() => () => document.setPresence(null), [document]);
   return [presence, setPresence];
 }
