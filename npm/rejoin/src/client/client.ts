@@ -365,7 +365,7 @@ export class Client {
   close(): void {
     this.closed = true;
     this.refusals.stop();
-    const gone = new RejoinError("closed", "the workspace was closed");
+    const gone = closed();
     for (const { answer } of this.questions.values()) answer.reject(gone);
     for (const change of this.changes.values()) change.refuse({ code: gone.code, message: gone.message });
     const states = [...this.documents.values()];

@@ -138,14 +138,13 @@ export class DocumentState {
 
   /** What was made of these parts, which is the same object as long as they are the same. */
   once<T>(name: string, parts: readonly unknown[], make: () => T): T {
-    const known = this.derived.get(name);
-    if (known?.parts.every((part, index) => part === parts[index])) return known.made as T;
-    const made = make();
-    this.derived.set(name, { parts, made });
-    return made;
+    const [before, made] = this.made.get(name) ?? [];
+    if (before?.every((part, index) => part === parts[index])) return made as T;
+    this.made.set(name, [parts, make()]);
+    return this.once(name, parts, make);
   }
 
-  private readonly derived = new Map<string, { parts: readonly unknown[]; made: unknown }>();
+  private readonly made = new Map<string, readonly [parts: readonly unknown[], made: unknown]>();
 
   subscribe(listener: () => void): () => void {
     return this.listeners.add(listener);

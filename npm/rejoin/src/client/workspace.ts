@@ -267,17 +267,14 @@ export class Workspace {
 
 /** Where the server's native door is. */
 function addressOf(given: string | URL): string {
-  let url: URL;
+  let url: URL | undefined;
   try {
     url = new URL(given, typeof location === "undefined" ? undefined : location.href);
   } catch {
-    throw new RejoinError(
-      "invalid_option",
-      `\`${String(given)}\` is no address: write wss://HOST, or ws://HOST:PORT/ws`,
-    );
+    // It is told as one of no server.
   }
-  const protocol = { "http:": "ws:", "https:": "wss:", "ws:": "ws:", "wss:": "wss:" }[url.protocol];
-  if (!protocol)
+  const protocol = url && { "http:": "ws:", "https:": "wss:", "ws:": "ws:", "wss:": "wss:" }[url.protocol];
+  if (!url || !protocol)
     throw new RejoinError(
       "invalid_option",
       `\`${String(given)}\` is no address of a server: write wss://HOST, or ws://HOST:PORT/ws`,

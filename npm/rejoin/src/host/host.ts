@@ -594,20 +594,15 @@ class Accumulated {
   /** The turn, and an empty one in its place; undefined where nothing came of it. */
   take(): Extract<FromLeader, { type: "turn" }> | undefined {
     const { told, made, kept, answers, events, list, status } = this;
-    const present = [...this.present.values()];
-    const isEmpty = [told, made, kept, present, answers, events].every(({ length }) => length === 0);
-    if (isEmpty && list === undefined && !status) return undefined;
+    const lists = { told, made, kept, present: [...this.present.values()], answers, events };
+    const some = Object.entries(lists).filter(([, parts]) => parts.length > 0);
+    if (some.length === 0 && list === undefined && !status) return undefined;
     [this.told, this.made, this.kept, this.answers, this.events] = [[], [], [], [], []];
     this.present.clear();
     this.list = this.status = undefined;
     return {
       type: "turn",
-      ...(told.length > 0 && { told }),
-      ...(made.length > 0 && { made }),
-      ...(kept.length > 0 && { kept }),
-      ...(present.length > 0 && { present }),
-      ...(answers.length > 0 && { answers }),
-      ...(events.length > 0 && { events }),
+      ...(Object.fromEntries(some) as Partial<typeof lists>),
       ...(list !== undefined && { list }),
       ...(status && { status }),
     };

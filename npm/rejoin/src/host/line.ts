@@ -57,7 +57,7 @@ export class Line {
     this.events = events;
     this.error = {
       code: "unreachable",
-      message: `${url} cannot be reached: no server answers there, or not to this page, or its certificate is not trusted`,
+      message: `no server answers this page at ${url}, or its certificate is not trusted`,
     };
     this.timer = setTimeout(() => {
       this.error = { code: "connect_timeout", message: `connecting to ${url} took too long` };
