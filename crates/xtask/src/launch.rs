@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::node;
 use crate::step::{program, run_visibly};
+use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
 
 /// Builds the pages and the server that shows them, and starts it for this machine only.
@@ -34,9 +35,28 @@ pub(crate) fn fuzz(workspace: &Workspace, arguments: &[String]) -> Result<ExitCo
     become_program(command.args(arguments))
 }
 
-/// Builds and runs the benchmarks.
+/// Builds and runs the benchmarks; those of the group `browser` alone run in Chromium.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
+    if let [group, rest @ ..] = arguments
+        && group == "browser"
+    {
+        return bench_browser(workspace, rest);
+    }
     become_program(workspace.cargo(&["run", "--release", "--package", "rejoin-bench", "--"]).args(arguments))
+}
+
+fn bench_browser(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
+    Tool::Chromium.ensure(workspace)?;
+    node::npm(workspace)?;
+    run_visibly(
+        "building rejoin",
+        &mut workspace.cargo(&["build", "--release", "--package", "rejoin-server", "--bin", "rejoin"]),
+    )?;
+    let server = workspace.target.join("release").join(format!("rejoin{}", std::env::consts::EXE_SUFFIX));
+    let browser = tools::chromium().context("the browser is gone")?;
+    let mut command = Command::new("node");
+    command.arg("tests/browser/bench.mjs").args(arguments).current_dir(&workspace.root);
+    become_program(command.env("CHROME_PATH", browser).env("REJOIN_SERVER", server))
 }
 
 /// Gives this process to the program, so that every signal and the terminal are the program's own.

@@ -1,0 +1,45 @@
+/**
+ * Measures the package in Chromium, against the server. Nothing here fails because of a time.
+ *
+ * usage: node tests/browser/bench.mjs [--write] [starts | edits | patches | memory]…
+ *
+ * Prints tables; `--write` puts them into docs/benchmarks.md.
+ */
+import { readFile, writeFile } from "node:fs/promises";
+import { cpus } from "node:os";
+import { edits } from "./bench/edits.mjs";
+import { memory } from "./bench/memory.mjs";
+import { patches } from "./bench/patches.mjs";
+import { starts } from "./bench/starts.mjs";
+import { World } from "./support/world.mjs";
+
+const PAGE = new URL("../../docs/benchmarks.md", import.meta.url);
+const GROUPS = { starts, edits, patches, memory };
+
+const names = process.argv.slice(2).filter((argument) => argument in GROUPS);
+const tables = [];
+let version = "";
+for (const [name, measure] of Object.entries(GROUPS)) {
+  if (names.length > 0 && !names.includes(name)) continue;
+  // Each has browsers and a server of its own.
+  const world = new World();
+  try {
+    await world.start();
+    tables.push(await measure(world));
+    version ||= (await world.browser(0)).browser().version();
+  } finally {
+    await world.end();
+  }
+  console.log(`${tables.at(-1)}\n`);
+}
+if (process.argv.includes("--write")) await write();
+
+async function write() {
+  if (names.length > 0) throw new Error("what is written down is measured together: leave out the names");
+  const machine = `${cpus().length} × ${cpus()[0].model}, Chromium ${version}`;
+  const section = [`\`cargo xtask bench browser --write\` on ${machine}.`, ...tables].join("\n\n");
+  const text = await readFile(PAGE, "utf8");
+  const parts = /^([^]*<!-- browser: begin -->\n)[^]*(<!-- browser: end -->[^]*)$/.exec(text);
+  if (!parts) throw new Error("docs/benchmarks.md has no markers for browser");
+  await writeFile(PAGE, `${parts[1]}\n${section}\n\n${parts[2]}`);
+}
