@@ -182,7 +182,7 @@ fn made(
             }
             let content = command.get("content").cloned().unwrap_or_default();
             match command.get("header") {
-                Some(header) => replica.create_with(id, header_of(header)?, content)?,
+                Some(header) => replica.create_with(id, header_of(header, Header::default())?, content)?,
                 None => replica.create(id, content)?,
             }
         }
@@ -190,7 +190,11 @@ fn made(
             Some(seen) => replica.edit_on(id, command.patch()?, seen)?,
             None => replica.edit(id, command.patch()?)?,
         },
-        "header" => replica.set_header(id, header_of(command.get("header").unwrap_or(&Json::Null))?)?,
+        "header" => {
+            // Of what there is now, and not of what the tab showed: another tab may have changed another member.
+            let header = replica.view(id).map(|view| (*view.header).clone()).unwrap_or_default();
+            replica.set_header(id, header_of(command.get("header").unwrap_or(&Json::Null), header)?)?
+        }
         "delete" => replica.delete(id)?,
         "undelete" => replica.undelete(id)?,
         "settle" => replica.settle(id, command.conflict()?, command.choice()?)?,
@@ -275,12 +279,11 @@ impl Command {
     }
 }
 
-/// A header; what is not named is as in every new document.
-fn header_of(json: &Json) -> Result<Header, Refused> {
+/// A header; what is not named stays as it is in `header`.
+fn header_of(json: &Json, mut header: Header) -> Result<Header, Refused> {
     let invalid = |message: &str| Refused::new("invalid_header", message);
-    let mut header = Header::default();
-    if let Some(title) = json.get("title").and_then(Json::as_str) {
-        header.title = Some(title.into());
+    if let Some(title) = json.get("title") {
+        header.title = title.as_str().map(Into::into);
     }
     if let Some(policy) = json.get("policy").and_then(Json::as_str) {
         header.policy = policy.parse::<Policy>().map_err(|_| invalid("there is no policy of that name"))?;

@@ -15,7 +15,7 @@ class Led {
   /** How many changes nobody had made, each time that it changed. */
   readonly unmade: number[] = [];
   readonly client = new Client(7, (message) => this.said.push(message), {
-    status: () => this.unmade.push(this.client.unmade),
+    status: () => this.unmade.push(this.client.unmade.changes),
     list: () => undefined,
     event: () => undefined,
   });

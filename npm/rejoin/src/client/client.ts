@@ -16,6 +16,7 @@ import { Change, deferred } from "./changes.js";
 import type { RejectedChange } from "./facts.js";
 import { MAX_REFUSED, RefusedChanges } from "./refused.js";
 import { DocumentState } from "./state.js";
+import { NOTHING, type OnRung } from "./sync-status.js";
 
 /** Characters of changes that a tab keeps for a leader that does not take them. One more throws `outbox_full`. */
 export const MAX_UNSAFE_CHARACTERS = 64 * 1024 * 1024;
@@ -210,9 +211,12 @@ export class Client {
     });
   }
 
-  /** How many changes of this tab the engine has not made yet. */
-  get unmade(): number {
-    return this.unmadeCount;
+  /** Changes of this tab that the engine has not made yet. */
+  get unmade(): OnRung {
+    for (const { isMade, time } of this.unmadeCount > 0 ? this.changes.values() : []) {
+      if (!isMade) return { changes: this.unmadeCount, since: time };
+    }
+    return NOTHING;
   }
 
   /** Says something to the leader. Before there is one nothing is lost: `hello` says it all. */

@@ -245,7 +245,7 @@ export class Document<T extends JsonOf<T> = Json> {
   /** Changes what governs the document: title, policy, counters, identity keys. What is not named stays. */
   setHeader(header: Partial<Header>): Edit {
     this.existing();
-    return this.change({ do: "header", header: { ...this.header, ...header } });
+    return this.change({ do: "header", header });
   }
 
   /** Settles a conflict: the record closes for everybody, and the place gets the chosen value. */

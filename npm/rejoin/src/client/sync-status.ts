@@ -18,7 +18,7 @@ export interface SyncStatus {
   readonly link: LinkState;
   /** The server's close code, where it refused. */
   readonly refusal: number | null;
-  /** The lowest rung of all own changes. */
+  /** The lowest rung of all own changes; `local` while nothing is known. */
   readonly rung: Rung;
   /** Since when a change has stood on it, in milliseconds since 1970; null where all are acknowledged. */
   readonly since: number | null;
@@ -39,13 +39,14 @@ export interface SyncStatus {
   readonly problem: string | null;
 }
 
-const NOTHING: OnRung = Object.freeze({ changes: 0, since: null });
+/** No changes. */
+export const NOTHING: OnRung = Object.freeze({ changes: 0, since: null });
 
-/** Before anything is known, as on a server that renders a page. */
+/** Before anything is known, as on a server that renders a page: nothing is said to be safe. */
 export const STARTING: SyncStatus = Object.freeze({
   link: "starting",
   refusal: null,
-  rung: "acknowledged",
+  rung: "local",
   since: null,
   pending: 0,
   local: NOTHING,
@@ -53,27 +54,42 @@ export const STARTING: SyncStatus = Object.freeze({
   sent: NOTHING,
   acknowledged: 0,
   storage: "opening",
-  durable: true,
+  durable: false,
   linkError: null,
   problem: null,
 });
 
-/** What a leader says, with so many changes of this tab that it has not made yet; undefined before its engine has said anything. */
-export function syncStatusOf(status: LeaderStatus, unmade: number): SyncStatus | undefined {
-  const engine = status.engine as unknown as EngineStatus | null;
-  if (!engine) return undefined;
+/** What a leader says, or what was known before its engine has said anything, with the changes of this tab that nobody has made yet. */
+export function syncStatusOf(
+  status: LeaderStatus | undefined,
+  unmade: OnRung,
+  before: SyncStatus,
+): SyncStatus {
+  const engine = status?.engine as unknown as EngineStatus | null | undefined;
+  const known = status && engine ? told(status, engine) : { ...before, pending: 0, local: NOTHING };
+  if (unmade.changes === 0) return frozen(known);
+  const since = Math.min(unmade.since ?? Infinity, known.local.since ?? Infinity);
+  const local = { changes: known.local.changes + unmade.changes, since };
+  return frozen({ ...known, rung: "local", since, pending: known.pending + unmade.changes, local });
+}
+
+function frozen(status: SyncStatus): SyncStatus {
+  return deepFrozen(status as unknown as Json) as unknown as SyncStatus;
+}
+
+function told(status: LeaderStatus, engine: EngineStatus): SyncStatus {
   const since = (ageMs: number, changes: number): number | null => (changes > 0 ? status.at - ageMs : null);
   const on = ({ changes, ageMs }: EngineRung): OnRung => ({ changes, since: since(ageMs, changes) });
   const refusal = typeof engine.link === "number" ? engine.link : null;
   const link = typeof engine.link === "number" ? "refused" : engine.link;
   const { linkError } = status;
-  const made: SyncStatus = {
+  return {
     link: status.isStopped ? "failed" : link,
     refusal,
-    rung: unmade > 0 ? "local" : engine.rung,
-    since: since(engine.ageMs, engine.pending + unmade),
-    pending: engine.pending + unmade,
-    local: on({ changes: engine.local.changes + unmade, ageMs: engine.local.ageMs }),
+    rung: engine.rung,
+    since: since(engine.ageMs, engine.pending),
+    pending: engine.pending,
+    local: on(engine.local),
     saved: on(engine.saved),
     sent: on(engine.sent),
     acknowledged: engine.acknowledged,
@@ -82,7 +98,6 @@ export function syncStatusOf(status: LeaderStatus, unmade: number): SyncStatus |
     linkError,
     problem: status.isStopped ? engineStopped().message : (linkError?.message ?? null),
   };
-  return deepFrozen(made as unknown as Json) as unknown as SyncStatus;
 }
 
 interface EngineStatus {

@@ -30,7 +30,7 @@ export interface ConnectOptions {
   /** Whether the browser is asked, at the first change, to keep what is stored when it runs out of space; true without it. Firefox asks its user. */
   readonly persist?: boolean;
   /** Instead of the global one: Node.js has one of its own since version 22, before that the package `ws` has. */
-  readonly WebSocket?: typeof WebSocket;
+  readonly WebSocket?: new (url: string, protocol: string) => object;
   /** The engine's module from elsewhere, instead of the one that comes with this package. */
   readonly engine?: EngineSource;
 }
@@ -92,7 +92,7 @@ export class Workspace {
       inMemory: options.storage === "memory",
       isOnline: options.offline !== true,
       host: {
-        route: { url, auth: options.auth, WebSocket: options.WebSocket },
+        route: { url, auth: options.auth, WebSocket: options.WebSocket as typeof WebSocket | undefined },
         engine: { workspace: this.name, ...(options.follow && { follow: options.follow }) },
         persist: options.persist !== false,
       },
@@ -133,7 +133,8 @@ export class Workspace {
   /**
    * Opens a document. It is read in the background: await `loaded()`, or subscribe. Close it when it is no longer needed.
    *
-   * With `create`, a document that does not exist is created with that content: once the server has said that there is none, or at once where there is no link.
+   * With `create`, a document that does not exist is created with that content: once the server has said that there is none, or at once where no link is wanted, the browser says that
+   * it is offline, or the server refuses this page. While a server merely does not answer it is waited for; `create()` of the document does not wait.
    */
   open<T extends JsonOf<T> = Json>(
     id: string,
@@ -153,7 +154,10 @@ export class Workspace {
     header: Partial<Header> | undefined,
   ): void {
     const look = (): void => {
-      const isKnown = opened.status.synced || ["offline", "refused"].includes(this.current.link);
+      // That one attempt to connect has failed says nothing: what the server has must not meet a second creation.
+      const isApart =
+        this.client.status?.isApart === true || ["refused", "failed"].includes(this.current.link);
+      const isKnown = opened.status.synced || isApart;
       if (opened.life === "loading" || (opened.life === "absent" && !isKnown)) return;
       end();
       try {
@@ -196,11 +200,13 @@ export class Workspace {
 
   /** Calls a listener when the status or the list of documents changed. Gives what ends that. */
   subscribe(listener: () => void): () => void {
+    if (this.hasSocket && !this.isClosed) this.start();
     return this.listeners.add(listener);
   }
 
   /** Calls a listener on each event. Gives what ends that. */
   onEvent(listener: (event: WorkspaceEvent) => void): () => void {
+    if (this.hasSocket && !this.isClosed) this.start();
     return this.eventListeners.add(listener);
   }
 
@@ -216,7 +222,7 @@ export class Workspace {
     this.tab.send({ type: "online", tab: this.client.tab, online: false });
   }
 
-  /** Authenticates with this token from the next connection on, in all tabs, instead of what `connect` was given. Connects at once where the one before was refused. */
+  /** Authenticates with this token from the next connection on, in all tabs, instead of what `connect` was given, a function too. Connects at once where the one before was refused. */
   authenticate(token: string): void {
     this.tab.send({ type: "authenticate", tab: this.client.tab, token });
   }
@@ -251,10 +257,9 @@ export class Workspace {
   }
 
   private takeStatus(): void {
-    const { status } = this.client;
-    const current = status && syncStatusOf(status, this.client.unmade);
-    if (!current) return;
-    const problem = this.superseded ? this.problem : current.problem;
+    const { status, unmade } = this.client;
+    const current = syncStatusOf(status, unmade, this.current);
+    const problem = this.superseded || !status ? this.problem : current.problem;
     this.problem = problem;
     this.current = Object.freeze({ ...current, storage: this.superseded ?? current.storage, problem });
     this.notify();

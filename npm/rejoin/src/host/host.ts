@@ -464,6 +464,7 @@ export class Host implements Stage {
       storage: this.storage,
       linkError: this.isOnline ? this.linkError : null,
       isOnline: this.wantsOnline,
+      isApart: !this.isOnline,
       isStopped: this.isStopped,
     };
   }

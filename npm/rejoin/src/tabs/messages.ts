@@ -140,6 +140,8 @@ export interface LeaderStatus {
   readonly linkError: Refusal | null;
   /** Whether the program wants a link; for all tabs. */
   readonly isOnline: boolean;
+  /** No link is wanted, or the browser says that there can be none: what is offline now is not only between two attempts. */
+  readonly isApart: boolean;
   readonly isStopped: boolean;
 }
 
