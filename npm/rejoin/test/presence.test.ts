@@ -66,3 +66,14 @@ test("what a tab shows no more needs no reason why it is not shown", () => {
   first.close();
   assert.deepEqual(profile.engine.shown("d"), []);
 });
+
+test("that somebody moves is told to those who look at others, and to nobody else", () => {
+  const profile = new Profile(2);
+  const [own, other] = [profile.open(0, "d"), profile.open(1, "d")];
+  let [calls, moves] = [0, 0];
+  own.subscribe(() => (calls += 1));
+  own.subscribeOthers(() => (moves += 1));
+  const { version } = own;
+  for (let x = 0; x < 10; x += 1) other.setPresence({ x });
+  assert.deepEqual([own.others[0]?.state, calls, moves >= 10, own.version], [{ x: 9 }, 0, true, version]);
+});

@@ -63,6 +63,8 @@ export class Client {
   private readonly send: (message: ToLeader) => void;
   private readonly events: ClientEvents;
   private readonly dirty = new Set<DocumentState>();
+  /** Documents where others came, went or moved. */
+  private readonly moved = new Set<DocumentState>();
   private readonly refusals: RefusedChanges;
 
   /** `refusals` names what this profile writes down of changes that its engine refused. */
@@ -309,7 +311,7 @@ export class Client {
       const state = this.documents.get(presences.document);
       if (!state) continue;
       state.takePresences(presences, this.tab);
-      this.dirty.add(state);
+      this.moved.add(state);
     }
   }
 
@@ -356,6 +358,9 @@ export class Client {
     const dirty = [...this.dirty];
     this.dirty.clear();
     for (const state of dirty) state.notify();
+    const moved = [...this.moved];
+    this.moved.clear();
+    for (const state of moved) state.company.call();
     if (this.unmadeCount === this.unmadeTold) return;
     this.unmadeTold = this.unmadeCount;
     this.events.status();

@@ -369,6 +369,11 @@ export class Document<T extends JsonOf<T> = Json> {
     });
   }
 
+  /** Calls a listener whenever {@link others} or {@link presenceError} changed, which `subscribe` does not tell. Gives what ends that. */
+  subscribeOthers(listener: () => void): () => void {
+    return this.state.company.add(listener);
+  }
+
   /** The value at a JSON Pointer. */
   at(pointer: string): Json | undefined {
     return valueAt(this.state.value, pointer);

@@ -150,6 +150,9 @@ export class DocumentState {
     return this.listeners.add(listener);
   }
 
+  /** Of those who hear who else is there: pointers move many times a second, and change nothing else. */
+  readonly company = new Listeners();
+
   /** What ends those who wait for something of the document, once it cannot come any more. */
   readonly waiting = new Set<(error: Error) => void>();
 

@@ -21,7 +21,7 @@ export function usePresence<T extends JsonOf<T>>(
 export function useOthers(id: string): readonly Other[] {
   const document = useOpened(id);
   return useSyncExternalStore(
-    useCallback((listener) => document.subscribe(listener), [document]),
+    useCallback((listener) => document.subscribeOthers(listener), [document]),
     () => document.others,
     () => NOBODY,
   );
