@@ -88,6 +88,47 @@ fourTabs(world, "pages that are reloaded without a server have everything that w
   assertLogged(log, { a1: 10, a2: 5, b1: 5 });
 });
 
+for (const follow of ["list", "documents"]) {
+  test(`the documents of the device are listed without a server, where the ${follow} are followed`, async () => {
+    const tab = await world.tab(0, { ...world.options(`listed-${follow}`), follow, content: CONTENT });
+    const titles = (names) => names.map((name) => [name, `Title of ${name}`]);
+    const make = (names) =>
+      tab.run(
+        (documents) =>
+          Promise.all(documents.map(([id, title]) => workspace.open(id).create({ title }).saved)),
+        titles(names.map((name) => `${follow}-${name}`)),
+      );
+    const lists = (names) =>
+      tab.until(
+        (wanted) => {
+          const listed = new Map(workspace.documents.map(({ id, title }) => [id, title]));
+          return wanted.every(([id, title]) => listed.get(id) === title);
+        },
+        titles(names.map((name) => `${follow}-${name}`)),
+      );
+    await tab.until(() => doc.isLoaded && workspace.status === "online");
+    await tab.run(
+      (names) => Promise.all(names.map((name) => workspace.open(name).loaded())),
+      ["a", "b", "c"].map((name) => `${follow}-${name}`),
+    );
+    await make(["a", "b"]);
+    await lists(["a", "b"]);
+    await tab.until(() => workspace.syncStatus.pending === 0);
+    await world.rejoin.kill();
+    await tab.until(() => workspace.status !== "online");
+    await make(["c"]);
+    await lists(["a", "b", "c"]);
+    await tab.reload();
+    await lists(["a", "b"]);
+    // Its title is known once it is opened.
+    await tab.until((id) => workspace.documents.some((item) => item.id === id), `${follow}-c`);
+    await world.rejoin.start();
+    await tab.until(() => workspace.syncStatus.pending === 0 && workspace.status === "online");
+    await lists(["a", "b", "c"]);
+    await tab.close();
+  });
+}
+
 fourTabs(
   world,
   "a browser that says it is offline connects no more until it says otherwise",

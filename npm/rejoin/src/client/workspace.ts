@@ -183,7 +183,7 @@ export class Workspace {
     return new Document<T>(this.client, this.client.view(id));
   }
 
-  /** The documents of the workspace, where `follow` is set. */
+  /** The documents of the workspace, where `follow` is set: those that this device holds until the server has said what there is, and own ones at once. */
   get documents(): readonly DocumentItem[] {
     return this.items;
   }

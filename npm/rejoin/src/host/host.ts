@@ -1,6 +1,6 @@
 import { StoreError, StoreErrorCode } from "../store/error.js";
 import type { IndexedDbStore } from "../store/indexed-db-store.js";
-import type { Operation } from "../store/operation.js";
+import type { Answer, Operation } from "../store/operation.js";
 import type { Json } from "../json/value.js";
 import { engineStopped } from "../errors.js";
 import { random53 } from "../random.js";
@@ -19,6 +19,7 @@ import type {
 import { Audience, GONE, outcomeOf, type Command, type Outcome, type Stage } from "./audience.js";
 import { decoded, encoded } from "./codec.js";
 import { Effect, type EngineEffect } from "./effects.js";
+import { Listing } from "./listing.js";
 import { Line, refusalOf, UNAUTHORIZED, type Auth, type Route } from "./line.js";
 import { STORE_RETRY_MS } from "./open.js";
 import { Engine, onReset, reset } from "./runtime.js";
@@ -73,7 +74,7 @@ export class Host implements Stage {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private storage: StorageState;
   private engineStatus: Json = null;
-  private list: Json = null;
+  private readonly listing: Listing | undefined;
   private isReady = false;
   /** Whether tabs have heard of this engine; they hear its last word too. */
   private isKnown = false;
@@ -105,6 +106,7 @@ export class Host implements Stage {
     this.tell = tell;
     this.onEnd = onEnd;
     this.storage = options.storage;
+    this.listing = options.engine.follow === undefined ? undefined : new Listing();
     this.wantsOnline = options.isOnline;
     this.asksToPersist = options.persist && options.store !== undefined;
     this.forgetReset = onReset(() => this.restart());
@@ -321,6 +323,7 @@ export class Host implements Stage {
         const [, document, number, ...parts] = effect;
         const [patch, content, facts] = parts.map((part) => (part ? decoded(part) : undefined));
         this.turn.told.push({ document, number, patch, content, facts });
+        this.listing?.takeFacts(document, facts);
         this.audience.load(document);
         break;
       }
@@ -334,7 +337,7 @@ export class Host implements Stage {
         this.kept(effect[2], effect[3]);
         break;
       case Effect.listed:
-        this.turn.list = this.list = decoded(effect[1]);
+        this.listing?.takeServer(decoded(effect[1]));
         break;
     }
   }
@@ -364,7 +367,11 @@ export class Host implements Stage {
     const answer = store ? store.execute(operation as Operation) : nothing(operation as Operation);
     const isOurs = (): boolean => generation === this.generation;
     answer.then(
-      (value) => isOurs() && this.run(() => this.engine?.stored(now(), request, value)),
+      (value) => {
+        if (!isOurs()) return;
+        this.listing?.takeAnswer(operation as Operation, value as Answer);
+        this.run(() => this.engine?.stored(now(), request, value));
+      },
       (error: unknown) => isOurs() && this.takeStoreFailure(request, error),
     );
   }
@@ -421,6 +428,10 @@ export class Host implements Stage {
     if (event.type === "ready") {
       this.isReady = this.isKnown = true;
       this.tell(this.leader, { type: "lead" });
+      if (this.options.store) {
+        const listed = this.listing?.read(this.options.store);
+        void listed?.then(() => this.flush()).catch(() => undefined);
+      }
     } else if (event.type === "storeFailed" && event.lasting) {
       this.setStorage(event.code === "full" ? "full" : "failed");
       if (event.code === "full") this.retryLater();
@@ -493,6 +504,7 @@ export class Host implements Stage {
 
   private flush(): void {
     if (this.isOver || !this.isKnown) return;
+    this.turn.list = this.listing?.take();
     const turn = this.turn.take();
     if (turn) this.tell(this.leader, turn);
     for (const [to, documents] of [...this.wholes]) {
@@ -508,7 +520,7 @@ export class Host implements Stage {
         documents: tellings,
         present,
         status: this.status,
-        list: this.list,
+        list: this.listing?.all ?? null,
       });
     }
   }
