@@ -20,6 +20,12 @@ async function asked(name, tokens) {
   return tab;
 }
 
+/** Makes the document, of which the server has not said whether there is one. */
+async function create(tab) {
+  await tab.until(() => doc.life === "absent");
+  await tab.run((content) => doc.create(content).saved, CONTENT);
+}
+
 test("a program is asked for another token at once when the server refuses one", async () => {
   const tab = await asked("again", ["worn-out", SECRET]);
   await tab.until(() => workspace.status === "online");
@@ -39,7 +45,7 @@ test("a program is asked for another token at once when the server refuses one",
 test("a page whose tokens are all refused says so, and keeps what it makes until one is taken", async () => {
   const tab = await asked("refused", ["worn-out"]);
   await tab.until(() => workspace.status === "refused" && workspace.syncStatus.refusal === 4401);
-  await tab.until(() => doc.value);
+  await create(tab);
   await logEdits(tab, "tab", 0, 3);
   await tab.saved();
   await tab.run((secret) => void (globalThis.token = () => secret), SECRET);
@@ -59,7 +65,7 @@ test("a fixed token that is refused is replaced without connecting anew", async 
   tab.options = options;
   await tab.until(() => workspace.status === "refused");
   assert.equal((await tab.status()).linkError.code, "unauthorized");
-  await tab.until(() => doc.value);
+  await create(tab);
   await logEdits(tab, "tab", 0, 3);
   const second = new Tab(await (await world.browser(0)).newPage());
   await second.load(world.origin);

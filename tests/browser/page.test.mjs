@@ -144,7 +144,7 @@ test("a page of an origin that the server does not know stays offline, and keeps
   await tab.load(world.strangeOrigin);
   await tab.start(world.options("strange"));
   // Nobody says whether there is such a document: it is the program that decides to make one.
-  await tab.until(() => doc.isLoaded);
+  await tab.until(() => doc.life === "absent");
   await tab.run((content) => doc.create(content).saved, CONTENT);
   await logEdits(tab, "tab", 0, 3);
   await tab.saved();

@@ -93,12 +93,16 @@ test("what is to be created where there is none waits for the server's word, unl
     // Between two attempts.
     ["offline", false, false],
     ["offline", true, true],
-    [4401, false, true],
+    [4401, false, false],
   ];
   for (const [link, isApart, isCreated] of cases) {
     const led = new Led();
     const doc = led.workspace.open("d", { create: () => ({ title: "a" }) });
     led.leadWithout(status(link, isApart));
     assert.deepEqual([led.commands.length, doc.isLoaded], isCreated ? [1, true] : [0, false], `${link}`);
+    if (isCreated) continue;
+    // The program may know better.
+    doc.create({ title: "b" });
+    assert.deepEqual([led.commands.length, doc.isLoaded, doc.value], [1, true, { title: "b" }], `${link}`);
   }
 });

@@ -50,7 +50,12 @@ globalThis.until = (condition) =>
       for (const end of ends) end();
       resolve();
     };
-    const ends = [doc.subscribe(look), doc.subscribeOthers(look), workspace.subscribe(look), workspace.onEvent(look)];
+    const ends = [
+      doc.subscribe(look),
+      doc.subscribeOthers(look),
+      workspace.subscribe(look),
+      workspace.onEvent(look),
+    ];
     look();
   });
 

@@ -26,10 +26,15 @@ export class Boards {
   #browser;
   /** By name. @type {Map<string, Person>} */
   #people = new Map();
+  #secret;
+
+  constructor({ secret } = {}) {
+    this.#secret = secret;
+  }
 
   /** Starts everything before the tests of a file, and ends it after them. */
-  static ofFile() {
-    const boards = new Boards();
+  static ofFile(options) {
+    const boards = new Boards(options);
     before(() => boards.start());
     after(() => boards.end());
     return boards;
@@ -41,7 +46,7 @@ export class Boards {
     });
     this.pages = new Pages(await filesBelow(DIST));
     await this.pages.start();
-    this.rejoin = await Rejoin.start({ origins: [this.pages.origin] });
+    this.rejoin = await Rejoin.start({ origins: [this.pages.origin], secret: this.#secret });
     await this.pages.standBefore(this.rejoin.url);
     this.#browser = await open();
   }
@@ -64,9 +69,15 @@ export class Boards {
    * @param {import("playwright-core").BrowserContextOptions} options of a new profile
    */
   async person(name, board, options) {
+    const person = await this.visitor(name, board, options);
+    await person.sees(board);
+    return person;
+  }
+
+  /** Somebody at a board, which may not show it. */
+  async visitor(name, board, options) {
     const person = this.#people.get(name) ?? (await this.#newcomer(name, options));
     await person.goesTo(this.address(board));
-    await person.sees(board);
     return person;
   }
 

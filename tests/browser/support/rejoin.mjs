@@ -73,14 +73,19 @@ export class Rejoin {
 
   /** What the server has: a document with its content and revision; undefined where there is none. */
   async document(id) {
-    const headers = this.#secret === undefined ? {} : { authorization: `Bearer ${this.#secret}` };
-    const response = await fetch(`http://127.0.0.1:${this.#port}/api/documents/${id}`, { headers });
+    const response = await this.#ask(`/${id}`, {});
     return response.ok ? await response.json() : undefined;
+  }
+
+  #ask(path, { headers, ...request }) {
+    const token = this.#secret === undefined ? {} : { authorization: `Bearer ${this.#secret}` };
+    const url = `http://127.0.0.1:${this.#port}/api/documents${path}`;
+    return fetch(url, { ...request, headers: { ...headers, ...token } });
   }
 
   /** Creates a document. */
   async create(id, content, header) {
-    const response = await fetch(`http://127.0.0.1:${this.#port}/api/documents`, {
+    const response = await this.#ask("", {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ id, content, ...header }),
@@ -90,7 +95,7 @@ export class Rejoin {
 
   /** Edits a document by a JSON Patch, as a program does that is no page. */
   async edit(id, patch) {
-    const response = await fetch(`http://127.0.0.1:${this.#port}/api/documents/${id}`, {
+    const response = await this.#ask(`/${id}`, {
       method: "PATCH",
       headers: { "content-type": "application/json-patch+json" },
       body: JSON.stringify(patch),

@@ -6,14 +6,25 @@ const route = readRoute(location);
 
 const WISH = `offline/${route.workspace}`;
 
+const TOKEN = `token/${route.server}`;
+
+const token = recall(TOKEN);
+
 /** The workspace of this page. */
 export const workspace: Workspace = connect({
   url: route.server,
   workspace: route.workspace,
   follow: "list",
   offline: recall(WISH) !== null,
+  ...(token !== null && { auth: token }),
   ...(route.inMemory && { storage: "memory" }),
 });
+
+/** Connects with the token that the server wants, and remembers it on this device. */
+export function authenticate(token: string): void {
+  remember(TOKEN, token);
+  workspace.authenticate(token);
+}
 
 const listeners = new Set<() => void>();
 let offline = recall(WISH) !== null;

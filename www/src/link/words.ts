@@ -63,6 +63,13 @@ function linkWords(status: SyncStatus, isSwitchedOff: boolean): Words {
   if (link === "starting") {
     return { tone: "waiting", brief: "Opening", long: "Opening what this device has." };
   }
+  if (link === "refused" && linkError?.code === "unauthorized") {
+    return {
+      tone: "alarm",
+      brief: "Token wanted",
+      long: `The server wants to know who this is. ${pending > 0 ? `${here} stay on this device until then.` : "What is here can still be read."}`,
+    };
+  }
   if (link === "refused") {
     return {
       tone: "alarm",

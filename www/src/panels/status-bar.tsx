@@ -5,6 +5,7 @@ import { count, wordsOf } from "../link/words.js";
 import type { BoardDocument } from "../model/edits.js";
 import { Icon } from "../parts/icon.js";
 import { Ladder } from "./ladder.js";
+import { TokenForm } from "./token-form.js";
 
 /** How safe everything is, in words, and the way to what waits, contradicts or was refused. */
 export function StatusBar({ doc, onOpen }: { readonly doc: BoardDocument; readonly onOpen: () => void }) {
@@ -29,6 +30,7 @@ export function StatusBar({ doc, onOpen }: { readonly doc: BoardDocument; readon
         <strong data-testid="status-brief">{words.brief}</strong>{" "}
         <span data-testid="status-words">{words.long}</span>
       </p>
+      {status.linkError?.code === "unauthorized" && <TokenForm />}
       {status.storage === "full" && (
         <button type="button" className="link" onClick={() => workspace.retryStorage()}>
           Try again

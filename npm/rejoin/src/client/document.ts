@@ -209,7 +209,7 @@ export class Document<T extends JsonOf<T> = Json> {
 
   /** Creates the document, or begins a deleted one again. Throws `document_exists` where it is there. */
   create(content: T, header?: Partial<Header>): Edit {
-    if (!this.isLoaded) throw this.notLoaded();
+    if (this.life === "loading") throw this.notLoaded();
     if (this.value !== undefined) throw new RejoinError("document_exists", `\`${this.id}\` exists: edit it`);
     return this.begin(content, header, false);
   }

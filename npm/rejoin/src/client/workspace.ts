@@ -134,7 +134,7 @@ export class Workspace {
    * Opens a document. It is read in the background: await `loaded()`, or subscribe. Close it when it is no longer needed.
    *
    * With `create`, a document that does not exist is created with that content: once the server has said that there is none, or at once where no link is wanted, the browser says that
-   * it is offline, or the server refuses this page. While a server merely does not answer it is waited for; `create()` of the document does not wait.
+   * it is offline, or there is no engine. While a server does not answer, or refuses this page, it is waited for; `create()` of the document does not wait.
    */
   open<T extends JsonOf<T> = Json>(
     id: string,
@@ -154,9 +154,8 @@ export class Workspace {
     header: Partial<Header> | undefined,
   ): void {
     const look = (): void => {
-      // That one attempt to connect has failed says nothing: what the server has must not meet a second creation.
-      const isApart =
-        this.client.status?.isApart === true || ["refused", "failed"].includes(this.current.link);
+      // That an attempt to connect has failed, or that this page may not connect yet, says nothing: what the server has must not meet a second creation.
+      const isApart = this.client.status?.isApart === true || this.current.link === "failed";
       const isKnown = opened.status.synced || isApart;
       if (opened.life === "loading" || (opened.life === "absent" && !isKnown)) return;
       end();
