@@ -1,3 +1,4 @@
+import { useStatus } from "rejoin/react";
 import type { BoardDocument } from "../model/edits.js";
 import { emptyBoard } from "../model/edits.js";
 import { attempt } from "../parts/notices.js";
@@ -18,24 +19,40 @@ export function Skeleton() {
   );
 }
 
-/** A board that is not there. */
+/** A board that is not there, or that this device does not have. */
 export function Absent({ doc }: { readonly doc: BoardDocument }) {
-  const isDeleted = doc.life === "deleted";
+  const link = useStatus();
+  if (doc.life === "deleted") {
+    return (
+      <div className="absent" data-testid="board-absent">
+        <h2>This board was deleted</h2>
+        <p>Nothing of it is lost: it can be brought back with all that was changed meanwhile.</p>
+        <button type="button" className="solid" onClick={() => attempt(() => doc.undelete())}>
+          Bring it back
+        </button>
+      </div>
+    );
+  }
+  // It is made as soon as the server has said that there is none, or shown.
+  if (!doc.isLoaded && ASKING.includes(link)) return <Skeleton />;
   return (
     <div className="absent" data-testid="board-absent">
-      <h2>{isDeleted ? "This board was deleted" : "There is no such board"}</h2>
+      <h2>{doc.isLoaded ? "There is no such board" : "This board is not on this device"}</h2>
       <p>
-        {isDeleted
-          ? "Nothing of it is lost: it can be brought back with all that was changed meanwhile."
-          : "You can begin it here."}
+        {doc.isLoaded
+          ? "You can begin it here."
+          : "It is shown once there is a link. If nobody has made it yet, you can begin it here."}
       </p>
       <button
         type="button"
-        className="solid"
-        onClick={() => attempt(() => (isDeleted ? doc.undelete() : doc.create(emptyBoard(doc.id))))}
+        className={doc.isLoaded ? "solid" : "ghost"}
+        onClick={() => attempt(() => doc.create(emptyBoard(doc.id)))}
       >
-        {isDeleted ? "Bring it back" : "Begin it"}
+        Begin it
       </button>
     </div>
   );
 }
+
+/** Whether there is a board may be known in a moment. */
+const ASKING: readonly string[] = ["starting", "connecting", "online"];
