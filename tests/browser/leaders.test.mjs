@@ -101,7 +101,8 @@ fourTabs(world, "a leading tab that hangs with the database in its hands is wait
   // It loses its patience, leads, and the database does not answer.
   await a2.until(() => workspace.syncStatus.problem === "the database did not answer in time");
   assert.notEqual(await a2.leader(), before);
-  assert.equal((await a2.status()).storage, "opening");
+  const { storage, rung, pending } = await a2.status();
+  assert.deepEqual([storage, rung, pending], ["opening", "local", 10]);
   assert.deepEqual(await a2.run(() => [doc.value.log.length, doc.status.rung, doc.rejected]), [
     10,
     "local",

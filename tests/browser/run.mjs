@@ -20,15 +20,15 @@ const files = (await readdir(HERE))
   .sort()
   .map((file) => join(HERE, file));
 
+if (files.length === 0) throw new Error(`no test file is named like ${names.join(" or ")}`);
+
 let passed = 0;
 let failed = 0;
-if (files.length > 0) {
-  const tests = run({ files, concurrency: 1 });
-  tests.on("test:pass", (test) => (passed += counts(test)));
-  tests.on("test:fail", () => (failed += 1));
-  for await (const part of tests.compose(spec)) {
-    process.stdout.write(part);
-  }
+const tests = run({ files, concurrency: 1 });
+tests.on("test:pass", (test) => (passed += counts(test)));
+tests.on("test:fail", () => (failed += 1));
+for await (const part of tests.compose(spec)) {
+  process.stdout.write(part);
 }
 console.log(`test result: ${failed === 0 ? "ok" : "FAILED"}. ${passed} passed; ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

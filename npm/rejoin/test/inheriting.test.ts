@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Made, TabChange } from "../src/tabs/messages.js";
+import { MAX_WILL_CHARACTERS, willOf } from "../src/tabs/tab.js";
 import { Engine } from "./support/engine.js";
 import { Profile } from "./support/profile.js";
 
@@ -51,4 +52,22 @@ test("what was left behind and is no command harms nobody", () => {
   );
   assert.deepEqual(profile.ends, []);
   assert.deepEqual(state.value, []);
+});
+
+test("a page leaves behind as many changes as there is room for, first of all without what was seen", () => {
+  const seen = { revision: 1, content: ["x".repeat(MAX_WILL_CHARACTERS / 2)] };
+  const sized = (number: number, characters: number): TabChange => {
+    const { length } = JSON.stringify(edit(number, ""));
+    return edit(number, "y".repeat(characters - length));
+  };
+  const left = (changes: readonly TabChange[]): TabChange[] => JSON.parse(willOf(changes)) as TabChange[];
+  assert.deepEqual(left([{ ...edit(1, "a"), seen }]), [{ ...edit(1, "a"), seen }]);
+  const [first, second] = [
+    { ...edit(1, "a"), seen },
+    { ...edit(2, "b"), seen },
+  ];
+  assert.deepEqual(left([first, second]), [edit(1, "a"), edit(2, "b")]);
+  const half = MAX_WILL_CHARACTERS / 2;
+  assert.equal(left([sized(1, half), sized(2, half)]).length, 2);
+  assert.equal(left([sized(1, half), sized(2, half + 1)]).length, 1);
 });

@@ -106,3 +106,9 @@ test("what is to be created where there is none waits for the server's word, unl
     assert.deepEqual([led.commands.length, doc.isLoaded, doc.value], [1, true, { title: "b" }], `${link}`);
   }
 });
+
+test("what names nothing is refused with a code", () => {
+  const refused = { name: "RejoinError", code: "invalid_option" };
+  assert.throws(() => new Workspace({ url: "nowhere" }), refused);
+  assert.throws(() => new Workspace({ url: "ws://localhost", profile: "\ud800" }), refused);
+});

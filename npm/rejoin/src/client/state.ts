@@ -6,12 +6,12 @@ import type { Change } from "./changes.js";
 import { shared, type Facts, type RejectedChange } from "./facts.js";
 
 /** Somebody else who has a document open, and what they show. */
-export interface Other {
+export interface Other<T = Json> {
   /** Names the tab or connection as long as it lasts. */
   readonly member: string;
   /** As whom the server knows them; null for another tab of this browser. */
   readonly principal: string | null;
-  readonly state: Json;
+  readonly state: T;
 }
 
 /** The name of an own change, once the engine has given it one; null where an engine that is gone gave it, and undefined where it was refused. */

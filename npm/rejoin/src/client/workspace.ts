@@ -86,7 +86,11 @@ export class Workspace {
     // On a server a page is rendered without ever connecting.
     this.hasSocket = options.WebSocket !== undefined || typeof WebSocket !== "undefined";
     const url = addressOf(options.url);
-    const profile = [url, this.name, options.profile ?? ""].map(encodeURIComponent).join("/");
+    const { profile: person = "" } = options;
+    if (!person.isWellFormed()) {
+      throw new RejoinError("invalid_option", "`profile` holds half of a surrogate pair: name it otherwise");
+    }
+    const profile = [url, this.name, person].map(encodeURIComponent).join("/");
     const tab = new Tab({
       profile,
       inMemory: options.storage === "memory",

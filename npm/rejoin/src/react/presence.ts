@@ -17,12 +17,13 @@ export function usePresence<T extends JsonOf<T>>(
   return [presence, setPresence];
 }
 
-/** Who else shows something on a document. */
-export function useOthers(id: string): readonly Other[] {
+/** Who else shows something on a document: of what kind, the program says; others may run another release of it. */
+export function useOthers<T extends JsonOf<T> = Json>(id: string): readonly Other<T>[] {
   const document = useOpened(id);
-  return useSyncExternalStore(
+  const others = useSyncExternalStore(
     useCallback((listener) => document.subscribeOthers(listener), [document]),
     () => document.others,
     () => NOBODY,
   );
+  return others as readonly Other<Json>[] as readonly Other<T>[];
 }

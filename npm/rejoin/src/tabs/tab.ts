@@ -436,7 +436,7 @@ export class Tab {
 const inMemory = { store: undefined, storage: "memory", error: undefined } as const;
 
 /** The first changes, as many as a will may hold: later ones are made on top of them. */
-function willOf(changes: readonly TabChange[]): string {
+export function willOf(changes: readonly TabChange[]): string {
   // What was seen is most of it where documents are large. Without it they are made on what stands then.
   const whole = changes.map((change) => JSON.stringify(change));
   const size = whole.reduce((size, text) => size + text.length, 0);
