@@ -287,6 +287,7 @@ impl Replica {
     fn become_ready(&mut self) {
         self.ready = true;
         self.event(Event::Ready);
+        self.load_what_waits();
         for (token, operation) in std::mem::take(&mut self.storing.asked_heads) {
             self.ask_heads(token, operation);
         }

@@ -163,7 +163,7 @@ fn a_store_that_answers_what_was_not_asked_is_asked_again() {
 }
 
 #[test]
-fn a_reading_that_failed_is_due_only_once_it_is_known_who_reads() {
+fn nothing_is_read_before_it_is_known_who_reads() {
     let mut world = World::new(1);
     world.open("d");
     world.create(0, "d", r#"{"a":1}"#);
@@ -171,14 +171,12 @@ fn a_reading_that_failed_is_due_only_once_it_is_known_who_reads() {
     let replica = &mut world.followers[follower].replica;
     let meta = asked(replica);
     replica.open(&id("d"));
-    let unavailable = || Err(StoreError::Unavailable("busy".into()));
-    let reading = asked(replica);
-    replica.handle_input(world.now, Input::Stored { request: reading, answer: unavailable() });
     let later = Instant(world.now.0 + 1_000_000);
     replica.handle_input(later, Input::Timeout);
     assert!(replica.poll_output().is_none_or(|output| matches!(output, Output::Event(_))));
     assert_eq!(replica.poll_timeout(), None, "its driver would never sleep");
-    replica.handle_input(later, Input::Stored { request: meta, answer: unavailable() });
+    let unavailable = Err(StoreError::Unavailable("busy".into()));
+    replica.handle_input(later, Input::Stored { request: meta, answer: unavailable });
     while replica.poll_output().is_some() {}
     assert!(replica.poll_timeout().is_some_and(|due| due > later));
     world.now = later;

@@ -26,6 +26,7 @@ mod repeats;
 mod replaced;
 mod requests;
 mod seen;
+mod starting;
 mod storable;
 mod sync;
 mod tombstones;

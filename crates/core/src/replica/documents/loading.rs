@@ -120,8 +120,22 @@ impl Replica {
         self.load(id);
     }
 
-    /// Asks for what is to be read next of a document.
+    /// Asks for the documents that were wanted before this replica knew who it is.
+    pub(in crate::replica) fn load_what_waits(&mut self) {
+        let waits = |document: &Document| document.loading.is_some() && document.requests == 0;
+        let waiting = self.documents.iter().filter(|(_, document)| waits(document));
+        let waiting: Vec<DocumentId> = waiting.map(|(id, _)| id.clone()).collect();
+        for id in waiting {
+            self.go_on_loading(&id);
+        }
+    }
+
+    /// Asks for what is to be read next of a document. Before this replica knows who it is nothing is: what is edited then would be made under another
+    /// name than what was made before.
     pub(super) fn go_on_loading(&mut self, id: &DocumentId) {
+        if !self.ready {
+            return;
+        }
         let Some(document) = self.documents.get_mut(id) else { return };
         let loading = document.loading.get_or_insert_default();
         let (before, limit) = match loading.from {
