@@ -38,7 +38,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "lint",
         what: "clippy on every target of every crate, warnings are errors",
-        budget_s: 200,
+        budget_s: 160,
         needs: &[],
         run: |run| {
             run.command(&mut run.cargo(&[
@@ -54,7 +54,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "lint-wasm",
         what: "clippy on what pages load, for wasm32, with and without what browsers leave out",
-        budget_s: 80,
+        budget_s: 70,
         needs: &[Tool::WasmTarget],
         run: |run| {
             let mut command =
@@ -70,7 +70,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "native",
         what: "unit and integration tests",
-        budget_s: 580,
+        budget_s: 540,
         needs: &[],
         run: |run| {
             run.tests(&mut run.cargo(&[
@@ -87,7 +87,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "follower",
         what: "what browsers load, without what they leave out",
-        budget_s: 60,
+        budget_s: 55,
         needs: &[],
         run: |run| {
             let mut command = run.cargo(&["test", "--no-default-features", "--test", "follower"]);
@@ -97,7 +97,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "doc-tests",
         what: "the examples in the documentation",
-        budget_s: 50,
+        budget_s: 30,
         needs: &[],
         run: |run| run.command(&mut run.cargo(&["test", "--workspace", "--doc", "--no-fail-fast"])),
     },
@@ -129,7 +129,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "docs",
         what: "the documentation builds, every link in it leads somewhere",
-        budget_s: 40,
+        budget_s: 35,
         needs: &[],
         run: |run| {
             let mut command = run.cargo(&["doc", "--workspace", "--no-deps", "--keep-going"]);
@@ -146,7 +146,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "browser-build",
         what: "what browsers load is built, and within its budgets",
-        budget_s: 100,
+        budget_s: 85,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm],
         run: |run| node::www(run.workspace),
     },
@@ -164,14 +164,14 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "browser",
         what: "the tests in Chromium",
-        budget_s: 290,
+        budget_s: 425,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm, Tool::Chromium],
         run: browser_tests,
     },
     Suite {
         name: "packaging",
         what: "the npm package, from its archive, in bundlers, frameworks and runtimes",
-        budget_s: 110,
+        budget_s: 100,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm, Tool::Chromium],
         run: packaging_tests,
     },
