@@ -96,8 +96,8 @@ export class Client {
 
   release(state: DocumentState): void {
     state.handles -= 1;
-    if (state.handles === 0) this.showPresence(state, undefined);
     if (state.handles > 0) return;
+    this.showPresence(state, undefined);
     setTimeout(() => {
       if (state.handles > 0 || this.documents.get(state.id) !== state) return;
       // Whoever waits for something of it is still told.
@@ -215,7 +215,8 @@ export class Client {
 
   /** Changes of this tab that the engine has not made yet. */
   get unmade(): OnRung {
-    for (const { isMade, time } of this.unmadeCount > 0 ? this.changes.values() : []) {
+    if (this.unmadeCount === 0) return NOTHING;
+    for (const { isMade, time } of this.changes.values()) {
       if (!isMade) return { changes: this.unmadeCount, since: time };
     }
     return NOTHING;

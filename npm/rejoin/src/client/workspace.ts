@@ -74,8 +74,7 @@ export class Workspace {
   private readonly eventListeners = new Listeners<[event: WorkspaceEvent]>();
   private current: SyncStatus = STARTING;
   private items: readonly DocumentItem[] = Object.freeze([]);
-  private problem: string | null = null;
-  private superseded: StorageState | undefined;
+  private isSuperseded = false;
   private readonly hasSocket: boolean;
   private isStarted = false;
   private isClosed = false;
@@ -248,11 +247,10 @@ export class Workspace {
   }
 
   private fail(error: Error, storage: StorageState): void {
-    this.problem = error.message;
-    if (storage === "superseded") this.superseded = storage;
+    this.isSuperseded ||= storage === "superseded";
     this.current = Object.freeze({
       ...this.current,
-      problem: this.problem,
+      problem: error.message,
       storage,
       ...(storage === "failed" && { link: "failed" as const }),
     });
@@ -262,9 +260,10 @@ export class Workspace {
   private takeStatus(): void {
     const { status, unmade } = this.client;
     const current = syncStatusOf(status, unmade, this.current);
-    const problem = this.superseded || !status ? this.problem : current.problem;
-    this.problem = problem;
-    this.current = Object.freeze({ ...current, storage: this.superseded ?? current.storage, problem });
+    const { problem } = this.current;
+    this.current = this.isSuperseded
+      ? Object.freeze({ ...current, storage: "superseded", problem })
+      : current;
     this.notify();
   }
 

@@ -176,9 +176,13 @@ export class Host implements Stage {
     this.settleWill(tab);
   }
 
-  private settleWill(tab: number): void {
+  /** A change of a will has its outcome, if one is named; once all have theirs, it is done. */
+  private settleWill(tab: number, number?: number, refused?: Made): void {
     const will = this.wills.get(tab);
-    if (!will || will.numbers.size > 0) return;
+    if (!will) return;
+    const isOfWill = number !== undefined && will.numbers.delete(number);
+    if (isOfWill && refused) will.refused.push(refused);
+    if (will.numbers.size > 0) return;
     this.wills.delete(tab);
     will.done(will.refused);
     this.drop(tab);
@@ -225,11 +229,7 @@ export class Host implements Stage {
 
   made(made: Made): void {
     this.turn.made.push(made);
-    const will = made.error && this.wills.get(made.tab);
-    if (will?.numbers.delete(made.number)) {
-      will.refused.push(made);
-      this.settleWill(made.tab);
-    }
+    if (made.error) this.settleWill(made.tab, made.number, made);
     if (this.asksToPersist && !made.error) {
       this.asksToPersist = false;
       void navigator.storage?.persist?.().catch(() => false);
@@ -238,8 +238,7 @@ export class Host implements Stage {
 
   kept(tab: number, number: number): void {
     this.turn.kept.push([tab, number]);
-    this.wills.get(tab)?.numbers.delete(number);
-    this.settleWill(tab);
+    this.settleWill(tab, number);
   }
 
   present(presences: Presences): void {
