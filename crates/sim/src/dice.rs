@@ -11,6 +11,12 @@ impl Dice {
         Self(Random::new(Seed(seed)))
     }
 
+    /// A stream of its own for each purpose and number.
+    pub(crate) fn of(seed: u64, purpose: u64, number: u64) -> Self {
+        let high = mixed(seed ^ mixed(purpose));
+        Self::new(u128::from(high) << 64 | u128::from(mixed(high ^ mixed(number))))
+    }
+
     /// A seed for something else that needs chance.
     pub(crate) fn seed(&mut self) -> Seed {
         Seed(self.0.next_u128())
@@ -48,4 +54,12 @@ impl Dice {
         }
         some[some.len() - 1].1
     }
+}
+
+/// Bits of which each depends on each (the finish of SplitMix64).
+const fn mixed(bits: u64) -> u64 {
+    let bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
 }

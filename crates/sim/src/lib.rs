@@ -13,6 +13,7 @@
 //! ```
 
 mod checks;
+mod coverage;
 mod dice;
 mod model;
 mod plan;
@@ -24,7 +25,8 @@ mod typing;
 mod violation;
 mod world;
 
-pub use plan::{Faults, Plan};
+pub use coverage::Coverage;
+pub use plan::{Action, FORMAT, Follows, Line, MAX_PLAN_BYTES, Plan, PlanError, Rates, Surroundings};
 pub use plant::Plant;
 pub use recording::{INPUTS_BETWEEN_DIGESTS, Recording};
 pub use violation::{Claim, Violation};

@@ -77,16 +77,16 @@ enum Failure {
 }
 
 fn run(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
-    let plan = || {
-        let plan = match arguments.plant {
+    let world = || {
+        World::new(match arguments.plant {
             Some(plant) => plant.plan(seed, arguments.steps),
             None => Plan::of_seed(seed, arguments.steps),
-        };
-        Plan { trace: arguments.trace, ..plan }
+        })
     };
-    let first = World::new(plan()).run().map_err(Failure::Violation)?;
+    let first = if arguments.trace { world().printed() } else { world() };
+    let first = first.run().map_err(Failure::Violation)?;
     if !arguments.once {
-        let second = World::new(Plan { trace: false, ..plan() }).run().map_err(Failure::Violation)?;
+        let second = world().run().map_err(Failure::Violation)?;
         if first != second {
             return Err(Failure::Differs(Box::new([first, second])));
         }

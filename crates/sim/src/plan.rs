@@ -1,29 +1,42 @@
-//! What a world is made of, drawn from its seed.
+//! What a world is made of and what happens in it: data, which a seed draws and a file holds.
 
+mod draw;
+mod file;
+
+use rejoin_wire::Scope;
 use rejoin_wire::limits::MAX_FRAME_BYTES;
-use rejoin_wire::{MIN_FRAME_BYTES, Scope};
+use serde::{Deserialize, Serialize};
 
-use crate::dice::Dice;
+pub use file::{FORMAT, MAX_PLAN_BYTES, PlanError};
+
 use crate::plant::Plant;
 use crate::world::ROOT;
 
-/// How a world is built and what goes wrong in it.
-#[derive(Clone, Debug)]
+/// A world before anything has happened in it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The seed of everything.
+    /// Where chance comes from that no line has.
     pub seed: u64,
-    /// Actions before the faults end.
-    pub steps: u32,
+    /// Nodes, network and disks.
+    pub surroundings: Surroundings,
+    /// What people do and what goes wrong, in order.
+    pub lines: Vec<Line>,
+    /// The fault that is planted, if any.
+    pub plant: Option<Plant>,
+}
+
+/// Nodes, network and disks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Surroundings {
     /// What each follower wants of the feed.
-    pub followers: Vec<Option<Scope>>,
+    pub followers: Vec<Follows>,
     /// How many relays there are, in a chain below the authority.
     pub relays: usize,
     /// How many of them are between each follower and the authority.
     pub relayed: Vec<usize>,
     /// How many documents there are.
     pub documents: usize,
-    /// Pause between actions in microseconds, at most.
-    pub pace_us: u64,
     /// Delay of a message in microseconds, at most.
     pub delay_us: u64,
     /// Wires that speak the binary encoding rather than JSON, in ten thousand.
@@ -36,8 +49,6 @@ pub struct Plan {
     pub heartbeat_us: u64,
     /// Delay of the disk in microseconds, at most.
     pub disk_us: u64,
-    /// What goes wrong.
-    pub faults: Faults,
     /// Documents that a replica keeps in memory while nothing needs them.
     pub idle_documents: usize,
     /// Largest document that the authority takes, in bytes; clients take more, and learn it by a rejection.
@@ -46,112 +57,180 @@ pub struct Plan {
     pub inline_bytes: usize,
     /// Time that a decision takes elsewhere in microseconds, at most.
     pub compute_us: u64,
-    /// The fault that is planted, if any.
-    pub plant: Option<Plant>,
-    /// Whether every event is printed.
-    pub trace: bool,
+    /// What goes wrong by itself.
+    pub rates: Rates,
 }
 
-/// How often something goes wrong, in ten thousand chances: one an action, or one a request to a disk.
-#[derive(Clone, Debug, Default)]
-pub struct Faults {
-    /// A link is cut; what is on its way is lost, or arrives late.
-    pub cut: u32,
-    /// A follower cannot reach the authority for a while.
-    pub partition: u32,
-    /// A link carries nothing for a while.
-    pub stall: u32,
-    /// Of a frame on its way comes something that no correct peer sends.
-    pub garbage: u32,
-    /// A follower's process ends, and only durable writes stay.
-    pub crash: u32,
-    /// The same at the authority.
-    pub crash_root: u32,
-    /// A request to a disk fails for the moment.
-    pub disk: u32,
-    /// A follower's disk is full.
-    pub full: u32,
-    /// Another writer was first, at the authority.
-    pub conflict: u32,
-    /// A follower may not edit for a while.
-    pub forbid: u32,
-    /// A follower's disk is copied, and the copy starts as one more replica.
-    pub copy: u32,
-    /// The authority starts again from an older image of its disk.
-    pub restore: u32,
-    /// What a follower has stored is cleared under it, or gives way to an empty store.
-    pub clear: u32,
-    /// While the authority is down, something that it has stored of a document goes bad which somebody else holds.
-    pub rot: u32,
+/// What a follower wants of the feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Follows {
+    /// Every document, whole.
+    Documents,
+    /// The list of documents, and those that it opens.
+    List,
+    /// Only those that it opens.
+    Opened,
 }
 
-impl Plan {
-    /// The world of a seed.
-    pub fn of_seed(seed: u64, steps: u32) -> Self {
-        let mut dice = Dice::new(u128::from(seed) << 64 | 0x706c_616e);
-        let followers = dice.between(2, 4);
-        let scope = |dice: &mut Dice| {
-            dice.weighted(&[(60, Some(Scope::Documents)), (15, Some(Scope::List)), (25, None)])
-        };
-        let followers: Vec<_> = (0..followers).map(|_| scope(&mut dice)).collect();
-        // Of dice of their own, so that the worlds without relays stay what they are.
-        let mut chain = Dice::new(u128::from(seed) << 64 | 0x7265_6c61);
-        let relays = chain.weighted(&[(65, 0), (25, 1), (10, 2)]);
-        let relayed = followers.iter().map(|_| chain.below(relays + 1)).collect();
-        let often = |dice: &mut Dice, most: u64| u32::try_from(dice.between(0, most)).unwrap_or(0);
-        let calm = dice.chance(1_500);
-        let faults = if calm {
-            Faults::default()
-        } else {
-            Faults {
-                cut: often(&mut dice, 400),
-                partition: often(&mut dice, 300),
-                stall: often(&mut dice, 300),
-                garbage: if dice.chance(2_500) { often(&mut dice, 60) } else { 0 },
-                crash: often(&mut dice, 200),
-                crash_root: often(&mut dice, 120),
-                disk: if dice.chance(5_000) { often(&mut dice, 500) } else { 0 },
-                full: if dice.chance(500) { 20 } else { 0 },
-                conflict: if dice.chance(2_000) { often(&mut dice, 100) } else { 0 },
-                forbid: if dice.chance(3_000) { often(&mut dice, 300) } else { 0 },
-                copy: if dice.chance(1_200) { 100 } else { 0 },
-                restore: if dice.chance(1_200) { 100 } else { 0 },
-                clear: 0,
-                rot: 0,
-            }
-        };
-        // Likewise. Where the authority goes back as well, or disks are full, nobody may hold what is lost.
-        let mut rot = Dice::new(u128::from(seed) << 64 | 0x0072_6f74);
-        let may_rot = faults.crash_root > 0 && faults.restore == 0 && faults.full == 0;
-        let faults =
-            Faults { rot: if may_rot && rot.chance(5_000) { often(&mut rot, 10_000) } else { 0 }, ..faults };
-        let mut clear = Dice::new(u128::from(seed) << 64 | 0x636c_6561);
-        let clears = !calm && clear.chance(3_300);
-        let faults = Faults { clear: if clears { often(&mut clear, 200) } else { 0 }, ..faults };
-        Self {
-            seed,
-            steps,
-            followers,
-            relays,
-            relayed,
-            documents: usize::try_from(dice.between(1, 3)).unwrap_or(1),
-            pace_us: *dice.pick(&[2_000, 40_000, 400_000]),
-            delay_us: *dice.pick(&[500, 20_000, 200_000]),
-            binary: *dice.pick(&[10_000, 10_000, 5_000, 0]),
-            frame_bytes: *dice.pick(&[MIN_FRAME_BYTES, 1_500, MAX_FRAME_BYTES]),
-            socket_bytes: *dice.pick(&[2_000, 64 << 10]),
-            heartbeat_us: *dice.pick(&[4_000_000, 30_000_000]),
-            disk_us: *dice.pick(&[100, 3_000, 50_000]),
-            faults,
-            idle_documents: if dice.chance(2_500) { 1 } else { 1_024 },
-            root_document_bytes: if dice.chance(1_000) { 1_200 } else { 8 << 20 },
-            inline_bytes: *dice.pick(&[1 << 20, 1 << 20, 500, 0]),
-            compute_us: *dice.pick(&[100, 20_000, 500_000]),
-            plant: None,
-            trace: false,
+impl Follows {
+    pub(crate) const fn scope(self) -> Option<Scope> {
+        match self {
+            Self::Documents => Some(Scope::Documents),
+            Self::List => Some(Scope::List),
+            Self::Opened => None,
         }
     }
+}
 
+/// How often something goes wrong by itself, in ten thousand chances.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rates {
+    /// Of a frame on its way comes something that no correct peer sends.
+    pub garbage: u32,
+    /// A request to a disk fails for the moment.
+    pub disk: u32,
+    /// Another writer was first, at the authority.
+    pub conflict: u32,
+}
+
+/// One thing that somebody does or that goes wrong. All chance in it comes from its own dice, so that it stays what it is when
+/// lines before it are taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// Pause since the line before, in microseconds.
+    pub after: u64,
+    /// What its dice begin with.
+    pub dice: u32,
+    /// What happens.
+    #[serde(rename = "do")]
+    pub action: Action,
+    /// To whom; what has no such node or finds it down does not happen.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub node: usize,
+    /// To which document.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub document: usize,
+    /// How long it lasts, in microseconds.
+    #[serde(default, skip_serializing_if = "lasts_not")]
+    pub lasts: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn lasts_not(microseconds: &u64) -> bool {
+    *microseconds == 0
+}
+
+macro_rules! actions {
+    ($($(#[doc = $doc:literal])+ $action:ident,)+) => {
+        /// A kind of line. Those of people come first, then what goes wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Action {
+            $($(#[doc = $doc])+ $action,)+
+        }
+
+        impl Action {
+            /// Every kind, in order.
+            pub const ALL: &[Self] = &[$(Self::$action),+];
+        }
+    };
+}
+
+actions! {
+    /// Somebody edits a document, and opens or creates it first where that is necessary.
+    Edit,
+    /// Three to twelve edits in a row.
+    Burst,
+    /// Somebody deletes a document.
+    Delete,
+    /// Somebody undeletes one.
+    Undelete,
+    /// Somebody takes back what they did last.
+    Undo,
+    /// Somebody does again what they took back.
+    Redo,
+    /// Somebody settles a conflict.
+    Settle,
+    /// Somebody changes title and policy.
+    Header,
+    /// Somebody closes a document.
+    Close,
+    /// Somebody moves a cursor, or leaves.
+    Presence,
+    /// Somebody asks the authority for history.
+    History,
+    /// A program without a replica submits a change at the authority.
+    Submit,
+    /// It repeats one under its key.
+    Repeat,
+    /// A link is cut; what is on its way is lost, or arrives late.
+    Cut,
+    /// A link carries nothing in one direction any more, and nobody is told.
+    HalfOpen,
+    /// A link carries nothing in one direction for a while.
+    Stall,
+    /// Links carry nothing, each for a time of its own.
+    Clog,
+    /// A node takes what is sent to it one frame at a time, for a while.
+    SlowReader,
+    /// A node cannot reach who is above it for a while.
+    Partition,
+    /// A process ends, and of its writes only the durable ones are sure to stay.
+    Crash,
+    /// A process ends between one of its next effects and the one after.
+    CrashAtEffect,
+    /// The authority's process ends, and something that it has stored goes bad which somebody else holds.
+    Rot,
+    /// The next commits of a node fail.
+    DiskFails,
+    /// The disk of a node takes its time for a while.
+    SlowDisk,
+    /// The disk of a node is full: for a while at the authority, for good elsewhere.
+    DiskFull,
+    /// What a node has stored of a document cannot be read any more when it starts again.
+    FlipBit,
+    /// What a follower has stored is cleared under it.
+    Clear,
+    /// A follower may not edit for a while.
+    Forbid,
+    /// A follower's disk is copied, and the copy starts as one more replica.
+    Copy,
+    /// The authority's disk is copied, to go back to.
+    Image,
+    /// The authority starts again from that copy.
+    Restore,
+    /// A wall clock jumps, by up to an hour either way.
+    Clock,
+    /// What a follower once pushed arrives once more, on its newest link.
+    Redeliver,
+    /// Somebody who may only read says to the authority what no correct client says.
+    Hostile,
+}
+
+impl Action {
+    /// Whether it is something that goes wrong.
+    pub fn is_fault(self) -> bool {
+        self >= Self::Cut
+    }
+
+    /// Its name in plans.
+    pub fn name(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(name)) => name,
+            _ => format!("{self:?}"),
+        }
+    }
+}
+
+impl Surroundings {
     /// The node that another is connected to. After the authority come the followers, then the relays.
     pub(crate) fn above(&self, node: usize) -> usize {
         let followers = self.followers.len();
@@ -162,29 +241,32 @@ impl Plan {
         if relays == 0 { ROOT } else { followers + relays }
     }
 
+    /// How many nodes there are at the beginning.
+    pub fn nodes(&self) -> usize {
+        1 + self.followers.len() + self.relays
+    }
+}
+
+impl Plan {
     /// A world in which nothing goes wrong by itself and nobody acts, for plots.
     pub fn still(followers: usize, documents: usize) -> Self {
-        Self {
-            seed: 1,
-            steps: 0,
-            followers: vec![Some(Scope::Documents); followers],
+        let surroundings = Surroundings {
+            followers: vec![Follows::Documents; followers],
             relays: 0,
             relayed: vec![0; followers],
             documents,
-            pace_us: 1_000,
             delay_us: 1_000,
             binary: 10_000,
             frame_bytes: MAX_FRAME_BYTES,
             socket_bytes: 64 << 10,
             heartbeat_us: 30_000_000,
             disk_us: 500,
-            faults: Faults::default(),
             idle_documents: 1_024,
             root_document_bytes: 8 << 20,
             inline_bytes: 1 << 20,
             compute_us: 500,
-            plant: None,
-            trace: false,
-        }
+            rates: Rates::default(),
+        };
+        Self { seed: 1, surroundings, lines: Vec::new(), plant: None }
     }
 }

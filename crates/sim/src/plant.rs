@@ -1,8 +1,6 @@
 //! Faults that are planted to see that the checks find them.
 
-use rejoin_wire::Scope;
-
-use crate::plan::Plan;
+use crate::plan::{Follows, Plan};
 use crate::violation::Claim;
 
 /// Frames in 10,000 that are spoiled at least where the fault shows in them.
@@ -103,11 +101,14 @@ impl Plant {
         match self {
             // What somebody else writes meanwhile decides too.
             Self::MoveText => {
-                plan.followers.truncate(1);
-                plan.relayed.truncate(1);
+                plan.surroundings.followers.truncate(1);
+                plan.surroundings.relayed.truncate(1);
             }
-            Self::SkipBadFrames => plan.faults.garbage = plan.faults.garbage.max(GARBAGE),
-            Self::RetitleListed => plan.followers.fill(Some(Scope::List)),
+            Self::SkipBadFrames => {
+                let rates = &mut plan.surroundings.rates;
+                rates.garbage = rates.garbage.max(GARBAGE);
+            }
+            Self::RetitleListed => plan.surroundings.followers.fill(Follows::List),
             _ => {}
         }
         plan

@@ -4,6 +4,7 @@ mod acting;
 pub(crate) mod disk;
 mod ending;
 mod faults;
+mod hostile;
 mod line;
 mod node;
 mod planting;
@@ -11,7 +12,7 @@ mod watching;
 mod wire;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,22 +25,39 @@ use rejoin_wire::{CloseCode, ConflictRecord, DocumentId, Message, Revision, Work
 use crate::checks::Revisions;
 use crate::dice::Dice;
 use crate::model::Model;
-use crate::plan::Plan;
+use crate::coverage::Coverage;
+use crate::plan::{Action, Line, Plan, Rates, Surroundings};
+use crate::plant::Plant;
 use crate::recording::Recording;
 use crate::trace::Trace;
 use crate::violation::{Checked, Claim, Violation};
 use node::Node;
 use wire::{Side, Wire};
 
+/// Purposes of dice, each with a stream of its own.
+const WORLD: u64 = 3;
+const NODES: u64 = 4;
+const WIRES: u64 = 5;
+const LINES: u64 = 6;
+
 /// The authority.
 pub const ROOT: usize = 0;
+
+/// How long a process is down that ended between two effects, at most, in microseconds.
+const DOWN_US: u64 = 1_000_000;
+
+/// How long a slow disk takes, at most, in microseconds.
+const SLOW_DISK_US: u64 = 400_000;
 
 /// Bytes that may wait on a link: what the authority hands over before it waits, and the message that passes the mark.
 const MAX_LINK_BYTES: usize = LINK_HIGH_WATER_BYTES + rejoin_wire::limits::MAX_MESSAGE_BYTES;
 
 /// One simulated world.
 pub struct World {
-    plan: Plan,
+    seed: u64,
+    surroundings: Surroundings,
+    plant: Option<Plant>,
+    /// Of the line that happens.
     dice: Dice,
     now: u64,
     agenda: BinaryHeap<Reverse<Due>>,
@@ -53,8 +71,10 @@ pub struct World {
     model: Model,
     revisions: Revisions,
     trace: Trace,
-    /// Actions still to come.
-    steps: u32,
+    lines: Vec<Line>,
+    /// How many of them have happened.
+    played: usize,
+    coverage: Coverage,
     /// True once nothing goes wrong any more.
     healed: bool,
     next_token: u64,
@@ -81,6 +101,9 @@ pub struct World {
     restored: bool,
     /// What each follower held when the authority went back.
     held_when_lost: BTreeMap<DocumentId, BTreeMap<usize, Held>>,
+    /// What clients said, where somebody says it again.
+    overheard: VecDeque<(usize, Message)>,
+    listens: bool,
     /// What the program did at the moment, to be repeated under its key.
     acting: acting::Acting,
 }
@@ -167,6 +190,8 @@ enum Happening {
     Mend { node: usize },
     Reconnect { node: usize, life: u32 },
     Allow { node: usize },
+    FreeDisk,
+    Say { wire: u64, left: u64 },
     CutIdle,
     Act,
 }
@@ -174,21 +199,27 @@ enum Happening {
 impl World {
     /// Makes a world; nothing has happened in it.
     pub fn new(plan: Plan) -> Self {
-        let mut dice = Dice::new(u128::from(plan.seed) << 64 | 0x776f_726c);
+        let Plan { seed, surroundings, lines, plant } = plan;
+        let mut dice = Dice::of(seed, WORLD, 0);
         let workspace = WorkspaceId::new("world").expect("invariant: a short id is valid");
-        let documents = (0..plan.documents)
+        let documents = (0..surroundings.documents)
             .map(|number| DocumentId::new(&format!("d{number}")).expect("invariant: a short id is valid"))
             .collect();
-        let mut nodes = vec![Node::root(&plan, &workspace)];
-        for (number, scope) in plan.followers.iter().enumerate() {
-            nodes.push(Node::follower(&plan, &workspace, number + 1, *scope, &mut dice));
+        let mut nodes = vec![Node::root(&surroundings, &workspace)];
+        for (number, follows) in surroundings.followers.iter().enumerate() {
+            nodes.push(Node::follower(&surroundings, &workspace, number + 1, follows.scope(), &mut dice));
         }
-        nodes.extend((0..plan.relays).map(|_| Node::relay(&plan, &workspace)));
-        for (number, node) in nodes.iter_mut().enumerate().skip(1) {
-            node.above = plan.above(number);
+        nodes.extend((0..surroundings.relays).map(|_| Node::relay(&surroundings, &workspace)));
+        for (number, node) in nodes.iter_mut().enumerate() {
+            node.dice = Dice::of(seed, NODES, number as u64);
+            if number > 0 {
+                node.above = surroundings.above(number);
+            }
         }
-        let trace = Trace::new(plan.trace);
-        let heartbeat_interval = Duration::from_micros(plan.heartbeat_us);
+        let trace = Trace::new(false);
+        let heartbeat_interval = Duration::from_micros(surroundings.heartbeat_us);
+        let listens =
+            lines.iter().any(|line| matches!(line.action, Action::Hostile | Action::Redeliver));
         let sessions = SessionConfig {
             heartbeat_interval,
             heartbeat_timeout: 2 * heartbeat_interval,
@@ -197,8 +228,12 @@ impl World {
         let mut world = Self {
             sessions: Arc::new(sessions),
             touched: Vec::new(),
-            steps: plan.steps,
-            plan,
+            seed,
+            surroundings,
+            plant,
+            lines,
+            played: 0,
+            coverage: Coverage::default(),
             dice,
             now: 1_000_000,
             agenda: BinaryHeap::new(),
@@ -227,15 +262,24 @@ impl World {
             unread: BTreeSet::new(),
             restored: false,
             held_when_lost: BTreeMap::new(),
+            overheard: VecDeque::new(),
+            listens,
             acting: acting::Acting::default(),
         };
         for node in 0..world.nodes.len() {
             world.plan_at(0, Happening::Start { node });
         }
-        if world.steps > 0 {
-            world.plan_at(2_000, Happening::Act);
+        if let Some(first) = world.lines.first() {
+            world.plan_at(2_000 + first.after, Happening::Act);
         }
         world
+    }
+
+    /// Prints every event.
+    #[must_use]
+    pub fn printed(mut self) -> Self {
+        self.trace = Trace::new(true);
+        self
     }
 
     /// Runs a world to its end: faults, healing, quiet.
@@ -244,7 +288,7 @@ impl World {
     ///
     /// The first breach of a claim.
     pub fn run(mut self) -> Result<Report, Violation> {
-        while self.steps > 0 {
+        while self.played < self.lines.len() {
             self.step()?;
         }
         self.finish()
@@ -257,7 +301,7 @@ impl World {
     /// The first breach of a claim.
     pub fn record(mut self) -> Result<(Report, Recording), Violation> {
         self.trace.recording = Some(Recording::default());
-        while self.steps > 0 {
+        while self.played < self.lines.len() {
             self.step()?;
         }
         let report = self.end()?;
@@ -366,6 +410,11 @@ impl World {
                 self.input(node, Input::Online(true))
             }
             Happening::Allow { node } => self.allow(node, true),
+            Happening::FreeDisk => {
+                self.nodes[ROOT].disk.full = false;
+                Ok(())
+            }
+            Happening::Say { wire, left } => self.say(wire, left),
             Happening::CutIdle => {
                 self.cut_idle();
                 Ok(())
@@ -383,8 +432,9 @@ impl World {
             recording.note_input(now, node, &input);
         }
         replica.handle_input(now, input);
-        if self.dice.chance(1_000) {
-            let after = self.dice.between(0, 2_000);
+        let dice = &mut self.nodes[node].dice;
+        if dice.chance(1_000) {
+            let after = dice.between(0, 2_000);
             let life = self.nodes[node].life;
             self.plan_at(after, Happening::Drain { node, life });
             return Ok(());
@@ -396,6 +446,12 @@ impl World {
     fn drain(&mut self, node: usize) -> Checked {
         loop {
             while let Some(output) = self.nodes[node].replica.as_mut().and_then(Replica::poll_output) {
+                if self.dies_now(node, &output) {
+                    self.crash(node);
+                    let after = self.nodes[node].dice.between(1_000, DOWN_US);
+                    self.plan_at(after, Happening::Start { node });
+                    return Ok(());
+                }
                 self.obey(node, output)?;
             }
             if !self.watch(node)? {
@@ -426,6 +482,21 @@ impl World {
         Ok(())
     }
 
+    /// Whether a process ends before it does what is next. Events and replies are no effects: they stay in the process.
+    fn dies_now(&mut self, node: usize, output: &Output) -> bool {
+        if matches!(output, Output::Event(_) | Output::Reply { .. }) {
+            return false;
+        }
+        match &mut self.nodes[node].dies_after {
+            Some(0) => true,
+            Some(effects) => {
+                *effects -= 1;
+                false
+            }
+            None => false,
+        }
+    }
+
     fn obey(&mut self, node: usize, output: Output) -> Checked {
         let life = self.nodes[node].life;
         if let Some(recording) = &mut self.trace.recording {
@@ -433,7 +504,7 @@ impl World {
         }
         match output {
             Output::Connect { link } => {
-                let after = self.dice.between(0, self.plan.delay_us);
+                let after = self.nodes[node].dice.between(0, self.surroundings.delay_us);
                 self.plan_at(after, Happening::Dial { node, life, link });
             }
             Output::Transmit { to, payload } => {
@@ -447,7 +518,7 @@ impl World {
                 });
                 // A relay that has lost the authority closes what is below.
                 let lost = self.nodes[node].is_relay() && code == CloseCode::Unavailable;
-                if code != CloseCode::Normal && !lost {
+                if code != CloseCode::Normal && !lost && !self.is_hostile(node, link) {
                     return Err(Violation::new(
                         Claim::Hospitality,
                         format!("node {node} closes a link with {code:?}: {reason}"),
@@ -456,8 +527,8 @@ impl World {
                 self.close(node, link, code, &reason)?;
             }
             Output::Store { request, operation } => {
-                let latency = self.dice.between(1, self.plan.disk_us);
                 let commit = matches!(operation, Operation::Commit(_));
+                let latency = self.disk_time(node);
                 let disk = &mut self.nodes[node].disk;
                 let at = if commit { disk.free_at.max(self.now) + latency } else { self.now + latency };
                 if commit {
@@ -467,7 +538,7 @@ impl World {
                 self.plan_at(at - self.now, Happening::Execute { node, life, store, request, operation });
             }
             Output::Compute { request, job } => {
-                let after = self.dice.between(1, self.plan.compute_us);
+                let after = self.nodes[node].dice.between(1, self.surroundings.compute_us);
                 self.plan_at(after, Happening::Compute { node, life, request, job });
             }
             Output::Reply { reply, token } => {
@@ -477,6 +548,11 @@ impl World {
             other => unreachable!("this world does not know how to do {other:?}"),
         }
         Ok(())
+    }
+
+    fn is_hostile(&self, node: usize, link: LinkId) -> bool {
+        let wire = self.nodes[node].links.get(&link).and_then(|wire| self.wires.get(wire));
+        wire.is_some_and(|wire| wire.hostile)
     }
 
     fn note_event(&mut self, node: usize, event: &Event) -> Checked {
@@ -494,6 +570,7 @@ impl World {
         };
         if let Event::Quarantined { document } = event
             && !(node == ROOT && self.rotten.contains(document))
+            && !self.nodes[node].spoiled.contains(document)
         {
             return Err(Violation::new(
                 Claim::Durability,
@@ -527,7 +604,7 @@ impl World {
             };
             format!("store {} {}: {done}", request.0, kind_of(operation))
         });
-        let after = if commit { self.dice.between(1, self.plan.disk_us) } else { 0 };
+        let after = if commit { self.disk_time(node) } else { 0 };
         let store = self.nodes[node].stores;
         let disk = &mut self.nodes[node].disk;
         disk.free_at = disk.free_at.max(self.now + after);
@@ -535,21 +612,24 @@ impl World {
         Ok(())
     }
 
+    /// How long a disk takes over something.
+    fn disk_time(&mut self, node: usize) -> u64 {
+        let node = &mut self.nodes[node];
+        let most = if self.now < node.slow_until { SLOW_DISK_US } else { self.surroundings.disk_us };
+        node.dice.between(1, most)
+    }
+
     fn disk_fault(&mut self, node: usize, commit: bool) -> Option<StoreError> {
         if self.healed {
             return None;
         }
-        let faults = &self.plan.faults;
-        let (disk, full, conflict) = (faults.disk, faults.full, faults.conflict);
-        if self.dice.chance(disk) {
+        let Rates { disk, conflict, .. } = self.surroundings.rates;
+        let dice = &mut self.nodes[node].dice;
+        if dice.chance(disk) {
             return Some(StoreError::Unavailable("the simulated disk is busy".into()));
         }
-        if node == ROOT && commit && self.dice.chance(conflict) {
+        if node == ROOT && commit && dice.chance(conflict) {
             return Some(StoreError::Conflict("a simulated other writer was first".into()));
-        }
-        // A relay without a disk serves nobody.
-        if node != ROOT && !self.nodes[node].is_relay() && commit && self.dice.chance(full) {
-            self.nodes[node].disk.full = true;
         }
         None
     }

@@ -5,7 +5,6 @@ mod shared;
 mod workspace;
 
 use std::collections::VecDeque;
-use std::mem;
 
 use rejoin_core::storage::{Answer, Answered, Batch, MetaKey, Operation, RecordKey, StoreError};
 use rejoin_wire::{Counter, DocumentId, ReplicaId, Revision, WorkspaceId};
@@ -96,7 +95,13 @@ impl MemoryStore {
 
     /// Makes everything committed so far durable.
     pub fn sync(&mut self) {
-        for (workspace, batch) in mem::take(&mut self.unsynced) {
+        self.sync_some(self.unsynced.len());
+    }
+
+    /// Makes the first so many of the batches durable that are not, as a machine may do before it crashes.
+    pub fn sync_some(&mut self, batches: usize) {
+        let batches = batches.min(self.unsynced.len());
+        for (workspace, batch) in self.unsynced.drain(..batches) {
             self.durable
                 .commit(&workspace, &batch, None)
                 .expect("invariant: the durable image takes, in order, what the live image took");

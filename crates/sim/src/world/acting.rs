@@ -9,7 +9,9 @@ use rejoin_wire::{
 };
 
 use super::watching::Asked;
-use super::{ROOT, World};
+use super::{LINES, ROOT, World};
+use crate::dice::Dice;
+use crate::plan::{Action, Line};
 use crate::tokens::{in_body, tokens};
 use crate::typing;
 use crate::violation::{Checked, Violation};
@@ -51,66 +53,42 @@ impl Acting {
     }
 }
 
-/// What somebody does next.
-#[derive(Clone, Copy)]
-enum Action {
-    Edit,
-    Burst,
-    Delete,
-    Undelete,
-    Undo,
-    Redo,
-    Settle,
-    Header,
-    Close,
-    Presence,
-    Submit,
-    Repeat,
-    History,
-}
-
-const ACTIONS: [(u32, Action); 13] = [
-    (64, Action::Edit),
-    (6, Action::Burst),
-    (2, Action::Delete),
-    (5, Action::Undelete),
-    (6, Action::Undo),
-    (3, Action::Redo),
-    (7, Action::Settle),
-    (2, Action::Header),
-    (3, Action::Close),
-    (3, Action::Presence),
-    (7, Action::Submit),
-    (2, Action::Repeat),
-    (2, Action::History),
-];
-
 impl World {
-    /// The next action, and perhaps a fault.
+    /// The next line happens.
     pub(super) fn act(&mut self) -> Checked {
-        self.steps -= 1;
-        if self.steps > 0 {
-            let pace = self.dice.between(1, self.plan.pace_us);
-            self.plan_at(pace, super::Happening::Act);
+        let Some(line) = self.lines.get(self.played).copied() else { return Ok(()) };
+        self.played += 1;
+        if let Some(next) = self.lines.get(self.played) {
+            self.plan_at(next.after, super::Happening::Act);
         }
-        self.fault()?;
+        self.dice = Dice::of(self.seed, LINES, u64::from(line.dice));
         self.plant();
-        let up: Vec<usize> = (1..self.nodes.len())
-            .filter(|node| self.is_ready(*node) && !self.nodes[*node].is_relay())
-            .collect();
-        let document = self.dice.pick(&self.documents).clone();
-        match self.dice.weighted(&ACTIONS) {
+        let took_place = if line.action.is_fault() { self.go_wrong(line)? } else { self.play(line)? };
+        self.coverage.note(line.action, took_place);
+        Ok(())
+    }
+
+    /// Somebody does something; false where they are not there, or have nothing to do it to.
+    fn play(&mut self, line: Line) -> Result<bool, Violation> {
+        let document = self.documents[line.document % self.documents.len()].clone();
+        match line.action {
             Action::Submit => self.submit(&document),
             Action::Repeat => {
-                self.repeat();
-                self.drain_root()
+                let repeats = self.repeat();
+                self.drain_root()?;
+                Ok(repeats)
             }
-            _ if up.is_empty() => Ok(()),
-            action => {
-                let node = *self.dice.pick(&up);
-                self.act_on(node, &document, action)
-            }
+            action => match self.client(line.node).filter(|node| self.is_ready(*node)) {
+                Some(node) => self.act_on(node, &document, action),
+                None => Ok(false),
+            },
         }
+    }
+
+    /// One of those whom people work with, copies too, by number from 1.
+    pub(super) fn client(&self, number: usize) -> Option<usize> {
+        let mut clients = (1..self.nodes.len()).filter(|node| !self.nodes[*node].is_relay());
+        clients.nth(number.checked_sub(1)?)
     }
 
     fn is_ready(&self, node: usize) -> bool {
@@ -121,12 +99,13 @@ impl World {
         if self.nodes[ROOT].replica.is_some() { self.drain(ROOT) } else { Ok(()) }
     }
 
-    fn act_on(&mut self, node: usize, document: &DocumentId, action: Action) -> Checked {
+    fn act_on(&mut self, node: usize, document: &DocumentId, action: Action) -> Result<bool, Violation> {
         if self.nodes[node].opened.insert(document.clone()) {
-            return self.open(node, document);
+            self.open(node, document)?;
+            return Ok(true);
         }
         let Some(view) = self.nodes[node].replica.as_mut().and_then(|replica| replica.view(document)) else {
-            return Ok(());
+            return Ok(false);
         };
         if view.life == Life::Absent || (view.life == Life::Deleted && self.dice.chance(2_000)) {
             let header = typing::header(&mut self.dice);
@@ -136,10 +115,11 @@ impl World {
         match action {
             Action::Edit => self.edit_once(node, document),
             Action::Burst => {
+                let mut any = false;
                 for _ in 0..self.dice.between(3, 12) {
-                    self.edit_once(node, document)?;
+                    any |= self.edit_once(node, document)?;
                 }
-                Ok(())
+                Ok(any)
             }
             Action::Delete => self.made(node, document, |replica| replica.delete(document)),
             Action::Undelete => self.made(node, document, |replica| replica.undelete(document)),
@@ -152,7 +132,7 @@ impl World {
             Action::Settle => {
                 let open: Vec<_> = view.conflicts.keys().copied().collect();
                 if open.is_empty() {
-                    return Ok(());
+                    return Ok(false);
                 }
                 let conflict = *self.dice.pick(&open);
                 let choices = [
@@ -178,24 +158,27 @@ impl World {
                 if let Some(replica) = &mut self.nodes[node].replica {
                     replica.close(document);
                 }
-                self.drain(node)
+                self.drain(node)?;
+                Ok(true)
             }
             Action::Presence => {
-                let state = self.dice.chance(8_000).then(|| Json::from(format!("at {}", self.steps)));
+                let state = self.dice.chance(8_000).then(|| Json::from(format!("at {}", self.played)));
                 if let Some(replica) = &mut self.nodes[node].replica {
                     // Refused only where the document is not open, which was looked at above.
                     let _ = replica.set_presence(document, state);
                 }
-                self.drain(node)
+                self.drain(node)?;
+                Ok(true)
             }
             Action::History => {
                 let token = self.token(Asked::Nothing);
                 if let Some(replica) = &mut self.nodes[node].replica {
                     replica.remote_history(token, document, None, 20);
                 }
-                self.drain(node)
+                self.drain(node)?;
+                Ok(true)
             }
-            Action::Submit | Action::Repeat => Ok(()),
+            _ => Ok(false),
         }
     }
 
@@ -212,9 +195,9 @@ impl World {
         self.drain(node)
     }
 
-    fn edit_once(&mut self, node: usize, document: &DocumentId) -> Checked {
+    fn edit_once(&mut self, node: usize, document: &DocumentId) -> Result<bool, Violation> {
         let Some(view) = self.nodes[node].replica.as_mut().and_then(|replica| replica.view(document)) else {
-            return Ok(());
+            return Ok(false);
         };
         // A part of the program shows the document as it was when it looked.
         if self.dice.chance(2_000) {
@@ -229,20 +212,20 @@ impl World {
         }
         let patch = typing::patch(&view.content, &mut self.dice, &mut self.model.issuer);
         if patch.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         self.made(node, document, |replica| replica.edit(document, patch))
     }
 
     /// Edits what was seen a while ago.
-    fn edit_on(&mut self, node: usize, document: &DocumentId, look: Seen) -> Checked {
+    fn edit_on(&mut self, node: usize, document: &DocumentId, look: Seen) -> Result<bool, Violation> {
         let patch = typing::patch(&look.content, &mut self.dice, &mut self.model.issuer);
         if patch.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let seen = look.content.clone();
         self.command_on(node, document, Some(seen), |replica| replica.edit_on(document, patch, look))
-            .map(|_| ())
+            .map(|made| made.is_ok())
     }
 
     fn made(
@@ -250,8 +233,8 @@ impl World {
         node: usize,
         document: &DocumentId,
         command: impl FnOnce(&mut Replica) -> Result<ChangeId, EditError>,
-    ) -> Checked {
-        self.command(node, document, command).map(|_| ())
+    ) -> Result<bool, Violation> {
+        self.command(node, document, command).map(|made| made.is_ok())
     }
 
     /// Has a follower do something to a document that makes a change, and takes note of what it saw.
@@ -317,14 +300,14 @@ impl World {
     }
 
     /// A program without a replica submits a change at the authority.
-    fn submit(&mut self, document: &DocumentId) -> Checked {
+    fn submit(&mut self, document: &DocumentId) -> Result<bool, Violation> {
         if !self.is_ready(ROOT) {
-            return Ok(());
+            return Ok(false);
         }
         let held = self.nodes[ROOT].replica.as_ref().and_then(|replica| replica.confirmed(document));
-        let (Some(held), Some(line)) = (held, self.model.line(document)) else { return Ok(()) };
+        let (Some(held), Some(line)) = (held, self.model.line(document)) else { return Ok(false) };
         if held.life != Life::Alive || line.revision() != held.revision {
-            return Ok(());
+            return Ok(false);
         }
         let old = self.dice.between(held.revision.0.saturating_sub(6).max(1), held.revision.0);
         let at = line.at(Revision(old)).filter(|at| at.life == Life::Alive).map(|at| at.content.clone());
@@ -335,13 +318,13 @@ impl World {
         let mut left = seen.as_ref().unwrap_or(&held.content).clone();
         let patch = typing::patch(&left, &mut self.dice, &mut self.model.issuer);
         if apply(&mut left, &patch, &Limits::default()).is_err() {
-            return Ok(());
+            return Ok(false);
         }
         let left = tokens(&left);
         let body = Body::Edit { patch, settles: Vec::new(), undoes: None };
         // Without a value of its own it could not be told from another one in the log.
         if !in_body(&body).keys().any(|token| left.contains_key(token)) {
-            return Ok(());
+            return Ok(false);
         }
         let told = match &base {
             Base::Revision(revision) => *revision,
@@ -379,14 +362,15 @@ impl World {
             let key = key.as_deref().map(|key| request_key(key, &body));
             replica.submit(token, Self::grant_of_root(), document, body, base, key.as_ref());
         }
-        self.drain_root()
+        self.drain_root()?;
+        Ok(true)
     }
 
     /// A program repeats what it submitted, under its key.
-    fn repeat(&mut self) {
+    fn repeat(&mut self) -> bool {
         let keyed: Vec<Keyed> = self.acting.keyed.values().cloned().collect();
         if keyed.is_empty() || !self.is_ready(ROOT) {
-            return;
+            return false;
         }
         let Keyed { document, key, body, base, revision } = self.dice.pick(&keyed).clone();
         let token = self.token(Asked::Repeat(revision));
@@ -398,6 +382,7 @@ impl World {
                 replica.submit(token, Self::grant_of_root(), &document, body, base, Some(&key));
             }
         }
+        true
     }
 }
 

@@ -65,8 +65,18 @@ impl Disk {
 
     /// What was written becomes durable.
     pub(crate) fn flush(&mut self) {
-        self.store.sync();
-        for batch in std::mem::take(&mut self.unflushed) {
+        self.flush_some(self.unflushed.len());
+    }
+
+    /// How many commits are not durable yet.
+    pub(crate) fn unflushed(&self) -> usize {
+        self.unflushed.len()
+    }
+
+    /// The first so many commits become durable.
+    pub(crate) fn flush_some(&mut self, commits: usize) {
+        self.store.sync_some(commits);
+        for batch in self.unflushed.drain(..commits) {
             for write in &batch.writes {
                 self.durable.note(write);
             }

@@ -73,7 +73,7 @@ impl World {
         if self.silences != lost {
             return Err(Violation::new(Claim::Quiet, "a quiet link was taken for dead"));
         }
-        let beats = QUIET_US / self.plan.heartbeat_us + 1;
+        let beats = QUIET_US / self.surroundings.heartbeat_us + 1;
         let most = 2 * beats * self.wires.len() as u64;
         if self.frames - written > most {
             let what = format!("{} frames for {most} heartbeats", self.frames - written);

@@ -9,6 +9,8 @@ use super::disk::Disk;
 use super::node::Node;
 use super::wire::Side;
 use super::{Happening, Held, ROOT, World};
+use crate::plan::{Action, Line};
+use crate::violation::Violation;
 use crate::model::Fate;
 use crate::violation::Checked;
 
@@ -18,80 +20,165 @@ const EPOCH_MS: u64 = 1_700_000_000_000;
 /// No fault lasts longer, in microseconds.
 const LONGEST_US: u64 = 20_000_000;
 
+/// How far a wall clock jumps, at most.
+const HOUR_MS: u64 = 3_600_000;
+
 impl World {
-    /// Perhaps something goes wrong.
-    pub(super) fn fault(&mut self) -> Checked {
-        let faults = self.plan.faults.clone();
-        let lasts = self.dice.between(1_000, LONGEST_US / 4);
-        if self.dice.chance(faults.cut)
-            && let Some(wire) = self.any_wire()
-        {
-            let (one, other) = (self.noticed_within(lasts), self.noticed_within(lasts));
-            self.trace.note(self.now, 9, ROOT, &wire.to_le_bytes(), || format!("wire {wire} is cut"));
-            self.cut(wire, one, other);
-        }
-        if self.dice.chance(faults.stall) {
-            let until = self.now + lasts;
-            let side = if self.dice.chance(5_000) { Side::Below } else { Side::Above };
-            if let Some(wire) = self.any_wire().and_then(|wire| self.wires.get_mut(&wire)) {
-                wire.end_mut(side).pipe.stalled_until = until;
+    /// Something goes wrong; false where there is nothing that it could happen to.
+    pub(super) fn go_wrong(&mut self, line: Line) -> Result<bool, Violation> {
+        let (lasts, until) = (line.lasts, self.now + line.lasts);
+        let node = line.node.min(self.nodes.len() - 1);
+        let is_up = self.nodes[node].replica.is_some();
+        match line.action {
+            Action::Cut => {
+                let Some(wire) = self.any_wire() else { return Ok(false) };
+                let (one, other) = (self.noticed_within(lasts), self.noticed_within(lasts));
+                self.trace.note(self.now, 9, ROOT, &wire.to_le_bytes(), || format!("wire {wire} is cut"));
+                self.cut(wire, one, other);
             }
-        }
-        if self.dice.chance(faults.partition) {
-            let node = self.any_below();
-            self.partition(node, lasts);
-        }
-        if self.dice.chance(faults.crash) {
-            let node = self.any_below();
-            self.crash(node);
-            self.plan_at(lasts, Happening::Start { node });
-        }
-        if self.dice.chance(faults.crash_root) {
-            self.crash(ROOT);
-            if faults.rot > 0 && self.dice.chance(faults.rot) {
-                self.rot();
+            Action::HalfOpen | Action::Stall => {
+                let side = if self.dice.chance(5_000) { Side::Below } else { Side::Above };
+                let Some(wire) = self.any_wire() else { return Ok(false) };
+                let is_void = line.action == Action::HalfOpen;
+                self.trace.note(self.now, 9, ROOT, &wire.to_le_bytes(), || {
+                    format!("wire {wire} {} from {side:?}", if is_void { "goes dead" } else { "stalls" })
+                });
+                let Some(wire) = self.wires.get_mut(&wire) else { return Ok(false) };
+                let pipe = &mut wire.end_mut(side).pipe;
+                if is_void {
+                    pipe.is_void = true;
+                } else {
+                    pipe.stalled_until = until;
+                }
             }
-            self.plan_at(lasts / 4, Happening::Start { node: ROOT });
+            Action::Clog => return Ok(self.clog(lasts)),
+            Action::SlowReader => {
+                for number in self.nodes[node].links.values() {
+                    let Some(wire) = self.wires.get_mut(number) else { continue };
+                    let other = wire.side(node).other();
+                    wire.end_mut(other).pipe.slow_until = until;
+                }
+                return Ok(!self.nodes[node].links.is_empty());
+            }
+            Action::Partition => {
+                self.partition(node, lasts);
+            }
+            Action::Crash if is_up => {
+                self.crash(node);
+                self.plan_at(self.down_for(node, lasts), Happening::Start { node });
+            }
+            Action::CrashAtEffect if is_up => {
+                self.nodes[node].dies_after = Some(self.dice.between(0, 12));
+            }
+            Action::Rot if self.nodes[ROOT].replica.is_some() => {
+                self.crash(ROOT);
+                let took_place = self.rot();
+                self.plan_at(lasts / 4, Happening::Start { node: ROOT });
+                return Ok(took_place);
+            }
+            Action::DiskFails => {
+                let commits = u32::try_from(self.dice.between(1, 4)).unwrap_or(1);
+                self.nodes[node].disk.fail_commits(commits, StoreError::Unavailable("the disk fails".into()));
+            }
+            Action::SlowDisk => self.nodes[node].slow_until = until,
+            Action::DiskFull if !self.nodes[node].is_relay() => {
+                self.trace.note(self.now, 9, node, &[8], || "has a full disk".into());
+                self.nodes[node].disk.full = true;
+                if node == ROOT {
+                    self.plan_at(lasts, Happening::FreeDisk);
+                }
+            }
+            Action::FlipBit | Action::Clear | Action::Forbid | Action::Copy => {
+                let Some(node) = self.client(line.node) else { return Ok(false) };
+                return self.befall(node, line);
+            }
+            Action::Image => self.take_image(),
+            Action::Restore if !self.restored && self.image.is_some() => {
+                self.restore();
+                self.plan_at(lasts / 4, Happening::Start { node: ROOT });
+            }
+            Action::Clock if is_up => {
+                let unix = EPOCH_MS + self.now / 1_000 - HOUR_MS + self.dice.between(0, 2 * HOUR_MS);
+                self.trace.note(self.now, 9, node, &unix.to_le_bytes(), || format!("has the time {unix}"));
+                self.input(node, Input::Clock(UnixMillis(unix)))?;
+            }
+            Action::Redeliver => return self.redeliver(),
+            Action::Hostile => return self.attack(),
+            _ => return Ok(false),
         }
-        // Nobody else may hold what went bad at the authority.
-        if faults.clear > 0 && self.dice.chance(faults.clear) && self.rotten.is_empty() {
-            let node = self.any_follower();
-            self.clear(node)?;
-        }
-        if self.dice.chance(faults.forbid) {
-            let node = self.any_follower();
-            self.allow(node, false)?;
-            self.plan_at(lasts, Happening::Allow { node });
-        }
-        if self.dice.chance(faults.copy) && !self.copied {
-            let node = self.any_follower();
-            self.copy(node);
-        }
-        if self.image.is_none() && faults.restore > 0 && self.dice.chance(300) {
-            self.take_image();
-        }
-        if self.dice.chance(faults.restore) && !self.restored && self.image.is_some() {
-            self.restore();
-            self.plan_at(lasts / 4, Happening::Start { node: ROOT });
-        }
-        Ok(())
+        Ok(true)
     }
 
-    /// Any but the authority.
-    fn any_below(&mut self) -> usize {
-        1 + self.dice.below(self.nodes.len() - 1)
+    /// What befalls somebody whom people work with.
+    fn befall(&mut self, node: usize, line: Line) -> Result<bool, Violation> {
+        match line.action {
+            Action::FlipBit => {
+                if self.nodes[node].replica.is_some() {
+                    self.crash(node);
+                    self.plan_at(line.lasts, Happening::Start { node });
+                }
+                Ok(self.flip_bit(node))
+            }
+            // Nobody else may hold what went bad at the authority.
+            Action::Clear if self.rotten.is_empty() => self.clear(node).map(|()| true),
+            Action::Forbid => {
+                self.allow(node, false)?;
+                self.plan_at(line.lasts, Happening::Allow { node });
+                Ok(true)
+            }
+            Action::Copy if !self.copied => {
+                self.copy(node);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
-    /// Any that people work with.
-    fn any_follower(&mut self) -> usize {
-        let followers: Vec<usize> =
-            (1..self.nodes.len()).filter(|node| !self.nodes[*node].is_relay()).collect();
-        *self.dice.pick(&followers)
+    /// The authority is not down for long: nothing moves without it.
+    fn down_for(&self, node: usize, lasts: u64) -> u64 {
+        if node == ROOT { lasts / 4 } else { lasts }
+    }
+
+    /// Links carry nothing, and are free again one after the other in another order.
+    fn clog(&mut self, lasts: u64) -> bool {
+        let live: Vec<u64> = self.live_wires().collect();
+        let mut any = false;
+        for wire in live {
+            let until = self.now + self.dice.between(0, lasts);
+            if let Some(wire) = self.wires.get_mut(&wire).filter(|_| self.dice.chance(6_000)) {
+                any = true;
+                for side in [Side::Below, Side::Above] {
+                    wire.end_mut(side).pipe.stalled_until = until;
+                }
+            }
+        }
+        any
+    }
+
+    /// Something that a follower has stored of a document cannot be read when it starts.
+    fn flip_bit(&mut self, node: usize) -> bool {
+        let mut places = Vec::new();
+        for document in &self.documents {
+            let bodies = self.nodes[node].disk.bodies_of(&self.workspace, document);
+            places.extend(bodies.into_iter().map(|place| (document.clone(), place)));
+        }
+        if places.is_empty() {
+            return false;
+        }
+        let (document, place) = self.dice.pick(&places).clone();
+        self.trace.note(self.now, 9, node, &[9], || format!("{place:?} goes bad"));
+        let node = &mut self.nodes[node];
+        node.disk.spoil(&self.workspace, &place);
+        node.spoiled.insert(document);
+        true
+    }
+
+    fn live_wires(&self) -> impl Iterator<Item = u64> {
+        self.wires.iter().filter(|(_, wire)| !wire.cut && !wire.hostile).map(|(number, _)| *number)
     }
 
     pub(super) fn any_wire(&mut self) -> Option<u64> {
-        let live: Vec<u64> =
-            self.wires.iter().filter(|(_, wire)| !wire.cut).map(|(number, _)| *number).collect();
+        let live: Vec<u64> = self.live_wires().collect();
         if live.is_empty() { None } else { Some(*self.dice.pick(&live)) }
     }
 
@@ -125,9 +212,11 @@ impl World {
             return;
         }
         self.trace.note(self.now, 9, node, &[2], || "crashes".into());
-        if self.dice.chance(5_000) {
-            self.nodes[node].disk.flush();
-        }
+        let crashed = &mut self.nodes[node];
+        crashed.dies_after = None;
+        // Of what was not said to be durable, any beginning may have become it.
+        let kept = crashed.dice.between(0, crashed.disk.unflushed() as u64);
+        crashed.disk.flush_some(usize::try_from(kept).unwrap_or(0));
         let now = self.now;
         let crashed = &mut self.nodes[node];
         crashed.disk.crash(now);
@@ -190,7 +279,7 @@ impl World {
     }
 
     /// Something that the authority has stored of a document goes bad, once for each document: a checkpoint, or a row that somebody holds.
-    fn rot(&mut self) {
+    fn rot(&mut self) -> bool {
         let fresh = self.documents.iter().filter(|document| !self.rotten.contains(*document));
         let fresh: Vec<DocumentId> = fresh.cloned().collect();
         let mut places = Vec::new();
@@ -209,12 +298,13 @@ impl World {
             places.extend(lost.map(|place| (document.clone(), place)));
         }
         if places.is_empty() {
-            return;
+            return false;
         }
         let (document, place) = self.dice.pick(&places).clone();
         self.trace.note(self.now, 9, ROOT, &[6], || format!("{place:?} goes bad"));
         self.nodes[ROOT].disk.spoil(&self.workspace, &place);
         self.rotten.insert(document);
+        true
     }
 
     /// A process starts.
@@ -227,7 +317,7 @@ impl World {
             return Ok(());
         }
         self.trace.note(self.now, 9, node, &[3], || "starts".into());
-        let seed = self.dice.seed();
+        let seed = self.nodes[node].dice.seed();
         let unix = UnixMillis(EPOCH_MS + self.now / 1_000 + self.nodes[node].skew_ms);
         let starting = &mut self.nodes[node];
         starting.life += 1;
@@ -290,11 +380,15 @@ impl World {
         self.plant_healed();
         for wire in self.wires.values_mut() {
             for side in [Side::Below, Side::Above] {
-                wire.end_mut(side).pipe.stalled_until = 0;
+                let pipe = &mut wire.end_mut(side).pipe;
+                (pipe.stalled_until, pipe.slow_until) = (0, 0);
             }
         }
+        self.end_attacks();
+        self.nodes[ROOT].disk.full = false;
         for node in 0..self.nodes.len() {
-            self.nodes[node].partitioned = false;
+            let healed = &mut self.nodes[node];
+            (healed.partitioned, healed.slow_until, healed.dies_after) = (false, 0, None);
             self.plan_at(0, Happening::Start { node });
             if node != ROOT {
                 self.allow(node, true)?;

@@ -9,7 +9,8 @@ use rejoin_wire::{CloseCode, Encoding, Frame, Message, decode_message};
 
 use super::planting::Spoiled;
 use super::wire::{Carried, Side, Wire};
-use super::{Happening, LinkId, MAX_LINK_BYTES, ROOT, World, shown};
+use super::{Happening, LinkId, MAX_LINK_BYTES, ROOT, WIRES, World, shown};
+use crate::dice::Dice;
 use crate::checks::Standing;
 use crate::plant::Plant;
 use crate::violation::{Checked, Claim, Violation};
@@ -29,12 +30,15 @@ impl World {
         }
         let number = self.next_wire;
         self.next_wire += 1;
-        let encoding = if self.dice.chance(self.plan.binary) { Encoding::Binary } else { Encoding::Json };
+        let dials = self.nodes[node].dials;
+        self.nodes[node].dials += 1;
+        let mut dice = Dice::of(self.seed, WIRES, (node as u64) << 32 | dials);
+        let encoding = if dice.chance(self.surroundings.binary) { Encoding::Binary } else { Encoding::Json };
         let now = Instant(self.now);
         let client = Session::client(self.sessions.clone(), encoding, now);
         let server = Session::server(self.sessions.clone(), encoding, now);
         let ends = [(link, client), (LinkId(number), server)];
-        self.wires.insert(number, Wire::new([node, above], encoding, ends));
+        self.wires.insert(number, Wire::new([node, above], encoding, ends, dice));
         self.nodes[node].links.insert(link, number);
         self.trace
             .note(self.now, 4, node, &number.to_le_bytes(), || format!("connects {link:?} as {number}"));
@@ -53,10 +57,13 @@ impl World {
         let encoding = wire.encoding;
         let mut payload = payload.clone();
         let serves = wire.above == node;
-        if serves || self.plan.plant.is_some() {
+        if serves || self.plant.is_some() || self.listens {
             let mut message = decode_message(&payload, encoding).map_err(|error| {
                 Violation::new(Claim::Hospitality, format!("node {node} sends what cannot be read: {error}"))
             })?;
+            if !serves && self.listens {
+                self.overhear(node, message.clone());
+            }
             if node == ROOT || (serves && !self.restored) {
                 Standing::check_told(&message, self.nodes[ROOT].disk.durable())?;
             }
@@ -76,8 +83,8 @@ impl World {
         let Some(session) = &mut end.session else { return Ok(()) };
         end.handed += payload.len();
         let repeats =
-            serves && self.plan.plant == Some(Plant::SendForever) && payload.len() >= REPEATED_BYTES;
-        let payload = Payload::cut(payload, encoding, self.plan.frame_bytes);
+            serves && self.plant == Some(Plant::SendForever) && payload.len() >= REPEATED_BYTES;
+        let payload = Payload::cut(payload, encoding, self.surroundings.frame_bytes);
         if repeats {
             while session.queued_bytes() <= MAX_LINK_BYTES {
                 session.handle_input(Instant(self.now), SessionInput::Send(payload.clone()));
@@ -113,7 +120,8 @@ impl World {
     /// The authority has decided who is at the other end of a wire.
     pub(super) fn authenticate(&mut self, number: u64) -> Checked {
         let Some(wire) = self.wires.get(&number) else { return Ok(()) };
-        let grant = self.nodes[wire.follower].grant();
+        let grant =
+            if wire.hostile { Self::grant_of_nobody() } else { self.nodes[wire.follower].grant() };
         self.tell(number, Side::Above, SessionInput::Authenticated(grant))
     }
 
@@ -148,7 +156,7 @@ impl World {
     fn deliver_garbage(&mut self, number: u64, to: Side, frame: Frame) -> Checked {
         let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
         wire.spoiled = true;
-        let skips = self.plan.plant == Some(Plant::SkipBadFrames);
+        let skips = self.plant == Some(Plant::SkipBadFrames);
         let Some(session) = &mut wire.end_mut(to).session else { return Ok(()) };
         session.handle_input(
             Instant(self.now),
@@ -167,13 +175,13 @@ impl World {
             let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
             let end = wire.end_mut(side);
             let Some(session) = &mut end.session else { return Ok(()) };
-            let has_room = end.pipe.bytes() < self.plan.socket_bytes;
+            let has_room = end.pipe.bytes() < self.surroundings.socket_bytes;
             let output = if has_room { session.poll_output() } else { session.poll_received() };
             match output {
                 None => break,
                 Some(SessionOutput::Frame(frame)) => self.write(number, side, frame),
                 Some(SessionOutput::Authenticate(_)) => {
-                    let after = self.dice.between(0, self.plan.delay_us);
+                    let after = wire.dice.between(0, self.surroundings.delay_us);
                     self.plan_at(after, Happening::Authenticate { wire: number });
                 }
                 Some(SessionOutput::Opened(opened)) => self.open_link(number, opened)?,
@@ -203,13 +211,16 @@ impl World {
         if writable {
             end.handed = 0;
         }
+        let writable_after = if writable { wire.dice.between(0, self.surroundings.delay_us) } else { 0 };
+        let end = wire.end_mut(side);
+        let Some(session) = &end.session else { return };
         let due = session.poll_timeout().map(|due| due.0.max(now + 1));
         let wakes = due.filter(|due| end.wake_at.replace(*due) != Some(*due));
         if let Some(at) = wakes {
             self.plan_at(at - now, Happening::Beat { wire: number, side });
         }
         if writable {
-            let after = self.dice.between(0, self.plan.delay_us);
+            let after = writable_after;
             self.plan_at(after, Happening::Writable { wire: number });
         }
     }
@@ -217,7 +228,7 @@ impl World {
     /// The network takes a frame, and perhaps spoils it.
     fn write(&mut self, number: u64, side: Side, frame: Frame) {
         self.frames += 1;
-        let Some(wire) = self.wires.get(&number) else { return };
+        let Some(wire) = self.wires.get_mut(&number) else { return };
         let (node, encoding) = (wire.node(side), wire.encoding);
         self.trace.note(self.now, 10, node, frame.payload(), || {
             format!("writes {} bytes on {number}", frame.payload().len())
@@ -225,9 +236,9 @@ impl World {
         if wire.cut {
             return;
         }
-        let chance = if self.healed { 0 } else { self.plan.faults.garbage };
-        if self.dice.chance(chance) {
-            let garbage = self.garbage(frame, encoding);
+        let chance = if self.healed { 0 } else { self.surroundings.rates.garbage };
+        if wire.dice.chance(chance) {
+            let garbage = garbage(&mut wire.dice, frame, encoding);
             self.trace.note(self.now, 9, node, garbage.payload(), || format!("writes garbage on {number}"));
             self.carry(number, side, Carried::Garbage(garbage));
         } else {
@@ -236,34 +247,11 @@ impl World {
     }
 
     fn carry(&mut self, number: u64, side: Side, carried: Carried) {
-        let delay = self.dice.between(1, self.plan.delay_us);
         let now = self.now;
         let Some(wire) = self.wires.get_mut(&number) else { return };
-        let at = wire.end_mut(side).pipe.push(carried, now + delay);
+        let delay = wire.dice.between(1, self.surroundings.delay_us);
+        let Some(at) = wire.end_mut(side).pipe.push(carried, now, delay) else { return };
         self.plan_at(at - now, Happening::Deliver { wire: number, to: side.other() });
-    }
-
-    /// A frame that no correct peer sends, made of one that a correct peer sent.
-    fn garbage(&mut self, frame: Frame, encoding: Encoding) -> Frame {
-        let payload = frame.into_payload();
-        let wrap = |bytes: Vec<u8>| match encoding {
-            Encoding::Binary => Frame::Binary(bytes.into()),
-            Encoding::Json => Frame::Text(bytes.into()),
-        };
-        match self.dice.below(5) {
-            0 => wrap(Vec::new()),
-            1 => wrap(vec![b' '; MAX_FRAME_BYTES + 1]),
-            // Of the kind that the other encoding uses.
-            2 => match encoding {
-                Encoding::Binary => Frame::Text(payload),
-                Encoding::Json => Frame::Binary(payload),
-            },
-            // A whole message of a type that is known and of which nothing follows; in text not even UTF-8.
-            3 if encoding == Encoding::Binary => wrap(vec![0, 16]),
-            3 => wrap(vec![b'"', 0xff]),
-            // Neither a whole message nor a part of one.
-            _ => wrap([&[0xfe], payload.as_ref()].concat()),
-        }
     }
 
     fn open_link(&mut self, number: u64, opened: Opened) -> Checked {
@@ -281,6 +269,9 @@ impl World {
         let Some(wire) = self.wires.get(&number) else { return Ok(()) };
         let link = wire.end(side).link;
         let node = wire.node(side);
+        if wire.hostile && side == Side::Below {
+            return Ok(());
+        }
         let peer_at_fault = matches!(&message, Message::Error(error) if matches!(
             error.code,
             rejoin_wire::ErrorCode::BadMessage
@@ -300,17 +291,20 @@ impl World {
     fn end_line(&mut self, number: u64, side: Side, end: Disconnect) -> Checked {
         let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
         let (node, link) = (wire.node(side), wire.end(side).link);
-        let (spoiled, cut) = (wire.spoiled, wire.cut);
+        let (spoiled, cut, hostile) = (wire.spoiled, wire.cut, wire.hostile);
         wire.end_mut(side).session = None;
         if wire.is_over() {
             self.wires.remove(&number);
         }
         let Disconnect { code, reason, by_peer } = end;
+        if node == super::hostile::NOBODY {
+            return Ok(());
+        }
         self.trace.note(self.now, 6, node, &code.to_le_bytes(), || {
             format!("{link:?} ended with {code}: {reason}{}", if by_peer { ", by the peer" } else { "" })
         });
         self.silences += u64::from(!by_peer && code == CloseCode::HeartbeatTimeout.number());
-        if !by_peer && !is_expected(code, spoiled) {
+        if !by_peer && !hostile && !is_expected(code, spoiled) {
             let what = format!("node {node} ends a link with {code}: {reason}");
             let claim = if spoiled { Claim::BadFrames } else { Claim::Hospitality };
             return Err(Violation::new(claim, what));
@@ -335,7 +329,7 @@ impl World {
         let Some(wire) = self.wires.get_mut(&number).filter(|wire| !wire.cut) else { return };
         wire.cut = true;
         for side in [Side::Below, Side::Above] {
-            if self.dice.chance(5_000) {
+            if wire.dice.chance(5_000) {
                 wire.end_mut(side).pipe.lose();
             }
         }
@@ -357,7 +351,7 @@ impl World {
             }
         }
         for number in over {
-            let after = self.dice.between(0, 2_000_000);
+            let after = self.nodes[node].dice.between(0, 2_000_000);
             self.cut(number, Some(after), Some(after));
             if self.wires.get(&number).is_some_and(Wire::is_over) {
                 self.wires.remove(&number);
@@ -374,4 +368,27 @@ fn is_expected(code: u16, spoiled: bool) -> bool {
     let bad = [CloseCode::BadMessage, CloseCode::TooLarge];
     let is = |codes: &[CloseCode]| codes.iter().any(|known| known.number() == code);
     is(&lost) || (spoiled && is(&bad))
+}
+
+/// A frame that no correct peer sends, made of one that a correct peer sent.
+fn garbage(dice: &mut Dice, frame: Frame, encoding: Encoding) -> Frame {
+    let payload = frame.into_payload();
+    let wrap = |bytes: Vec<u8>| match encoding {
+        Encoding::Binary => Frame::Binary(bytes.into()),
+        Encoding::Json => Frame::Text(bytes.into()),
+    };
+    match dice.below(5) {
+        0 => wrap(Vec::new()),
+        1 => wrap(vec![b' '; MAX_FRAME_BYTES + 1]),
+        // Of the kind that the other encoding uses.
+        2 => match encoding {
+            Encoding::Binary => Frame::Text(payload),
+            Encoding::Json => Frame::Binary(payload),
+        },
+        // A whole message of a type that is known and of which nothing follows; in text not even UTF-8.
+        3 if encoding == Encoding::Binary => wrap(vec![0, 16]),
+        3 => wrap(vec![b'"', 0xff]),
+        // Neither a whole message nor a part of one.
+        _ => wrap([&[0xfe], payload.as_ref()].concat()),
+    }
 }

@@ -11,7 +11,7 @@ use super::disk::{Disk, pending_key};
 use super::{ROOT, Replied};
 use crate::dice::Dice;
 use crate::model::MadeId;
-use crate::plan::Plan;
+use crate::plan::Surroundings;
 
 /// A process with its disk.
 pub(crate) struct Node {
@@ -40,20 +40,30 @@ pub(crate) struct Node {
     /// Own changes without an outcome, as they were last seen.
     pub(crate) own: BTreeMap<DocumentId, BTreeMap<ChangeHash, (ChangeId, MadeId)>>,
     pub(crate) replies: Vec<Replied>,
+    /// Of its disk and of what it does by itself.
+    pub(crate) dice: Dice,
+    /// How often it connected.
+    pub(crate) dials: u64,
+    /// Until when its disk takes its time.
+    pub(crate) slow_until: u64,
+    /// How many more effects it has before its process ends.
+    pub(crate) dies_after: Option<u64>,
+    /// Documents of which something that it stored went bad.
+    pub(crate) spoiled: BTreeSet<DocumentId>,
 }
 
 impl Node {
-    pub(crate) fn root(plan: &Plan, workspace: &WorkspaceId) -> Self {
+    pub(crate) fn root(surroundings: &Surroundings, workspace: &WorkspaceId) -> Self {
         let mut config = Config::new(workspace.clone(), Role::Root);
-        config.limits.max_document_bytes = plan.root_document_bytes;
-        config.max_idle_documents = plan.idle_documents;
-        config.max_inline_bytes = plan.inline_bytes;
-        config.heartbeat_timeout = 2 * Duration::from_micros(plan.heartbeat_us);
+        config.limits.max_document_bytes = surroundings.root_document_bytes;
+        config.max_idle_documents = surroundings.idle_documents;
+        config.max_inline_bytes = surroundings.inline_bytes;
+        config.heartbeat_timeout = 2 * Duration::from_micros(surroundings.heartbeat_us);
         Self::new(config, 0)
     }
 
     pub(crate) fn follower(
-        plan: &Plan,
+        surroundings: &Surroundings,
         workspace: &WorkspaceId,
         number: usize,
         scope: Option<Scope>,
@@ -61,16 +71,16 @@ impl Node {
     ) -> Self {
         let mut config = Config::new(workspace.clone(), Role::Follower { scope });
         config.principal = format!("user {number}").into();
-        config.max_idle_documents = plan.idle_documents;
+        config.max_idle_documents = surroundings.idle_documents;
         Self::new(config, dice.between(0, 4_000))
     }
 
     /// A node between the authority and followers.
-    pub(crate) fn relay(plan: &Plan, workspace: &WorkspaceId) -> Self {
+    pub(crate) fn relay(surroundings: &Surroundings, workspace: &WorkspaceId) -> Self {
         let mut config = Config::new(workspace.clone(), Role::Relay);
         config.principal = "relay".into();
-        config.max_idle_documents = plan.idle_documents;
-        config.heartbeat_timeout = 2 * Duration::from_micros(plan.heartbeat_us);
+        config.max_idle_documents = surroundings.idle_documents;
+        config.heartbeat_timeout = 2 * Duration::from_micros(surroundings.heartbeat_us);
         Self::new(config, 0)
     }
 
@@ -93,6 +103,11 @@ impl Node {
             looks: BTreeMap::new(),
             own: BTreeMap::new(),
             replies: Vec::new(),
+            dice: Dice::new(0),
+            dials: 0,
+            slow_until: 0,
+            dies_after: None,
+            spoiled: BTreeSet::new(),
         }
     }
 

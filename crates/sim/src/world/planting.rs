@@ -26,7 +26,7 @@ pub(super) enum Spoiled {
 impl World {
     /// What the planted fault makes of a message.
     pub(super) fn spoil(&mut self, node: usize, message: &mut Message) -> Spoiled {
-        let Some(plant) = self.plan.plant else { return Spoiled::Not };
+        let Some(plant) = self.plant else { return Spoiled::Not };
         let altered = match (plant, message) {
             (Plant::LosePushes, Message::Push { .. }) if node == 1 => return Spoiled::Lost,
             (Plant::RewritePending, Message::Push { pushes }) => {
@@ -66,19 +66,19 @@ impl World {
 
     /// What the planted fault makes of what the authority's log has.
     pub(super) fn plant_log(&self, entries: &mut [HistoryEntry]) {
-        if self.plan.plant == Some(Plant::LoseCount) {
+        if self.plant == Some(Plant::LoseCount) {
             entries.iter_mut().for_each(|entry| entry.entry.change.counter = Counter(1));
         }
     }
 
     /// What the planted fault does before an action: those of the authority's disk come in mid-course.
     pub(super) fn plant(&mut self) {
-        let (half, quarter) = (self.plan.steps / 2, self.plan.steps / 4);
-        match self.plan.plant {
-            Some(Plant::LoseFlushed) if self.steps == half => {
+        let (half, last) = (self.lines.len() / 2, self.lines.len() * 3 / 4);
+        match self.plant {
+            Some(Plant::LoseFlushed) if self.played == half => {
                 self.flushed = Some(self.nodes[ROOT].disk.clone());
             }
-            Some(Plant::LoseFlushed) if self.steps == quarter => {
+            Some(Plant::LoseFlushed) if self.played == last => {
                 self.crash(ROOT);
                 if let Some(mut flushed) = self.flushed.take() {
                     flushed.crash(self.now);
@@ -86,7 +86,7 @@ impl World {
                 }
                 self.plan_at(1_000, Happening::Start { node: ROOT });
             }
-            Some(Plant::RewriteLog) if self.steps == half => {
+            Some(Plant::RewriteLog) if self.played == half => {
                 self.crash(ROOT);
                 self.nodes[ROOT].disk.rewrite_log(&self.workspace);
                 self.plan_at(1_000, Happening::Start { node: ROOT });
@@ -97,7 +97,7 @@ impl World {
 
     /// What the planted fault does once nothing else goes wrong any more.
     pub(super) fn plant_healed(&mut self) {
-        if self.plan.plant == Some(Plant::CutIdle) {
+        if self.plant == Some(Plant::CutIdle) {
             self.plan_at(IDLE_US, Happening::CutIdle);
         }
     }
@@ -167,13 +167,13 @@ impl World {
 
     /// What was written becomes durable, on a disk that does as it says.
     pub(super) fn flush(&mut self, node: usize, life: u32) {
-        let late = match self.plan.plant {
+        let late = match self.plant {
             Some(Plant::ClientsFlushLate) => node != ROOT,
             Some(Plant::AuthorityFlushesLate) => node == ROOT,
             _ => false,
         };
         if late {
-            let after = self.dice.between(1, self.plan.disk_us);
+            let after = self.nodes[node].dice.between(1, self.surroundings.disk_us);
             self.plan_at(after, Happening::FlushLate { node, life });
         } else {
             self.nodes[node].disk.flush();

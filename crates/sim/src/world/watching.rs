@@ -45,7 +45,7 @@ impl World {
         if node == ROOT {
             for document in self.documents.clone() {
                 // A relay pushes to documents that it did not open. They must stay in memory until the model has seen what became of it.
-                if let Some(replica) = self.nodes[ROOT].replica.as_mut().filter(|_| self.plan.relays > 0) {
+                if let Some(replica) = self.nodes[ROOT].replica.as_mut().filter(|_| self.surroundings.relays > 0) {
                     replica.open(&document);
                 }
                 self.ask_history(Asked::Start(document));

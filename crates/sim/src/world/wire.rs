@@ -6,6 +6,8 @@ use std::sync::Arc;
 use rejoin_core::{LinkId, Session};
 use rejoin_wire::{Encoding, Frame};
 
+use crate::dice::Dice;
+
 /// Which end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
@@ -33,6 +35,9 @@ pub(crate) struct Wire {
     pub(crate) cut: bool,
     /// Something came over it that no correct peer sends.
     pub(crate) spoiled: bool,
+    /// Nobody of this world is below.
+    pub(crate) hostile: bool,
+    pub(crate) dice: Dice,
     below_end: End,
     above_end: End,
 }
@@ -54,6 +59,7 @@ impl Wire {
         [follower, above]: [usize; 2],
         encoding: Encoding,
         [below_end, above_end]: [(LinkId, Session); 2],
+        dice: Dice,
     ) -> Self {
         let end = |(link, session)| End {
             link,
@@ -68,6 +74,8 @@ impl Wire {
             encoding,
             cut: false,
             spoiled: false,
+            hostile: false,
+            dice,
             below_end: end(below_end),
             above_end: end(above_end),
         }
@@ -135,15 +143,26 @@ pub(crate) struct Pipe {
     bytes: usize,
     last_at: u64,
     pub(crate) stalled_until: u64,
+    /// Until when its reader takes one frame at a time.
+    pub(crate) slow_until: u64,
+    /// True once nothing that is written arrives any more, and nobody was told.
+    pub(crate) is_void: bool,
 }
 
+/// From one frame to the next of a slow reader, in microseconds.
+const SLOW_READ_US: u64 = 100_000;
+
 impl Pipe {
-    /// Takes something; returns when it arrives.
-    pub(crate) fn push(&mut self, carried: Carried, at: u64) -> u64 {
+    /// Takes something; returns when it arrives, if it does.
+    pub(crate) fn push(&mut self, carried: Carried, now: u64, delay: u64) -> Option<u64> {
+        if self.is_void {
+            return None;
+        }
         self.bytes += carried.bytes();
         self.queue.push_back(carried);
-        self.last_at = at.max(self.last_at).max(self.stalled_until);
-        self.last_at
+        let slowed = if now < self.slow_until { self.last_at + SLOW_READ_US } else { 0 };
+        self.last_at = (now + delay).max(self.last_at).max(self.stalled_until).max(slowed);
+        Some(self.last_at)
     }
 
     pub(crate) fn pop(&mut self) -> Option<Carried> {
