@@ -75,7 +75,7 @@ pub use clock::{Causality, VectorClock};
 pub use ids::RequestKey;
 pub use log::MAX_OLDER_REVISIONS;
 pub use merging::Refusal;
-pub use records::Origin;
+pub use records::{LoggedRow, Origin, RecordError};
 pub use replica::*;
 pub use room::{
     Flush, MAX_ROOM_BYTES, MAX_ROOM_MEMBERS, OwnPresence, PRESENCE_INTERVAL, PRESENCE_RETRY, Presence,

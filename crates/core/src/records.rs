@@ -32,11 +32,14 @@ const MAX_ITEMS: usize = 1 << 20;
 
 /// Why a record cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RecordError {
+pub enum RecordError {
+    /// It went bad.
     #[error("the checksum does not match")]
     Checksum,
+    /// It has a format that this release does not know.
     #[error("the record has format {0}, which a newer release wrote")]
     Newer(u8),
+    /// It is not what it should be, under a checksum that is right.
     #[error("the record cannot be read: {0}")]
     Decode(#[from] DecodeError),
 }
@@ -208,6 +211,31 @@ impl Row {
             revised
         };
         self.revised.0.into_iter().map(link).collect()
+    }
+}
+
+/// What a row of changes says, for programs that look at a store without a replica.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoggedRow {
+    /// The chain hash before the first revision.
+    pub previous: ChainHash,
+    /// The revisions, in order.
+    pub entries: Vec<Entry>,
+    /// Changes that were rejected together with them.
+    pub rejected: Vec<ChangeId>,
+}
+
+impl LoggedRow {
+    /// Reads the body of a [`ChangeRow`](crate::storage::ChangeRow).
+    ///
+    /// # Errors
+    ///
+    /// When it went bad, or a newer release wrote it.
+    pub fn read(body: &[u8]) -> Result<Self, RecordError> {
+        let Row { previous, revised, rejected } = unseal(body)?;
+        let entries = revised.0.into_iter().map(|revision| revision.entry).collect();
+        let rejected = rejected.0.into_iter().map(|rejection| rejection.change).collect();
+        Ok(Self { previous, entries, rejected })
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rejoin_core::{HistoryEntry, Life, View};
+use rejoin_core::{Life, View};
 use rejoin_json::{Json, Limits, apply};
 use rejoin_wire::{
     Body, ChainHash, Change, ChangeHash, ConflictId, ConflictRecord, DocumentId, Effect, Entry, Header,
@@ -118,8 +118,6 @@ pub(crate) struct Model {
     lines: BTreeMap<DocumentId, Line>,
     /// What a restored authority lost: for each document the line as it was, and the last revision that stayed.
     pub(crate) lost_lines: Vec<(DocumentId, Line, Revision)>,
-    /// Documents whose log may be shorter than it was when it is read next.
-    may_go_back: BTreeSet<DocumentId>,
     /// Every state that ever was in the log.
     states: BTreeMap<(DocumentId, ChainHash), (Revision, Logged)>,
 }
@@ -194,55 +192,36 @@ impl Model {
         id
     }
 
-    /// The authority goes back to an older image of its disk.
-    pub(crate) fn note_restored(&mut self) {
-        self.may_go_back = self.lines.keys().cloned().collect();
-    }
-
-    /// The log of a document ends with this revision, as its authority reads it after a start.
-    pub(crate) fn note_start(&mut self, document: &DocumentId, last: Revision) -> Result<(), Violation> {
-        let Some(line) = self.lines.get_mut(document) else { return Ok(()) };
-        let held = line.revision();
-        let may = self.may_go_back.remove(document);
-        if last >= held {
-            return Ok(());
-        }
-        if !may {
-            return Err(Violation::new(
-                Claim::Durability,
-                format!("{document} had revision {held} and starts with {last}"),
-            ));
-        }
+    /// The authority goes back to an older image of its disk, in which this is the last revision of a document.
+    pub(crate) fn note_restored(&mut self, document: &DocumentId, last: Revision) {
+        let Some(line) = self.lines.get_mut(document).filter(|line| last < line.revision()) else { return };
         let kept = Line(line.0.iter().take(usize::try_from(last.0).unwrap_or(0) + 1).cloned().collect());
         let lost = std::mem::replace(line, kept);
         self.lost_lines.push((document.clone(), lost, last));
-        Ok(())
     }
 
     /// Whether this is a revision that the authority lost when it went back, as it was.
     pub(crate) fn is_lost(&self, document: &DocumentId, revision: Revision, chain: ChainHash) -> bool {
-        let lost = self.lost_lines.iter().filter(|(of, ..)| of == document).map(|(_, line, _)| line);
-        // What the log still holds is known once the authority has started.
-        let may_be = self.lines.get(document).filter(|_| self.may_go_back.contains(document));
-        lost.chain(may_be).any(|line| line.at(revision).is_some_and(|at| at.chain == chain))
+        let mut lost = self.lost_lines.iter().filter(|(of, ..)| of == document).map(|(_, line, _)| line);
+        lost.any(|line| line.at(revision).is_some_and(|at| at.chain == chain))
     }
 
-    /// Takes in revisions as the authority tells them; returns which are new.
+    /// Takes in revisions as the authority's disk has them; returns which are new.
     pub(crate) fn extend(
         &mut self,
         document: &DocumentId,
         first: Revision,
-        entries: &[HistoryEntry],
+        entries: &[Entry],
     ) -> Result<Vec<Revision>, Violation> {
         let mut new = Vec::new();
-        for (at, told) in entries.iter().enumerate() {
+        for (at, entry) in entries.iter().enumerate() {
             let revision = Revision(first.0 + at as u64);
             let line = self.lines.entry(document.clone()).or_insert_with(Line::new);
             if let Some(known) = line.at(revision) {
-                if known.entry.as_ref() != Some(&told.entry) {
+                if known.entry.as_ref() != Some(entry) {
                     let what = format!(
                         "{document} revision {revision} is {:?} and was {:?}",
-                        told.entry, known.entry
+                        entry, known.entry
                     );
                     return Err(Violation::new(Claim::RevisionsOnce, what));
                 }
@@ -252,7 +231,7 @@ impl Model {
                 continue;
             }
             let before = line.tip().clone();
-            let logged = self.logged(document, revision, &before, &told.entry)?;
+            let logged = self.logged(document, revision, &before, entry)?;
             self.logged.extend(logged.made);
             self.states.insert((document.clone(), logged.chain), (revision, logged.clone()));
             if let Some(line) = self.lines.get_mut(document) {

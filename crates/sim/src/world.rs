@@ -95,8 +95,6 @@ pub struct World {
     copied: bool,
     /// Documents of which something went bad at the authority.
     rotten: BTreeSet<DocumentId>,
-    /// Those of them whose newest revisions it cannot read.
-    unread: BTreeSet<DocumentId>,
     /// True once the authority went back to an older image.
     restored: bool,
     /// What each follower held when the authority went back.
@@ -259,7 +257,6 @@ impl World {
             flushed: None,
             copied: false,
             rotten: BTreeSet::new(),
-            unread: BTreeSet::new(),
             restored: false,
             held_when_lost: BTreeMap::new(),
             overheard: VecDeque::new(),
@@ -378,13 +375,12 @@ impl World {
                 // What a store that is gone says comes all the same.
                 let stands = self.nodes[node].stores == store;
                 if stands && matches!(answer, Ok(rejoin_core::storage::Answered::Committed)) {
-                    self.flush(node, life);
+                    self.flush(node, life)?;
                 }
                 self.input(node, Input::Stored { request, answer })
             }
             Happening::FlushLate { node, life } if self.lives(node, life) => {
-                self.nodes[node].disk.flush();
-                Ok(())
+                self.flush_now(node)
             }
             Happening::Compute { node, life, request, job } if self.lives(node, life) => {
                 self.input(node, Input::Computed { request, computed: job.run() })
@@ -447,7 +443,7 @@ impl World {
         loop {
             while let Some(output) = self.nodes[node].replica.as_mut().and_then(Replica::poll_output) {
                 if self.dies_now(node, &output) {
-                    self.crash(node);
+                    self.crash(node)?;
                     let after = self.nodes[node].dice.between(1_000, DOWN_US);
                     self.plan_at(after, Happening::Start { node });
                     return Ok(());

@@ -60,9 +60,14 @@ impl MemoryStore {
 
     /// Performs one operation on the live image, or fails it when a fault is due.
     pub fn execute(&mut self, workspace: &WorkspaceId, operation: &Operation) -> Answer {
-        if let Some(error) = self.take_fault(operation) {
-            return Err(error);
+        match self.take_fault(operation) {
+            Some(error) => Err(error),
+            None => self.peek(workspace, operation),
         }
+    }
+
+    /// Performs one operation on the live image, whatever faults are planned.
+    pub fn peek(&mut self, workspace: &WorkspaceId, operation: &Operation) -> Answer {
         let contents = self.live.workspace(workspace);
         Ok(match operation {
             Operation::LoadMeta => contents.meta(),

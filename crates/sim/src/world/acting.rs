@@ -1,6 +1,6 @@
 //! What people and programs do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rejoin_core::{Base, ConflictChoice, EditError, Life, Replica, RequestKey, Seen};
 use rejoin_json::{Json, Limits, apply};
@@ -31,8 +31,6 @@ struct Keyed {
 pub(super) struct Acting {
     keyed: BTreeMap<usize, Keyed>,
     keys: u32,
-    /// Documents that stay in the authority's memory until the model has seen what became of a program's change.
-    pub(super) held: BTreeSet<DocumentId>,
 }
 
 impl Acting {
@@ -49,7 +47,6 @@ impl Acting {
     /// The authority is down: what was submitted may have been accepted or not.
     pub(super) fn forget(&mut self) {
         self.keyed.clear();
-        self.held.clear();
     }
 }
 
@@ -62,7 +59,7 @@ impl World {
             self.plan_at(next.after, super::Happening::Act);
         }
         self.dice = Dice::of(self.seed, LINES, u64::from(line.dice));
-        self.plant();
+        self.plant()?;
         let took_place = if line.action.is_fault() { self.go_wrong(line)? } else { self.play(line)? };
         self.coverage.note(line.action, took_place);
         Ok(())
@@ -304,18 +301,17 @@ impl World {
         if !self.is_ready(ROOT) {
             return Ok(false);
         }
-        let held = self.nodes[ROOT].replica.as_ref().and_then(|replica| replica.confirmed(document));
-        let (Some(held), Some(line)) = (held, self.model.line(document)) else { return Ok(false) };
-        if held.life != Life::Alive || line.revision() != held.revision {
+        let Some(line) = self.model.line(document).filter(|line| line.tip().life == Life::Alive) else {
             return Ok(false);
-        }
-        let old = self.dice.between(held.revision.0.saturating_sub(6).max(1), held.revision.0);
+        };
+        let (newest, content) = (line.revision().0, line.tip().content.clone());
+        let old = self.dice.between(newest.saturating_sub(6).max(1), newest);
         let at = line.at(Revision(old)).filter(|at| at.life == Life::Alive).map(|at| at.content.clone());
         let (base, seen) = match at {
             Some(seen) if self.dice.chance(5_000) => (Base::Revision(Revision(old)), Some(seen)),
             _ => (Base::Current, None),
         };
-        let mut left = seen.as_ref().unwrap_or(&held.content).clone();
+        let mut left = seen.as_ref().unwrap_or(&content).clone();
         let patch = typing::patch(&left, &mut self.dice, &mut self.model.issuer);
         if apply(&mut left, &patch, &Limits::default()).is_err() {
             return Ok(false);
@@ -356,9 +352,6 @@ impl World {
         let token = self.token(Asked::Driver(made));
         self.trace.note(self.now, 2, ROOT, &[], || format!("is given {body:?} on {base:?}"));
         if let Some(replica) = &mut self.nodes[ROOT].replica {
-            if self.acting.held.insert(document.clone()) {
-                replica.open(document);
-            }
             let key = key.as_deref().map(|key| request_key(key, &body));
             replica.submit(token, Self::grant_of_root(), document, body, base, key.as_ref());
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rejoin_core::storage::{
-    Answer, Answered, Batch, Head, MetaKey, Operation, RecordKey, RecordKind, StoreError, Write,
+    Answer, Answered, Batch, ChangeRow, Head, MetaKey, Operation, RecordKey, RecordKind, StoreError, Write,
 };
 use rejoin_store::{MemoryStore, Place};
 use rejoin_wire::{ChangeId, DocumentId, Revision, Sequence, WorkspaceId};
@@ -50,7 +50,7 @@ impl Disk {
     /// All documents.
     pub(crate) fn heads(&mut self, workspace: &WorkspaceId) -> Vec<Head> {
         let all = Operation::ScanHeads { after: Sequence(0), past: None, limit: u32::MAX };
-        match self.store.execute(workspace, &all) {
+        match self.store.peek(workspace, &all) {
             Ok(Answered::Heads(heads)) => heads,
             other => {
                 unreachable!("invariant: a memory store that is not told to fail knows its heads: {other:?}")
@@ -63,9 +63,9 @@ impl Disk {
         self.store.fail_next_commits(commits, error);
     }
 
-    /// What was written becomes durable.
-    pub(crate) fn flush(&mut self) {
-        self.flush_some(self.unflushed.len());
+    /// What was written becomes durable; returns it.
+    pub(crate) fn flush(&mut self) -> Vec<Batch> {
+        self.flush_some(self.unflushed.len())
     }
 
     /// How many commits are not durable yet.
@@ -73,13 +73,23 @@ impl Disk {
         self.unflushed.len()
     }
 
-    /// The first so many commits become durable.
-    pub(crate) fn flush_some(&mut self, commits: usize) {
+    /// The first so many commits become durable; returns them.
+    pub(crate) fn flush_some(&mut self, commits: usize) -> Vec<Batch> {
         self.store.sync_some(commits);
-        for batch in self.unflushed.drain(..commits) {
-            for write in &batch.writes {
-                self.durable.note(write);
-            }
+        let flushed: Vec<Batch> = self.unflushed.drain(..commits).collect();
+        for write in flushed.iter().flat_map(|batch| &batch.writes) {
+            self.durable.note(write);
+        }
+        flushed
+    }
+
+    /// All rows of changes of a document, in order.
+    pub(crate) fn rows(&mut self, workspace: &WorkspaceId, document: &DocumentId) -> Vec<ChangeRow> {
+        let (document, limit) = (document.clone(), u32::MAX);
+        let load = Operation::LoadChanges { document, after: Revision(0), until: Revision(u64::MAX), limit };
+        match self.store.peek(workspace, &load) {
+            Ok(Answered::Changes(rows)) => rows,
+            other => unreachable!("invariant: a memory store knows its rows: {other:?}"),
         }
     }
 

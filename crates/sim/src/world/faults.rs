@@ -64,14 +64,14 @@ impl World {
                 self.partition(node, lasts);
             }
             Action::Crash if is_up => {
-                self.crash(node);
+                self.crash(node)?;
                 self.plan_at(self.down_for(node, lasts), Happening::Start { node });
             }
             Action::CrashAtEffect if is_up => {
                 self.nodes[node].dies_after = Some(self.dice.between(0, 12));
             }
             Action::Rot if self.nodes[ROOT].replica.is_some() => {
-                self.crash(ROOT);
+                self.crash(ROOT)?;
                 let took_place = self.rot();
                 self.plan_at(lasts / 4, Happening::Start { node: ROOT });
                 return Ok(took_place);
@@ -94,7 +94,7 @@ impl World {
             }
             Action::Image => self.take_image(),
             Action::Restore if !self.restored && self.image.is_some() => {
-                self.restore();
+                self.restore()?;
                 self.plan_at(lasts / 4, Happening::Start { node: ROOT });
             }
             Action::Clock if is_up => {
@@ -114,7 +114,7 @@ impl World {
         match line.action {
             Action::FlipBit => {
                 if self.nodes[node].replica.is_some() {
-                    self.crash(node);
+                    self.crash(node)?;
                     self.plan_at(line.lasts, Happening::Start { node });
                 }
                 Ok(self.flip_bit(node))
@@ -207,16 +207,20 @@ impl World {
     }
 
     /// A process ends; what was not flushed is gone, or was flushed just before.
-    pub fn crash(&mut self, node: usize) {
+    ///
+    /// # Errors
+    ///
+    /// The first breach of a claim.
+    pub fn crash(&mut self, node: usize) -> Checked {
         if self.nodes[node].replica.take().is_none() {
-            return;
+            return Ok(());
         }
         self.trace.note(self.now, 9, node, &[2], || "crashes".into());
         let crashed = &mut self.nodes[node];
         crashed.dies_after = None;
         // Of what was not said to be durable, any beginning may have become it.
         let kept = crashed.dice.between(0, crashed.disk.unflushed() as u64);
-        crashed.disk.flush_some(usize::try_from(kept).unwrap_or(0));
+        let flushed = crashed.disk.flush_some(usize::try_from(kept).unwrap_or(0));
         let now = self.now;
         let crashed = &mut self.nodes[node];
         crashed.disk.crash(now);
@@ -230,7 +234,7 @@ impl World {
         if node == ROOT {
             self.asked.clear();
             self.acting.forget();
-            return;
+            return self.read_flushed(&flushed);
         }
         let Node { disk, own, .. } = &mut self.nodes[node];
         for (document, changes) in own.iter_mut() {
@@ -242,6 +246,7 @@ impl World {
                 kept
             });
         }
+        Ok(())
     }
 
     /// What a follower has stored is gone, and it is told so by its driver, if it is up. What was under way there goes with it.
@@ -316,6 +321,9 @@ impl World {
         if self.nodes[node].replica.is_some() {
             return Ok(());
         }
+        if node == ROOT {
+            self.check_log()?;
+        }
         self.trace.note(self.now, 9, node, &[3], || "starts".into());
         let seed = self.nodes[node].dice.seed();
         let unix = UnixMillis(EPOCH_MS + self.now / 1_000 + self.nodes[node].skew_ms);
@@ -344,10 +352,14 @@ impl World {
     }
 
     /// The authority goes down, and starts from the image when it is started. Half of the time that begins a new epoch.
-    pub fn restore(&mut self) {
-        let Some(mut image) = self.image.clone() else { return };
+    ///
+    /// # Errors
+    ///
+    /// The first breach of a claim.
+    pub fn restore(&mut self) -> Checked {
+        let Some(mut image) = self.image.clone() else { return Ok(()) };
         self.trace.note(self.now, 9, ROOT, &[5], || "goes back to an older image".into());
-        self.crash(ROOT);
+        self.crash(ROOT)?;
         for document in self.documents.clone() {
             // Who may only read cannot bring anything back.
             let editors = self.nodes.iter().enumerate().skip(1).filter(|(_, node)| node.may_edit);
@@ -365,8 +377,12 @@ impl World {
         }
         self.nodes[ROOT].disk = image;
         self.restored = true;
-        self.model.note_restored();
+        for document in &self.documents {
+            let last = self.nodes[ROOT].disk.durable().revisions.get(document).copied().unwrap_or_default();
+            self.model.note_restored(document, last);
+        }
         self.revisions.note_restored();
+        Ok(())
     }
 
     /// The authority's disk fails so many commits from now on.

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rejoin_core::{Config, Grant, LinkId, Replica, Role, Seen};
-use rejoin_wire::{ChangeHash, ChangeId, DocumentId, Scope, WorkspaceId};
+use rejoin_core::{Config, Grant, LinkId, Replica, Role, Seen, View};
+use rejoin_json::Json;
+use rejoin_wire::{ChainHash, ChangeHash, ChangeId, DocumentId, Scope, WorkspaceId};
 
 use super::disk::{Disk, pending_key};
 use super::{ROOT, Replied};
@@ -48,6 +49,8 @@ pub(crate) struct Node {
     pub(crate) slow_until: u64,
     /// How many more effects it has before its process ends.
     pub(crate) dies_after: Option<u64>,
+    /// What was looked at of its documents.
+    pub(crate) checked: Checked,
     /// Documents of which something that it stored went bad.
     pub(crate) spoiled: BTreeSet<DocumentId>,
 }
@@ -108,6 +111,7 @@ impl Node {
             slow_until: 0,
             dies_after: None,
             spoiled: BTreeSet::new(),
+            checked: Checked::default(),
         }
     }
 
@@ -138,5 +142,23 @@ impl Node {
             Role::Relay => Some(Scope::Documents),
             Role::Follower { scope } => scope,
         }
+    }
+}
+
+/// What was looked at last of each document, so that it is not looked at again while nothing moves.
+#[derive(Debug, Default)]
+pub(crate) struct Checked(BTreeMap<DocumentId, (ChainHash, Json)>);
+
+impl Checked {
+    /// Whether a view is another one than that which was looked at last. One that is shown with other bytes is.
+    pub(crate) fn is_news(&mut self, document: &DocumentId, view: &View) -> bool {
+        let is_known = |(chain, content): &(ChainHash, Json)| {
+            *chain == view.chain && (content.ptr_eq(&view.content) || *content == view.content)
+        };
+        if self.0.get(document).is_some_and(is_known) {
+            return false;
+        }
+        self.0.insert(document.clone(), (view.chain, view.content.clone()));
+        true
     }
 }

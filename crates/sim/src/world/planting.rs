@@ -1,12 +1,12 @@
 //! Faults that the checks must find.
 
 use jsonptr::PointerBuf;
-use rejoin_core::HistoryEntry;
 use rejoin_json::{Json, Operation};
-use rejoin_wire::{Body, Counter, DocumentPush, Message, ReplicaId, Revision};
+use rejoin_wire::{Body, Counter, DocumentPush, Entry, Message, ReplicaId, Revision};
 
 use super::{Happening, ROOT, World};
 use crate::plant::Plant;
+use crate::violation::Checked;
 
 /// How long a link may be idle where the network cuts those that are, in microseconds.
 const IDLE_US: u64 = 20_000_000;
@@ -65,21 +65,21 @@ impl World {
     }
 
     /// What the planted fault makes of what the authority's log has.
-    pub(super) fn plant_log(&self, entries: &mut [HistoryEntry]) {
+    pub(super) fn plant_log(&self, entries: &mut [Entry]) {
         if self.plant == Some(Plant::LoseCount) {
-            entries.iter_mut().for_each(|entry| entry.entry.change.counter = Counter(1));
+            entries.iter_mut().for_each(|entry| entry.change.counter = Counter(1));
         }
     }
 
     /// What the planted fault does before an action: those of the authority's disk come in mid-course.
-    pub(super) fn plant(&mut self) {
+    pub(super) fn plant(&mut self) -> Checked {
         let (half, last) = (self.lines.len() / 2, self.lines.len() * 3 / 4);
         match self.plant {
             Some(Plant::LoseFlushed) if self.played == half => {
                 self.flushed = Some(self.nodes[ROOT].disk.clone());
             }
             Some(Plant::LoseFlushed) if self.played == last => {
-                self.crash(ROOT);
+                self.crash(ROOT)?;
                 if let Some(mut flushed) = self.flushed.take() {
                     flushed.crash(self.now);
                     self.nodes[ROOT].disk = flushed;
@@ -87,12 +87,13 @@ impl World {
                 self.plan_at(1_000, Happening::Start { node: ROOT });
             }
             Some(Plant::RewriteLog) if self.played == half => {
-                self.crash(ROOT);
+                self.crash(ROOT)?;
                 self.nodes[ROOT].disk.rewrite_log(&self.workspace);
                 self.plan_at(1_000, Happening::Start { node: ROOT });
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// What the planted fault does once nothing else goes wrong any more.
@@ -166,7 +167,7 @@ impl World {
     }
 
     /// What was written becomes durable, on a disk that does as it says.
-    pub(super) fn flush(&mut self, node: usize, life: u32) {
+    pub(super) fn flush(&mut self, node: usize, life: u32) -> Checked {
         let late = match self.plant {
             Some(Plant::ClientsFlushLate) => node != ROOT,
             Some(Plant::AuthorityFlushesLate) => node == ROOT,
@@ -175,8 +176,9 @@ impl World {
         if late {
             let after = self.nodes[node].dice.between(1, self.surroundings.disk_us);
             self.plan_at(after, Happening::FlushLate { node, life });
+            Ok(())
         } else {
-            self.nodes[node].disk.flush();
+            self.flush_now(node)
         }
     }
 }

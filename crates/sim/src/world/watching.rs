@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use rejoin_core::{Reply, Token};
-use rejoin_wire::{Change, ChangeHash, ChangeId, DocumentId, ErrorCode, Revision};
+use rejoin_core::storage::{Batch, ChangeRow, Write};
+use rejoin_core::{LoggedRow, Reply, Token};
+use rejoin_wire::{Change, ChangeHash, ChangeId, ErrorCode, Revision};
 
 use super::node::Node;
 use super::{ROOT, World};
@@ -14,10 +15,6 @@ use crate::violation::{Checked, Claim, Violation};
 /// What the world asked the authority for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// The log, after a start.
-    Start(DocumentId),
-    /// New revisions.
-    News(DocumentId, Revision),
     /// That a change be accepted.
     Driver(usize),
     /// The same again, under the same key.
@@ -29,33 +26,70 @@ pub(super) enum Asked {
 impl World {
     /// Looks at a replica; true when that made it work.
     pub(super) fn watch(&mut self, node: usize) -> Result<bool, Violation> {
-        if std::mem::take(&mut self.nodes[node].ready) {
-            self.greet(node);
+        let Node { ready, replica, opened, .. } = &mut self.nodes[node];
+        if std::mem::take(ready) {
+            if let Some(replica) = replica {
+                opened.iter().for_each(|document| replica.open(document));
+            }
             return Ok(true);
         }
         if node == ROOT {
-            return self.watch_root();
+            self.watch_root()?;
+        } else {
+            self.watch_follower(node)?;
         }
-        self.watch_follower(node)?;
         Ok(false)
     }
 
-    /// What is done first when a replica has read who it is.
-    fn greet(&mut self, node: usize) {
-        if node == ROOT {
-            for document in self.documents.clone() {
-                // A relay pushes to documents that it did not open. They must stay in memory until the model has seen what became of it.
-                if let Some(replica) = self.nodes[ROOT].replica.as_mut().filter(|_| self.surroundings.relays > 0) {
-                    replica.open(&document);
-                }
-                self.ask_history(Asked::Start(document));
+    /// What was written of a node becomes durable. From the authority's disk the model learns of revisions, before anybody is told of them.
+    pub(super) fn flush_now(&mut self, node: usize) -> Checked {
+        let flushed = self.nodes[node].disk.flush();
+        if node == ROOT { self.read_flushed(&flushed) } else { Ok(()) }
+    }
+
+    /// Takes in what has become durable at the authority, and checks each revision.
+    pub(super) fn read_flushed(&mut self, flushed: &[Batch]) -> Checked {
+        for write in flushed.iter().flat_map(|batch| &batch.writes) {
+            if let Write::AppendChanges(row) | Write::PutChanges(row) = write {
+                self.read_row(row)?;
             }
-            return;
         }
-        let Node { replica, opened, .. } = &mut self.nodes[node];
-        if let Some(replica) = replica {
-            opened.iter().for_each(|document| replica.open(document));
+        Ok(())
+    }
+
+    fn read_row(&mut self, row: &ChangeRow) -> Checked {
+        let document = &row.document;
+        let mut entries = match LoggedRow::read(&row.body) {
+            Ok(logged) => logged.entries,
+            Err(_) if self.rotten.contains(document) => return Ok(()),
+            Err(error) => {
+                let what = format!("{document} from revision {} cannot be read: {error}", row.first_revision);
+                return Err(Violation::new(Claim::Durability, what));
+            }
+        };
+        self.plant_log(&mut entries);
+        for revision in self.model.extend(document, row.first_revision, &entries)? {
+            if let Some(appended) = self.model.appended(document, revision) {
+                self.revisions.check(&appended, &self.model.issuer)?;
+            }
         }
+        Ok(())
+    }
+
+    /// The authority's disk has what the model has: no revision less, and none that is another.
+    pub(super) fn check_log(&mut self) -> Checked {
+        for document in self.documents.clone() {
+            let line = self.model.line(&document).map_or(Revision(0), crate::model::Line::revision);
+            let held = self.nodes[ROOT].disk.durable().revisions.get(&document).copied().unwrap_or_default();
+            if held < line {
+                let what = format!("{document} had revision {line} and starts with {held}");
+                return Err(Violation::new(Claim::Durability, what));
+            }
+            for row in self.nodes[ROOT].disk.rows(&self.workspace, &document) {
+                self.read_row(&row)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn token(&mut self, asked: Asked) -> Token {
@@ -65,126 +99,26 @@ impl World {
         token
     }
 
-    fn ask_history(&mut self, asked: Asked) {
-        // No more than is new: what the authority would have to read from its disk comes too late.
-        let (document, limit) = match &asked {
-            Asked::Start(document) => (document.clone(), 1),
-            Asked::News(document, revision) => {
-                let held = self.model.line(document).map_or(0, |line| line.revision().0);
-                (document.clone(), u32::try_from(revision.0 - held).unwrap_or(u32::MAX))
-            }
-            _ => return,
-        };
-        let token = self.token(asked);
-        if let Some(replica) = &mut self.nodes[ROOT].replica {
-            replica.history(token, &document, None, limit);
-        }
-    }
-
-    fn watch_root(&mut self) -> Result<bool, Violation> {
+    fn watch_root(&mut self) -> Checked {
         for (token, reply) in std::mem::take(&mut self.nodes[ROOT].replies) {
             let Some(asked) = self.asked.remove(&token) else { continue };
             self.take_reply(&asked, reply)?;
         }
-        let (mut asks, mut starts) = (Vec::new(), Vec::new());
+        let Node { replica: Some(replica), checked, .. } = &mut self.nodes[ROOT] else { return Ok(()) };
         for document in &self.documents {
-            let Some(view) =
-                self.nodes[ROOT].replica.as_ref().and_then(|replica| replica.confirmed(document))
-            else {
+            // What it cannot read is not lost before it is known that nobody has it.
+            let Some(view) = replica.confirmed(document).filter(|view| view.unreadable.is_none()) else {
                 continue;
             };
-            if view.unreadable.is_some() {
-                // What it lacks is not lost before it is known that nobody has it.
-                self.unread.insert(document.clone());
-                continue;
-            }
-            if self.unread.remove(document) {
-                starts.push(Asked::Start(document.clone()));
-                continue;
-            }
-            let starting = self.asked.values().any(|asked| *asked == Asked::Start(document.clone()));
-            if starting {
-                continue;
-            }
-            let held = self.model.line(document).map_or(Revision(0), crate::model::Line::revision);
-            let news = Asked::News(document.clone(), view.revision);
-            if view.revision > held {
-                if !self.asked.values().any(|asked| *asked == news) {
-                    asks.push(news);
-                }
-            } else {
+            if checked.is_news(document, &view) {
                 Standing::check_confirmed(&self.model, ROOT, document, &view)?;
-                if view.revision < held {
-                    let what = format!(
-                        "the authority is at {document} revision {} and was at {held}",
-                        view.revision
-                    );
-                    return Err(Violation::new(Claim::Durability, what));
-                }
             }
         }
-        asks.append(&mut starts);
-        let asked = !asks.is_empty();
-        if !asked {
-            self.release_submitted();
-        }
-        for ask in asks {
-            self.ask_history(ask);
-        }
-        Ok(asked)
-    }
-
-    /// What programs changed need not stay in memory for the model any more.
-    fn release_submitted(&mut self) {
-        let Some(replica) = &mut self.nodes[ROOT].replica else { return };
-        let (asked, made) = (&self.asked, &self.model.made);
-        self.acting.held.retain(|document| {
-            let waits = asked.values().any(|asked| match asked {
-                Asked::Start(of) | Asked::News(of, _) => of == document,
-                Asked::Driver(of) => made[*of].document == *document,
-                Asked::Repeat(_) | Asked::Nothing => false,
-            });
-            if !waits {
-                replica.close(document);
-            }
-            waits
-        });
-    }
-
-    /// Whether the authority cannot read what is newest of a document. It is asked again once it can.
-    fn is_damaged(&self, document: &DocumentId) -> bool {
-        let view = self.nodes[ROOT].replica.as_ref().and_then(|replica| replica.confirmed(document));
-        view.is_some_and(|view| view.unreadable.is_some())
-    }
-
-    /// Whether a document has left the authority's memory since it was asked for: it may have been damaged. It is asked again once it is back.
-    fn is_unknown(&self, document: &DocumentId) -> bool {
-        let replica = self.nodes[ROOT].replica.as_ref();
-        replica.and_then(|replica| replica.confirmed(document)).is_none()
+        Ok(())
     }
 
     fn take_reply(&mut self, asked: &Asked, reply: Reply) -> Checked {
         match (asked, reply) {
-            (Asked::Start(document), Reply::History(_)) if self.is_unknown(document) => {
-                self.unread.insert(document.clone());
-                Ok(())
-            }
-            (Asked::Start(document) | Asked::News(document, _), Reply::History(mut page))
-                if !self.is_damaged(document) && !self.is_unknown(document) =>
-            {
-                if matches!(asked, Asked::Start(_)) {
-                    let last = Revision(page.first.0 + page.entries.len() as u64).previous();
-                    self.model.note_start(document, last)?;
-                }
-                self.plant_log(&mut page.entries);
-                let new = self.model.extend(document, page.first, &page.entries)?;
-                for revision in new {
-                    if let Some(appended) = self.model.appended(document, revision) {
-                        self.revisions.check(&appended, &self.model.issuer)?;
-                    }
-                }
-                Ok(())
-            }
             (Asked::Driver(made), Reply::Accepted(accepted)) => {
                 self.acting.accepted(*made, accepted.revision);
                 Ok(())
@@ -211,7 +145,11 @@ impl World {
         for document in std::mem::take(&mut self.nodes[node].dirty) {
             let Some(replica) = &self.nodes[node].replica else { return Ok(()) };
             let Some(view) = replica.confirmed(&document) else { continue };
-            Standing::check_confirmed(&self.model, node, &document, &view)?;
+            let is_news = self.nodes[node].checked.is_news(&document, &view);
+            let Some(replica) = &self.nodes[node].replica else { return Ok(()) };
+            if is_news {
+                Standing::check_confirmed(&self.model, node, &document, &view)?;
+            }
             if let Some(held) =
                 self.held_when_lost.get_mut(&document).and_then(|holders| holders.get_mut(&node))
                 && view.revision > held.confirmed
