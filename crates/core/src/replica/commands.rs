@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use rejoin_json::{Json, Operation as Edit, Patch, PatchError, PlacePath, Side, Step, apply};
 use rejoin_wire::{
-    Body, ChainHash, Change, ChangeId, ConflictId, ConflictRecord, Counter, DocumentId, Effect, Entry,
+    Body, ChainHash, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, DocumentId, Effect, Entry,
     ErrorCode, Header, HeaderError, ListItem, Message, ReplicaId, Revision, Sequence, UnixMillis,
     limits::MAX_MESSAGE_BYTES,
 };
@@ -140,7 +140,9 @@ pub struct DocumentStatus {
 #[derive(Clone, Debug)]
 pub struct OwnChange {
     /// The change.
-    pub change: Change,
+    pub change: Arc<Change>,
+    /// What it is told apart from others by, whatever its name.
+    pub hash: ChangeHash,
     /// How far it has come.
     pub rung: Rung,
     /// Which part of the program made it.
@@ -245,7 +247,8 @@ impl Replica {
     /// Own changes of a document without an outcome, oldest first.
     pub fn pending(&self, id: &DocumentId) -> Vec<OwnChange> {
         let own = |own: &crate::window::Own| OwnChange {
-            change: (*own.change).clone(),
+            change: Arc::clone(&own.change),
+            hash: own.hash,
             rung: own.progress.rung,
             origin: own.progress.origin,
         };

@@ -286,7 +286,7 @@ impl World {
                 .filter(|_| is_view)
                 .filter(|_| pending.iter().all(|own| own.change.replica == id.replica));
             let made = self.model.note_made(node, document, &own.change, seen, after, &left);
-            let hash = own.change.hash(document);
+            let hash = own.hash;
             self.model.name(hash, made);
             self.nodes[node].own.entry(document.clone()).or_default().insert(hash, (*id, made));
             let change = &own.change;

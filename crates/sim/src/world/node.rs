@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rejoin_core::{Config, Grant, LinkId, Replica, Role, Seen, View};
-use rejoin_json::Json;
-use rejoin_wire::{ChainHash, ChangeHash, ChangeId, DocumentId, Scope, WorkspaceId};
+use rejoin_wire::{ChangeHash, ChangeId, DocumentId, Scope, WorkspaceId};
 
 use super::disk::{Disk, pending_key};
 use super::{ROOT, Replied};
@@ -147,18 +146,21 @@ impl Node {
 
 /// What was looked at last of each document, so that it is not looked at again while nothing moves.
 #[derive(Debug, Default)]
-pub(crate) struct Checked(BTreeMap<DocumentId, (ChainHash, Json)>);
+pub(crate) struct Checked(BTreeMap<DocumentId, View>);
 
 impl Checked {
     /// Whether a view is another one than that which was looked at last. One that is shown with other bytes is.
     pub(crate) fn is_news(&mut self, document: &DocumentId, view: &View) -> bool {
-        let is_known = |(chain, content): &(ChainHash, Json)| {
-            *chain == view.chain && (content.ptr_eq(&view.content) || *content == view.content)
+        let is_known = |known: &View| {
+            let same_content = known.content.ptr_eq(&view.content) || known.content == view.content;
+            let same_records = Arc::ptr_eq(&known.conflicts, &view.conflicts) || known.conflicts == view.conflicts;
+            let same_header = Arc::ptr_eq(&known.header, &view.header) || known.header == view.header;
+            known.chain == view.chain && known.life == view.life && same_content && same_records && same_header
         };
         if self.0.get(document).is_some_and(is_known) {
             return false;
         }
-        self.0.insert(document.clone(), (view.chain, view.content.clone()));
+        self.0.insert(document.clone(), view.clone());
         true
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use rejoin_core::storage::{Batch, ChangeRow, Write};
-use rejoin_core::{LoggedRow, Reply, Token};
-use rejoin_wire::{Change, ChangeHash, ChangeId, ErrorCode, Revision};
+use rejoin_core::{LoggedRow, OwnChange, Reply, Token};
+use rejoin_wire::{ChangeHash, ChangeId, ErrorCode, Revision};
 
 use super::node::Node;
 use super::{ROOT, World};
@@ -162,13 +162,15 @@ impl World {
                 Standing::check_rungs(node, &document, &pending, self.nodes[node].disk.durable())?;
             }
             // By their hashes: a name can pass to another change when changes are renumbered.
-            let pending: Vec<(ChangeHash, Change)> =
-                pending.into_iter().map(|own| (own.change.hash(&document), own.change)).collect();
-            let here: BTreeSet<ChangeHash> = pending.iter().map(|(hash, _)| *hash).collect();
+            let here: BTreeSet<ChangeHash> = pending.iter().map(|own| own.hash).collect();
+            let known = self.nodes[node].own.get(&document);
+            if known.map_or(here.is_empty(), |known| known.keys().eq(here.iter())) {
+                continue;
+            }
             let rejected: BTreeSet<ChangeHash> =
                 replica.rejected(&document).iter().map(|rejected| rejected.change.hash(&document)).collect();
             let mut own = self.nodes[node].own.remove(&document).unwrap_or_default();
-            for (hash, change) in &pending {
+            for OwnChange { hash, change, .. } in &pending {
                 if own.contains_key(hash) {
                     continue;
                 }
