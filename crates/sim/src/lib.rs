@@ -13,21 +13,27 @@
 //! ```
 
 mod checks;
+#[cfg(feature = "command")]
+pub mod command;
 mod coverage;
 mod dice;
 mod model;
 mod plan;
 mod plant;
 mod recording;
+mod shrink;
 mod tokens;
+#[cfg(feature = "command")]
+mod totals;
 mod trace;
 mod typing;
 mod violation;
 mod world;
 
 pub use coverage::Coverage;
-pub use plan::{Action, FORMAT, Follows, Line, MAX_PLAN_BYTES, Plan, PlanError, Rates, Surroundings};
+pub use plan::{Action, Content, FORMAT, Follows, Line, MAX_PLAN_BYTES, Plan, PlanError, Rates, Surroundings};
 pub use plant::Plant;
 pub use recording::{INPUTS_BETWEEN_DIGESTS, Recording};
+pub use shrink::{Shrunk, shrink};
 pub use violation::{Claim, Violation};
 pub use world::{ROOT, Report, World};

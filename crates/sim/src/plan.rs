@@ -3,13 +3,15 @@
 mod draw;
 mod file;
 
-use rejoin_wire::Scope;
+use rejoin_json::Json;
 use rejoin_wire::limits::MAX_FRAME_BYTES;
+use rejoin_wire::{DocumentId, Header, Scope};
 use serde::{Deserialize, Serialize};
 
 pub use file::{FORMAT, MAX_PLAN_BYTES, PlanError};
 
 use crate::plant::Plant;
+use crate::tokens::tokens;
 use crate::world::ROOT;
 
 /// A world before anything has happened in it.
@@ -21,8 +23,23 @@ pub struct Plan {
     pub surroundings: Surroundings,
     /// What people do and what goes wrong, in order.
     pub lines: Vec<Line>,
+    /// Documents that somebody brought along; what they are called and contain is drawn where there are none.
+    pub contents: Vec<Content>,
     /// The fault that is planted, if any.
     pub plant: Option<Plant>,
+}
+
+/// A document that somebody brought along.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// Its id.
+    pub document: DocumentId,
+    /// What governs it: policy, counters, identities.
+    #[serde(default)]
+    pub header: Header,
+    /// What it contains.
+    pub content: Json,
 }
 
 /// Nodes, network and disks.
@@ -248,6 +265,27 @@ impl Surroundings {
 }
 
 impl Plan {
+    /// The same with documents that somebody brought along.
+    ///
+    /// # Errors
+    ///
+    /// A document that has characters in it by which simulated edits are followed.
+    pub fn with_contents(mut self, contents: Vec<Content>) -> Result<Self, PlanError> {
+        if let Some(followed) = contents.iter().find(|content| !tokens(&content.content).is_empty()) {
+            return Err(PlanError::Followed(followed.document.clone()));
+        }
+        if !contents.is_empty() {
+            self.surroundings.documents = contents.len();
+            // Of large documents each edit is a small part.
+            self.surroundings.root_document_bytes = 8 << 20;
+            for line in &mut self.lines {
+                line.document = line.dice as usize % contents.len();
+            }
+        }
+        self.contents = contents;
+        Ok(self)
+    }
+
     /// A world in which nothing goes wrong by itself and nobody acts, for plots.
     pub fn still(followers: usize, documents: usize) -> Self {
         let surroundings = Surroundings {
@@ -267,6 +305,6 @@ impl Plan {
             compute_us: 500,
             rates: Rates::default(),
         };
-        Self { seed: 1, surroundings, lines: Vec::new(), plant: None }
+        Self { seed: 1, surroundings, lines: Vec::new(), contents: Vec::new(), plant: None }
     }
 }

@@ -46,11 +46,33 @@ pub enum Plant {
     SendForever,
     /// Clients send their changes in the order in which they were made last.
     ReversePushes,
+    /// Nobody is told that a change of theirs was accepted or rejected.
+    LoseAcknowledgements,
+    /// The authority's disk does not know what became of changes that are no longer in memory.
+    ForgetOutcomes,
+    /// The disks of clients keep changes as pending that have an outcome.
+    KeepPending,
+    /// The disks of clients do not keep changes that were rejected.
+    DropRejected,
+    /// The disks of clients lose rows of changes, and keep what says that they are there.
+    LoseRows,
+    /// A document that is told whole is told as alive, though it is a tombstone.
+    ReviveTombstones,
+    /// Nobody is told who left.
+    KeepGhosts,
+    /// The authority's log has no records of conflicts.
+    OmitRecords,
+    /// The authority's log has records with a value that never stood there.
+    FalsifyRecords,
+    /// What a client reads of its own disk is older than what it has shown.
+    ShowOlder,
+    /// What was acknowledged is not written at the authority, one time in many.
+    SkipWrite,
 }
 
 impl Plant {
     /// Every fault, by its name for the command line.
-    pub const ALL: [(&'static str, Self); 18] = [
+    pub const ALL: [(&'static str, Self); 29] = [
         ("rewrite-pending", Self::RewritePending),
         ("push-twice", Self::PushTwice),
         ("clients-flush-late", Self::ClientsFlushLate),
@@ -69,6 +91,17 @@ impl Plant {
         ("skip-bad-frames", Self::SkipBadFrames),
         ("send-forever", Self::SendForever),
         ("reverse-pushes", Self::ReversePushes),
+        ("lose-acknowledgements", Self::LoseAcknowledgements),
+        ("forget-outcomes", Self::ForgetOutcomes),
+        ("keep-pending", Self::KeepPending),
+        ("drop-rejected", Self::DropRejected),
+        ("lose-rows", Self::LoseRows),
+        ("revive-tombstones", Self::ReviveTombstones),
+        ("keep-ghosts", Self::KeepGhosts),
+        ("omit-records", Self::OmitRecords),
+        ("falsify-records", Self::FalsifyRecords),
+        ("show-older", Self::ShowOlder),
+        ("skip-write", Self::SkipWrite),
     ];
 
     /// The claim that it breaks.
@@ -92,6 +125,15 @@ impl Plant {
             Self::SkipBadFrames => Claim::BadFrames,
             Self::SendForever => Claim::Bounded,
             Self::ReversePushes => Claim::Hospitality,
+            Self::LoseAcknowledgements | Self::KeepPending => Claim::Liveness,
+            Self::ForgetOutcomes => Claim::AtMostOnce,
+            Self::DropRejected | Self::LoseRows => Claim::ColdLoad,
+            Self::ReviveTombstones => Claim::Convergence,
+            Self::KeepGhosts => Claim::Presence,
+            Self::OmitRecords => Claim::NoSilentOverwrite,
+            Self::FalsifyRecords => Claim::RecordsTrue,
+            Self::ShowOlder => Claim::MonotonicReads,
+            Self::SkipWrite => Claim::Durability,
         }
     }
 

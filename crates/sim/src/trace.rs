@@ -1,6 +1,7 @@
 //! What happened in a world, as one number: two runs of a seed are equal when their numbers are.
 
 use rejoin_core::Instant;
+use rejoin_core::storage::{Batch, Write};
 
 use crate::recording::Recording;
 
@@ -46,6 +47,24 @@ impl Trace {
             #[expect(clippy::print_stdout, reason = "printing is what was asked for")]
             {
                 println!("{:>10.3} ms  node {node}  {}", at as f64 / 1000.0, line());
+            }
+        }
+    }
+
+    /// Notes what is written: the ends of bodies, where their checksums are.
+    pub(crate) fn note_batch(&mut self, batch: &Batch) {
+        for write in &batch.writes {
+            let body = match write {
+                Write::PutCheckpoint { body, .. } | Write::PutRecord { body, .. } | Write::PutMeta { body, .. } => body,
+                Write::AppendChanges(row) | Write::PutChanges(row) => &row.body,
+                Write::PutHead(head) => {
+                    self.mix(head.revision.0 ^ head.sequence.0.rotate_left(32));
+                    continue;
+                }
+                _ => continue,
+            };
+            if let Some(end) = body.last_chunk() {
+                self.mix(u64::from_le_bytes(*end));
             }
         }
     }

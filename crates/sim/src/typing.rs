@@ -1,5 +1,7 @@
 //! What people type: patches that fit what they see.
 
+mod any;
+
 use jsonptr::PointerBuf;
 use rejoin_json::{Json, Limits, Operation, Patch, Policy, apply};
 use rejoin_wire::Header;
@@ -39,13 +41,15 @@ fn pointer(tokens: &[&str]) -> PointerBuf {
     PointerBuf::from_tokens(tokens.iter().copied())
 }
 
-/// One to four operations that apply to what is seen.
-pub(crate) fn patch(seen: &Json, dice: &mut Dice, issuer: &mut Issuer) -> Patch {
+/// One to four operations that apply to what is seen; of documents that somebody brought along, by their shape.
+pub(crate) fn patch(seen: &Json, brought: bool, dice: &mut Dice, issuer: &mut Issuer) -> Patch {
     let mut content = seen.clone();
     let mut operations = Vec::new();
     let wanted = if dice.chance(7_000) { 1 } else { dice.between(2, 4) };
     for _ in 0..wanted {
-        let Some(operation) = operation(&content, dice, issuer) else { continue };
+        let operation =
+            if brought { any::operation(&content, dice, issuer) } else { operation(&content, dice, issuer) };
+        let Some(operation) = operation else { continue };
         let one = Patch(vec![operation.clone()]);
         if apply(&mut content, &one, &Limits::default()).is_ok() {
             operations.push(operation);
@@ -159,7 +163,7 @@ fn operation(content: &Json, dice: &mut Dice, issuer: &mut Issuer) -> Option<Ope
             let index = dice.below(length("tags").filter(|length| *length > 0)?).to_string();
             Some(Operation::Remove { path: pointer(&["tags", &index]) })
         }
-        Kind::Splice => splice(content.get("text")?.as_str()?, dice, issuer),
+        Kind::Splice => splice(content.get("text")?.as_str()?, pointer(&["text"]), dice, issuer),
         Kind::Count => {
             let count = content.get("count")?.as_i64()?;
             let by = i64::try_from(dice.between(0, 9)).ok()? - 3;
@@ -173,7 +177,7 @@ fn operation(content: &Json, dice: &mut Dice, issuer: &mut Issuer) -> Option<Ope
     }
 }
 
-fn splice(text: &str, dice: &mut Dice, issuer: &mut Issuer) -> Option<Operation> {
+fn splice(text: &str, path: PointerBuf, dice: &mut Dice, issuer: &mut Issuer) -> Option<Operation> {
     let places: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     let from = dice.below(places.len());
     let removed = if dice.chance(6_000) { 0 } else { dice.below(5) };
@@ -183,5 +187,5 @@ fn splice(text: &str, dice: &mut Dice, issuer: &mut Issuer) -> Option<Operation>
     if insert.is_empty() && at == end {
         return None;
     }
-    Some(Operation::Splice { path: pointer(&["text"]), at, remove: end - at, insert })
+    Some(Operation::Splice { path, at, remove: end - at, insert })
 }

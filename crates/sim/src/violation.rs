@@ -39,6 +39,14 @@ pub enum Claim {
     Conflicts,
     /// I25: who follows the list is shown every document that the authority has, as it is.
     Lists,
+    /// A record of a conflict says what was.
+    RecordsTrue,
+    /// What a program is shown does not go back.
+    MonotonicReads,
+    /// Everybody sees exactly those who are there, and as they show themselves.
+    Presence,
+    /// Who starts again from its disk, without a network, shows what it showed.
+    ColdLoad,
     /// No correct peer is turned away.
     Hospitality,
 }

@@ -1,6 +1,7 @@
 //! A world: replicas, their disks and the network between them, in virtual time on one agenda.
 
 mod acting;
+mod cold;
 pub(crate) mod disk;
 mod ending;
 mod faults;
@@ -26,7 +27,7 @@ use crate::checks::Revisions;
 use crate::dice::Dice;
 use crate::model::Model;
 use crate::coverage::Coverage;
-use crate::plan::{Action, Line, Plan, Rates, Surroundings};
+use crate::plan::{Action, Content, Line, Plan, Rates, Surroundings};
 use crate::plant::Plant;
 use crate::recording::Recording;
 use crate::trace::Trace;
@@ -67,10 +68,15 @@ pub struct World {
     /// Wires by their name at the authority.
     next_wire: u64,
     documents: Vec<DocumentId>,
+    contents: BTreeMap<DocumentId, Content>,
     workspace: WorkspaceId,
     model: Model,
     revisions: Revisions,
     trace: Trace,
+    /// Effects of all processes so far.
+    effects: u64,
+    /// The process whose effect this is ends before it.
+    ends_at: Option<u64>,
     lines: Vec<Line>,
     /// How many of them have happened.
     played: usize,
@@ -109,6 +115,12 @@ pub struct World {
 /// What a run came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
+    /// Replicas, whoever they are.
+    pub replicas: u64,
+    /// Lines that took place.
+    pub coverage: Coverage,
+    /// Effects that processes had.
+    pub effects: u64,
     /// Equal for equal runs.
     pub trace: u64,
     /// Events in the trace.
@@ -197,12 +209,18 @@ enum Happening {
 impl World {
     /// Makes a world; nothing has happened in it.
     pub fn new(plan: Plan) -> Self {
-        let Plan { seed, surroundings, lines, plant } = plan;
+        let Plan { seed, surroundings, lines, contents, plant } = plan;
         let mut dice = Dice::of(seed, WORLD, 0);
         let workspace = WorkspaceId::new("world").expect("invariant: a short id is valid");
-        let documents = (0..surroundings.documents)
-            .map(|number| DocumentId::new(&format!("d{number}")).expect("invariant: a short id is valid"))
-            .collect();
+        let drawn = (0..surroundings.documents)
+            .map(|number| DocumentId::new(&format!("d{number}")).expect("invariant: a short id is valid"));
+        let documents = if contents.is_empty() {
+            drawn.collect()
+        } else {
+            contents.iter().map(|content| content.document.clone()).collect()
+        };
+        let contents =
+            contents.into_iter().map(|content| (content.document.clone(), content)).collect();
         let mut nodes = vec![Node::root(&surroundings, &workspace)];
         for (number, follows) in surroundings.followers.iter().enumerate() {
             nodes.push(Node::follower(&surroundings, &workspace, number + 1, follows.scope(), &mut dice));
@@ -229,6 +247,8 @@ impl World {
             seed,
             surroundings,
             plant,
+            effects: 0,
+            ends_at: None,
             lines,
             played: 0,
             coverage: Coverage::default(),
@@ -240,6 +260,7 @@ impl World {
             wires: BTreeMap::new(),
             next_wire: 1,
             documents,
+            contents,
             workspace,
             model: Model::default(),
             revisions: Revisions::default(),
@@ -270,6 +291,13 @@ impl World {
             world.plan_at(2_000 + first.after, Happening::Act);
         }
         world
+    }
+
+    /// The process whose effect this is, counted over all from 0, ends before it.
+    #[must_use]
+    pub fn ending_at(mut self, effect: u64) -> Self {
+        self.ends_at = Some(effect);
+        self
     }
 
     /// Prints every event.
@@ -369,7 +397,7 @@ impl World {
             Happening::Execute { node, life, store, request, operation }
                 if self.lives(node, life) && self.nodes[node].stores == store =>
             {
-                self.execute(node, request, &operation)
+                self.execute(node, request, operation)
             }
             Happening::Flush { node, life, store, request, answer } if self.lives(node, life) => {
                 // What a store that is gone says comes all the same.
@@ -483,6 +511,11 @@ impl World {
         if matches!(output, Output::Event(_) | Output::Reply { .. }) {
             return false;
         }
+        let ends = !self.healed && self.ends_at == Some(self.effects);
+        self.effects += 1;
+        if ends {
+            return true;
+        }
         match &mut self.nodes[node].dies_after {
             Some(0) => true,
             Some(effects) => {
@@ -586,13 +619,19 @@ impl World {
         Ok(())
     }
 
-    fn execute(&mut self, node: usize, request: RequestId, operation: &Operation) -> Checked {
+    fn execute(&mut self, node: usize, request: RequestId, mut operation: Operation) -> Checked {
+        self.plant_disk(node, &mut operation);
+        let operation = &operation;
         let commit = matches!(operation, Operation::Commit(_));
         let life = self.nodes[node].life;
-        let answer = match self.disk_fault(node, commit) {
+        let mut answer = match self.disk_fault(node, commit) {
             Some(error) => Err(error),
             None => self.nodes[node].disk.execute(&self.workspace, operation),
         };
+        self.plant_answer(node, operation, &mut answer);
+        if let Operation::Commit(batch) = operation {
+            self.trace.note_batch(batch);
+        }
         self.trace.note(self.now, 3, node, &request.0.to_le_bytes(), || {
             let done = match &answer {
                 Ok(_) => "done".to_owned(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rejoin_core::Life;
 use rejoin_json::{Json, Policy};
-use rejoin_wire::{Body, ConflictRecord, Counter, DocumentId, Effect, Entry, ReplicaId, Revision};
+use rejoin_wire::{Body, ChangeId, ConflictRecord, Counter, DocumentId, Effect, Entry, ReplicaId, Revision};
 
 use crate::model::{Appended, Logged, MadeId};
 use crate::tokens::{Counts, Issuer, Token, in_body, in_effect, in_records, tokens};
@@ -15,6 +15,7 @@ use crate::violation::{Checked, Claim, Violation};
 pub(crate) struct Revisions {
     order: InOrder,
     once: AtMostOnce,
+    outcomes: Outcomes,
 }
 
 impl Revisions {
@@ -26,12 +27,32 @@ impl Revisions {
         self.once.check(appended)?;
         CountersAdd::check(appended)?;
         OfflineView::check(appended)?;
-        RecordsStay::check(appended)
+        RecordsStay::check(appended)?;
+        RecordsTrue::check(appended)
+    }
+
+    /// Each change has one outcome.
+    pub(crate) fn check_outcomes(
+        &mut self,
+        document: &DocumentId,
+        entries: &[Entry],
+        rejected: &[ChangeId],
+    ) -> Checked {
+        let accepted = entries.iter().map(|entry| (entry.change, true));
+        for (change, is_accepted) in accepted.chain(rejected.iter().map(|change| (*change, false))) {
+            let outcome = self.outcomes.0.entry((document.clone(), change)).or_insert(is_accepted);
+            if *outcome != is_accepted {
+                let what = format!("{change:?} of {document} is accepted and rejected");
+                return Err(Violation::new(Claim::AtMostOnce, what));
+            }
+        }
+        Ok(())
     }
 
     /// The authority lost what came after a point: counters may come again.
     pub(crate) fn note_restored(&mut self) {
         self.order.0.clear();
+        self.outcomes.0.clear();
         self.once.restored = true;
     }
 }
@@ -153,6 +174,10 @@ impl NothingLost {
     }
 }
 
+/// What became of each change: true where it was accepted.
+#[derive(Debug, Default)]
+struct Outcomes(BTreeMap<(DocumentId, ChangeId), bool>);
+
 /// A change is accepted once, under whatever name, and a value stands no more often than accepted changes wrote it.
 #[derive(Debug, Default)]
 struct AtMostOnce {
@@ -185,6 +210,7 @@ impl AtMostOnce {
 
 /// Where the counter of every generated document is.
 const COUNTER: &str = "count";
+const COUNTER_POINTER: &str = "/count";
 
 /// A counter moves by just what each accepted change added to what its author saw.
 struct CountersAdd;
@@ -194,7 +220,8 @@ impl CountersAdd {
         let Appended { before, after, made, .. } = appended;
         let Some(made) = made.filter(|made| made.node != usize::MAX) else { return Ok(()) };
         let (Body::Edit { patch, .. }, Some(seen)) = (&made.body, &made.seen) else { return Ok(()) };
-        let of = |content: &Json| content.get(COUNTER).and_then(Json::as_i64);
+        let counts = before.header.counters.iter().any(|counter| counter.as_str() == COUNTER_POINTER);
+        let of = |content: &Json| content.get(COUNTER).filter(|_| counts).and_then(Json::as_i64);
         let mut own = seen.clone();
         if rejoin_json::apply(&mut own, patch, &rejoin_json::Limits::default()).is_err() {
             return Ok(());
@@ -323,6 +350,52 @@ impl RecordsStay {
             };
             if !named.contains(id) && !entry.conflicts.iter().any(taken_in) {
                 return Err(breach(Claim::Conflicts, appended, "settles a record that it does not name"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A record says what was: its author had typed or seen what came in, what stood there had stood, and what was before was seen.
+struct RecordsTrue;
+
+impl RecordsTrue {
+    fn check(appended: &Appended<'_>) -> Checked {
+        if appended.entry.conflicts.is_empty() || appended.recovered {
+            return Ok(());
+        }
+        let Some(made) = appended.made.filter(|made| made.node != usize::MAX) else { return Ok(()) };
+        let mut own = in_body(&made.body);
+        own.append(&mut made.seen.as_ref().map(tokens).unwrap_or_default());
+        // A record takes in that of an own change before it, at the same place.
+        let same_author = |logged: &&Logged| {
+            logged.entry.as_ref().is_some_and(|entry| entry.change.replica == appended.entry.change.replica)
+        };
+        let stood = |token: &Token| appended.line.0.iter().any(|at| at.counts.contains_key(token));
+        let written = |token: &Token| {
+            let own = appended.line.0.iter().filter(same_author);
+            own.filter_map(|at| at.entry.as_ref()).any(|entry| {
+                in_effect(&entry.effect).contains_key(token) || in_records(&entry.conflicts).contains_key(token)
+            })
+        };
+        for record in &appended.entry.conflicts {
+            let of = |value: &Option<Json>| value.as_ref().map(tokens).unwrap_or_default();
+            let untrue = |what: &str, token: &Token| {
+                Err(breach(Claim::RecordsTrue, appended, &format!("{what} {token:?} of {record:?}")))
+            };
+            let incoming = of(&record.incoming);
+            let known = |token: &&Token| {
+                !own.contains_key(*token) && !appended.below_rejected().contains_key(*token)
+            };
+            if let Some(token) = incoming.keys().filter(known).find(|token| !written(token)) {
+                return untrue("its author neither typed nor saw", token);
+            }
+            if let Some(token) = of(&record.current).keys().find(|token| !stood(token)) {
+                return untrue("never stood there:", token);
+            }
+            let base = of(&record.base);
+            if let Some(token) = base.keys().filter(known).find(|token| !stood(token) && !written(token)) {
+                return untrue("nobody had seen", token);
             }
         }
         Ok(())

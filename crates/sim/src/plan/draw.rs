@@ -60,14 +60,14 @@ impl Plan {
         let mut dice = Dice::of(seed, PLAN, 0);
         let surroundings = Surroundings::drawn(&mut dice);
         let pace_us = *dice.pick(&[2_000, 40_000, 400_000]);
-        let lines = Swarm::drawn(&mut dice, &surroundings);
+        let lines = Swarm::drawn(&mut dice);
         let calm = lines.faults.is_empty();
         let mut surroundings = surroundings;
         if calm {
             surroundings.rates = Rates::default();
         }
         let lines = lines.lines(seed, &surroundings, steps, pace_us);
-        Self { seed, surroundings, lines, plant: None }
+        Self { seed, surroundings, lines, contents: Vec::new(), plant: None }
     }
 }
 
@@ -115,7 +115,7 @@ struct Swarm {
 }
 
 impl Swarm {
-    fn drawn(dice: &mut Dice, surroundings: &Surroundings) -> Self {
+    fn drawn(dice: &mut Dice) -> Self {
         let mut people = Vec::new();
         for (weight, action) in PEOPLE {
             let (on, times) = (dice.chance(7_500), dice.between(1, 3));
@@ -135,9 +135,11 @@ impl Swarm {
         // Where the authority goes back as well, or what others hold is lost, nobody may hold what goes bad.
         let has = |wanted: Action| faults.iter().any(|(_, action)| *action == wanted);
         let unmendable = [Action::Restore, Action::DiskFull, Action::Clear, Action::FlipBit].into_iter().any(has);
-        if unmendable || surroundings.followers.is_empty() {
-            faults.retain(|(_, action)| *action != Action::Rot);
-        }
+        let goes_back = has(Action::Restore);
+        // Whoever says the changes first by which others bring back what was lost, and may not edit, has them refused.
+        faults.retain(|(_, action)| {
+            !(unmendable && *action == Action::Rot || goes_back && *action == Action::Hostile)
+        });
         Self { people, faults, share }
     }
 

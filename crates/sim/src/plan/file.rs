@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use rejoin_wire::DocumentId;
 use serde::{Deserialize, Serialize};
 
-use super::{Line, Plan, Surroundings};
+use super::{Content, Line, Plan, Surroundings};
 use crate::plant::Plant;
 
 /// The version of the format, which the first line names.
@@ -29,6 +30,8 @@ struct First {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     plant: Option<String>,
     surroundings: Surroundings,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    contents: Vec<Content>,
 }
 
 /// Why a file is no plan.
@@ -37,6 +40,9 @@ pub enum PlanError {
     /// It is larger than [`MAX_PLAN_BYTES`].
     #[error("the plan has {0} bytes, more than {MAX_PLAN_BYTES}")]
     TooLarge(usize),
+    /// A document contains characters from U+F0000 on, by which simulated edits are followed.
+    #[error("{0} contains characters from U+F0000 on, by which simulated edits are followed; leave them out")]
+    Followed(DocumentId),
     /// A line is not what it should be.
     #[error("line {line} of the plan: {problem}")]
     Line {
@@ -74,11 +80,13 @@ impl Plan {
             serde_json::from_str::<Line>(line).map_err(|error| wrong(at + 1, error.to_string()))
         });
         let plan = Self {
+            contents: Vec::new(),
             seed: first.seed,
             surroundings: first.surroundings,
             lines: rest.collect::<Result<_, _>>()?,
             plant: plant.transpose()?,
         };
+        let plan = if first.contents.is_empty() { plan } else { plan.with_contents(first.contents)? };
         Ok((plan, first.why))
     }
 
@@ -94,6 +102,7 @@ impl Plan {
             why: why.map(str::to_owned),
             plant,
             surroundings: self.surroundings.clone(),
+            contents: self.contents.clone(),
         };
         let mut text = serde_json::to_string(&first).expect("invariant: a plan is plain data");
         for line in &self.lines {

@@ -9,6 +9,7 @@ use rejoin_wire::{
 };
 
 use super::watching::Asked;
+use super::node::Node;
 use super::{LINES, ROOT, World};
 use crate::dice::Dice;
 use crate::plan::{Action, Line};
@@ -88,6 +89,11 @@ impl World {
         clients.nth(number.checked_sub(1)?)
     }
 
+    /// Whether the documents are somebody's own.
+    fn brought(&self) -> bool {
+        !self.contents.is_empty()
+    }
+
     fn is_ready(&self, node: usize) -> bool {
         self.nodes[node].replica.as_ref().is_some_and(Replica::is_ready)
     }
@@ -105,8 +111,10 @@ impl World {
             return Ok(false);
         };
         if view.life == Life::Absent || (view.life == Life::Deleted && self.dice.chance(2_000)) {
-            let header = typing::header(&mut self.dice);
-            let content = typing::content(&mut self.model.issuer);
+            let (header, content) = match self.contents.get(document) {
+                Some(brought) => (brought.header.clone(), brought.content.clone()),
+                None => (typing::header(&mut self.dice), typing::content(&mut self.model.issuer)),
+            };
             return self.made(node, document, |replica| replica.create_with(document, header, content));
         }
         match action {
@@ -152,6 +160,7 @@ impl World {
             }
             Action::Close => {
                 self.nodes[node].opened.remove(document);
+                self.nodes[node].shown.remove(document);
                 if let Some(replica) = &mut self.nodes[node].replica {
                     replica.close(document);
                 }
@@ -160,10 +169,16 @@ impl World {
             }
             Action::Presence => {
                 let state = self.dice.chance(8_000).then(|| Json::from(format!("at {}", self.played)));
-                if let Some(replica) = &mut self.nodes[node].replica {
-                    // Refused only where the document is not open, which was looked at above.
-                    let _ = replica.set_presence(document, state);
+                let Node { replica: Some(replica), shown, .. } = &mut self.nodes[node] else {
+                    return Ok(false);
+                };
+                if replica.set_presence(document, state.clone()).is_err() {
+                    return Ok(false);
                 }
+                match state {
+                    Some(state) => shown.insert(document.clone(), state),
+                    None => shown.remove(document),
+                };
                 self.drain(node)?;
                 Ok(true)
             }
@@ -207,7 +222,7 @@ impl World {
         {
             return self.edit_on(node, document, look);
         }
-        let patch = typing::patch(&view.content, &mut self.dice, &mut self.model.issuer);
+        let patch = typing::patch(&view.content, self.brought(), &mut self.dice, &mut self.model.issuer);
         if patch.is_empty() {
             return Ok(false);
         }
@@ -216,7 +231,7 @@ impl World {
 
     /// Edits what was seen a while ago.
     fn edit_on(&mut self, node: usize, document: &DocumentId, look: Seen) -> Result<bool, Violation> {
-        let patch = typing::patch(&look.content, &mut self.dice, &mut self.model.issuer);
+        let patch = typing::patch(&look.content, self.brought(), &mut self.dice, &mut self.model.issuer);
         if patch.is_empty() {
             return Ok(false);
         }
@@ -312,7 +327,7 @@ impl World {
             _ => (Base::Current, None),
         };
         let mut left = seen.as_ref().unwrap_or(&content).clone();
-        let patch = typing::patch(&left, &mut self.dice, &mut self.model.issuer);
+        let patch = typing::patch(&left, self.brought(), &mut self.dice, &mut self.model.issuer);
         if apply(&mut left, &patch, &Limits::default()).is_err() {
             return Ok(false);
         }

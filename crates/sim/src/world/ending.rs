@@ -40,6 +40,9 @@ impl World {
         self.stay_quiet()?;
         self.check_lists()?;
         self.check_end()?;
+        self.check_bytes()?;
+        self.check_presence()?;
+        self.check_cold()?;
         let logged = |line: &crate::model::Line| line.revision().0;
         let conflicts = |line: &crate::model::Line| {
             line.0
@@ -49,6 +52,9 @@ impl World {
                 .sum::<u64>()
         };
         Ok(Report {
+            replicas: self.nodes.len() as u64,
+            coverage: self.coverage,
+            effects: self.effects,
             trace: self.trace.hash(),
             events: self.trace.events(),
             revisions: self.model.lines().map(|(_, line)| logged(line)).sum(),

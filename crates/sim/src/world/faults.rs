@@ -229,6 +229,8 @@ impl World {
         crashed.wake_at = None;
         crashed.dirty.clear();
         crashed.replies.clear();
+        crashed.shown.clear();
+        crashed.read.clear();
         crashed.links.clear();
         self.drop_sessions(node);
         if node == ROOT {
@@ -260,6 +262,7 @@ impl World {
         cleared.disk = Disk::default();
         cleared.disk.free_at = self.now;
         cleared.stores += 1;
+        cleared.read.clear();
         let Node { replica, own, .. } = cleared;
         for (document, changes) in own.iter_mut() {
             let held = replica.as_ref().is_some_and(|replica| replica.confirmed(document).is_some());

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rejoin_core::{Config, Grant, LinkId, Replica, Role, Seen, View};
-use rejoin_wire::{ChangeHash, ChangeId, DocumentId, Scope, WorkspaceId};
+use rejoin_json::Json;
+use rejoin_wire::{ChainHash, ChangeHash, ChangeId, DocumentId, Revision, Scope, WorkspaceId};
 
 use super::disk::{Disk, pending_key};
 use super::{ROOT, Replied};
@@ -48,6 +49,10 @@ pub(crate) struct Node {
     pub(crate) slow_until: u64,
     /// How many more effects it has before its process ends.
     pub(crate) dies_after: Option<u64>,
+    /// What it shows others of itself.
+    pub(crate) shown: BTreeMap<DocumentId, Json>,
+    /// The confirmed revision that it showed last of each document, in this life.
+    pub(crate) read: BTreeMap<DocumentId, (Revision, ChainHash)>,
     /// What was looked at of its documents.
     pub(crate) checked: Checked,
     /// Documents of which something that it stored went bad.
@@ -110,6 +115,8 @@ impl Node {
             slow_until: 0,
             dies_after: None,
             spoiled: BTreeSet::new(),
+            shown: BTreeMap::new(),
+            read: BTreeMap::new(),
             checked: Checked::default(),
         }
     }

@@ -1,8 +1,9 @@
 //! Faults that the checks must find.
 
 use jsonptr::PointerBuf;
+use rejoin_core::storage::{Answer, Answered, Operation as Asked, RecordKey, RecordKind, Write};
 use rejoin_json::{Json, Operation};
-use rejoin_wire::{Body, Counter, DocumentPush, Entry, Message, ReplicaId, Revision};
+use rejoin_wire::{Body, Counter, Effect, DocumentPush, Entry, Message, ReplicaId, Revision};
 
 use super::{Happening, ROOT, World};
 use crate::plant::Plant;
@@ -10,6 +11,9 @@ use crate::violation::Checked;
 
 /// How long a link may be idle where the network cuts those that are, in microseconds.
 const IDLE_US: u64 = 20_000_000;
+
+/// Commits in 10,000 of which nothing is written.
+const SKIPPED: u32 = 300;
 
 /// A value that no world gives out.
 const STRAY: char = '\u{10_fffd}';
@@ -29,6 +33,18 @@ impl World {
         let Some(plant) = self.plant else { return Spoiled::Not };
         let altered = match (plant, message) {
             (Plant::LosePushes, Message::Push { .. }) if node == 1 => return Spoiled::Lost,
+            (Plant::LoseAcknowledgements, Message::Outcomes { .. }) => return Spoiled::Lost,
+            (Plant::LoseAcknowledgements, Message::Update(update))
+                if update.entries.iter().any(|entry| entry.effect == Effect::Own) =>
+            {
+                return Spoiled::Lost;
+            }
+            (Plant::ReviveTombstones, Message::Snapshot(snapshot)) => std::mem::take(&mut snapshot.deleted),
+            (Plant::KeepGhosts, Message::Members { left, keyframe, .. }) => {
+                *keyframe = false;
+                left.clear();
+                true
+            }
             (Plant::RewritePending, Message::Push { pushes }) => {
                 self.rewrite_pending(node, pushes);
                 true
@@ -66,8 +82,51 @@ impl World {
 
     /// What the planted fault makes of what the authority's log has.
     pub(super) fn plant_log(&self, entries: &mut [Entry]) {
-        if self.plant == Some(Plant::LoseCount) {
-            entries.iter_mut().for_each(|entry| entry.change.counter = Counter(1));
+        for entry in entries {
+            match self.plant {
+                Some(Plant::LoseCount) => entry.change.counter = Counter(1),
+                Some(Plant::OmitRecords) => entry.conflicts.clear(),
+                Some(Plant::FalsifyRecords) => {
+                    let current = Some(Json::from(STRAY.to_string()));
+                    entry.conflicts.iter_mut().for_each(|record| record.current.clone_from(&current));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What the planted fault makes of what a disk is asked.
+    pub(super) fn plant_disk(&mut self, node: usize, operation: &mut Asked) {
+        let Asked::Commit(batch) = operation else { return };
+        let is_pending = |key: &RecordKey| key.kind == RecordKind::Pending;
+        let is_rejected = |key: &RecordKey| key.kind == RecordKind::Rejected;
+        match self.plant {
+            Some(Plant::KeepPending) if node != ROOT => {
+                batch.writes.retain(|write| !matches!(write, Write::DropRecord { key } if is_pending(key)));
+            }
+            Some(Plant::DropRejected) if node != ROOT => {
+                batch.writes.retain(|write| !matches!(write, Write::PutRecord { key, .. } if is_rejected(key)));
+            }
+            Some(Plant::LoseRows) if node != ROOT => {
+                batch.writes.retain(|write| !matches!(write, Write::AppendChanges(_) | Write::PutCheckpoint { .. }));
+            }
+            Some(Plant::SkipWrite) if node == ROOT && self.nodes[ROOT].dice.chance(SKIPPED) => {
+                batch.writes.clear();
+            }
+            _ => {}
+        }
+    }
+
+    /// What the planted fault makes of what a disk answers.
+    pub(super) fn plant_answer(&mut self, node: usize, operation: &Asked, answer: &mut Answer) {
+        match (self.plant, operation, answer) {
+            (Some(Plant::ForgetOutcomes), Asked::LoadOutcomes { .. }, Ok(Answered::Changes(rows))) => rows.clear(),
+            (Some(Plant::ShowOlder), Asked::LoadDocument { .. }, Ok(Answered::Document(loaded))) if node != ROOT => {
+                if let Some(head) = loaded.head.as_mut().filter(|_| loaded.rows.pop().is_some()) {
+                    head.revision = loaded.rows.last().map_or(Revision(0), |row| row.last_revision);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use rejoin_core::storage::{Batch, ChangeRow, Write};
-use rejoin_core::{LoggedRow, OwnChange, Reply, Token};
-use rejoin_wire::{ChangeHash, ChangeId, ErrorCode, Revision};
+use rejoin_core::{LoggedRow, OwnChange, Reply, Token, View};
+use rejoin_wire::{ChangeHash, ChangeId, DocumentId, ErrorCode, Revision};
 
 use super::node::Node;
 use super::{ROOT, World};
@@ -59,8 +59,8 @@ impl World {
 
     fn read_row(&mut self, row: &ChangeRow) -> Checked {
         let document = &row.document;
-        let mut entries = match LoggedRow::read(&row.body) {
-            Ok(logged) => logged.entries,
+        let LoggedRow { mut entries, rejected, .. } = match LoggedRow::read(&row.body) {
+            Ok(logged) => logged,
             Err(_) if self.rotten.contains(document) => return Ok(()),
             Err(error) => {
                 let what = format!("{document} from revision {} cannot be read: {error}", row.first_revision);
@@ -68,6 +68,7 @@ impl World {
             }
         };
         self.plant_log(&mut entries);
+        self.revisions.check_outcomes(document, &entries, &rejected)?;
         for revision in self.model.extend(document, row.first_revision, &entries)? {
             if let Some(appended) = self.model.appended(document, revision) {
                 self.revisions.check(&appended, &self.model.issuer)?;
@@ -120,6 +121,12 @@ impl World {
     fn take_reply(&mut self, asked: &Asked, reply: Reply) -> Checked {
         match (asked, reply) {
             (Asked::Driver(made), Reply::Accepted(accepted)) => {
+                let document = &self.model.made[*made].document;
+                let line = self.model.line(document);
+                if line.and_then(|line| line.at(accepted.revision)).and_then(|at| at.made) != Some(*made) {
+                    let what = format!("a change is said to be revision {} of {document}", accepted.revision);
+                    return Err(Violation::new(Claim::DurableOnly, what));
+                }
                 self.acting.accepted(*made, accepted.revision);
                 Ok(())
             }
@@ -140,11 +147,28 @@ impl World {
         }
     }
 
+    /// What a program is shown does not go back, but where the authority did, or what was stored went bad.
+    fn check_read(&mut self, node: usize, document: &DocumentId, view: &View) -> Checked {
+        let Node { read, spoiled, .. } = &mut self.nodes[node];
+        let Some((revision, chain)) = read.insert(document.clone(), (view.revision, view.chain)) else {
+            return Ok(());
+        };
+        if view.revision >= revision
+            || spoiled.contains(document)
+            || self.model.is_lost(document, revision, chain)
+        {
+            return Ok(());
+        }
+        let what = format!("node {node} showed {document} at {revision} and shows it at {}", view.revision);
+        Err(Violation::new(Claim::MonotonicReads, what))
+    }
+
     fn watch_follower(&mut self, node: usize) -> Checked {
         self.nodes[node].replies.clear();
         for document in std::mem::take(&mut self.nodes[node].dirty) {
             let Some(replica) = &self.nodes[node].replica else { return Ok(()) };
             let Some(view) = replica.confirmed(&document) else { continue };
+            self.check_read(node, &document, &view)?;
             let is_news = self.nodes[node].checked.is_news(&document, &view);
             let Some(replica) = &self.nodes[node].replica else { return Ok(()) };
             if is_news {

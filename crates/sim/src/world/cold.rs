@@ -1,0 +1,142 @@
+//! What everybody has at the end: the same bytes, the same company, and the same again from the disk alone.
+
+use std::collections::VecDeque;
+
+use rejoin_core::storage::Operation;
+use rejoin_core::{Input, Instant, Output, Replica};
+use rejoin_wire::{DocumentId, Revision, to_bytes};
+
+use super::node::Node;
+use super::{ROOT, World};
+use crate::dice::Dice;
+use crate::violation::{Checked, Claim, Violation};
+
+/// Dice of their own, so that what is looked at does not change what happens.
+const LOOKS: u64 = 7;
+
+impl World {
+    /// Everybody holds the same bytes, not only what is equal.
+    pub(super) fn check_bytes(&self) -> Checked {
+        for (document, line) in self.model.lines() {
+            let expected = to_bytes(&line.tip().content);
+            for (number, node) in self.nodes.iter().enumerate() {
+                let view = node.replica.as_ref().and_then(|replica| replica.confirmed(document));
+                if let Some(view) = view.filter(|_| number != ROOT && node.opened.contains(document))
+                    && to_bytes(&view.content) != expected
+                {
+                    let what = format!("node {number} holds other bytes of {document}: {}", view.content);
+                    return Err(Violation::new(Claim::Convergence, what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everybody sees the others who show themselves on what they have open, and nobody else.
+    pub(super) fn check_presence(&self) -> Checked {
+        for (number, node) in self.nodes.iter().enumerate().filter(|(_, node)| !node.is_relay()) {
+            let Some(replica) = node.replica.as_ref().filter(|_| number != ROOT) else { continue };
+            for document in &node.opened {
+                let others = self.nodes.iter().enumerate().filter(|(other, _)| *other != number);
+                let mut there: Vec<String> =
+                    others.filter_map(|(_, other)| other.shown.get(document)).map(|it| it.canonical()).collect();
+                let mut seen: Vec<String> =
+                    replica.present(document).iter().map(|(_, presence)| presence.state.canonical()).collect();
+                there.sort_unstable();
+                seen.sort_unstable();
+                if seen != there {
+                    let what = format!("node {number} sees {seen:?} on {document} where there are {there:?}");
+                    return Err(Violation::new(Claim::Presence, what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One of them, started again from its disk and without a network, has what it had.
+    pub(super) fn check_cold(&mut self) -> Checked {
+        let number = Dice::of(self.seed, LOOKS, 0).below(self.nodes.len());
+        let node = &self.nodes[number];
+        let Some(replica) = &node.replica else { return Ok(()) };
+        if number != ROOT && !replica.sync_status().durable {
+            return Ok(());
+        }
+        let kept: Vec<(DocumentId, Revision)> =
+            node.disk.durable().revisions.iter().map(|(document, revision)| (document.clone(), *revision)).collect();
+        let mut cold = Cold::new(node, self.now);
+        for (document, revision) in kept {
+            let before = (number != ROOT).then(|| replica.rejected(&document).len());
+            cold.start(&self.workspace, |replica| replica.open(&document));
+            let wrong = |what: &str| {
+                let what = format!("node {number}, started again, has {what} of {document}, stored at {revision}");
+                Err(Violation::new(Claim::ColdLoad, what))
+            };
+            let Some(view) = cold.replica.confirmed(&document) else { return wrong("nothing") };
+            let Some((at, state)) = self.model.state_of(&document, &view) else {
+                return wrong("a history that never was");
+            };
+            if *at != revision || view.revision != revision {
+                return wrong(&format!("revision {}", view.revision));
+            }
+            if state.content != view.content || state.life != view.life || *state.header != *view.header {
+                return wrong("another content");
+            }
+            if !state.conflicts.iter().eq(view.conflicts.iter()) {
+                return wrong("other records");
+            }
+            if !cold.replica.pending(&document).is_empty() {
+                return wrong("changes that have an outcome");
+            }
+            if before.is_some_and(|before| before != cold.replica.rejected(&document).len()) {
+                return wrong("another list of what was rejected");
+            }
+            cold.replica.close(&document);
+        }
+        Ok(())
+    }
+}
+
+/// A process that is started for a look, beside the world.
+struct Cold {
+    replica: Replica,
+    disk: super::disk::Disk,
+    now: u64,
+    waiting: VecDeque<Output>,
+}
+
+impl Cold {
+    fn new(node: &Node, now: u64) -> Self {
+        let mut disk = node.disk.clone();
+        disk.crash(now);
+        let unix = rejoin_wire::UnixMillis(now / 1_000);
+        let replica = Replica::new(node.config.clone(), rejoin_core::Seed(1), Instant(now), unix);
+        Self { replica, disk, now, waiting: VecDeque::new() }
+    }
+
+    /// Has the program do something, and its disk answer until nothing is asked any more.
+    fn start(&mut self, workspace: &rejoin_wire::WorkspaceId, command: impl FnOnce(&mut Replica)) {
+        self.answer(workspace);
+        command(&mut self.replica);
+        self.answer(workspace);
+    }
+
+    fn answer(&mut self, workspace: &rejoin_wire::WorkspaceId) {
+        loop {
+            while let Some(output) = self.replica.poll_output() {
+                self.waiting.push_back(output);
+            }
+            match self.waiting.pop_front() {
+                Some(Output::Store { request, operation }) => {
+                    let answer = match operation {
+                        // A look changes nothing.
+                        Operation::Commit(_) => Ok(rejoin_core::storage::Answered::Committed),
+                        asked => self.disk.execute(workspace, &asked),
+                    };
+                    self.replica.handle_input(Instant(self.now), Input::Stored { request, answer });
+                }
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+}
