@@ -203,13 +203,19 @@ impl Replica {
 
     /// Takes back one [`open`](Self::open). Own changes are still sent.
     pub fn close(&mut self, id: &DocumentId) {
+        let is_shown = self.is_shown(id);
         let Some(document) = self.documents.get_mut(id) else { return };
         document.opened = document.opened.saturating_sub(1);
-        if document.opened == 0 && !document.outbox.has_pending() {
+        if document.opened > 0 {
+            return;
+        }
+        if document.outbox.has_pending() || is_shown {
+            // It stays open upstream: whoever looked at it here is gone all the same.
+            document.own_presence.leave_all();
+            self.lively.insert(id.clone());
+        } else {
             document.own_presence.close();
-            if !self.is_shown(id) {
-                self.close_upstream(id);
-            }
+            self.close_upstream(id);
         }
     }
 

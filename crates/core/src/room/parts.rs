@@ -59,6 +59,14 @@ impl OwnParts {
         self.release();
     }
 
+    /// Has no part show anything any more, on a document that stays open upstream.
+    pub(crate) fn leave_all(&mut self) {
+        for known in &mut self.parts {
+            known.shown.leave();
+        }
+        self.release();
+    }
+
     /// Has no part show anything any more, on a document that is closed upstream, which takes the presence away by itself.
     pub(crate) fn close(&mut self) {
         self.parts.clear();

@@ -32,7 +32,7 @@ fn play(steps: &[(u8, u8)]) -> Vec<Made> {
                 let replica = &mut world.followers[at].replica;
                 let edit = format!(r#"[{{"op":"add","path":"/{}","value":{number}}}]"#, number % 4);
                 replica.edit(&id("d"), patch(&edit)).unwrap();
-                let change = replica.pending(&id("d")).pop().unwrap().change;
+                let change = replica.pending(&id("d")).pop().unwrap().change.as_ref().clone();
                 made.push(change);
                 world.run();
             }

@@ -4,7 +4,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::support::{World, id, json};
+use crate::support::{World, id, json, patch};
 use rejoin_core::{EditError, PresenceError, Replica};
 use rejoin_wire::limits::MAX_PRESENCE_PARTS;
 use rejoin_wire::{ErrorCode, Message, PresenceChange, RelayedMember};
@@ -145,4 +145,32 @@ fn parts_that_were_refused_are_shown_later() {
     assert_eq!((world.refused_presences, seen(&world, 1).len()), (0, 0));
     world.run_for(6_000);
     assert_eq!(seen(&world, 1), ["user0 1", "user0 2"], "sent again");
+}
+
+#[test]
+fn who_closes_a_document_is_gone_though_a_change_of_theirs_still_waits() {
+    for offline in [false, true] {
+        let mut world = world(2);
+        show(&mut world.followers[0].replica, 700, "1").unwrap();
+        world.followers[0].replica.set_presence(&id("d"), Some(json("0"))).unwrap();
+        world.run_for(1_000);
+        assert_eq!(seen(&world, 1), ["user0 0", "user0 1"]);
+        if offline {
+            world.offline(0);
+        }
+        let replica = &mut world.followers[0].replica;
+        replica.edit(&id("d"), patch(r#"[{"op":"add","path":"/a","value":1}]"#)).unwrap();
+        replica.close(&id("d"));
+        world.run_for(1_000);
+        if offline {
+            world.online(0);
+            world.run_for(1_000);
+        }
+        assert_eq!(world.content(1, "d"), r#"{"a":1}"#);
+        assert_eq!(seen(&world, 1), [""; 0], "offline: {offline}");
+        // Whoever opens it again shows nothing before they say so.
+        world.followers[0].replica.open(&id("d"));
+        world.run_for(1_000);
+        assert_eq!(seen(&world, 1), [""; 0], "offline: {offline}");
+    }
 }

@@ -307,7 +307,7 @@ fn who_is_told_of_a_fork_takes_back_nothing_that_another_pushed() {
     add(&mut world, BO, "on its way");
     world.run();
     // A copy of that profile, on a link of its own, has other changes under these names.
-    let mut copied = world.followers[BO].replica.pending(&id("d"))[0].change.clone();
+    let mut copied = world.followers[BO].replica.pending(&id("d"))[0].change.as_ref().clone();
     let name = copied.id();
     copied.counter = Counter(2);
     copied.over = copied.counter;

@@ -60,9 +60,9 @@ fn what_is_in_memory_is_stored_again_and_read_after_a_restart() {
     let replica = &world.followers[0].replica;
     assert_ne!(replica.id(), identity, "whose counters of other documents are not known any more");
     let names = |replica: &rejoin_core::Replica| -> Vec<_> {
-        replica.pending(&id("d")).iter().map(|own| own.change.clone()).collect()
+        replica.pending(&id("d")).iter().map(|own| (*own.change).clone()).collect()
     };
-    assert_eq!(names(replica), before.iter().map(|own| own.change.clone()).collect::<Vec<_>>());
+    assert_eq!(names(replica), before.iter().map(|own| (*own.change).clone()).collect::<Vec<_>>());
     let rungs: Vec<Rung> = world.followers[0]
         .events
         .iter()
@@ -80,7 +80,7 @@ fn what_is_in_memory_is_stored_again_and_read_after_a_restart() {
     restart(&mut world);
     let replica = &mut world.followers[0].replica;
     assert_eq!(replica.id(), identity);
-    assert_eq!(names(replica), before.iter().map(|own| own.change.clone()).collect::<Vec<_>>());
+    assert_eq!(names(replica), before.iter().map(|own| (*own.change).clone()).collect::<Vec<_>>());
     assert_eq!(replica.rejected(&id("d")).len(), 1);
     assert_eq!(world.content(0, "d"), r#"{"l":[1,1,1,1]}"#);
     let again = world.followers[0].replica.speak_for(Origin { part: 7, number: 3 });

@@ -280,7 +280,7 @@ fn changes_that_wait_or_were_rejected_are_read_again_at_every_limit() {
     world.edit(0, "d", &format!(r#"[{{"op":"add","path":"/deep","value":{nested}}}]"#));
     let pending = |world: &World| {
         let pending = world.followers[0].replica.pending(&id("d"));
-        pending.into_iter().map(|own| own.change).collect::<Vec<_>>()
+        pending.iter().map(|own| own.change.as_ref().clone()).collect::<Vec<_>>()
     };
     let before = (pending(&world), world.content(0, "d"));
     world.restart(0, Some(Scope::Documents));
