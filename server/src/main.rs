@@ -45,6 +45,9 @@ enum Command {
     Dev(Flags),
     /// Says what is wrong with a set-up.
     Doctor(Flags),
+    /// Simulates replicas, networks and disks under faults, and checks what is claimed of them.
+    #[cfg(feature = "sim")]
+    Sim(rejoin_sim::command::Arguments),
 }
 
 #[derive(Args)]
@@ -120,6 +123,8 @@ fn main() -> ExitCode {
             run_server(settings.or(dev), true)
         }),
         Command::Doctor(flags) => settings(flags).and_then(doctor),
+        #[cfg(feature = "sim")]
+        Command::Sim(arguments) => Ok(rejoin_sim::command::run(&arguments)),
     };
     match done {
         Ok(code) => code,

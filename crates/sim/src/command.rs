@@ -116,7 +116,7 @@ impl Job {
         let first = if arguments.trace { self.world().printed() } else { self.world() };
         let first = first.run().map_err(Failure::Violation)?;
         if !arguments.once {
-            let second = self.world().run().map_err(Failure::Violation)?;
+            let second = self.world().unobserved().run().map_err(Failure::Violation)?;
             if first != second {
                 return Err(Failure::Differs(Box::new([first, second])));
             }
@@ -162,7 +162,8 @@ impl<'a> Simulation<'a> {
         };
         let mut replayed = Vec::new();
         for path in &arguments.replay {
-            let (plan, why) = Plan::read(&read(path)?).map_err(|error| format!("{}: {error}", path.display()))?;
+            let (plan, why) =
+                Plan::read(&read(path)?).map_err(|error| format!("{}: {error}", path.display()))?;
             if let Some(why) = why {
                 println!("{}: {why}", path.display());
             }
@@ -202,16 +203,18 @@ impl<'a> Simulation<'a> {
         let count = if self.replayed.is_empty() { self.arguments.seeds } else { self.replayed.len() as u64 };
         if std::io::stderr().is_terminal() && !self.arguments.trace {
             self.progress = match self.arguments.minutes {
-                Some(_) => ProgressBar::no_length().with_style(style("{spinner} {pos} worlds in {elapsed}, {per_sec}")),
+                Some(_) => ProgressBar::no_length()
+                    .with_style(style("{spinner} {pos} worlds in {elapsed}, {per_sec}")),
                 None => ProgressBar::new(count)
                     .with_style(style("{wide_bar} {pos}/{len} worlds, {per_sec}, {eta} left")),
             };
         }
         let until = self.arguments.minutes.map(|minutes| self.started + Duration::from_secs(60 * minutes));
         let next = AtomicU64::new(0);
-        let threads = self.arguments.threads.unwrap_or_else(|| {
-            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-        });
+        let threads = self
+            .arguments
+            .threads
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
         let this = &self;
         std::thread::scope(|scope| {
             for _ in 0..threads.max(1) {
@@ -311,7 +314,8 @@ impl<'a> Simulation<'a> {
 
     /// Keeps the plan of a violation, as small as it gets; says where.
     fn keep(&self, seed: u64, plan: &Plan, violation: &Violation) -> String {
-        let runs = if self.arguments.no_shrink || self.arguments.plant.is_some() { 0 } else { MAX_SHRINKING_RUNS };
+        let runs =
+            if self.arguments.no_shrink || self.arguments.plant.is_some() { 0 } else { MAX_SHRINKING_RUNS };
         let shrunk = shrink(plan, violation, runs, |lines, runs| {
             self.progress.set_message(format!("seed {seed}: {lines} lines after {runs} worlds"));
         });
@@ -351,9 +355,7 @@ fn read(path: &Path) -> Result<String, String> {
 fn read_documents(folder: &Path, policies: Option<&Path>) -> Result<Vec<Content>, String> {
     let named = |path: &Path, problem: String| format!("{}: {problem}", path.display());
     let headers: BTreeMap<String, Header> = match policies {
-        Some(path) => {
-            serde_json::from_str(&read(path)?).map_err(|error| named(path, error.to_string()))?
-        }
+        Some(path) => serde_json::from_str(&read(path)?).map_err(|error| named(path, error.to_string()))?,
         None => BTreeMap::new(),
     };
     let entries = fs::read_dir(folder).map_err(|error| named(folder, error.to_string()))?;
@@ -367,8 +369,8 @@ fn read_documents(folder: &Path, policies: Option<&Path>) -> Result<Vec<Content>
     for path in paths {
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
         let document = DocumentId::new(name).map_err(|error| named(&path, error.to_string()))?;
-        let content =
-            Json::parse(&read(&path)?, &Limits::default()).map_err(|error| named(&path, error.to_string()))?;
+        let content = Json::parse(&read(&path)?, &Limits::default())
+            .map_err(|error| named(&path, error.to_string()))?;
         let header = headers.get(name).or_else(|| headers.get("*")).cloned().unwrap_or_default();
         contents.push(Content { document, header, content });
     }

@@ -1,9 +1,10 @@
 //! Deterministic simulation: many replicas, the network between them and their disks in one process and in virtual time.
 //!
-//! A [`World`] is made from a [`Plan`], which a seed draws. One authority and a few followers run; people act on documents, links
-//! are cut, processes crash, disks fail. Then everything is mended and must settle, and then be quiet. All along, checks
-//! compare what replicas hold and tell with a model that knows from outside what was typed and seen, and never merges:
-//! [`Claim`] lists what is checked. The same seed makes the same world, event for event.
+//! A [`World`] is made from a [`Plan`], which a seed draws and a file can hold: one authority, relays and followers, the network between
+//! them and their disks, and a line for each thing that people do or that goes wrong. Then everything is mended and must settle, and
+//! then be quiet. All along, checks compare what replicas hold and tell with a model that knows from outside what was typed and seen, and never
+//! merges: [`Claim`] lists what is checked. The same plan makes the same world, event for event; [`shrink`] makes one that breaks a claim as
+//! small as it gets.
 //!
 //! ```
 //! use rejoin_sim::{Plan, World};
@@ -31,7 +32,9 @@ mod violation;
 mod world;
 
 pub use coverage::Coverage;
-pub use plan::{Action, Content, FORMAT, Follows, Line, MAX_PLAN_BYTES, Plan, PlanError, Rates, Surroundings};
+pub use plan::{
+    Action, Content, FORMAT, Follows, Line, MAX_PLAN_BYTES, Plan, PlanError, Rates, Surroundings,
+};
 pub use plant::Plant;
 pub use recording::{INPUTS_BETWEEN_DIGESTS, Recording};
 pub use shrink::{Shrunk, shrink};

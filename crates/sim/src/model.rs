@@ -219,10 +219,8 @@ impl Model {
             let line = self.lines.entry(document.clone()).or_insert_with(Line::new);
             if let Some(known) = line.at(revision) {
                 if known.entry.as_ref() != Some(entry) {
-                    let what = format!(
-                        "{document} revision {revision} is {:?} and was {:?}",
-                        entry, known.entry
-                    );
+                    let what =
+                        format!("{document} revision {revision} is {:?} and was {:?}", entry, known.entry);
                     return Err(Violation::new(Claim::RevisionsOnce, what));
                 }
                 continue;

@@ -62,7 +62,7 @@ pub enum Plant {
     KeepGhosts,
     /// The authority's log has no records of conflicts.
     OmitRecords,
-    /// The authority's log has records with a value that never stood there.
+    /// The authority's log has records with a value that nobody ever saw.
     FalsifyRecords,
     /// What a client reads of its own disk is older than what it has shown.
     ShowOlder,
@@ -133,7 +133,7 @@ impl Plant {
             Self::OmitRecords => Claim::NoSilentOverwrite,
             Self::FalsifyRecords => Claim::RecordsTrue,
             Self::ShowOlder => Claim::MonotonicReads,
-            Self::SkipWrite => Claim::Durability,
+            Self::SkipWrite => Claim::DurableOnly,
         }
     }
 
@@ -150,6 +150,8 @@ impl Plant {
                 let rates = &mut plan.surroundings.rates;
                 rates.garbage = rates.garbage.max(GARBAGE);
             }
+            // What is in memory need not be asked for.
+            Self::ForgetOutcomes => plan.surroundings.idle_documents = 1,
             Self::RetitleListed => plan.surroundings.followers.fill(Follows::List),
             _ => {}
         }

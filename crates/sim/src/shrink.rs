@@ -109,7 +109,9 @@ impl<F: FnMut(usize, u32)> Search<F> {
                     plan.surroundings.relayed.pop();
                 }
             },
-            |plan, _| plan.surroundings.documents = if plan.contents.is_empty() { 1 } else { plan.contents.len() },
+            |plan, _| {
+                plan.surroundings.documents = if plan.contents.is_empty() { 1 } else { plan.contents.len() }
+            },
             |plan, plain| plan.surroundings.delay_us = plain.delay_us,
             |plan, plain| plan.surroundings.binary = plain.binary,
             |plan, plain| plan.surroundings.frame_bytes = plain.frame_bytes,

@@ -78,7 +78,8 @@ impl Totals {
         line(format_args!("{}", shown.collect::<Vec<_>>().join(", ")));
         for (title, faults) in [("what was done", false), ("what went wrong", true)] {
             line(format_args!("{title}, and how often it found nobody to happen to"));
-            let kinds: Vec<_> = self.coverage.kinds().filter(|(kind, ..)| kind.is_fault() == faults).collect();
+            let kinds: Vec<_> =
+                self.coverage.kinds().filter(|(kind, ..)| kind.is_fault() == faults).collect();
             for row in kinds.chunks(KINDS_IN_A_ROW) {
                 let cells = row.iter().map(|(kind, done, skipped)| {
                     format!("{:<16} {:<16}", kind.name(), format!("{done} ({skipped})"))

@@ -55,7 +55,9 @@ impl Trace {
     pub(crate) fn note_batch(&mut self, batch: &Batch) {
         for write in &batch.writes {
             let body = match write {
-                Write::PutCheckpoint { body, .. } | Write::PutRecord { body, .. } | Write::PutMeta { body, .. } => body,
+                Write::PutCheckpoint { body, .. }
+                | Write::PutRecord { body, .. }
+                | Write::PutMeta { body, .. } => body,
                 Write::AppendChanges(row) | Write::PutChanges(row) => &row.body,
                 Write::PutHead(head) => {
                     self.mix(head.revision.0 ^ head.sequence.0.rotate_left(32));

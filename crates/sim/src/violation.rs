@@ -51,6 +51,34 @@ pub enum Claim {
     Hospitality,
 }
 
+impl Claim {
+    /// Every claim, in order.
+    pub const ALL: [Self; 22] = [
+        Self::Convergence,
+        Self::Durability,
+        Self::NothingLost,
+        Self::NoSilentOverwrite,
+        Self::NoPhantom,
+        Self::AtMostOnce,
+        Self::Order,
+        Self::Rungs,
+        Self::DurableOnly,
+        Self::RevisionsOnce,
+        Self::OfflineView,
+        Self::BadFrames,
+        Self::Bounded,
+        Self::Quiet,
+        Self::Liveness,
+        Self::Conflicts,
+        Self::Lists,
+        Self::RecordsTrue,
+        Self::MonotonicReads,
+        Self::Presence,
+        Self::ColdLoad,
+        Self::Hospitality,
+    ];
+}
+
 /// A breach.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{claim:?}: {what}")]

@@ -24,9 +24,9 @@ use rejoin_core::{
 use rejoin_wire::{CloseCode, ConflictRecord, DocumentId, Message, Revision, WorkspaceId};
 
 use crate::checks::Revisions;
+use crate::coverage::Coverage;
 use crate::dice::Dice;
 use crate::model::Model;
-use crate::coverage::Coverage;
 use crate::plan::{Action, Content, Line, Plan, Rates, Surroundings};
 use crate::plant::Plant;
 use crate::recording::Recording;
@@ -73,6 +73,8 @@ pub struct World {
     model: Model,
     revisions: Revisions,
     trace: Trace,
+    /// Whether what replicas hold and tell is checked.
+    observed: bool,
     /// Effects of all processes so far.
     effects: u64,
     /// The process whose effect this is ends before it.
@@ -219,8 +221,7 @@ impl World {
         } else {
             contents.iter().map(|content| content.document.clone()).collect()
         };
-        let contents =
-            contents.into_iter().map(|content| (content.document.clone(), content)).collect();
+        let contents = contents.into_iter().map(|content| (content.document.clone(), content)).collect();
         let mut nodes = vec![Node::root(&surroundings, &workspace)];
         for (number, follows) in surroundings.followers.iter().enumerate() {
             nodes.push(Node::follower(&surroundings, &workspace, number + 1, follows.scope(), &mut dice));
@@ -234,8 +235,7 @@ impl World {
         }
         let trace = Trace::new(false);
         let heartbeat_interval = Duration::from_micros(surroundings.heartbeat_us);
-        let listens =
-            lines.iter().any(|line| matches!(line.action, Action::Hostile | Action::Redeliver));
+        let listens = lines.iter().any(|line| matches!(line.action, Action::Hostile | Action::Redeliver));
         let sessions = SessionConfig {
             heartbeat_interval,
             heartbeat_timeout: 2 * heartbeat_interval,
@@ -247,6 +247,7 @@ impl World {
             seed,
             surroundings,
             plant,
+            observed: true,
             effects: 0,
             ends_at: None,
             lines,
@@ -291,6 +292,13 @@ impl World {
             world.plan_at(2_000 + first.after, Happening::Act);
         }
         world
+    }
+
+    /// Checks nothing, but plays as ever: that its report is equal to that of a world which is observed shows that checks disturb nothing.
+    #[must_use]
+    pub fn unobserved(mut self) -> Self {
+        self.observed = false;
+        self
     }
 
     /// The process whose effect this is, counted over all from 0, ends before it.
@@ -407,9 +415,7 @@ impl World {
                 }
                 self.input(node, Input::Stored { request, answer })
             }
-            Happening::FlushLate { node, life } if self.lives(node, life) => {
-                self.flush_now(node)
-            }
+            Happening::FlushLate { node, life } if self.lives(node, life) => self.flush_now(node),
             Happening::Compute { node, life, request, job } if self.lives(node, life) => {
                 self.input(node, Input::Computed { request, computed: job.run() })
             }

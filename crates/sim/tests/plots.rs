@@ -146,7 +146,7 @@ fn a_snapshot_over_the_base_of_a_pending_change_keeps_what_was_seen() {
     }
     edit(&mut world, ANN, &document, r#"[{"op":"replace","path":"/title","value":"online"}]"#).unwrap();
     world.pass(20 * SECOND).unwrap();
-    world.crash(BEN);
+    world.crash(BEN).unwrap();
     world.pass(SECOND).unwrap();
     world.start(BEN).unwrap();
     world.mend(BEN);
@@ -165,7 +165,7 @@ fn what_a_restored_authority_lost_comes_back_from_those_who_held_it() {
     edit(&mut world, ANN, &document, r#"[{"op":"add","path":"/tags/-","value":"lost"}]"#).unwrap();
     edit(&mut world, BEN, &document, r#"[{"op":"replace","path":"/count","value":5}]"#).unwrap();
     world.settle().unwrap();
-    world.restore();
+    world.restore().unwrap();
     world.pass(SECOND).unwrap();
     world.start(ROOT).unwrap();
     world.settle().unwrap();
@@ -193,7 +193,7 @@ fn a_tombstone_that_arrives_after_the_authority_went_back_is_kept_as_a_recovered
         world.command(ANN, &document, |ann| ann.delete(&document)).unwrap().unwrap();
         world.pass(2_500).unwrap();
         let before = world.replica(ANN).confirmed(&document).unwrap();
-        world.restore();
+        world.restore().unwrap();
         world.pass(SECOND).unwrap();
         let after = world.replica(ANN).confirmed(&document).unwrap();
         arrived += u32::from(before.revision == alive.revision && after.life == Life::Deleted);
@@ -281,7 +281,7 @@ fn a_follower_whose_storage_is_cleared_again_and_again_loses_nothing_that_it_has
     }
     world.pass(SECOND).unwrap();
     assert_eq!(world.replica(ANN).status(&document).unwrap().rung, Rung::Saved);
-    world.crash(ANN);
+    world.crash(ANN).unwrap();
     world.start(ANN).unwrap();
     world.settle().unwrap();
     assert_eq!(content(&mut world, BEN, &document), r#"{"l":[1,2,3]}"#);

@@ -26,7 +26,7 @@ pub(crate) fn dev(workspace: &Workspace, arguments: &[String]) -> Result<ExitCod
 
 /// Builds and runs the simulation.
 pub(crate) fn sim(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
-    become_program(workspace.cargo(&["run", "--release", "--package", "rejoin-sim", "--"]).args(arguments))
+    become_program(workspace.cargo(&["run", "--release", "--package", "rejoin-sim", "--features", "program", "--"]).args(arguments))
 }
 
 /// Builds and runs the fuzz targets, as the tests do: with checked arithmetic.

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use rejoin_json::{Json, Operation as Edit, Patch, PatchError, PlacePath, Side, Step, apply};
 use rejoin_wire::{
-    Body, ChainHash, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, DocumentId, Effect, Entry,
-    ErrorCode, Header, HeaderError, ListItem, Message, ReplicaId, Revision, Sequence, UnixMillis,
+    Body, ChainHash, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, DocumentId, Effect,
+    Entry, ErrorCode, Header, HeaderError, ListItem, Message, ReplicaId, Revision, Sequence, UnixMillis,
     limits::MAX_MESSAGE_BYTES,
 };
 

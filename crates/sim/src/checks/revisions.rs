@@ -375,7 +375,8 @@ impl RecordsTrue {
         let written = |token: &Token| {
             let own = appended.line.0.iter().filter(same_author);
             own.filter_map(|at| at.entry.as_ref()).any(|entry| {
-                in_effect(&entry.effect).contains_key(token) || in_records(&entry.conflicts).contains_key(token)
+                in_effect(&entry.effect).contains_key(token)
+                    || in_records(&entry.conflicts).contains_key(token)
             })
         };
         for record in &appended.entry.conflicts {
@@ -384,9 +385,8 @@ impl RecordsTrue {
                 Err(breach(Claim::RecordsTrue, appended, &format!("{what} {token:?} of {record:?}")))
             };
             let incoming = of(&record.incoming);
-            let known = |token: &&Token| {
-                !own.contains_key(*token) && !appended.below_rejected().contains_key(*token)
-            };
+            let known =
+                |token: &&Token| !own.contains_key(*token) && !appended.below_rejected().contains_key(*token);
             if let Some(token) = incoming.keys().filter(known).find(|token| !written(token)) {
                 return untrue("its author neither typed nor saw", token);
             }

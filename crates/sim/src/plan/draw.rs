@@ -73,7 +73,7 @@ impl Plan {
 
 impl Surroundings {
     fn drawn(dice: &mut Dice) -> Self {
-        let followers = dice.weighted(&[(30, 2), (30, 3), (18, 4), (10, 5), (5, 6), (4, 7), (3, 8)]);
+        let followers = dice.weighted(&[(40, 2), (30, 3), (14, 4), (7, 5), (4, 6), (3, 7), (2, 8)]);
         let follows = [(60, Follows::Documents), (15, Follows::List), (25, Follows::Opened)];
         let followers: Vec<_> = (0..followers).map(|_| dice.weighted(&follows)).collect();
         let relays = dice.weighted(&[(65, 0), (25, 1), (10, 2)]);
@@ -134,7 +134,8 @@ impl Swarm {
         }
         // Where the authority goes back as well, or what others hold is lost, nobody may hold what goes bad.
         let has = |wanted: Action| faults.iter().any(|(_, action)| *action == wanted);
-        let unmendable = [Action::Restore, Action::DiskFull, Action::Clear, Action::FlipBit].into_iter().any(has);
+        let unmendable =
+            [Action::Restore, Action::DiskFull, Action::Clear, Action::FlipBit].into_iter().any(has);
         let goes_back = has(Action::Restore);
         // Whoever says the changes first by which others bring back what was lost, and may not edit, has them refused.
         faults.retain(|(_, action)| {
@@ -178,7 +179,9 @@ impl Swarm {
                 Action::Partition | Action::SlowReader | Action::Clock => {
                     1 + line.below(surroundings.nodes() - 1)
                 }
-                Action::Submit | Action::Repeat | Action::Image | Action::Restore | Action::Rot => super::ROOT,
+                Action::Submit | Action::Repeat | Action::Image | Action::Restore | Action::Rot => {
+                    super::ROOT
+                }
                 // One more: a copy, where there is one.
                 _ => 1 + line.below(clients + usize::from(once.contains(&Action::Copy))),
             };

@@ -163,7 +163,8 @@ mod tests {
         assert!(problem("").starts_with("line 1"));
         assert!(problem(&text.replace("\"rejoin-sim\":1", "\"rejoin-sim\":2")).contains("format"));
         assert!(problem(&text.replace("\"documents\":", "\"documents\":9")).contains("documents are 9"));
-        let spoiled = text.lines().next().expect("a plan has a first line").to_owned() + "\n{\"do\":\"dance\"}";
+        let spoiled =
+            text.lines().next().expect("a plan has a first line").to_owned() + "\n{\"do\":\"dance\"}";
         assert!(problem(&spoiled).starts_with("line 2"), "{}", problem(&spoiled));
         let large = " ".repeat(MAX_PLAN_BYTES + 1);
         assert_eq!(Plan::read(&large), Err(PlanError::TooLarge(large.len())));

@@ -8,8 +8,8 @@ use rejoin_wire::{
     Body, Change, ChangeId, Counter, DocumentId, Header, ReplicaId, Revision, UnixMillis, to_bytes,
 };
 
-use super::watching::Asked;
 use super::node::Node;
+use super::watching::Asked;
 use super::{LINES, ROOT, World};
 use crate::dice::Dice;
 use crate::plan::{Action, Line};
@@ -63,6 +63,12 @@ impl World {
         self.plant()?;
         let took_place = if line.action.is_fault() { self.go_wrong(line)? } else { self.play(line)? };
         self.coverage.note(line.action, took_place);
+        // Who has nothing to undo or to settle types something instead.
+        if !took_place && !line.action.is_fault() && line.action != Action::Edit {
+            let edit = Line { action: Action::Edit, node: line.node.max(1), ..line };
+            let took_place = self.play(edit)?;
+            self.coverage.note(Action::Edit, took_place);
+        }
         Ok(())
     }
 
@@ -76,11 +82,19 @@ impl World {
                 self.drain_root()?;
                 Ok(repeats)
             }
-            action => match self.client(line.node).filter(|node| self.is_ready(*node)) {
+            action => match self.present_client(line.node) {
                 Some(node) => self.act_on(node, &document, action),
                 None => Ok(false),
             },
         }
+    }
+
+    /// The one of a number, or the next one whose process is there.
+    fn present_client(&self, number: usize) -> Option<usize> {
+        let clients: Vec<usize> = (1..).map_while(|number| self.client(number)).collect();
+        let from = number.checked_sub(1)? % clients.len();
+        let others = clients.iter().cycle().skip(from).take(clients.len());
+        others.copied().find(|node| self.is_ready(*node))
     }
 
     /// One of those whom people work with, copies too, by number from 1.
@@ -95,7 +109,8 @@ impl World {
     }
 
     fn is_ready(&self, node: usize) -> bool {
-        self.nodes[node].replica.as_ref().is_some_and(Replica::is_ready)
+        let node = &self.nodes[node];
+        node.begun && node.replica.as_ref().is_some_and(Replica::is_ready)
     }
 
     fn drain_root(&mut self) -> Checked {

@@ -38,10 +38,15 @@ impl World {
             let Some(replica) = node.replica.as_ref().filter(|_| number != ROOT) else { continue };
             for document in &node.opened {
                 let others = self.nodes.iter().enumerate().filter(|(other, _)| *other != number);
-                let mut there: Vec<String> =
-                    others.filter_map(|(_, other)| other.shown.get(document)).map(|it| it.canonical()).collect();
-                let mut seen: Vec<String> =
-                    replica.present(document).iter().map(|(_, presence)| presence.state.canonical()).collect();
+                let mut there: Vec<String> = others
+                    .filter_map(|(_, other)| other.shown.get(document))
+                    .map(|it| it.canonical())
+                    .collect();
+                let mut seen: Vec<String> = replica
+                    .present(document)
+                    .iter()
+                    .map(|(_, presence)| presence.state.canonical())
+                    .collect();
                 there.sort_unstable();
                 seen.sort_unstable();
                 if seen != there {
@@ -61,14 +66,16 @@ impl World {
         if number != ROOT && !replica.sync_status().durable {
             return Ok(());
         }
+        let kept = node.disk.durable().revisions.iter().filter(|(_, revision)| **revision > Revision(0));
         let kept: Vec<(DocumentId, Revision)> =
-            node.disk.durable().revisions.iter().map(|(document, revision)| (document.clone(), *revision)).collect();
+            kept.map(|(document, revision)| (document.clone(), *revision)).collect();
         let mut cold = Cold::new(node, self.now);
         for (document, revision) in kept {
             let before = (number != ROOT).then(|| replica.rejected(&document).len());
             cold.start(&self.workspace, |replica| replica.open(&document));
             let wrong = |what: &str| {
-                let what = format!("node {number}, started again, has {what} of {document}, stored at {revision}");
+                let what =
+                    format!("node {number}, started again, has {what} of {document}, stored at {revision}");
                 Err(Violation::new(Claim::ColdLoad, what))
             };
             let Some(view) = cold.replica.confirmed(&document) else { return wrong("nothing") };

@@ -19,6 +19,8 @@ pub(crate) struct Disk {
     pub(crate) free_at: u64,
     /// True once it is full for good.
     pub(crate) full: bool,
+    /// True once what was on it went.
+    pub(crate) was_cleared: bool,
 }
 
 /// What survives a crash.
@@ -26,6 +28,8 @@ pub(crate) struct Disk {
 pub(crate) struct Durable {
     /// Own changes without an outcome.
     pub(crate) pending: BTreeSet<RecordKey>,
+    /// Own changes that were rejected.
+    pub(crate) rejected: BTreeSet<RecordKey>,
     /// The newest revision of each document.
     pub(crate) revisions: BTreeMap<DocumentId, Revision>,
 }
@@ -162,8 +166,12 @@ impl Durable {
             Write::PutRecord { key, .. } if key.kind == RecordKind::Pending => {
                 self.pending.insert(key.clone());
             }
+            Write::PutRecord { key, .. } if key.kind == RecordKind::Rejected => {
+                self.rejected.insert(key.clone());
+            }
             Write::DropRecord { key } => {
                 self.pending.remove(key);
+                self.rejected.remove(key);
             }
             Write::PutHead(head) => {
                 self.revisions.insert(head.document.clone(), head.revision);
@@ -171,6 +179,7 @@ impl Durable {
             Write::Purge { document } => {
                 self.revisions.remove(document);
                 self.pending.retain(|key| key.document != *document);
+                self.rejected.retain(|key| key.document != *document);
             }
             _ => {}
         }

@@ -15,11 +15,12 @@ use crate::violation::{Checked, Claim, Violation};
 /// After healing, everything has arrived within this time, in microseconds: the longest pauses before another attempt, a few times.
 const SETTLED_WITHIN_US: u64 = 240_000_000;
 
-/// By then every end has noticed what was cut before the healing, and has waited out its longest pause, in microseconds.
-const NOTICED_US: u64 = 120_000_000;
+/// The longest pause before another attempt to connect, with the time that this may take, in microseconds.
+const RECONNECTED_US: u64 = 40_000_000;
 
-/// How long it must then be quiet, in microseconds.
-const QUIET_US: u64 = 120_000_000;
+/// How long it must be quiet in the end, in microseconds: some time, and in a world of eight as long as the longest patience in the engine.
+const QUIET_US: u64 = 20_000_000;
+const LONG_QUIET_US: u64 = 130_000_000;
 
 impl World {
     /// Mends everything, waits until all is settled, and checks what must then hold.
@@ -35,14 +36,16 @@ impl World {
         self.heal()?;
         self.settle()?;
         // Until the last end of a cut wire has noticed, and has connected again.
-        self.run_until(self.now + NOTICED_US)?;
+        self.run_until(self.now + 3 * self.surroundings.heartbeat_us + RECONNECTED_US)?;
         self.settle()?;
         self.stay_quiet()?;
-        self.check_lists()?;
-        self.check_end()?;
-        self.check_bytes()?;
-        self.check_presence()?;
-        self.check_cold()?;
+        if self.observed {
+            self.check_lists()?;
+            self.check_end()?;
+            self.check_bytes()?;
+            self.check_presence()?;
+            self.check_cold()?;
+        }
         let logged = |line: &crate::model::Line| line.revision().0;
         let conflicts = |line: &crate::model::Line| {
             line.0
@@ -71,7 +74,8 @@ impl World {
     /// Nobody says anything, but that the authority asks each follower now and then whether it is there, and is answered.
     fn stay_quiet(&mut self) -> Checked {
         let (said, written, lost) = (self.messages, self.frames, self.silences);
-        self.run_until(self.now + QUIET_US)?;
+        let quiet = if self.seed.is_multiple_of(8) { LONG_QUIET_US } else { QUIET_US };
+        self.run_until(self.now + quiet)?;
         if self.messages != said {
             let what = format!("{} messages were sent while nobody did anything", self.messages - said);
             return Err(Violation::new(Claim::Quiet, what));
@@ -79,7 +83,7 @@ impl World {
         if self.silences != lost {
             return Err(Violation::new(Claim::Quiet, "a quiet link was taken for dead"));
         }
-        let beats = QUIET_US / self.surroundings.heartbeat_us + 1;
+        let beats = quiet / self.surroundings.heartbeat_us + 1;
         let most = 2 * beats * self.wires.len() as u64;
         if self.frames - written > most {
             let what = format!("{} frames for {most} heartbeats", self.frames - written);

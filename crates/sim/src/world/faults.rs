@@ -9,10 +9,10 @@ use super::disk::Disk;
 use super::node::Node;
 use super::wire::Side;
 use super::{Happening, Held, ROOT, World};
-use crate::plan::{Action, Line};
-use crate::violation::Violation;
 use crate::model::Fate;
+use crate::plan::{Action, Line};
 use crate::violation::Checked;
+use crate::violation::Violation;
 
 /// Wall clock at the start of every world, in milliseconds.
 const EPOCH_MS: u64 = 1_700_000_000_000;
@@ -225,7 +225,7 @@ impl World {
         let crashed = &mut self.nodes[node];
         crashed.disk.crash(now);
         crashed.life += 1;
-        crashed.ready = false;
+        (crashed.ready, crashed.begun) = (false, false);
         crashed.wake_at = None;
         crashed.dirty.clear();
         crashed.replies.clear();
@@ -248,6 +248,16 @@ impl World {
                 kept
             });
         }
+        // What was cleared, and is not written again yet, went with the process.
+        if disk.was_cleared {
+            for made in
+                self.model.made.iter_mut().filter(|made| made.node == node && made.fate == Fate::Rejected)
+            {
+                if !disk.durable().rejected.iter().any(|key| key.document == made.document) {
+                    made.fate = Fate::Lost;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -261,6 +271,7 @@ impl World {
         let cleared = &mut self.nodes[node];
         cleared.disk = Disk::default();
         cleared.disk.free_at = self.now;
+        cleared.disk.was_cleared = true;
         cleared.stores += 1;
         cleared.read.clear();
         let Node { replica, own, .. } = cleared;

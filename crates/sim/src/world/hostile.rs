@@ -3,7 +3,8 @@
 
 use rejoin_core::{Grant, Input, Instant, LinkId, Payload, Session, SessionInput};
 use rejoin_wire::{
-    Body, Counter, DocumentPush, Encoding, Hello, Message, PROTOCOL_VERSION, ReplicaId, Revision, encode_message,
+    Body, Counter, DocumentPush, Encoding, Hello, Message, PROTOCOL_VERSION, ReplicaId, Revision,
+    encode_message,
 };
 
 use super::wire::{Side, Wire};
@@ -60,7 +61,10 @@ impl World {
             token: None,
             agent: None,
         });
-        client.handle_input(now, SessionInput::Send(Payload::of_encoded(encode_message(&hello, encoding), encoding)));
+        client.handle_input(
+            now,
+            SessionInput::Send(Payload::of_encoded(encode_message(&hello, encoding), encoding)),
+        );
         let server = Session::server(self.sessions.clone(), encoding, now);
         let ends = [(LinkId(0), client), (LinkId(number), server)];
         let mut wire = Wire::new([NOBODY, ROOT], encoding, ends, dice);
@@ -99,7 +103,8 @@ impl World {
             bytes[at] ^= 1 << wire.dice.below(8);
             payload = bytes.into();
         }
-        self.trace.note(self.now, 9, ROOT, &payload, || format!("is told on {number}: {}", super::shown(&message)));
+        self.trace
+            .note(self.now, 9, ROOT, &payload, || format!("is told on {number}: {}", super::shown(&message)));
         let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
         let pause = wire.dice.between(1, PAUSE_US);
         if let Some(session) = &mut wire.end_mut(Side::Below).session {
@@ -140,7 +145,10 @@ impl World {
             return Ok(false);
         }
         let (node, message) = self.dice.pick(&old).clone();
-        let wires = self.wires.values().filter(|wire| wire.follower == node && wire.end(Side::Above).session.is_some());
+        let wires = self
+            .wires
+            .values()
+            .filter(|wire| wire.follower == node && wire.end(Side::Above).session.is_some());
         let Some((above, link)) = wires.last().map(|wire| (wire.above, wire.end(Side::Above).link)) else {
             return Ok(false);
         };

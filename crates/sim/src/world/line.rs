@@ -10,8 +10,8 @@ use rejoin_wire::{CloseCode, Encoding, Frame, Message, decode_message};
 use super::planting::Spoiled;
 use super::wire::{Carried, Side, Wire};
 use super::{Happening, LinkId, MAX_LINK_BYTES, ROOT, WIRES, World, shown};
-use crate::dice::Dice;
 use crate::checks::Standing;
+use crate::dice::Dice;
 use crate::plant::Plant;
 use crate::violation::{Checked, Claim, Violation};
 
@@ -57,14 +57,14 @@ impl World {
         let encoding = wire.encoding;
         let mut payload = payload.clone();
         let serves = wire.above == node;
-        if serves || self.plant.is_some() || self.listens {
+        if (serves && self.observed) || self.plant.is_some() || (!serves && self.listens) {
             let mut message = decode_message(&payload, encoding).map_err(|error| {
                 Violation::new(Claim::Hospitality, format!("node {node} sends what cannot be read: {error}"))
             })?;
             if !serves && self.listens {
                 self.overhear(node, message.clone());
             }
-            if node == ROOT || (serves && !self.restored) {
+            if self.observed && (node == ROOT || (serves && !self.restored)) {
                 Standing::check_told(&message, self.nodes[ROOT].disk.durable())?;
             }
             match self.spoil(node, &mut message) {
@@ -82,8 +82,7 @@ impl World {
         let end = wire.end_mut(side);
         let Some(session) = &mut end.session else { return Ok(()) };
         end.handed += payload.len();
-        let repeats =
-            serves && self.plant == Some(Plant::SendForever) && payload.len() >= REPEATED_BYTES;
+        let repeats = serves && self.plant == Some(Plant::SendForever) && payload.len() >= REPEATED_BYTES;
         let payload = Payload::cut(payload, encoding, self.surroundings.frame_bytes);
         if repeats {
             while session.queued_bytes() <= MAX_LINK_BYTES {
@@ -120,8 +119,7 @@ impl World {
     /// The authority has decided who is at the other end of a wire.
     pub(super) fn authenticate(&mut self, number: u64) -> Checked {
         let Some(wire) = self.wires.get(&number) else { return Ok(()) };
-        let grant =
-            if wire.hostile { Self::grant_of_nobody() } else { self.nodes[wire.follower].grant() };
+        let grant = if wire.hostile { Self::grant_of_nobody() } else { self.nodes[wire.follower].grant() };
         self.tell(number, Side::Above, SessionInput::Authenticated(grant))
     }
 

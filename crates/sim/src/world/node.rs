@@ -21,7 +21,10 @@ pub(crate) struct Node {
     pub(crate) replica: Option<Replica>,
     /// Counts starts.
     pub(crate) life: u32,
+    /// It has said that it is ready, and what was open before has not been opened again yet.
     pub(crate) ready: bool,
+    /// What was open before is open again: people may act.
+    pub(crate) begun: bool,
     pub(crate) disk: Disk,
     /// Counts the stores that gave way to an empty one.
     pub(crate) stores: u32,
@@ -97,6 +100,7 @@ impl Node {
             replica: None,
             life: 0,
             ready: false,
+            begun: false,
             disk: Disk::default(),
             stores: 0,
             links: BTreeMap::new(),
@@ -160,9 +164,14 @@ impl Checked {
     pub(crate) fn is_news(&mut self, document: &DocumentId, view: &View) -> bool {
         let is_known = |known: &View| {
             let same_content = known.content.ptr_eq(&view.content) || known.content == view.content;
-            let same_records = Arc::ptr_eq(&known.conflicts, &view.conflicts) || known.conflicts == view.conflicts;
+            let same_records =
+                Arc::ptr_eq(&known.conflicts, &view.conflicts) || known.conflicts == view.conflicts;
             let same_header = Arc::ptr_eq(&known.header, &view.header) || known.header == view.header;
-            known.chain == view.chain && known.life == view.life && same_content && same_records && same_header
+            known.chain == view.chain
+                && known.life == view.life
+                && same_content
+                && same_records
+                && same_header
         };
         if self.0.get(document).is_some_and(is_known) {
             return false;

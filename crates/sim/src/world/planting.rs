@@ -3,7 +3,7 @@
 use jsonptr::PointerBuf;
 use rejoin_core::storage::{Answer, Answered, Operation as Asked, RecordKey, RecordKind, Write};
 use rejoin_json::{Json, Operation};
-use rejoin_wire::{Body, Counter, Effect, DocumentPush, Entry, Message, ReplicaId, Revision};
+use rejoin_wire::{Body, Counter, DocumentPush, Effect, Entry, Message, ReplicaId, Revision};
 
 use super::{Happening, ROOT, World};
 use crate::plant::Plant;
@@ -87,8 +87,8 @@ impl World {
                 Some(Plant::LoseCount) => entry.change.counter = Counter(1),
                 Some(Plant::OmitRecords) => entry.conflicts.clear(),
                 Some(Plant::FalsifyRecords) => {
-                    let current = Some(Json::from(STRAY.to_string()));
-                    entry.conflicts.iter_mut().for_each(|record| record.current.clone_from(&current));
+                    let base = Some(Json::from(STRAY.to_string()));
+                    entry.conflicts.iter_mut().for_each(|record| record.base.clone_from(&base));
                 }
                 _ => {}
             }
@@ -105,10 +105,14 @@ impl World {
                 batch.writes.retain(|write| !matches!(write, Write::DropRecord { key } if is_pending(key)));
             }
             Some(Plant::DropRejected) if node != ROOT => {
-                batch.writes.retain(|write| !matches!(write, Write::PutRecord { key, .. } if is_rejected(key)));
+                batch
+                    .writes
+                    .retain(|write| !matches!(write, Write::PutRecord { key, .. } if is_rejected(key)));
             }
             Some(Plant::LoseRows) if node != ROOT => {
-                batch.writes.retain(|write| !matches!(write, Write::AppendChanges(_) | Write::PutCheckpoint { .. }));
+                batch
+                    .writes
+                    .retain(|write| !matches!(write, Write::AppendChanges(_) | Write::PutCheckpoint { .. }));
             }
             Some(Plant::SkipWrite) if node == ROOT && self.nodes[ROOT].dice.chance(SKIPPED) => {
                 batch.writes.clear();
@@ -120,8 +124,12 @@ impl World {
     /// What the planted fault makes of what a disk answers.
     pub(super) fn plant_answer(&mut self, node: usize, operation: &Asked, answer: &mut Answer) {
         match (self.plant, operation, answer) {
-            (Some(Plant::ForgetOutcomes), Asked::LoadOutcomes { .. }, Ok(Answered::Changes(rows))) => rows.clear(),
-            (Some(Plant::ShowOlder), Asked::LoadDocument { .. }, Ok(Answered::Document(loaded))) if node != ROOT => {
+            (Some(Plant::ForgetOutcomes), Asked::LoadOutcomes { .. }, Ok(Answered::Changes(rows))) => {
+                rows.clear()
+            }
+            (Some(Plant::ShowOlder), Asked::LoadDocument { .. }, Ok(Answered::Document(loaded)))
+                if node != ROOT =>
+            {
                 if let Some(head) = loaded.head.as_mut().filter(|_| loaded.rows.pop().is_some()) {
                     head.revision = loaded.rows.last().map_or(Revision(0), |row| row.last_revision);
                 }

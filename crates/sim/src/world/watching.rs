@@ -26,8 +26,9 @@ pub(super) enum Asked {
 impl World {
     /// Looks at a replica; true when that made it work.
     pub(super) fn watch(&mut self, node: usize) -> Result<bool, Violation> {
-        let Node { ready, replica, opened, .. } = &mut self.nodes[node];
+        let Node { ready, begun, replica, opened, .. } = &mut self.nodes[node];
         if std::mem::take(ready) {
+            *begun = true;
             if let Some(replica) = replica {
                 opened.iter().for_each(|document| replica.open(document));
             }
@@ -68,9 +69,11 @@ impl World {
             }
         };
         self.plant_log(&mut entries);
-        self.revisions.check_outcomes(document, &entries, &rejected)?;
+        if self.observed {
+            self.revisions.check_outcomes(document, &entries, &rejected)?;
+        }
         for revision in self.model.extend(document, row.first_revision, &entries)? {
-            if let Some(appended) = self.model.appended(document, revision) {
+            if let Some(appended) = self.model.appended(document, revision).filter(|_| self.observed) {
                 self.revisions.check(&appended, &self.model.issuer)?;
             }
         }
@@ -106,6 +109,9 @@ impl World {
             self.take_reply(&asked, reply)?;
         }
         let Node { replica: Some(replica), checked, .. } = &mut self.nodes[ROOT] else { return Ok(()) };
+        if !self.observed {
+            return Ok(());
+        }
         for document in &self.documents {
             // What it cannot read is not lost before it is known that nobody has it.
             let Some(view) = replica.confirmed(document).filter(|view| view.unreadable.is_none()) else {
@@ -168,8 +174,10 @@ impl World {
         for document in std::mem::take(&mut self.nodes[node].dirty) {
             let Some(replica) = &self.nodes[node].replica else { return Ok(()) };
             let Some(view) = replica.confirmed(&document) else { continue };
-            self.check_read(node, &document, &view)?;
-            let is_news = self.nodes[node].checked.is_news(&document, &view);
+            if self.observed {
+                self.check_read(node, &document, &view)?;
+            }
+            let is_news = self.observed && self.nodes[node].checked.is_news(&document, &view);
             let Some(replica) = &self.nodes[node].replica else { return Ok(()) };
             if is_news {
                 Standing::check_confirmed(&self.model, node, &document, &view)?;
@@ -182,7 +190,7 @@ impl World {
                 held.confirmed = view.revision;
             }
             let pending = replica.pending(&document);
-            if replica.sync_status().durable {
+            if self.observed && replica.sync_status().durable {
                 Standing::check_rungs(node, &document, &pending, self.nodes[node].disk.durable())?;
             }
             // By their hashes: a name can pass to another change when changes are renumbered.
