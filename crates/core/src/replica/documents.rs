@@ -7,10 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rejoin_wire::{
     ChainHash, ChangeHash, ChangeId, ConflictId, Counter, DocumentId, Fate, MemberId, Revision,
+    limits::MAX_DOCUMENTS_PER_MESSAGE,
 };
 
 use super::commands::older_from;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Sync};
 use super::relaying::Relayed;
 use super::root::Queue;
 use super::serving::Subscriber;
@@ -349,7 +350,16 @@ impl Replica {
             .map(|(id, document)| (document.used, id.clone()))
             .collect();
         let surplus = self.documents.len() - most;
-        for (_, id) in idle.into_iter().take(surplus) {
+        let forgotten: Vec<DocumentId> = idle.into_iter().take(surplus).map(|(_, id)| id).collect();
+        // One that was closed with a change under way is open upstream still, with whoever was shown there.
+        let is_open = |id: &&DocumentId| {
+            self.documents.get(*id).is_some_and(|document| document.outbox.sync != Sync::Closed)
+        };
+        let open: Vec<DocumentId> = forgotten.iter().filter(is_open).cloned().collect();
+        for ids in open.chunks(MAX_DOCUMENTS_PER_MESSAGE) {
+            self.close_all_upstream(ids);
+        }
+        for id in forgotten {
             self.documents.remove(&id);
         }
     }

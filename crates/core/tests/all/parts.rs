@@ -148,7 +148,24 @@ fn parts_that_were_refused_are_shown_later() {
 }
 
 #[test]
-fn who_closes_a_document_is_gone_though_a_change_of_theirs_still_waits() {
+fn who_closes_a_document_is_gone_though_it_leaves_memory_at_once() {
+    let mut world = World::new(1);
+    let hasty = world.add_forgetful(Some(rejoin_wire::Scope::Documents), 0);
+    world.open("d");
+    world.create(0, "d", "{}");
+    world.followers[hasty].replica.set_presence(&id("d"), Some(json("1"))).unwrap();
+    world.run_for(1);
+    let replica = &mut world.followers[hasty].replica;
+    replica.edit(&id("d"), patch(r#"[{"op":"add","path":"/a","value":1}]"#)).unwrap();
+    replica.close(&id("d"));
+    world.run_for(1_000);
+    assert!(world.followers[hasty].replica.confirmed(&id("d")).is_none(), "it left memory");
+    assert_eq!(world.content(0, "d"), r#"{"a":1}"#);
+    assert_eq!(seen(&world, 0), [""; 0]);
+}
+
+#[test]
+fn who_closes_a_document_is_gone_though_a_change_a_change_of_theirs_still_waits() {
     for offline in [false, true] {
         let mut world = world(2);
         show(&mut world.followers[0].replica, 700, "1").unwrap();
