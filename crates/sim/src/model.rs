@@ -114,6 +114,8 @@ pub(crate) struct Model {
     names: BTreeMap<ChangeHash, MadeId>,
     /// Changes that are, or were, in the log.
     logged: BTreeSet<MadeId>,
+    /// Their hashes there.
+    accepted: BTreeSet<(DocumentId, ChangeHash)>,
     pub(crate) typed_by: BTreeMap<Token, MadeId>,
     lines: BTreeMap<DocumentId, Line>,
     /// What a restored authority lost: for each document the line as it was, and the last revision that stayed.
@@ -157,6 +159,11 @@ impl Model {
     /// Whether a change is, or was, in the log.
     pub(crate) fn is_logged(&self, made: MadeId) -> bool {
         self.logged.contains(&made)
+    }
+
+    /// Whether a change is, or was, in the log under just this hash.
+    pub(crate) fn is_accepted(&self, document: &DocumentId, hash: ChangeHash) -> bool {
+        self.accepted.contains(&(document.clone(), hash))
     }
 
     /// Notes a change that somebody made; `left` is the content with which it left its author.
@@ -231,6 +238,7 @@ impl Model {
             let before = line.tip().clone();
             let logged = self.logged(document, revision, &before, entry)?;
             self.logged.extend(logged.made);
+            self.accepted.insert((document.clone(), entry.hash));
             self.states.insert((document.clone(), logged.chain), (revision, logged.clone()));
             if let Some(line) = self.lines.get_mut(document) {
                 line.0.push(logged);

@@ -48,8 +48,6 @@ pub enum Plant {
     ReversePushes,
     /// Nobody is told that a change of theirs was accepted or rejected.
     LoseAcknowledgements,
-    /// The authority's disk does not know what became of changes that are no longer in memory.
-    ForgetOutcomes,
     /// The disks of clients keep changes as pending that have an outcome.
     KeepPending,
     /// The disks of clients do not keep changes that were rejected.
@@ -72,7 +70,7 @@ pub enum Plant {
 
 impl Plant {
     /// Every fault, by its name for the command line.
-    pub const ALL: [(&'static str, Self); 29] = [
+    pub const ALL: [(&'static str, Self); 28] = [
         ("rewrite-pending", Self::RewritePending),
         ("push-twice", Self::PushTwice),
         ("clients-flush-late", Self::ClientsFlushLate),
@@ -92,7 +90,6 @@ impl Plant {
         ("send-forever", Self::SendForever),
         ("reverse-pushes", Self::ReversePushes),
         ("lose-acknowledgements", Self::LoseAcknowledgements),
-        ("forget-outcomes", Self::ForgetOutcomes),
         ("keep-pending", Self::KeepPending),
         ("drop-rejected", Self::DropRejected),
         ("lose-rows", Self::LoseRows),
@@ -126,7 +123,6 @@ impl Plant {
             Self::SendForever => Claim::Bounded,
             Self::ReversePushes => Claim::Hospitality,
             Self::LoseAcknowledgements | Self::KeepPending => Claim::Liveness,
-            Self::ForgetOutcomes => Claim::AtMostOnce,
             Self::DropRejected | Self::LoseRows => Claim::ColdLoad,
             Self::ReviveTombstones => Claim::Convergence,
             Self::KeepGhosts => Claim::Presence,

@@ -373,7 +373,8 @@ impl RecordsTrue {
         };
         let stood = |token: &Token| appended.line.0.iter().any(|at| at.counts.contains_key(token));
         let written = |token: &Token| {
-            let own = appended.line.0.iter().filter(same_author);
+            let before = usize::try_from(appended.revision.0).unwrap_or(usize::MAX);
+            let own = appended.line.0.iter().take(before).filter(same_author);
             own.filter_map(|at| at.entry.as_ref()).any(|entry| {
                 in_effect(&entry.effect).contains_key(token)
                     || in_records(&entry.conflicts).contains_key(token)

@@ -123,18 +123,12 @@ impl World {
 
     /// What the planted fault makes of what a disk answers.
     pub(super) fn plant_answer(&mut self, node: usize, operation: &Asked, answer: &mut Answer) {
-        match (self.plant, operation, answer) {
-            (Some(Plant::ForgetOutcomes), Asked::LoadOutcomes { .. }, Ok(Answered::Changes(rows))) => {
-                rows.clear()
-            }
-            (Some(Plant::ShowOlder), Asked::LoadDocument { .. }, Ok(Answered::Document(loaded)))
-                if node != ROOT =>
-            {
-                if let Some(head) = loaded.head.as_mut().filter(|_| loaded.rows.pop().is_some()) {
-                    head.revision = loaded.rows.last().map_or(Revision(0), |row| row.last_revision);
-                }
-            }
-            _ => {}
+        if self.plant == Some(Plant::ShowOlder)
+            && node != ROOT
+            && let (Asked::LoadDocument { .. }, Ok(Answered::Document(loaded))) = (operation, answer)
+            && let Some(head) = loaded.head.as_mut().filter(|_| loaded.rows.pop().is_some())
+        {
+            head.revision = loaded.rows.last().map_or(Revision(0), |row| row.last_revision);
         }
     }
 

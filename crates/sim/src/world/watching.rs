@@ -245,6 +245,11 @@ impl World {
             for (hash, id, made) in gone {
                 own.remove(&hash);
                 if rejected.contains(&hash) {
+                    if self.observed && !self.restored && self.model.is_accepted(&document, hash) {
+                        let what =
+                            format!("node {node}: {id:?} of {document} is accepted, and told as rejected");
+                        return Err(Violation::new(Claim::AtMostOnce, what));
+                    }
                     self.model.made[made].fate = Fate::Rejected;
                     self.rejections += 1;
                 } else if self.model.is_logged(made) {
