@@ -135,6 +135,15 @@ pub(crate) struct Appended<'a> {
     pub(crate) made: Option<&'a Made>,
     /// Whether the document ever had another line of history.
     pub(crate) recovered: bool,
+    model: &'a Model,
+}
+
+impl Appended<'_> {
+    /// Whether a value was typed by the author of the revision, whatever became of it.
+    pub(crate) fn typed_by_author(&self, token: Token) -> bool {
+        let typed = self.model.typed_by.get(&token).and_then(|made| self.model.made.get(*made));
+        typed.zip(self.made).is_some_and(|(typed, made)| typed.node == made.node)
+    }
 }
 
 impl Model {
@@ -396,6 +405,7 @@ impl Model {
             entry: after.entry.as_ref()?,
             made: after.made.and_then(|made| self.made.get(made)),
             recovered: self.lost_lines.iter().any(|(lost, ..)| lost == document),
+            model: self,
         })
     }
 

@@ -146,8 +146,6 @@ impl Plant {
                 let rates = &mut plan.surroundings.rates;
                 rates.garbage = rates.garbage.max(GARBAGE);
             }
-            // What is in memory need not be asked for.
-            Self::ForgetOutcomes => plan.surroundings.idle_documents = 1,
             Self::RetitleListed => plan.surroundings.followers.fill(Follows::List),
             _ => {}
         }

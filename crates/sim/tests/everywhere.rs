@@ -10,9 +10,9 @@ use std::fmt::Write;
 
 use rejoin_sim::{Plan, Recording, Report, World};
 
-/// Worlds with several documents; with and without relays, in both encodings, with crashes, copied and cleared disks, authorities that go back,
-/// late frames and bad ones.
-const SEEDS: [u64; 8] = [5, 29, 38, 49, 61, 66, 70, 74];
+/// Worlds with several documents; with and without relays, in both encodings, with crashes, cleared and spoiled disks, authorities that go back,
+/// somebody hostile, clocks that jump, late frames and bad ones.
+const SEEDS: [u64; 8] = [17, 20, 24, 29, 65, 84, 85, 108];
 
 /// Actions in each.
 const STEPS: u32 = 200;
@@ -72,7 +72,7 @@ fn what_is_recorded_has_conflicts_rejections_and_snapshots_of_several_documents(
     }
     let [inputs, snapshots, revisions, conflicts, rejected] = sums;
     assert!(inputs > 5_000 && revisions > 1_000, "{sums:?}");
-    assert!(snapshots > 100 && conflicts > 100 && rejected > 50, "{sums:?}");
+    assert!(snapshots > 40 && conflicts > 100 && rejected > 50, "{sums:?}");
 }
 
 #[test]

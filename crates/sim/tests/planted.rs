@@ -10,7 +10,36 @@ use rejoin_sim::{Claim, Plant, Violation, World};
 const STEPS: u32 = 200;
 
 /// The seeds that catch each fault: of ten thousand the first ones.
-const CAUGHT: &[(&str, &[u64])] = &[];
+const CAUGHT: &[(&str, &[u64])] = &[
+    ("rewrite-pending", &[4, 5]),
+    ("push-twice", &[1, 2]),
+    ("clients-flush-late", &[1, 2]),
+    ("authority-flushes-late", &[1, 2]),
+    ("lose-flushed", &[1, 2]),
+    ("rewrite-log", &[1, 2]),
+    ("move-text", &[1, 2]),
+    ("lose-pushes", &[1, 2]),
+    ("cut-idle", &[1, 2]),
+    ("empty-patches", &[1, 4]),
+    ("add-value", &[1, 2]),
+    ("alter-snapshots", &[2, 4]),
+    ("drop-records", &[2, 6]),
+    ("retitle-listed", &[1, 2]),
+    ("lose-count", &[1, 2]),
+    ("skip-bad-frames", &[1, 2]),
+    ("send-forever", &[1, 2]),
+    ("reverse-pushes", &[1, 2]),
+    ("lose-acknowledgements", &[1, 4]),
+    ("keep-pending", &[1, 2]),
+    ("drop-rejected", &[1]),
+    ("lose-rows", &[1, 3]),
+    ("revive-tombstones", &[2, 8]),
+    ("keep-ghosts", &[4, 7]),
+    ("omit-records", &[1, 4]),
+    ("falsify-records", &[1, 2]),
+    ("show-older", &[11, 13]),
+    ("skip-write", &[1, 2]),
+];
 
 fn run(plant: Plant, seed: u64) -> Option<Violation> {
     World::new(plant.plan(seed, STEPS)).run().err().filter(|violation| violation.claim == plant.breaks())
