@@ -112,6 +112,10 @@ pub(crate) struct Model {
     pub(crate) made: Vec<Made>,
     /// Changes by the hashes that they have had: a change that is renumbered stays the same.
     names: BTreeMap<ChangeHash, MadeId>,
+    /// At which node a value was typed first, even where it was taken away again in the same change.
+    typists: BTreeMap<Token, usize>,
+    /// Copies of nodes, each with what it is a copy of: what one person typed before stands in both.
+    pub(crate) copies: BTreeMap<usize, usize>,
     /// Changes that are, or were, in the log.
     logged: BTreeSet<MadeId>,
     /// Their hashes there.
@@ -141,8 +145,9 @@ pub(crate) struct Appended<'a> {
 impl Appended<'_> {
     /// Whether a value was typed by the author of the revision, whatever became of it.
     pub(crate) fn typed_by_author(&self, token: Token) -> bool {
-        let typed = self.model.typed_by.get(&token).and_then(|made| self.model.made.get(*made));
-        typed.zip(self.made).is_some_and(|(typed, made)| typed.node == made.node)
+        let person = |node: usize| self.model.copies.get(&node).copied().unwrap_or(node);
+        let typed = self.model.typists.get(&token).copied();
+        typed.zip(self.made).is_some_and(|(typed, made)| person(typed) == person(made.node))
     }
 }
 
@@ -187,6 +192,9 @@ impl Model {
     ) -> MadeId {
         let id = self.made.len();
         let mut fresh = in_body(&change.body);
+        for token in fresh.keys() {
+            self.typists.entry(*token).or_insert(node);
+        }
         // What one patch writes and takes away again was never there.
         fresh.retain(|token, _| !self.typed_by.contains_key(token) && left.contains_key(token));
         for token in fresh.keys() {

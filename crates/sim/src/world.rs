@@ -1,6 +1,7 @@
 //! A world: replicas, their disks and the network between them, in virtual time on one agenda.
 
 mod acting;
+mod agenda;
 mod cold;
 pub(crate) mod disk;
 mod ending;
@@ -17,9 +18,9 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rejoin_core::storage::{Answer, Operation, RequestId, StoreError};
+use rejoin_core::storage::{Operation, RequestId, StoreError};
 use rejoin_core::{
-    Event, Grant, Input, Instant, Job, LINK_HIGH_WATER_BYTES, LinkId, Output, Replica, Reply, SessionConfig,
+    Event, Grant, Input, Instant, LINK_HIGH_WATER_BYTES, LinkId, Output, Replica, Reply, SessionConfig,
 };
 use rejoin_wire::{CloseCode, ConflictRecord, DocumentId, Message, Revision, WorkspaceId};
 
@@ -32,6 +33,7 @@ use crate::plant::Plant;
 use crate::recording::Recording;
 use crate::trace::Trace;
 use crate::violation::{Checked, Claim, Violation};
+use agenda::{Due, Happening};
 use node::Node;
 use wire::{Side, Wire};
 
@@ -152,60 +154,6 @@ struct Held {
     durable: Revision,
     /// In its memory, as long as it goes on: what was on its way when the authority went back moves that on.
     confirmed: Revision,
-}
-
-/// Something that happens at a time.
-#[derive(Debug)]
-struct Due {
-    at: u64,
-    order: u64,
-    what: Happening,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
-/// What happens. A life is one run of a process: what was meant for an earlier one does not happen. A late flush is that of a disk which has
-/// said already that it is done.
-#[derive(Debug)]
-enum Happening {
-    Drain { node: usize, life: u32 },
-    Wake { node: usize, life: u32 },
-    Execute { node: usize, life: u32, store: u32, request: RequestId, operation: Operation },
-    Flush { node: usize, life: u32, store: u32, request: RequestId, answer: Answer },
-    FlushLate { node: usize, life: u32 },
-    Compute { node: usize, life: u32, request: RequestId, job: Box<Job> },
-    Dial { node: usize, life: u32, link: LinkId },
-    Deliver { wire: u64, to: Side },
-    Hangup { wire: u64, side: Side },
-    Beat { wire: u64, side: Side },
-    Authenticate { wire: u64 },
-    Writable { wire: u64 },
-    Start { node: usize },
-    Mend { node: usize },
-    Reconnect { node: usize, life: u32 },
-    Allow { node: usize },
-    FreeDisk,
-    Say { wire: u64, left: u64 },
-    CutIdle,
-    Act,
 }
 
 impl World {

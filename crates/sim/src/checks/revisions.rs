@@ -386,8 +386,7 @@ impl RecordsTrue {
                 Err(breach(Claim::RecordsTrue, appended, &format!("{what} {token:?} of {record:?}")))
             };
             let incoming = of(&record.incoming);
-            let known =
-                |token: &&Token| !own.contains_key(*token) && !appended.below_rejected().contains_key(*token);
+            let known = |token: &&Token| !own.contains_key(*token) && !appended.typed_by_author(**token);
             if let Some(token) = incoming.keys().filter(known).find(|token| !written(token)) {
                 return untrue("its author neither typed nor saw", token);
             }

@@ -354,6 +354,7 @@ impl World {
         let copy = self.nodes[node].copy();
         self.nodes.push(copy);
         let copy = self.nodes.len() - 1;
+        self.model.copies.insert(copy, node);
         self.plan_at(1_000, Happening::Start { node: copy });
         copy
     }
