@@ -161,6 +161,12 @@ impl Server {
         Ok(Self::over(&store, Some(database), options))
     }
 
+    /// Starts the shards over a store that the application opened and closes by itself; the options' database is not looked at. Must be
+    /// called inside a tokio runtime.
+    pub fn over_store(store: &Arc<dyn Store>, options: ServerOptions) -> Self {
+        Self::over(store, None, options)
+    }
+
     fn over(store: &Arc<dyn Store>, database: Option<Arc<SqliteStore>>, options: ServerOptions) -> Self {
         instruments::describe();
         if let Some(metrics) = options.metrics.clone() {

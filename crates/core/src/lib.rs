@@ -55,6 +55,8 @@ mod authority;
 mod backoff;
 mod clock;
 pub mod collections;
+#[doc(hidden)]
+pub mod fuzzing;
 mod ids;
 mod log;
 mod merging;

@@ -7,6 +7,9 @@
 
 mod commands;
 mod engine;
+#[cfg(not(target_family = "wasm"))]
+#[doc(hidden)]
+pub mod native;
 pub mod storage;
 mod telling;
 mod values;

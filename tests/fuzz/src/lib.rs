@@ -1,17 +1,21 @@
 //! Fuzz targets: functions that take any bytes, feed them to something that reads foreign ones, and panic where it does not keep its
 //! word.
 //!
-//! They are driven in two ways. The program of this package mutates seeds by dice on stable Rust, and holds each input to a time and an
-//! amount of memory: `cargo xtask test fuzz` does that with a fixed number of inputs, `cargo xtask fuzz replica --minutes 10` for a while. The package in `libfuzzer` hands the same functions to cargo-fuzz, whose inputs are led by
-//! what they reach: `cargo +nightly fuzz run --fuzz-dir tests/fuzz/libfuzzer replica`.
+//! They are driven in two ways. The program of this package mutates seeds by dice on stable Rust: `cargo xtask test fuzz` has it do that
+//! with a fixed number of inputs. The package in `libfuzzer` hands the same functions to libFuzzer, whose inputs are led by what they
+//! reach; it takes a nightly compiler and cargo-fuzz. `cargo xtask fuzz replica --minutes 10` takes that way where both are there. Both
+//! hold each input to the same [`limits`].
 //!
-//! An input that once found a fault stays in `regressions`, in the folder of its target, and is tried by every run.
+//! Inputs that reach much stay in `corpus`, and one that once found a fault in `regressions`, each in the folder of its target. Every run
+//! begins with them.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
     reason = "a target that panics has found something, or has a fault itself"
 )]
 
+mod alone;
+pub mod dictionary;
 mod input;
 pub mod json;
 #[allow(
@@ -22,17 +26,22 @@ pub mod json;
 )]
 #[path = "../../../crates/json/tests/merge_laws/laws.rs"]
 mod laws;
+pub mod limits;
 pub mod mutation;
+mod names;
+mod page;
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "the documents of the laws")]
 #[path = "../../../crates/json/tests/merge_laws/random.rs"]
 mod random;
+mod records;
 mod replica;
 mod samples;
+#[cfg(feature = "server")]
+mod server;
 mod session;
 pub mod wire;
 
-pub use replica::replica;
-pub use session::session;
+use std::path::{Path, PathBuf};
 
 /// One fuzz target.
 #[derive(Clone, Copy, Debug)]
@@ -41,31 +50,53 @@ pub struct Target {
     pub name: &'static str,
     /// Takes one input; panics where a fault shows.
     pub run: fn(&[u8]),
-    /// Inputs to begin with.
+    /// Inputs to begin with, besides those in files.
     pub seeds: fn() -> Vec<Vec<u8>>,
-    /// Inputs of a short run: a few seconds of one core.
+    /// Inputs of a short run: about a second of one core.
     pub inputs: u64,
+    /// Bytes that an input may hold at once beyond four times its own: a mebibyte where it is only read, and more where it makes
+    /// documents, histories and whole replicas, which is what their users asked for.
+    pub base_bytes: usize,
+}
+
+const MIB: usize = 1 << 20;
+
+/// A target that reads its input, or does with it what takes no more memory than that.
+const fn reading(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>, inputs: u64) -> Target {
+    Target { name, run, seeds, inputs, base_bytes: MIB }
+}
+
+/// Bytes of a pair of replicas with their stores, of a session, and of a server.
+const STATE_BYTES: usize = 16 * MIB;
+
+/// A target in which an input makes a history, of which everything is kept.
+const fn stateful(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>, inputs: u64) -> Target {
+    Target { name, run, seeds, inputs, base_bytes: STATE_BYTES }
 }
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
-    Target { name: "json_parse", run: json::parse, seeds: samples::json_texts, inputs: 500_000 },
-    Target { name: "json_pointer", run: json::pointer, seeds: samples::pointed_texts, inputs: 500_000 },
-    Target { name: "json_patch", run: json::patch, seeds: samples::patched_texts, inputs: 400_000 },
-    Target {
-        name: "json_merge_patch",
-        run: json::merge_patch,
-        seeds: samples::pairs_of_texts,
-        inputs: 400_000,
-    },
-    Target { name: "json_diff", run: json::diff, seeds: samples::dice, inputs: 60_000 },
-    Target { name: "json_merge", run: json::merge, seeds: samples::dice, inputs: 15_000 },
-    Target { name: "wire_binary", run: wire::binary, seeds: samples::binary_messages, inputs: 600_000 },
-    Target { name: "wire_json", run: wire::json, seeds: samples::json_messages, inputs: 500_000 },
-    Target { name: "wire_text", run: wire::text, seeds: samples::text_requests, inputs: 500_000 },
-    Target { name: "wire_fragments", run: wire::fragments, seeds: samples::dice, inputs: 200_000 },
-    Target { name: "session", run: session::session, seeds: samples::dice, inputs: 40_000 },
-    Target { name: "replica", run: replica::replica, seeds: samples::dice, inputs: 4_000 },
+    reading("json_parse", json::parse, samples::json_texts, 200_000),
+    reading("json_pointer", json::pointer, samples::pointed_texts, 200_000),
+    reading("json_patch", json::patch, samples::patched_texts, 150_000),
+    reading("json_merge_patch", json::merge_patch, samples::pairs_of_texts, 150_000),
+    reading("json_diff", json::diff, samples::dice, 20_000),
+    reading("json_merge", json::merge, samples::dice, 5_000),
+    reading("wire_binary", wire::binary, samples::binary_messages, 200_000),
+    reading("wire_json", wire::json, samples::json_messages, 150_000),
+    reading("wire_text", wire::text, samples::texts, 150_000),
+    reading("wire_fragments", wire::fragments, samples::dice, 100_000),
+    reading("wire_values", wire::values, samples::values, 200_000),
+    reading("wire_names", names::names, samples::names, 200_000),
+    reading("records", records::records, records::seeds, 100_000),
+    stateful("session", session::session, samples::dice, 20_000),
+    stateful("replica", replica::replica, samples::dice, 2_000),
+    stateful("replica_alone", alone::replica_alone, samples::dice, 5_000),
+    stateful("page_commands", page::commands, page::seeds, 10_000),
+    #[cfg(feature = "server")]
+    stateful("server_requests", server::requests, server::request_seeds, 2_000),
+    #[cfg(feature = "server")]
+    reading("server_settings", server::settings, server::setting_seeds, 20_000),
 ];
 
 /// The target of a name.
@@ -73,45 +104,77 @@ pub fn target(name: &str) -> Option<&'static Target> {
     TARGETS.iter().find(|target| target.name == name)
 }
 
+impl Target {
+    /// The folder of its inputs in files of one of the folders that have them: `corpus`, `regressions`, `artifacts`.
+    pub fn folder(&self, kind: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(kind).join(self.name)
+    }
+
+    /// Inputs in the files of one of its folders, in the order of their names.
+    pub fn files(&self, kind: &str) -> Vec<Vec<u8>> {
+        let mut paths: Vec<PathBuf> =
+            std::fs::read_dir(self.folder(kind)).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        paths.sort();
+        paths.iter().filter_map(|path| std::fs::read(path).ok()).collect()
+    }
+
+    /// Everything that a run begins with.
+    pub fn beginnings(&self) -> Vec<Vec<u8>> {
+        [(self.seeds)(), self.files("corpus"), self.files("regressions")].concat()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::collections::BTreeSet;
 
     use super::*;
 
-    fn files(folder: &Path) -> Vec<PathBuf> {
-        std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+    /// Bytes of all files of one target's corpus: it is there to begin with, and not to be a heap.
+    const MAX_CORPUS_BYTES: usize = 16 << 10;
+
+    fn names_in(kind: &str) -> Vec<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(kind);
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     #[test]
     fn what_once_found_a_fault_finds_none_again() {
-        for folder in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions")) {
-            let name = folder.file_name().unwrap().to_str().unwrap();
-            let target = target(name).unwrap_or_else(|| panic!("{name} is no target"));
-            for file in files(&folder) {
-                (target.run)(&std::fs::read(file).unwrap());
+        for target in TARGETS {
+            target.files("regressions").iter().for_each(|input| (target.run)(input));
+        }
+    }
+
+    #[test]
+    fn every_target_has_something_to_begin_with_and_takes_it() {
+        for target in TARGETS {
+            assert!(!(target.seeds)().is_empty(), "{}", target.name);
+            target.beginnings().iter().for_each(|input| (target.run)(input));
+        }
+    }
+
+    #[test]
+    fn every_folder_of_inputs_is_that_of_a_target_and_small() {
+        for kind in ["corpus", "regressions"] {
+            for name in names_in(kind) {
+                let known = target(&name).is_some() || (!cfg!(feature = "server") && name.starts_with("server_"));
+                assert!(known, "{kind}/{name}");
             }
         }
-    }
-
-    #[test]
-    fn every_target_has_seeds_and_takes_them() {
         for target in TARGETS {
-            let seeds = (target.seeds)();
-            assert!(!seeds.is_empty(), "{}", target.name);
-            seeds.iter().for_each(|seed| (target.run)(seed));
+            let bytes: usize = target.files("corpus").iter().map(Vec::len).sum();
+            assert!(bytes <= MAX_CORPUS_BYTES, "{}: {bytes}", target.name);
         }
     }
 
     #[test]
-    fn every_target_can_be_led_by_what_it_reaches() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("libfuzzer");
-        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
-        for Target { name, .. } in TARGETS {
-            let source = std::fs::read_to_string(folder.join(format!("fuzz_targets/{name}.rs"))).unwrap();
-            assert!(source.contains("rejoin_fuzz::"), "{name}");
-            assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+    fn every_target_has_a_name_of_its_own_and_stands_in_the_documentation() {
+        let names: BTreeSet<_> = TARGETS.iter().map(|target| target.name).collect();
+        assert_eq!(names.len(), TARGETS.len());
+        let page = include_str!("../../../docs/reliability.md");
+        for name in names {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
         }
-        assert_eq!(files(&folder.join("fuzz_targets")).len(), TARGETS.len());
     }
 }

@@ -1,5 +1,5 @@
 //! Drives the fuzz targets on stable Rust: `rejoin-fuzz [TARGET…] [--inputs N | --minutes M] [--seed S] [--input FILE] [--keep
-//! FILE]`.
+//! FILE] [--list]`.
 //!
 //! Without bounds each target gets its own number of inputs, and the same inputs in every run. Exits with 1 when a target panicked, took
 //! too long or too much memory; the input is then in a file that the last lines name.
@@ -8,21 +8,27 @@
 mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use peak_alloc::PeakAlloc;
 use rejoin_fuzz::mutation::{Dice, mutated};
-use rejoin_fuzz::{TARGETS, Target, target};
+use rejoin_fuzz::{TARGETS, Target, limits, target};
 use watch::Watch;
 
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
 const USAGE: &str =
-    "usage: rejoin-fuzz [TARGET...] [--inputs N | --minutes M] [--seed S] [--input FILE] [--keep FILE]
+    "usage: rejoin-fuzz [TARGET...] [--inputs N | --minutes M] [--seed S] [--input FILE] [--keep FILE] [--list]
   --inputs   inputs for each target, instead of its own number
   --minutes  minutes for each target, instead of a number of inputs
   --seed     what the inputs are drawn from (1)
   --input    run this one input instead
-  --keep     write each input to this file before it runs, for faults that end the process";
+  --keep     write each input to this file before it runs, for faults that end the process
+  --list     name the targets and stop";
 
 struct Arguments {
     targets: Vec<&'static Target>,
@@ -31,11 +37,19 @@ struct Arguments {
     seed: u64,
     input: Option<PathBuf>,
     keep: Option<PathBuf>,
+    list: bool,
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut arguments =
-        Arguments { targets: Vec::new(), inputs: None, minutes: None, seed: 1, input: None, keep: None };
+    let mut arguments = Arguments {
+        targets: Vec::new(),
+        inputs: None,
+        minutes: None,
+        seed: 1,
+        input: None,
+        keep: None,
+        list: false,
+    };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("{name} needs a value"));
@@ -47,6 +61,7 @@ fn arguments() -> Result<Arguments, String> {
             "--seed" => arguments.seed = number(value()?)?,
             "--input" => arguments.input = Some(value()?.into()),
             "--keep" => arguments.keep = Some(value()?.into()),
+            "--list" => arguments.list = true,
             _ => arguments.targets.push(target(&name).ok_or_else(|| unknown(&name))?),
         }
     }
@@ -64,48 +79,28 @@ fn unknown(name: &str) -> String {
 /// How an input ended: with what was wrong, and where the input is kept.
 type Outcome = Result<(), (String, PathBuf)>;
 
+/// Whether something panicked since this was asked last, on whatever thread: runtimes catch the panics of their tasks.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
 /// Runs one input; one in which a fault shows is kept in a file.
 fn try_input(arguments: &Arguments, watch: &Watch, target: &Target, input: &[u8]) -> Outcome {
     if let Some(path) = &arguments.keep {
         std::fs::write(path, input).map_err(|error| (error.to_string(), path.clone()))?;
     }
     watch.begin(target, input);
-    let result = catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
-    let wrong = match (result, watch.end()) {
-        (Err(_), _) => "panicked".to_owned(),
-        (Ok(()), Err(peak)) => format!("held {peak} bytes at once"),
-        (Ok(()), Ok(())) => return Ok(()),
+    let result = catch_unwind(AssertUnwindSafe(|| limits::held(target, input, 1)));
+    watch.end();
+    let wrong = match result {
+        _ if PANICKED.swap(false, Ordering::Relaxed) => "panicked".to_owned(),
+        Err(_) => "panicked".to_owned(),
+        Ok(Err(excess)) => excess.to_string(),
+        Ok(Ok(())) => return Ok(()),
     };
-    Err((wrong, keep(target, input)))
-}
-
-/// Writes an input to a file of its own. Where it cannot be written, the seed still makes it again.
-fn keep(target: &Target, input: &[u8]) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("artifacts").join(target.name);
-    let path = folder.join(format!("{:016x}", hash(input)));
-    let _ = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, input));
-    path
-}
-
-/// FNV-1a: a name, and nothing more.
-fn hash(input: &[u8]) -> u64 {
-    input
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// Inputs that found a fault once.
-fn regressions(target: &Target) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions").join(target.name);
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    paths.sort();
-    paths.iter().filter_map(|path| std::fs::read(path).ok()).collect()
+    Err((wrong, watch::keep(target, input)))
 }
 
 fn run(arguments: &Arguments, watch: &Watch, target: &Target) -> Result<u64, (String, PathBuf)> {
-    let mut seeds = (target.seeds)();
-    seeds.extend(regressions(target));
+    let seeds = target.beginnings();
     for seed in &seeds {
         try_input(arguments, watch, target, seed)?;
     }
@@ -135,6 +130,15 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if arguments.list {
+        TARGETS.iter().for_each(|target| println!("{}", target.name));
+        return ExitCode::SUCCESS;
+    }
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |what| {
+        PANICKED.store(true, Ordering::Relaxed);
+        told(what);
+    }));
     let watch = Watch::start();
     let mut failed = 0;
     for target in &arguments.targets {
@@ -160,4 +164,40 @@ fn main() -> ExitCode {
         }
     }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+
+    use rejoin_fuzz::limits::{Excess, held, most_bytes};
+
+    use super::*;
+
+    fn target_of(run: fn(&[u8])) -> Target {
+        Target { name: "a test", run, seeds: Vec::new, inputs: 0, base_bytes: 1 << 20 }
+    }
+
+    /// One test, since memory and processor time are counted for the whole process.
+    #[test]
+    fn what_takes_too_much_each_time_is_found_and_what_does_once_is_not() {
+        let fits = target_of(|input| drop(black_box(vec![1_u8; (1 << 20) + 3 * input.len()])));
+        assert_eq!(held(&fits, &[0; 4_096], 1), Ok(()));
+        let large = target_of(|input| drop(black_box(vec![1_u8; (1 << 20) + 5 * input.len() + (64 << 10)])));
+        let most = most_bytes(&large, 1_000);
+        assert!(matches!(held(&large, &[0; 1_000], 1), Err(Excess::Memory { most: at, .. }) if at == most));
+        let once = target_of(|_| {
+            static MADE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+            black_box(MADE.get_or_init(|| vec![1; 4 << 20]));
+        });
+        assert_eq!(held(&once, b"", 1), Ok(()));
+        let slow = target_of(|_| {
+            let until = limits::processor_time() + limits::MAX_TIME + Duration::from_millis(5);
+            while limits::processor_time() < until {}
+        });
+        assert!(matches!(held(&slow, b"", 1), Err(Excess::Time(time)) if time > limits::MAX_TIME));
+        assert_eq!(held(&slow, b"", 10), Ok(()));
+        let waits = target_of(|_| std::thread::yield_now());
+        assert_eq!(held(&waits, b"", 1), Ok(()));
+    }
 }

@@ -1,5 +1,7 @@
 //! New inputs out of old ones, by dice.
 
+use crate::dictionary::words;
+
 /// The generator SplitMix64.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
@@ -34,22 +36,6 @@ impl Dice {
     }
 }
 
-/// Bytes on which readers tend to stumble.
-const AWKWARD: [&[u8]; 12] = [
-    b"\0",
-    b"\x7f",
-    b"\x80",
-    b"\xff",
-    b"\xff\xff\xff\xff\xff\xff\xff\x0f",
-    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
-    b"\"",
-    b"\\ud800",
-    b"[[[[[[[[",
-    b"9007199254740993",
-    b"1e400",
-    b"\xed\xa0\x80",
-];
-
 /// Largest input that is made, in bytes.
 const MAX_BYTES: usize = 4 << 10;
 
@@ -65,7 +51,11 @@ pub fn mutated(seeds: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
             2 => set(&mut bytes, at, |_| dice.byte()),
             3 => drop(bytes.splice(at..at + length, [])),
             4 => drop(bytes.splice(at..at, dice.bytes(8))),
-            5 => drop(bytes.splice(at..at, AWKWARD[dice.below(AWKWARD.len())].iter().copied())),
+            5 => {
+                let words = words();
+                let over = if dice.below(2) == 0 { 0 } else { length };
+                drop(bytes.splice(at..at + over, words[dice.below(words.len())].iter().copied()));
+            }
             6 => {
                 let again = bytes[at..at + length].to_vec();
                 let to = dice.below(bytes.len() + 1);

@@ -38,6 +38,15 @@ fn examples(label: &str) -> impl Iterator<Item = &'static str> {
     PROTOCOL.split("\n```\n").filter_map(move |part| part.rsplit_once(&*fence).map(|(_, example)| example))
 }
 
+/// Every example of the page that is JSON.
+#[cfg(test)]
+pub(crate) fn every_example() -> impl Iterator<Item = &'static str> {
+    ["json message", "json request", "json response", "json request-error", "json fragment"]
+        .into_iter()
+        .flat_map(examples)
+        .flat_map(|text| text.lines().filter(|line| line.starts_with('{')))
+}
+
 /// Every message that the page shows, read once.
 pub(crate) fn messages() -> &'static [Message] {
     static MESSAGES: LazyLock<Vec<Message>> = LazyLock::new(|| {
@@ -65,9 +74,41 @@ pub(crate) fn requests() -> &'static [Vec<u8>] {
     &REQUESTS
 }
 
-pub(crate) fn text_requests() -> Vec<Vec<u8>> {
+/// What plain clients say and are told.
+pub(crate) fn texts() -> Vec<Vec<u8>> {
     assert!(requests().len() > 10, "the page shows every request");
-    requests().to_vec()
+    let answers = examples("json response").map(|text| text.as_bytes().to_vec());
+    requests().iter().cloned().chain(answers).collect()
+}
+
+/// The parts of the page's messages that are values of the compact encoding by themselves, behind the number of their kind.
+pub(crate) fn values() -> Vec<Vec<u8>> {
+    let whole = binary_messages().into_iter().flat_map(|message| (0..32).map(move |kind| (kind, message.clone())));
+    let documents = TEXTS.iter().map(|text| {
+        let value = rejoin_json::Json::parse(text, &rejoin_json::Limits::default()).unwrap();
+        (0, rejoin_wire::to_bytes(&value))
+    });
+    let parts = messages().iter().flat_map(crate::wire::parts);
+    let seeds = documents.chain(parts).chain(whole.filter(|(kind, _)| *kind == 31));
+    seeds.map(|(kind, bytes)| [&[kind], bytes.as_slice()].concat()).collect()
+}
+
+/// Names behind the number of their kind.
+pub(crate) fn names() -> Vec<Vec<u8>> {
+    let texts = [
+        "0123456789abcdef0011223344556677",
+        "4236006c15f293c53042778c3d6af8c7ff0bd3682933725f39c8f06e52a2df35",
+        "notes",
+        "2025-01-10T16:10:32.000Z",
+        "theirs",
+        "/a~1b/~0/*/-",
+        r#"["cards", {"id": 7}, "tags", 2]"#,
+        r#"{"0123456789abcdef0011223344556677":3}"#,
+        "sha256:4236006c15f293c53042778c3d6af8c7ff0bd3682933725f39c8f06e52a2df35",
+        r#"[{"op":"splice","path":"/text","at":4,"remove":3,"insert":"zwei"}]"#,
+    ];
+    let seed = |kind: u8| texts.map(|text| [&[kind], text.as_bytes()].concat());
+    (0..16).flat_map(seed).collect()
 }
 
 pub(crate) fn json_texts() -> Vec<Vec<u8>> {

@@ -55,7 +55,7 @@ struct Talk {
 }
 
 /// Whatever comes, a session keeps to its bounds, writes what its peer can read, and ends once.
-pub fn session(bytes: &[u8]) {
+pub(crate) fn session(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let mut talk = Talk::begin(*input.pick(&KINDS));
     if input.chance(200) {

@@ -9,33 +9,34 @@ use rejoin_store::MemoryStore;
 use rejoin_wire::{UnixMillis, WorkspaceId};
 
 use crate::input::Input;
+use crate::records::{sealed, unsealed};
 
 /// A replica asks for no more than so much in one drain, whatever was said to it: it is not drawn into a loop.
 const MAX_OUTPUTS: usize = 100_000;
 
 /// A replica with its store.
-pub(super) struct Node {
+pub(crate) struct Node {
     config: Config,
-    pub(super) replica: Replica,
+    pub(crate) replica: Replica,
     store: MemoryStore,
-    pub(super) asked: VecDeque<(RequestId, Operation)>,
+    pub(crate) asked: VecDeque<(RequestId, Operation)>,
     jobs: VecDeque<(RequestId, Box<Job>)>,
     lives: u128,
 }
 
-pub(super) fn workspace() -> WorkspaceId {
+pub(crate) fn workspace() -> WorkspaceId {
     WorkspaceId::new("fuzz").unwrap()
 }
 
 /// What a replica wants of the network.
-pub(super) enum Wish {
+pub(crate) enum Wish {
     Connect(LinkId),
     Transmit(Vec<LinkId>, Bytes),
     Disconnect(LinkId),
 }
 
 impl Node {
-    pub(super) fn new(role: Role, max_idle_documents: usize, now: Instant) -> Self {
+    pub(crate) fn new(role: Role, max_idle_documents: usize, now: Instant) -> Self {
         let mut config = Config::new(workspace(), role);
         config.max_idle_documents = max_idle_documents;
         config.max_outbox_bytes = 64 << 10;
@@ -61,7 +62,7 @@ impl Node {
     }
 
     /// The process ends, and starts from what was durable.
-    pub(super) fn restart(&mut self, now: Instant) {
+    pub(crate) fn restart(&mut self, now: Instant) {
         self.lives += 1;
         self.store.crash();
         self.asked.clear();
@@ -69,7 +70,7 @@ impl Node {
         self.replica = Self::started(&self.config, self.lives, now);
     }
 
-    pub(super) fn drain(&mut self) -> Vec<Wish> {
+    pub(crate) fn drain(&mut self) -> Vec<Wish> {
         let mut wishes = Vec::new();
         for _ in 0..MAX_OUTPUTS {
             match self.replica.poll_output() {
@@ -87,7 +88,7 @@ impl Node {
     }
 
     /// A job is done, or the store does what it was asked first; either says so.
-    pub(super) fn answer(&mut self, now: Instant) -> bool {
+    pub(crate) fn answer(&mut self, now: Instant) -> bool {
         if let Some((request, job)) = self.jobs.pop_front() {
             self.replica.handle_input(now, Given::Computed { request, computed: job.run() });
             return true;
@@ -104,8 +105,18 @@ impl Node {
         answer
     }
 
+    /// Everything in the store.
+    pub(crate) fn bodies(&mut self) -> Vec<Vec<u8>> {
+        let places = self.store.bodies(&workspace());
+        let seen = std::cell::RefCell::new(Vec::new());
+        for place in places {
+            self.store.corrupt(&workspace(), &place, |body| seen.borrow_mut().push(body.clone()));
+        }
+        seen.into_inner()
+    }
+
     /// The store fails, lies, or answers what it was not asked.
-    pub(super) fn answer_badly(&mut self, input: &mut Input<'_>, now: Instant) {
+    pub(crate) fn answer_badly(&mut self, input: &mut Input<'_>, now: Instant) {
         if self.asked.is_empty() {
             let request = RequestId(u64::from(input.pair()));
             return self
@@ -140,7 +151,14 @@ impl Node {
 fn spoiled(mut answer: Answered, input: &mut Input<'_>) -> Answered {
     let spoil = |body: &mut Bytes, input: &mut Input<'_>| {
         let mut bytes = body.to_vec();
-        input.spoil(&mut bytes);
+        // Damaged, or written by somebody else, who knows the checksum.
+        if input.chance(96) {
+            bytes.truncate(unsealed(&bytes).len());
+            input.spoil(&mut bytes);
+            bytes = sealed(&bytes);
+        } else {
+            input.spoil(&mut bytes);
+        }
         *body = bytes.into();
     };
     match &mut answer {

@@ -136,6 +136,11 @@ impl Pair {
         self.drain();
     }
 
+    /// What both have stored.
+    pub(super) fn bodies(&mut self) -> Vec<Vec<u8>> {
+        [self.root.bodies(), self.follower.bodies()].concat()
+    }
+
     /// Nothing goes wrong any more: everything is answered and delivered, and then there is no more to say.
     pub(super) fn come_to_rest(&mut self) {
         self.root.replica.handle_input(self.now, Given::Granted { link: self.root_link, grant: grant(true) });
