@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rejoin_json::{Limits, Policy};
+use rejoin_wire::limits::MAX_INTEGER;
 use rejoin_wire::{
     ChangeId, CloseCode, DocumentId, Encoding, Epoch, Message, ReplicaId, Scope, Sequence, UnixMillis,
     WorkspaceId,
@@ -568,8 +569,10 @@ impl Replica {
         }
     }
 
+    /// The time of day, within what messages can say, however wrong the host's clock is.
     fn unix_now(&self) -> UnixMillis {
-        UnixMillis(u64::try_from(self.clock + i128::from(self.now.0 / 1000)).unwrap_or(0))
+        let time = self.clock + i128::from(self.now.0 / 1000);
+        UnixMillis(u64::try_from(time.clamp(0, i128::from(MAX_INTEGER))).unwrap_or(MAX_INTEGER))
     }
 
     fn request(&mut self, operation: Operation, purpose: Purpose) -> RequestId {

@@ -1,5 +1,4 @@
-//! Tasks that build a program and become it: the development server, the simulation, the fuzz
-//! targets, the benchmarks.
+//! Tasks that build a program and become it: the development server, the simulation, the benchmarks.
 
 use std::process::{Command, ExitCode};
 
@@ -29,12 +28,6 @@ pub(crate) fn sim(workspace: &Workspace, arguments: &[String]) -> Result<ExitCod
     become_program(workspace.cargo(&["run", "--release", "--package", "rejoin-sim", "--features", "program", "--"]).args(arguments))
 }
 
-/// Builds and runs the fuzz targets, as the tests do: with checked arithmetic.
-pub(crate) fn fuzz(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
-    let mut command = workspace.cargo(&["run", "--profile", "test", "--package", "rejoin-fuzz", "--"]);
-    become_program(command.args(arguments))
-}
-
 /// Builds and runs the benchmarks; those of the group `browser` alone run in Chromium.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     if let [group, rest @ ..] = arguments
@@ -61,7 +54,7 @@ fn bench_browser(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode
 
 /// Gives this process to the program, so that every signal and the terminal are the program's own.
 #[cfg(unix)]
-fn become_program(command: &mut Command) -> Result<ExitCode> {
+pub(crate) fn become_program(command: &mut Command) -> Result<ExitCode> {
     use std::os::unix::process::CommandExt;
 
     let error = command.exec();
@@ -70,7 +63,7 @@ fn become_program(command: &mut Command) -> Result<ExitCode> {
 
 /// Runs the program and answers as it does; a console's Ctrl-C reaches it by itself.
 #[cfg(not(unix))]
-fn become_program(command: &mut Command) -> Result<ExitCode> {
+pub(crate) fn become_program(command: &mut Command) -> Result<ExitCode> {
     let status = command.status().with_context(|| format!("{} did not start", program(command)))?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }

@@ -8,6 +8,7 @@
 
 mod checks;
 mod fresh;
+mod fuzz;
 mod launch;
 mod manifest;
 mod node;
@@ -59,9 +60,9 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Runs the fuzz targets, for as long as wanted.
+    /// Runs the fuzz targets, for as long as wanted: led by what they reach where nightly Rust and cargo-fuzz are there.
     Fuzz {
-        /// Passed on to the fuzzing program: `replica --minutes 10`.
+        /// Names of targets, `--all`, `--minutes M`, `--jobs J`, `--dice` for inputs by dice; others are passed on to the driver on stable Rust.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -103,7 +104,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Test { names, .. } => test::run(&workspace, &names),
         Task::Check => checks::run(&workspace).map(|_| ExitCode::SUCCESS),
         Task::Sim { arguments } => launch::sim(&workspace, &arguments),
-        Task::Fuzz { arguments } => launch::fuzz(&workspace, &arguments),
+        Task::Fuzz { arguments } => fuzz::run(&workspace, &arguments),
         Task::Bench { arguments } => launch::bench(&workspace, &arguments),
         Task::Wasm { names } => wasm::run(&workspace, &names.iter().map(String::as_str).collect::<Vec<_>>())
             .map(|_| ExitCode::SUCCESS),

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::tools::{self, Tool, WASM_TARGET};
 use crate::workspace::Workspace;
-use crate::{checks, node, process, wasm};
+use crate::{checks, fuzz, node, process, wasm};
 
 /// The crates that run in browsers as they are: no clock, no operating system, no thread.
 pub(crate) const PURE_CRATES: [&str; 3] = ["rejoin-json", "rejoin-wire", "rejoin-core"];
@@ -308,19 +308,45 @@ fn simulation(run: &Run<'_>) -> Result<String> {
     Ok(format!("{SEEDS} worlds"))
 }
 
-/// Compiles the fuzz targets as cargo-fuzz would, which takes a nightly compiler to run them, and runs every one on a fixed number of
-/// inputs by the driver for stable Rust.
-///
-/// The profile is that of the tests, which checks arithmetic, and has built most of it already.
+/// Runs every fuzz target on a fixed number of inputs by the driver for stable Rust; the profile is that of the tests, which checks
+/// arithmetic, and has built most of it already. Where a nightly compiler and cargo-fuzz are there, those without the server are also led
+/// by what they reach, for seconds; elsewhere that much is compiled.
 fn fuzzing(run: &Run<'_>) -> Result<String> {
-    let led =
-        ["check", "--manifest-path", "tests/fuzz/libfuzzer/Cargo.toml", "--no-default-features", "--bins"];
-    run.output(run.cargo(&led).env("CARGO_TARGET_DIR", &run.workspace.target))?;
     let output = run.output(&mut run.cargo(&["run", "--profile", "test", "--package", "rejoin-fuzz"]))?;
-    match fuzzed_targets(&output) {
+    let count = match fuzzed_targets(&output) {
         0 => bail!("no target ran"),
-        count => Ok(format!("{count} targets")),
+        count => count,
+    };
+    let Some(led) = fuzz::Led::find() else {
+        let check = [
+            "check",
+            "--manifest-path",
+            "tests/fuzz/libfuzzer/Cargo.toml",
+            "--no-default-features",
+            "--bins",
+        ];
+        run.output(run.cargo(&check).env("CARGO_TARGET_DIR", &run.workspace.target))?;
+        return Ok(format!("{count} targets"));
+    };
+    let program = led.build(run.workspace, false, &mut |_, command| run.output(command).map(|_| ()))?;
+    let targets = program.targets()?;
+    let mut found = Vec::new();
+    program.run_all(&targets, available_threads(), LED_TIME, |report| {
+        println!("{report}");
+        found.extend(report.finding.is_some().then(|| report.target.clone()));
+        Ok(())
+    })?;
+    match found.is_empty() {
+        true => Ok(format!("{count} targets, {} of them led too", targets.len())),
+        false => bail!("led, {} found something", found.join(", ")),
     }
+}
+
+/// How long each target is led by what it reaches.
+const LED_TIME: Duration = Duration::from_secs(2);
+
+fn available_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| count.get())
 }
 
 /// How many targets the fuzzing program says it has been through.

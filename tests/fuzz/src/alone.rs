@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use rejoin_core::{Grant, Input as Given, Instant, LinkId, Peer, Role, Token};
 use rejoin_wire::{
-    DocumentId, Encoding, ReplicaId, Revision, Scope, Sequence, UnixMillis, decode_message,
-    encode_message,
+    DocumentId, Encoding, ReplicaId, Revision, Scope, Sequence, UnixMillis, decode_message, encode_message,
 };
 
 use crate::input::Input;
@@ -24,7 +23,8 @@ const MAX_ANSWERS: usize = 20_000;
 /// Whatever is said to it, on links that exist or do not, a replica writes what can be read, does what is due, and comes to an end.
 pub(crate) fn replica_alone(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let role = input.pick(&[Role::Root, Role::Relay, Role::Follower { scope: Some(Scope::Documents) }]).clone();
+    let role =
+        input.pick(&[Role::Root, Role::Relay, Role::Follower { scope: Some(Scope::Documents) }]).clone();
     let now = Instant(1_000_000);
     let mut alone = Alone {
         node: Node::new(role, *input.pick(&[1, 1_024]), now),
@@ -85,7 +85,11 @@ impl Alone {
                 self.give(Given::Timeout);
                 self.drain();
                 let due = self.node.replica.poll_timeout();
-                assert!(due.is_none_or(|due| due > self.now), "what is due was done: {due:?} at {:?}", self.now);
+                assert!(
+                    due.is_none_or(|due| due > self.now),
+                    "what is due was done: {due:?} at {:?}",
+                    self.now
+                );
             }
             14 => self.host(input),
             _ => self.ask(input),
@@ -111,7 +115,8 @@ impl Alone {
 
     fn open(&mut self, input: &mut Input<'_>) {
         let link = self.link(input);
-        let grant = Grant { principal: "ada".into(), may_edit: input.chance(192), may_relay: input.chance(128) };
+        let grant =
+            Grant { principal: "ada".into(), may_edit: input.chance(192), may_relay: input.chance(128) };
         let peer = Peer {
             replica: ReplicaId(u128::from(input.below(3) as u64)),
             encoding: self.encoding,
@@ -163,7 +168,12 @@ impl Alone {
                 match wish {
                     Wish::Connect(link) => self.upstream = Some(link),
                     Wish::Transmit(_, payload) => {
-                        decode_message(&payload, self.encoding).expect("what is sent can be read");
+                        if let Err(error) = decode_message(&payload, self.encoding) {
+                            panic!(
+                                "what is sent can be read: {error}: {}",
+                                String::from_utf8_lossy(&payload)
+                            );
+                        }
                     }
                     Wish::Disconnect(link) => {
                         self.upstream = self.upstream.filter(|upstream| *upstream != link);

@@ -112,8 +112,12 @@ impl Target {
 
     /// Inputs in the files of one of its folders, in the order of their names.
     pub fn files(&self, kind: &str) -> Vec<Vec<u8>> {
-        let mut paths: Vec<PathBuf> =
-            std::fs::read_dir(self.folder(kind)).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(self.folder(kind))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
         paths.sort();
         paths.iter().filter_map(|path| std::fs::read(path).ok()).collect()
     }
@@ -158,7 +162,8 @@ mod tests {
     fn every_folder_of_inputs_is_that_of_a_target_and_small() {
         for kind in ["corpus", "regressions"] {
             for name in names_in(kind) {
-                let known = target(&name).is_some() || (!cfg!(feature = "server") && name.starts_with("server_"));
+                let known =
+                    target(&name).is_some() || (!cfg!(feature = "server") && name.starts_with("server_"));
                 assert!(known, "{kind}/{name}");
             }
         }

@@ -37,7 +37,8 @@ const NAMES: &[fn(&str)] = &[
 /// A text behind the number of its kind.
 pub(crate) fn names(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    if let (Some(check), Ok(text)) = (NAMES.get(usize::from(*kind) % NAMES.len()), std::str::from_utf8(bytes)) {
+    if let (Some(check), Ok(text)) = (NAMES.get(usize::from(*kind) % NAMES.len()), std::str::from_utf8(bytes))
+    {
         check(text);
     }
 }

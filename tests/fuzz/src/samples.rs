@@ -44,7 +44,6 @@ pub(crate) fn every_example() -> impl Iterator<Item = &'static str> {
     ["json message", "json request", "json response", "json request-error", "json fragment"]
         .into_iter()
         .flat_map(examples)
-        .flat_map(|text| text.lines().filter(|line| line.starts_with('{')))
 }
 
 /// Every message that the page shows, read once.
@@ -83,7 +82,8 @@ pub(crate) fn texts() -> Vec<Vec<u8>> {
 
 /// The parts of the page's messages that are values of the compact encoding by themselves, behind the number of their kind.
 pub(crate) fn values() -> Vec<Vec<u8>> {
-    let whole = binary_messages().into_iter().flat_map(|message| (0..32).map(move |kind| (kind, message.clone())));
+    let whole =
+        binary_messages().into_iter().flat_map(|message| (0..32).map(move |kind| (kind, message.clone())));
     let documents = TEXTS.iter().map(|text| {
         let value = rejoin_json::Json::parse(text, &rejoin_json::Limits::default()).unwrap();
         (0, rejoin_wire::to_bytes(&value))

@@ -57,7 +57,10 @@ async fn answered(router: &Router, request: Request<Body>) -> (StatusCode, Vec<u
     if is_json && !is_head {
         let answer: serde_json::Value = serde_json::from_slice(&body).expect("what says it is JSON is");
         let refused = status.is_client_error() || status.is_server_error();
-        assert!(!refused || answer["error"]["message"].as_str().is_some_and(|why| !why.is_empty()), "{answer}");
+        assert!(
+            !refused || answer["error"]["message"].as_str().is_some_and(|why| !why.is_empty()),
+            "{answer}"
+        );
     }
     (status, body.to_vec())
 }

@@ -5,9 +5,9 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::support::{World, id, json, patch};
-use rejoin_core::{EditError, MAX_HISTORY_PAGE_BYTES, MAX_KEPT, Rung};
-use rejoin_wire::limits::{MAX_CONFLICTS_PER_CHANGE, MAX_OPEN_CONFLICT_BYTES};
-use rejoin_wire::{ErrorCode, Message, Revision};
+use rejoin_core::{EditError, Input, MAX_HISTORY_PAGE_BYTES, MAX_KEPT, Rung};
+use rejoin_wire::limits::{MAX_CONFLICTS_PER_CHANGE, MAX_INTEGER, MAX_OPEN_CONFLICT_BYTES};
+use rejoin_wire::{ErrorCode, Message, Revision, UnixMillis};
 
 /// Bytes that a conflict record takes besides its values and its place.
 const RECORD_BYTES: usize = 512;
@@ -164,4 +164,20 @@ fn a_document_whose_rejected_changes_nobody_looks_at_takes_no_more_edits() {
     world.run();
     assert_eq!(rejected(&world, 1).len(), MAX_KEPT);
     assert_eq!(world.followers[1].replica.status(&id("d")).unwrap().rung, Rung::Acknowledged);
+}
+
+#[test]
+fn wall_clocks_beyond_what_messages_can_say_stop_nobody() {
+    for wrong in [UnixMillis(MAX_INTEGER), UnixMillis(MAX_INTEGER + 1), UnixMillis(u64::MAX)] {
+        let mut world = World::new(2);
+        world.open("d");
+        world.root.replica.handle_input(world.now, Input::Clock(wrong));
+        world.followers[0].replica.handle_input(world.now, Input::Clock(wrong));
+        world.create(0, "d", "{}");
+        world.offline(1);
+        world.online(1);
+        world.converged("d");
+        let view = world.followers[1].replica.view(&id("d")).unwrap();
+        assert_eq!(view.updated_at, UnixMillis(MAX_INTEGER));
+    }
 }
