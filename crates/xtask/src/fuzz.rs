@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::launch::become_program;
-use crate::step::run_visibly;
+use crate::step::{run_quietly, run_visibly};
 use crate::workspace::Workspace;
 
 /// Longest input that is made, in bytes: that of the driver on stable Rust, too.
@@ -22,6 +22,9 @@ const HANG_S: u32 = 30;
 
 /// Largest process, in MiB: what one input may take is bounded before.
 const MAX_PROCESS_MIB: u32 = 2_048;
+
+/// Bytes of all inputs of a target that are committed.
+const CORPUS_BYTES: usize = 6 << 10;
 
 /// Where the runs by minutes are written down, below the root.
 const LEDGER: &str = "tests/fuzz/ledger.tsv";
@@ -34,14 +37,22 @@ struct Wanted {
     jobs: usize,
     /// Not led, even where it could be.
     by_dice: bool,
+    /// To keep the best of what earlier runs reached, instead of running.
+    gathers: bool,
     /// For the driver on stable Rust alone.
     others: Vec<String>,
 }
 
 impl Wanted {
     fn read(arguments: &[String]) -> Result<Self> {
-        let mut wanted =
-            Self { targets: Vec::new(), minutes: None, jobs: 1, by_dice: false, others: Vec::new() };
+        let mut wanted = Self {
+            targets: Vec::new(),
+            minutes: None,
+            jobs: 1,
+            by_dice: false,
+            gathers: false,
+            others: Vec::new(),
+        };
         let mut given = arguments.iter();
         while let Some(argument) = given.next() {
             let mut value = || given.next().with_context(|| format!("{argument} needs a value"));
@@ -49,6 +60,7 @@ impl Wanted {
                 // All targets are what is meant when none is named.
                 "--all" => {}
                 "--dice" => wanted.by_dice = true,
+                "--corpus" => wanted.gathers = true,
                 "--minutes" => wanted.minutes = Some(value()?.parse().context("--minutes needs a number")?),
                 "--jobs" => wanted.jobs = value()?.parse().context("--jobs needs a number")?,
                 "--list" => wanted.others.push(argument.clone()),
@@ -81,7 +93,12 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<ExitCod
         bail!("there is no target {unknown}; there are {}", known.join(", "));
     }
     let targets = if wanted.targets.is_empty() { known } else { wanted.targets };
-    let findings = program.run_all(&targets, wanted.jobs, Duration::from_secs(60 * minutes), |report| {
+    if wanted.gathers {
+        targets.iter().try_for_each(|target| program.gather(target))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let time = Duration::from_secs(60 * wanted.minutes.unwrap_or(1));
+    let findings = program.run_all(&targets, wanted.jobs, time, |report| {
         println!("{report}");
         write_down(workspace, report)
     })?;
@@ -257,6 +274,37 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Puts the shortest inputs that together reach what the runs on this machine have reached into the target's corpus, as many as
+    /// there is room for.
+    fn gather(&self, target: &str) -> Result<()> {
+        let fuzz = self.root.join("tests/fuzz");
+        let (reached, kept) = (fuzz.join("libfuzzer/corpus").join(target), fuzz.join("corpus").join(target));
+        let chosen = self.path.with_file_name("chosen").join(target);
+        for folder in [&chosen, &kept] {
+            if folder.is_dir() {
+                std::fs::remove_dir_all(folder)?;
+            }
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut command = Command::new(&self.path);
+        command.env("REJOIN_FUZZ_TARGET", target).arg("-set_cover_merge=1").arg(&chosen).arg(&reached);
+        run_quietly(&format!("choosing inputs for {target}"), &mut command)?;
+        let mut inputs = Vec::new();
+        for entry in std::fs::read_dir(&chosen)? {
+            inputs.push(std::fs::read(entry?.path())?);
+        }
+        inputs.sort_by(|one, other| one.len().cmp(&other.len()).then_with(|| one.cmp(other)));
+        let mut room = CORPUS_BYTES;
+        for (number, input) in inputs.iter().enumerate() {
+            let Some(left) = room.checked_sub(input.len()) else { break };
+            room = left;
+            std::fs::write(kept.join(format!("{number:03}")), input)?;
+        }
+        Ok(())
+    }
+}
+
 /// How many inputs libFuzzer says it has run.
 fn executions(said: &str) -> u64 {
     let stated = said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
@@ -319,6 +367,7 @@ mod tests {
         assert_eq!((one.targets, one.by_dice), (vec!["replica".to_owned()], true));
         assert_eq!(one.others, ["--seed", "7"]);
         assert_eq!(wanted("--list").unwrap().others, ["--list"]);
+        assert!(wanted("--corpus").unwrap().gathers);
         assert!(wanted("--minutes").is_err());
         assert!(wanted("--minutes soon").is_err());
     }

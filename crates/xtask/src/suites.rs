@@ -308,11 +308,18 @@ fn simulation(run: &Run<'_>) -> Result<String> {
     Ok(format!("{SEEDS} worlds"))
 }
 
-/// Runs every fuzz target on a fixed number of inputs by the driver for stable Rust; the profile is that of the tests, which checks
-/// arithmetic, and has built most of it already. Where a nightly compiler and cargo-fuzz are there, those without the server are also led
-/// by what they reach, for seconds; elsewhere that much is compiled.
+/// Runs the fuzz targets on a fixed number of inputs by the driver for stable Rust; the profile is that of the tests, which checks
+/// arithmetic, and has built most of it already. Where a nightly compiler and cargo-fuzz are there, they are also led by what they reach,
+/// for seconds; elsewhere that much is compiled. Those of the server are run by its package's own tests.
 fn fuzzing(run: &Run<'_>) -> Result<String> {
-    let output = run.output(&mut run.cargo(&["run", "--profile", "test", "--package", "rejoin-fuzz"]))?;
+    let output = run.output(&mut run.cargo(&[
+        "run",
+        "--profile",
+        "test",
+        "--package",
+        "rejoin-fuzz",
+        "--no-default-features",
+    ]))?;
     let count = match fuzzed_targets(&output) {
         0 => bail!("no target ran"),
         count => count,
