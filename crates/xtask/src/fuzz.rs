@@ -75,14 +75,15 @@ impl Wanted {
     }
 }
 
-/// Runs the targets as the arguments say. Those that run for minutes are led where they can be, and written down in the ledger.
+/// Runs the targets as the arguments say. Runs by minutes are led where they can be, and then written down in the
+/// ledger.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     let wanted = Wanted::read(arguments)?;
-    let led = match wanted.minutes {
-        Some(minutes) if !wanted.by_dice && wanted.others.is_empty() => Led::find().map(|led| (led, minutes)),
-        _ => None,
-    };
-    let Some((led, minutes)) = led else {
+    let is_led = !wanted.by_dice && wanted.others.is_empty() && (wanted.gathers || wanted.minutes.is_some());
+    let Some(led) = is_led.then(Led::find).flatten() else {
+        if wanted.gathers {
+            bail!("what an input reaches is seen by cargo-fuzz on nightly Rust: install both");
+        }
         eprintln!("inputs are drawn by dice, on stable Rust");
         return by_dice(workspace, &wanted);
     };
@@ -107,8 +108,12 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<ExitCod
 
 /// Builds and runs the driver for stable Rust, as the tests do: with checked arithmetic.
 fn by_dice(workspace: &Workspace, wanted: &Wanted) -> Result<ExitCode> {
-    let mut command = workspace.cargo(&["run", "--profile", "test", "--package", "rejoin-fuzz", "--"]);
-    command.args(&wanted.targets).args(&wanted.others);
+    let mut command = workspace.cargo(&["run", "--profile", "test", "--package", "rejoin-fuzz"]);
+    // The server takes longer to build than all else.
+    if !wanted.targets.is_empty() && wanted.targets.iter().all(|name| !name.starts_with("server_")) {
+        command.arg("--no-default-features");
+    }
+    command.arg("--").args(&wanted.targets).args(&wanted.others);
     if let Some(minutes) = wanted.minutes {
         command.args(["--minutes", &minutes.to_string()]);
     }
