@@ -146,7 +146,7 @@ impl Alone {
     fn ask(&mut self, input: &mut Input<'_>) {
         self.tokens += 1;
         let token = Token(self.tokens);
-        let document = DocumentId::new(*input.pick(&["notes", "d", "tasks"])).expect("an id");
+        let document = DocumentId::new(input.pick::<&str>(&["notes", "d", "tasks"])).expect("an id");
         let replica = &mut self.node.replica;
         match input.below(6) {
             0 => replica.open(&document),
