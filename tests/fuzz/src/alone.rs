@@ -1,5 +1,6 @@
 //! One replica among peers of which none keeps the rules, in every role: authority, relay and follower.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rejoin_core::{Grant, Input as Given, Instant, LinkId, Peer, Role, Token};
@@ -17,6 +18,9 @@ const MAX_STEPS: usize = 300;
 /// Links that peers open by themselves.
 const LINKS: usize = 4;
 
+/// The replica whose changes the examples of the protocol's page are.
+const EXAMPLE: ReplicaId = ReplicaId(0x0123_4567_89ab_cdef_0011_2233_4455_6677);
+
 /// Questions to the store once nothing else happens.
 const MAX_ANSWERS: usize = 20_000;
 
@@ -31,6 +35,7 @@ pub(crate) fn replica_alone(bytes: &[u8]) {
         now,
         encoding: *input.pick(&[Encoding::Binary, Encoding::Json]),
         upstream: None,
+        open: BTreeSet::new(),
         tokens: 0,
     };
     alone.drain();
@@ -49,6 +54,7 @@ struct Alone {
     now: Instant,
     encoding: Encoding,
     upstream: Option<LinkId>,
+    open: BTreeSet<LinkId>,
     tokens: u64,
 }
 
@@ -69,12 +75,14 @@ impl Alone {
             0..7 => self.receive(input),
             7 | 8 => drop(self.node.answer(self.now)),
             9 => self.node.answer_badly(input, self.now),
-            10 => self.open(input),
+            10 => {
+                let link = self.link(input);
+                self.open_link(link, input);
+            }
             11 => {
                 let link = self.link(input);
                 let code = input.chance(128).then(|| 4_000 + u16::from(input.byte()) * 4);
-                self.upstream = self.upstream.filter(|upstream| *upstream != link);
-                self.give(Given::LinkClosed { link, code });
+                self.close_link(link, code);
             }
             12 => {
                 let link = self.link(input);
@@ -99,6 +107,9 @@ impl Alone {
     /// A message: one that the page of the protocol shows, as it is or spoiled, or bytes that happen to be one.
     fn receive(&mut self, input: &mut Input<'_>) {
         let link = self.link(input);
+        if !self.open.contains(&link) && input.chance(224) {
+            self.open_link(link, input);
+        }
         let mut bytes = encode_message(input.pick(samples::messages()), Encoding::Binary).to_vec();
         match input.below(4) {
             0 => {}
@@ -113,17 +124,19 @@ impl Alone {
         }
     }
 
-    fn open(&mut self, input: &mut Input<'_>) {
-        let link = self.link(input);
+    fn open_link(&mut self, link: LinkId, input: &mut Input<'_>) {
         let grant =
             Grant { principal: "ada".into(), may_edit: input.chance(192), may_relay: input.chance(128) };
-        let peer = Peer {
-            replica: ReplicaId(u128::from(input.below(3) as u64)),
-            encoding: self.encoding,
-            grant,
-            token: None,
-        };
+        let replica = *input.pick(&[EXAMPLE, ReplicaId(0), ReplicaId(1)]);
+        let peer = Peer { replica, encoding: self.encoding, grant, token: None };
+        self.open.insert(link);
         self.give(Given::LinkOpened { link, peer });
+    }
+
+    fn close_link(&mut self, link: LinkId, code: Option<u16>) {
+        self.upstream = self.upstream.filter(|upstream| *upstream != link);
+        self.open.remove(&link);
+        self.give(Given::LinkClosed { link, code });
     }
 
     fn host(&mut self, input: &mut Input<'_>) {
@@ -175,10 +188,7 @@ impl Alone {
                             );
                         }
                     }
-                    Wish::Disconnect(link) => {
-                        self.upstream = self.upstream.filter(|upstream| *upstream != link);
-                        self.give(Given::LinkClosed { link, code: None });
-                    }
+                    Wish::Disconnect(link) => self.close_link(link, None),
                 }
             }
         }
