@@ -88,7 +88,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<ExitCod
         return by_dice(workspace, &wanted);
     };
     eprintln!("inputs are led by what they reach, by cargo-fuzz on nightly Rust");
-    let program = led.build(workspace, true, &mut |label, command| run_visibly(label, command))?;
+    let program = led.build(workspace, Build::Whole, &mut |label, command| run_visibly(label, command))?;
     let known = program.targets()?;
     if let Some(unknown) = wanted.targets.iter().find(|name| !known.contains(name)) {
         bail!("there is no target {unknown}; there are {}", known.join(", "));
@@ -126,6 +126,15 @@ pub(crate) struct Led {
     host: String,
 }
 
+/// What is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// Every target, for runs of minutes.
+    Whole,
+    /// All but those of the server, with few optimisations, for runs of seconds: it is built sooner.
+    Quick,
+}
+
 /// Announces a command that takes a while, and runs it.
 pub(crate) type Runner<'a> = dyn FnMut(&str, &mut Command) -> Result<()> + 'a;
 
@@ -142,18 +151,23 @@ impl Led {
         Some(Self { host })
     }
 
-    /// Builds the program that holds every target, or all but those of the server. No sanitizer: there is no unsafe code here, and
-    /// limits of memory are counted by our own allocator.
-    pub(crate) fn build(
-        &self,
-        workspace: &Workspace,
-        with_server: bool,
-        run: &mut Runner<'_>,
-    ) -> Result<Program> {
-        let target = workspace.target.join("fuzz");
+    /// Builds the program that holds the targets. No sanitizer: there is no unsafe code here, and limits of memory are counted by our own
+    /// allocator.
+    pub(crate) fn build(&self, workspace: &Workspace, build: Build, run: &mut Runner<'_>) -> Result<Program> {
+        let target = workspace.target.join(match build {
+            Build::Whole => "fuzz",
+            Build::Quick => "fuzz-quick",
+        });
         let mut command =
             nightly(&["cargo", "fuzz", "build", "--sanitizer", "none", "--no-default-features"]);
-        let features = if with_server { "link,server" } else { "link" };
+        let features = match build {
+            Build::Whole => "link,server",
+            Build::Quick => {
+                let profile = [("OPT_LEVEL", "1"), ("DEBUG", "0")];
+                command.envs(profile.map(|(name, value)| (format!("CARGO_PROFILE_RELEASE_{name}"), value)));
+                "link"
+            }
+        };
         command.args(["--features", features, "--fuzz-dir"]).arg(workspace.root.join("tests/fuzz/libfuzzer"));
         command.arg("--target-dir").arg(&target).arg("led").current_dir(&workspace.root);
         run("building the instrumented targets", &mut command)?;

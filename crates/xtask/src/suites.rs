@@ -335,7 +335,8 @@ fn fuzzing(run: &Run<'_>) -> Result<String> {
         run.output(run.cargo(&check).env("CARGO_TARGET_DIR", &run.workspace.target))?;
         return Ok(format!("{count} targets"));
     };
-    let program = led.build(run.workspace, false, &mut |_, command| run.output(command).map(|_| ()))?;
+    let program =
+        led.build(run.workspace, fuzz::Build::Quick, &mut |_, command| run.output(command).map(|_| ()))?;
     let targets = program.targets()?;
     let mut found = Vec::new();
     program.run_all(&targets, available_threads(), LED_TIME, |report| {
