@@ -23,7 +23,8 @@ const HANG_S: u32 = 30;
 /// Largest process, in MiB: what one input may take is bounded before.
 const MAX_PROCESS_MIB: u32 = 2_048;
 
-/// Bytes of all inputs of a target that are committed.
+/// Inputs of a target that are committed, and bytes of all of them.
+const CORPUS_INPUTS: usize = 48;
 const CORPUS_BYTES: usize = 6 << 10;
 
 /// Where the runs by minutes are written down, below the root.
@@ -294,7 +295,7 @@ impl Program {
 }
 
 impl Program {
-    /// Puts the shortest inputs that together reach what the runs on this machine have reached into the target's corpus, as many as
+    /// Chooses inputs that together reach what the runs on this machine have reached, and puts as many of them into the target's corpus as
     /// there is room for.
     fn gather(&self, target: &str) -> Result<()> {
         let fuzz = self.root.join("tests/fuzz");
@@ -314,14 +315,19 @@ impl Program {
             inputs.push(std::fs::read(entry?.path())?);
         }
         inputs.sort_by(|one, other| one.len().cmp(&other.len()).then_with(|| one.cmp(other)));
-        let mut room = CORPUS_BYTES;
-        for (number, input) in inputs.iter().enumerate() {
-            let Some(left) = room.checked_sub(input.len()) else { break };
-            room = left;
-            std::fs::write(kept.join(format!("{number:03}")), input)?;
+        for (number, input) in spread(&inputs).iter().enumerate() {
+            std::fs::write(kept.join(format!("{number:02}")), input)?;
         }
         Ok(())
     }
+}
+
+/// As many of the inputs as there is room for, from the shortest to the longest in even steps.
+fn spread(inputs: &[Vec<u8>]) -> Vec<&Vec<u8>> {
+    let so_many = |count: usize| (0..count).filter_map(move |at| inputs.get(at * inputs.len() / count));
+    let fits = |count: &usize| so_many(*count).map(Vec::len).sum::<usize>() <= CORPUS_BYTES;
+    let count = (1..=CORPUS_INPUTS.min(inputs.len())).rev().find(fits).unwrap_or(0);
+    so_many(count).collect()
 }
 
 /// How many inputs libFuzzer says it has run.
@@ -396,6 +402,18 @@ mod tests {
         assert_eq!(executions("#5 NEW\nstat::number_of_executed_units: 1234\nstat::x: 2"), 1_234);
         assert_eq!(executions("#2\tINITED cov: 7\n#4096\tpulse  cov: 9\n==1== ERROR"), 4_096);
         assert_eq!(executions(""), 0);
+    }
+
+    #[test]
+    fn a_corpus_is_short_and_long_inputs_within_its_room() {
+        let inputs: Vec<Vec<u8>> = (0..200).map(|length| vec![0; length]).collect();
+        let chosen = spread(&inputs);
+        assert_eq!(chosen.len(), CORPUS_INPUTS);
+        assert!(chosen.iter().map(|input| input.len()).sum::<usize>() <= CORPUS_BYTES);
+        assert!(chosen.last().unwrap().len() > 190);
+        let long = vec![vec![0; 1_000]; 50];
+        assert_eq!(spread(&long).len(), CORPUS_BYTES / 1_000);
+        assert!(spread(&[]).is_empty() && spread(&[vec![0; CORPUS_BYTES + 1]]).is_empty());
     }
 
     #[test]
