@@ -25,7 +25,11 @@ pub(crate) fn dev(workspace: &Workspace, arguments: &[String]) -> Result<ExitCod
 
 /// Builds and runs the simulation.
 pub(crate) fn sim(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
-    become_program(workspace.cargo(&["run", "--release", "--package", "rejoin-sim", "--features", "program", "--"]).args(arguments))
+    become_program(
+        workspace
+            .cargo(&["run", "--release", "--package", "rejoin-sim", "--features", "program", "--"])
+            .args(arguments),
+    )
 }
 
 /// Builds and runs the benchmarks; those of the group `browser` alone run in Chromium.

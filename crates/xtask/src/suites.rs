@@ -304,7 +304,9 @@ fn simulation(run: &Run<'_>) -> Result<String> {
     run.output(&mut run.cargo(&["build", "--release", "--package", "rejoin-sim", "--features", "program"]))?;
     let program =
         run.workspace.target.join("release").join(format!("rejoin-sim{}", std::env::consts::EXE_SUFFIX));
-    run.output(Command::new(&program).args(["--seeds", &SEEDS.to_string(), "--keep"]).arg(&run.workspace.target))?;
+    run.output(
+        Command::new(&program).args(["--seeds", &SEEDS.to_string(), "--keep"]).arg(&run.workspace.target),
+    )?;
     Ok(format!("{SEEDS} worlds"))
 }
 
