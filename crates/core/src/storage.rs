@@ -89,6 +89,9 @@ pub enum Operation {
 pub struct Batch {
     /// The last revision that each of these documents must have in the store (0: none), else the batch fails with [`StoreError::Conflict`].
     pub expect: Vec<(DocumentId, Revision)>,
+    /// The highest feed number that any head may have in the store, else the batch fails with [`StoreError::Conflict`]: so the numbers of a
+    /// workspace are unique and in the order of its commits, however many write. None where the batch gives no numbers.
+    pub feed: Option<Sequence>,
     /// The writes, in order.
     pub writes: Vec<Write>,
 }
@@ -137,6 +140,13 @@ pub enum Write {
         /// Its key.
         key: RecordKey,
     },
+    /// Inserts a meta record. Fails with [`StoreError::Conflict`] when there is one of this name.
+    AddMeta {
+        /// Its name.
+        key: MetaKey,
+        /// Its encoded body.
+        body: Bytes,
+    },
     /// Inserts or replaces a meta record.
     PutMeta {
         /// Its name.
@@ -162,7 +172,7 @@ impl Write {
             | Self::DropCheckpoints { document, .. }
             | Self::TrimChanges { document, .. }
             | Self::Purge { document } => Some(document),
-            Self::PutMeta { .. } => None,
+            Self::AddMeta { .. } | Self::PutMeta { .. } => None,
         }
     }
 }

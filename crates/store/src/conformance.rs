@@ -77,6 +77,7 @@ macro_rules! conformance_cases {
             a_batch_that_fails_in_the_middle_leaves_nothing,
             a_batch_fails_when_a_document_is_not_at_the_expected_revision,
             every_expectation_of_a_batch_must_hold,
+            a_batch_fails_when_the_feed_has_gone_on,
             writes_of_a_batch_happen_in_order,
             an_empty_batch_commits,
             a_row_of_changes_is_written_once,
@@ -94,6 +95,7 @@ macro_rules! conformance_cases {
             rows_are_found_by_their_counters,
             records_are_listed_by_kind_page_by_page,
             meta_records_are_replaced_one_by_one,
+            a_meta_record_is_added_once,
             workspaces_do_not_see_each_other,
             trimming_removes_rows_up_to_a_revision,
             dropping_checkpoints_keeps_the_newer_ones,
@@ -139,7 +141,7 @@ trait Shorthand: TestStore {
         expect: Vec<(DocumentId, Revision)>,
         writes: Vec<Write>,
     ) -> Result<(), StoreError> {
-        let answer = self.execute(workspace, Operation::Commit(Batch { expect, writes })).await?;
+        let answer = self.execute(workspace, Operation::Commit(Batch { expect, feed: None, writes })).await?;
         assert_eq!(answer, Answered::Committed);
         Ok(())
     }

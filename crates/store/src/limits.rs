@@ -48,7 +48,7 @@ pub(crate) fn check(batch: &Batch) -> Result<(), StoreError> {
             position("record number", *number)?;
             size(body)
         }
-        Write::PutMeta { body, .. } => size(body),
+        Write::AddMeta { body, .. } | Write::PutMeta { body, .. } => size(body),
         Write::DropCheckpoints { .. }
         | Write::TrimChanges { .. }
         | Write::DropRecord { .. }

@@ -225,6 +225,7 @@ mod tests {
     fn put_meta(body: &'static [u8]) -> Operation {
         Operation::Commit(Batch {
             expect: vec![],
+            feed: None,
             writes: vec![Write::PutMeta { key: MetaKey::Cursor, body: Bytes::from_static(body) }],
         })
     }

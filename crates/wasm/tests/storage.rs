@@ -52,7 +52,7 @@ fn key() -> RecordKey {
 }
 
 fn batch(write: Write) -> Operation {
-    Operation::Commit(Batch { expect: vec![], writes: vec![write] })
+    Operation::Commit(Batch { expect: vec![], feed: None, writes: vec![write] })
 }
 
 /// As JSON, in which bytes are objects.
@@ -157,16 +157,19 @@ fn each_write_is_an_array_that_begins_with_its_number() {
         (Write::TrimChanges { document: plan(), through: Revision(7) }, r#"5,"plan",7"#.to_owned()),
         (Write::PutRecord { key: key(), body: body.clone() }, format!(r#"6,1,"plan","{ones}",6,{bytes}"#)),
         (Write::DropRecord { key: key() }, format!(r#"7,1,"plan","{ones}",6"#)),
-        (Write::PutMeta { key: MetaKey::Epoch, body }, format!("8,3,{bytes}")),
+        (Write::PutMeta { key: MetaKey::Epoch, body: body.clone() }, format!("8,3,{bytes}")),
+        (Write::AddMeta { key: MetaKey::Epoch, body }, format!("10,3,{bytes}")),
         (Write::Purge { document }, r#"9,"plan""#.to_owned()),
     ];
     for (write, expected) in cases {
         let strict = matches!(write, Write::PutRecord { .. });
-        assert_eq!(write_text(write), format!("[7,[],[[{expected}]],{strict}]"));
+        assert_eq!(write_text(write), format!("[7,[],[[{expected}]],{strict},null]"));
     }
     let expect = vec![(plan(), Revision(3)), (DocumentId::new("b").expect("an id"), Revision(u64::MAX))];
-    let expecting = Operation::Commit(Batch { expect, writes: vec![] });
-    assert_eq!(text(&expecting), r#"[7,[["plan",3],["b",18446744073709552000]],[],false]"#);
+    let expecting = Operation::Commit(Batch { expect, feed: None, writes: vec![] });
+    assert_eq!(text(&expecting), r#"[7,[["plan",3],["b",18446744073709552000]],[],false,null]"#);
+    let numbering = Operation::Commit(Batch { feed: Some(Sequence(7)), ..Batch::default() });
+    assert_eq!(text(&numbering), "[7,[],[],false,7]");
 }
 
 #[test]
@@ -190,7 +193,7 @@ fn what_is_beyond_a_limit_is_refused_and_what_is_at_it_is_not() {
 #[test]
 fn only_own_pending_changes_are_committed_strictly() {
     let put = |kind| Write::PutRecord { key: RecordKey { kind, ..key() }, body: Bytes::new() };
-    let batch = |writes| Batch { expect: vec![], writes };
+    let batch = |writes| Batch { expect: vec![], feed: None, writes };
     assert!(is_strict(&batch(vec![Write::PutHead(head()), put(RecordKind::Pending)])));
     let others = vec![Write::AppendChanges(row()), Write::DropRecord { key: key() }, put(RecordKind::Runs)];
     assert!(!is_strict(&batch(others)));

@@ -77,7 +77,7 @@ fn the_doctor_names_documents_that_cannot_be_read() {
     let heads = [head("empty", 0, 1), head("spoiled", 1, 2), head("cut", 7, 3)];
     let mut writes: Vec<Write> = heads.into_iter().map(Write::PutHead).collect();
     writes.push(spoiled);
-    let commit = Operation::Commit(Batch { expect: Vec::new(), writes });
+    let commit = Operation::Commit(Batch { expect: Vec::new(), feed: None, writes });
     connection.execute(&workspace, &commit).unwrap();
     connection.close().unwrap();
     let looked = rejoin(&["doctor", "--bind", "127.0.0.1:0", "--database-url", &url]);

@@ -241,7 +241,10 @@ impl Replica {
             }
             _ => {
                 let writes = self.who();
-                self.request(Operation::Commit(Batch { expect: Vec::new(), writes }), Purpose::Identity);
+                self.request(
+                    Operation::Commit(Batch { expect: Vec::new(), feed: None, writes }),
+                    Purpose::Identity,
+                );
             }
         }
     }
@@ -325,7 +328,7 @@ impl Replica {
         let saving = std::mem::take(&mut self.storing.saving);
         let cursor = self.upstream.cursor();
         self.storing.commit = Some(Committing { writes: writes.clone(), saving, cursor });
-        self.request(Operation::Commit(Batch { expect: Vec::new(), writes }), Purpose::Commit);
+        self.request(Operation::Commit(Batch { expect: Vec::new(), feed: None, writes }), Purpose::Commit);
     }
 
     /// Reads again what could not be read, after a pause. Before anything else of a turn: what was read in part goes on in the same turn.
@@ -420,7 +423,7 @@ fn newest_only(writes: Vec<Write>) -> Vec<Write> {
         let newest = match &write {
             Write::PutRecord { key, .. } | Write::DropRecord { key } => records.insert(key.clone()),
             Write::PutHead(head) => heads.insert(head.document.clone()),
-            Write::PutMeta { key, .. } => metas.insert(*key),
+            Write::AddMeta { key, .. } | Write::PutMeta { key, .. } => metas.insert(*key),
             _ => true,
         };
         if newest {

@@ -20,9 +20,10 @@ fn records() -> String {
 /// Bytes of the rows and records that a node has asked to be written.
 fn written(node: &Node) -> usize {
     let bytes = |write: &Write| match write {
-        Write::PutCheckpoint { body, .. } | Write::PutRecord { body, .. } | Write::PutMeta { body, .. } => {
-            body.len()
-        }
+        Write::PutCheckpoint { body, .. }
+        | Write::PutRecord { body, .. }
+        | Write::AddMeta { body, .. }
+        | Write::PutMeta { body, .. } => body.len(),
         Write::AppendChanges(row) => row.body.len(),
         _ => 0,
     };

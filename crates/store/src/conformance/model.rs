@@ -139,12 +139,19 @@ impl History {
         let mut writes = Vec::new();
         for _ in 0..self.random.below(7) {
             let write = self.write(workspace);
-            let batch = Batch { expect: vec![], writes: vec![write] };
+            let batch = Batch { expect: vec![], feed: None, writes: vec![write] };
             self.note(workspace, &batch);
             writes.extend(batch.writes);
         }
         self.logs = logs;
-        Batch { expect, writes }
+        let newest = match self.model.execute(workspace, &Operation::LoadMeta) {
+            Ok(Answered::Meta { sequence, .. }) => sequence,
+            other => panic!("LoadMeta was answered by {other:?}"),
+        };
+        let known =
+            Sequence((newest.0 + self.random.below(2)).saturating_sub(u64::from(self.random.below(8) == 0)));
+        let feed = (self.random.below(3) == 0).then_some(known);
+        Batch { expect, feed, writes }
     }
 
     fn write(&mut self, workspace: &WorkspaceId) -> Write {
@@ -164,7 +171,12 @@ impl History {
             11..13 => Write::DropRecord { key: self.record_key() },
             13 => {
                 let key = self.random.of(&META_KEYS);
-                Write::PutMeta { key, body: self.body() }
+                let body = self.body();
+                if self.random.below(3) == 0 {
+                    Write::AddMeta { key, body }
+                } else {
+                    Write::PutMeta { key, body }
+                }
             }
             14 if self.random.below(3) == 0 => Write::Purge { document },
             15 if log.last.is_some() => {

@@ -80,6 +80,7 @@ pub fn key(kind: RecordKind, id: &str, replica: u128, number: u64) -> RecordKey 
 pub fn one_of_each(id: &str) -> Batch {
     Batch {
         expect: vec![(document(id), Revision(0))],
+        feed: None,
         writes: vec![
             Write::PutHead(head(id, 3, 3)),
             Write::PutCheckpoint {

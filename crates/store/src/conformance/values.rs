@@ -206,7 +206,8 @@ pub async fn numbers_beyond_the_largest_are_refused<S: TestStore>(mut store: S) 
     ];
     for write in refused {
         let text = format!("{write:?}");
-        let batch = Batch { expect: vec![], writes: vec![Write::PutHead(head("first", 1, 1)), write] };
+        let batch =
+            Batch { expect: vec![], feed: None, writes: vec![Write::PutHead(head("first", 1, 1)), write] };
         let answer = store.execute(&workspace, Operation::Commit(batch)).await;
         assert!(matches!(answer, Err(StoreError::QuotaExceeded(_))), "{text} was answered by {answer:?}");
     }

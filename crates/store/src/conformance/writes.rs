@@ -1,7 +1,7 @@
 //! Batches: all or nothing, expectations, keys.
 
 use bytes::Bytes;
-use rejoin_core::storage::{ChangeRow, Loaded, MetaKey, RecordKind, Write};
+use rejoin_core::storage::{Batch, ChangeRow, Loaded, MetaKey, Operation, RecordKind, Write};
 use rejoin_wire::{Counter, Revision, Sequence};
 
 use super::sample::{document, head, key, one_of_each, rejection, row, workspace};
@@ -88,6 +88,32 @@ pub async fn every_expectation_of_a_batch_must_hold(mut store: impl TestStore) {
     assert_eq!(store.heads(&workspace, 0, 10).await, [head("a", 2, 4), head("b", 3, 5)]);
 }
 
+/// Whoever numbers the feed names the newest number that it knows; a workspace's own numbers count, and those of all its documents.
+pub async fn a_batch_fails_when_the_feed_has_gone_on(mut store: impl TestStore) {
+    let (workspace, other) = (workspace("w"), super::sample::workspace("other"));
+    let number = |id: &str, known, sequence| Batch {
+        expect: vec![],
+        feed: Some(Sequence(known)),
+        writes: vec![Write::PutHead(head(id, 1, sequence))],
+    };
+    let ours = |batch| Operation::Commit(batch);
+    store.execute(&workspace, ours(number("a", 0, 7))).await.unwrap();
+    for known in [0, 6] {
+        let outcome = store.execute(&workspace, ours(number("b", known, 8))).await;
+        assert_conflict(&outcome.map(|_| ()));
+    }
+    assert_eq!(store.document(&workspace, &document("b")).await, Loaded::default());
+    store.execute(&workspace, ours(number("b", 7, 8))).await.unwrap();
+    assert_conflict(&store.execute(&workspace, ours(number("a", 7, 9))).await.map(|_| ()));
+    // Numbers that are purged are not missed.
+    store.commit(&workspace, vec![Write::Purge { document: document("b") }]).await;
+    store.execute(&workspace, ours(number("a", 8, 9))).await.unwrap();
+    store.execute(&other, ours(number("a", 0, 1))).await.unwrap();
+    // What is larger than every number is a bound like any other.
+    store.execute(&workspace, ours(number("a", u64::MAX, 10))).await.unwrap();
+    assert_eq!(store.heads(&workspace, 0, 10).await, [head("a", 1, 10)]);
+}
+
 /// The last write of a place stands, and what is purged first can be written again.
 pub async fn writes_of_a_batch_happen_in_order(mut store: impl TestStore) {
     let (workspace, plan) = (workspace("w"), document("plan"));
@@ -104,6 +130,18 @@ pub async fn writes_of_a_batch_happen_in_order(mut store: impl TestStore) {
         Loaded { head: Some(head("plan", 3, 10)), rows: vec![row("plan", 2, 3, 7, 1)], ..Loaded::default() };
     assert_eq!(store.document(&workspace, &plan).await, expected);
     assert_eq!(store.heads(&workspace, 0, 10).await, [head("plan", 3, 10)]);
+}
+
+/// Whoever adds a meta record second learns that it is there, and changes nothing.
+pub async fn a_meta_record_is_added_once(mut store: impl TestStore) {
+    let workspace = workspace("w");
+    let add = |key, body: &'static [u8]| Write::AddMeta { key, body: Bytes::from_static(body) };
+    store.commit(&workspace, vec![add(MetaKey::Epoch, b"first")]).await;
+    let second = vec![add(MetaKey::Identity, b"never"), add(MetaKey::Epoch, b"second")];
+    assert_conflict(&store.try_commit(&workspace, second).await);
+    let epoch = (MetaKey::Epoch, Bytes::from_static(b"first"));
+    assert_eq!(store.meta(&workspace).await, (vec![epoch], Sequence(0)));
+    store.commit(&super::sample::workspace("other"), vec![add(MetaKey::Epoch, b"its own")]).await;
 }
 
 /// A batch without writes is only its expectations.

@@ -69,6 +69,7 @@ impl Workspace {
     /// Applies all of a batch, and returns what it replaced, or applies nothing of it.
     pub(super) fn apply(&mut self, batch: &Batch) -> Result<Vec<Cell>, StoreError> {
         self.check_expectations(batch)?;
+        self.check_feed(batch)?;
         let mut replaced = Vec::with_capacity(batch.writes.len());
         for write in &batch.writes {
             match self.cells(write) {
@@ -225,6 +226,16 @@ impl Workspace {
         })
     }
 
+    fn check_feed(&self, batch: &Batch) -> Result<(), StoreError> {
+        let newest = self.feed.last_key_value().map_or(Sequence(0), |(newest, _)| *newest);
+        match batch.feed {
+            Some(known) if newest > known => {
+                Err(StoreError::Conflict(format!("the feed is at {newest}, beyond {known}").into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What a write puts where.
     fn cells(&self, write: &Write) -> Result<Vec<Cell>, StoreError> {
         Ok(match write {
@@ -246,7 +257,12 @@ impl Workspace {
             }
             Write::PutRecord { key, body } => vec![Cell::Record(key.clone(), Some(body.clone()))],
             Write::DropRecord { key } => vec![Cell::Record(key.clone(), None)],
-            Write::PutMeta { key, body } => vec![Cell::Meta(*key, Some(body.clone()))],
+            Write::AddMeta { key, .. } if self.meta.contains_key(key) => {
+                return Err(StoreError::Conflict(format!("there is a meta record {key:?}").into()));
+            }
+            Write::AddMeta { key, body } | Write::PutMeta { key, body } => {
+                vec![Cell::Meta(*key, Some(body.clone()))]
+            }
             Write::Purge { document } => self.everything_of(document),
         })
     }

@@ -350,6 +350,7 @@ mod tests {
     fn append(id: &str, revision: u64) -> Batch {
         Batch {
             expect: vec![(sample::document(id), Revision(revision - 1))],
+            feed: None,
             writes: vec![
                 Write::PutHead(sample::head(id, revision, revision)),
                 Write::AppendChanges(sample::row(id, revision, revision, 7, revision)),
@@ -360,7 +361,7 @@ mod tests {
     /// Filled with a byte of its own: SQLite does not write pages that stay as they are.
     fn put_meta(length: usize, fill: u8) -> Batch {
         let body = Bytes::from(vec![fill; length]);
-        Batch { expect: vec![], writes: vec![Write::PutMeta { key: MetaKey::Cursor, body }] }
+        Batch { expect: vec![], feed: None, writes: vec![Write::PutMeta { key: MetaKey::Cursor, body }] }
     }
 
     fn loaded_revision(connection: &mut SqliteConnection, id: &str) -> (u64, usize) {
@@ -410,8 +411,11 @@ mod tests {
         let mut store = OnDisk::new();
         let connection = store.connection();
         assert_eq!(commit_all(connection, &[append("a", 1)]), ["committed"]);
-        let twice =
-            |id| Batch { expect: vec![], writes: [append(id, 1).writes, append(id, 1).writes].concat() };
+        let twice = |id| Batch {
+            expect: vec![],
+            feed: None,
+            writes: [append(id, 1).writes, append(id, 1).writes].concat(),
+        };
         let batches = [twice("b"), append("c", 1), twice("d"), twice("e"), append("f", 1), twice("g")];
         let answers = commit_all(connection, &batches);
         assert_eq!(answers, ["conflict", "committed", "conflict", "conflict", "committed", "conflict"]);
@@ -531,7 +535,7 @@ mod tests {
             let body = Bytes::from(id.repeat(3_000));
             let row = ChangeRow { body, ..sample::row(id, 1, 1, 7, 1) };
             let writes = vec![Write::PutHead(sample::head(id, 1, 1)), Write::AppendChanges(row)];
-            let commit = Operation::Commit(Batch { expect: vec![], writes });
+            let commit = Operation::Commit(Batch { expect: vec![], feed: None, writes });
             store.connection().execute(&workspace, &commit).unwrap();
         }
         store.connection.take().unwrap().close().unwrap();

@@ -18,10 +18,9 @@ pub(super) fn meta(connection: &mut Connection, workspace: &WorkspaceId) -> Resu
     let records = all(&transaction, statement::META, params![name], |row| {
         Ok((meta_key(row.get(0)?)?, row.get::<_, Body>(1)?.0))
     })?;
-    let newest =
-        one(&transaction, statement::NEWEST_SEQUENCE, params![name], |row| row.get::<_, Position>(0))?;
+    let sequence = newest_sequence(&transaction, workspace)?;
     transaction.commit()?;
-    Ok(Answered::Meta { records, sequence: Sequence(newest.map_or(0, |newest| newest.0)) })
+    Ok(Answered::Meta { records, sequence })
 }
 
 /// Reads a document at one moment.
@@ -176,6 +175,14 @@ pub(super) fn records(
         params![workspace.as_str(), kind as u8, id, Replica::new(replica), Position(number), limit];
     let records = all(connection, statement::RECORDS_OF_KIND, parameters, |row| record(kind, row))?;
     Ok(Answered::Records(records))
+}
+
+/// The highest feed number of any head, 0 without one.
+pub(super) fn newest_sequence(connection: &Connection, workspace: &WorkspaceId) -> Result<Sequence> {
+    let newest = one(connection, statement::NEWEST_SEQUENCE, params![workspace.as_str()], |row| {
+        row.get::<_, Position>(0)
+    })?;
+    Ok(Sequence(newest.map_or(0, |newest| newest.0)))
 }
 
 /// The number of a document, and the revision of its head, 0 without one.

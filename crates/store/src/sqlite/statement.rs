@@ -104,6 +104,8 @@ pub(super) const PUT_RECORD: &str = "INSERT INTO record (workspace, kind, docume
 pub(super) const DROP_RECORD: &str = "DELETE FROM record
     WHERE workspace = ?1 AND kind = ?2 AND document = ?3 AND replica = ?4 AND number = ?5";
 
+pub(super) const ADD_META: &str = "INSERT INTO meta (workspace, key, body) VALUES (?1, ?2, ?3)";
+
 pub(super) const PUT_META: &str = "INSERT INTO meta (workspace, key, body) VALUES (?1, ?2, ?3)
     ON CONFLICT (workspace, key) DO UPDATE SET body = excluded.body";
 
@@ -148,8 +150,8 @@ mod tests {
         PURGE_RECORDS,
         PURGE_DOCUMENT,
     ];
-    const WRITES: [&str; 7] =
-        [ADD_DOCUMENT, PUT_HEAD, PUT_CHECKPOINT, APPEND_CHANGES, PUT_CHANGES, PUT_RECORD, PUT_META];
+    const WRITES: [&str; 8] =
+        [ADD_DOCUMENT, PUT_HEAD, PUT_CHECKPOINT, APPEND_CHANGES, PUT_CHANGES, PUT_RECORD, ADD_META, PUT_META];
 
     #[test]
     fn no_statement_reads_a_whole_table_or_sorts() {

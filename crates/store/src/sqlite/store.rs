@@ -195,9 +195,10 @@ fn weight(batch: &Batch) -> Weight {
 fn bytes_of(write: &Write) -> usize {
     const ROW_BYTES: usize = 256;
     let body = match write {
-        Write::PutCheckpoint { body, .. } | Write::PutRecord { body, .. } | Write::PutMeta { body, .. } => {
-            body.len()
-        }
+        Write::PutCheckpoint { body, .. }
+        | Write::PutRecord { body, .. }
+        | Write::AddMeta { body, .. }
+        | Write::PutMeta { body, .. } => body.len(),
         Write::AppendChanges(row) | Write::PutChanges(row) => row.body.len(),
         Write::PutHead(head) => head.title.as_deref().map_or(0, str::len),
         Write::DropCheckpoints { .. }
@@ -384,6 +385,7 @@ mod tests {
     fn append(id: &str, revision: u64) -> Operation {
         Operation::Commit(Batch {
             expect: vec![(sample::document(id), Revision(revision - 1))],
+            feed: None,
             writes: vec![
                 Write::PutHead(sample::head(id, revision, revision)),
                 Write::AppendChanges(sample::row(id, revision, revision, 7, revision)),
@@ -394,7 +396,7 @@ mod tests {
     fn put_meta(length: usize) -> Operation {
         let body = Bytes::from(vec![7; length]);
         let writes = vec![Write::PutMeta { key: MetaKey::Cursor, body }];
-        Operation::Commit(Batch { expect: vec![], writes })
+        Operation::Commit(Batch { expect: vec![], feed: None, writes })
     }
 
     /// Another process that is in the middle of a write.

@@ -4,7 +4,7 @@ use rejoin_core::storage::{Batch, ChangeRow, Head, RecordKey, StoreError, Write}
 use rejoin_wire::{DocumentId, WorkspaceId};
 use rusqlite::{Connection, Params, Result, params};
 
-use super::read::number_and_revision;
+use super::read::{newest_sequence, number_and_revision};
 use super::statement;
 use super::value::{Chain, Position, Replica, Time};
 use crate::kinds::RECORD_KINDS;
@@ -37,6 +37,13 @@ pub(super) fn apply(
         let found = applying.find(document)?;
         if found != expected.0 {
             let text = format!("{document} is at revision {found}, not {expected}");
+            return Err(Failure::Refused(StoreError::Conflict(text.into())));
+        }
+    }
+    if let Some(known) = batch.feed {
+        let newest = newest_sequence(connection, workspace)?;
+        if newest > known {
+            let text = format!("the feed is at {newest}, beyond {known}");
             return Err(Failure::Refused(StoreError::Conflict(text.into())));
         }
     }
@@ -113,6 +120,9 @@ impl<'a> Applying<'a> {
                 let (kind, id) = (*kind as u8, document.as_str());
                 let parameters = params![name, kind, id, Replica::new(*replica), Position(*number)];
                 self.run(statement::DROP_RECORD, parameters)
+            }
+            Write::AddMeta { key, body } => {
+                self.run(statement::ADD_META, params![name, *key as u8, &body[..]])
             }
             Write::PutMeta { key, body } => {
                 self.run(statement::PUT_META, params![name, *key as u8, &body[..]])

@@ -69,7 +69,7 @@ fn wait_for_the_other(connection: &mut SqliteConnection) {
     let key =
         RecordKey { kind: RecordKind::Pending, document: document("process"), replica: ReplicaId(0), number };
     let writes = vec![Write::PutRecord { key, body: Bytes::new() }];
-    let start = Operation::Commit(Batch { expect: vec![], writes });
+    let start = Operation::Commit(Batch { expect: vec![], feed: None, writes });
     assert_eq!(connection.execute(&workspace, &start), Ok(Answered::Committed));
     let asked = Instant::now();
     let started = Operation::ScanRecords { kind: RecordKind::Pending, after: None, limit: 2 };

@@ -55,7 +55,8 @@ fn commit(batch: &Batch) -> Result<JsValue, StoreError> {
     for write in &batch.writes {
         writes.push(&self::write(write)?);
     }
-    Ok(array(&[number(7), expect.into(), writes.into(), JsValue::from_bool(is_strict(batch))]))
+    let feed = batch.feed.map_or(JsValue::NULL, |known| bound(known.0));
+    Ok(array(&[number(7), expect.into(), writes.into(), JsValue::from_bool(is_strict(batch)), feed]))
 }
 
 fn write(write: &Write) -> Result<JsValue, StoreError> {
@@ -78,6 +79,7 @@ fn write(write: &Write) -> Result<JsValue, StoreError> {
         }
         Write::PutMeta { key, body } => array(&[number(8), number(*key as u8), bytes(body)?]),
         Write::Purge { document } => array(&[number(9), id(document)]),
+        Write::AddMeta { key, body } => array(&[number(10), number(*key as u8), bytes(body)?]),
     })
 }
 

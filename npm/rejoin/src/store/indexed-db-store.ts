@@ -117,7 +117,7 @@ export class IndexedDbStore {
         );
       }
       await transact(database, this.#transaction("readwrite", operation[3]), (transaction) =>
-        commit(transaction, lease, operation[1], operation[2]),
+        commit(transaction, lease, operation[1], operation[2], operation[4]),
       );
       if (this.#lease === lease && lease.late) {
         this.#lease = { mark: lease.mark, leader: lease.leader };

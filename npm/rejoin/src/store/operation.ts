@@ -19,8 +19,14 @@ export type Operation =
   | [5, after: number, past: string | null, limit: number]
   /** ScanRecords: records of one kind, past a key. */
   | [6, kind: number, past: [document: string, replica: string, number: number] | null, limit: number]
-  /** Commit: all writes or none. */
-  | [7, expect: [document: string, revision: number][], writes: Write[], isStrict: boolean];
+  /** Commit: all writes or none. `feed` is the highest number that any head may have. */
+  | [
+      7,
+      expect: [document: string, revision: number][],
+      writes: Write[],
+      isStrict: boolean,
+      feed: number | null,
+    ];
 
 /** One write of a commit. */
 export type Write =
@@ -43,7 +49,9 @@ export type Write =
   /** PutMeta */
   | [8, key: number, body: Uint8Array]
   /** Purge: everything of a document. */
-  | [9, document: string];
+  | [9, document: string]
+  /** AddMeta: a conflict where there is one of this key. */
+  | [10, key: number, body: Uint8Array];
 
 /** What a listing needs of a document, and its place in the feed. The chain hash has 32 bytes. */
 export type Head = [

@@ -33,14 +33,19 @@ async function meta(transaction: IDBTransaction): Promise<Answer> {
   const store = transaction.objectStore("meta");
   // The engine's own are numbers, which come before texts.
   const range = IDBKeyRange.upperBound("", true);
-  const feed = transaction.objectStore("head").index("feed");
-  const [keys, bodies, newest] = await Promise.all([
+  const [keys, bodies, sequence] = await Promise.all([
     done(store.getAllKeys(range)),
     done<Uint8Array[]>(store.getAll(range)),
-    done(feed.openKeyCursor(null, "prev")),
+    newestSequence(transaction),
   ]);
-  const [sequence] = (newest?.key ?? [0]) as [number];
   return [bodies.map((body, index) => [keys[index] as number, body]), sequence];
+}
+
+/** The highest feed number of any head. */
+export async function newestSequence(transaction: IDBTransaction): Promise<number> {
+  const newest = await done(transaction.objectStore("head").index("feed").openKeyCursor(null, "prev"));
+  const [sequence] = (newest?.key ?? [0]) as [number];
+  return sequence;
 }
 
 async function document(

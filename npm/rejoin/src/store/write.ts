@@ -3,6 +3,7 @@ import type { OwnLease } from "./lease.js";
 import { checkLease } from "./lease.js";
 import type { Write } from "./operation.js";
 import type { StoredChange, StoredHead } from "./schema.js";
+import { newestSequence } from "./read.js";
 import { beginningWith, keyOf, storedChange, storedHead } from "./schema.js";
 import { done, walk } from "./transaction.js";
 
@@ -12,10 +13,12 @@ export async function commit(
   lease: OwnLease,
   expect: [document: string, revision: number][],
   writes: Write[],
+  feed: number | null,
 ): Promise<null> {
   await Promise.all([
     checkLease(transaction, lease),
     ...expect.map(([document, revision]) => checkRevision(transaction, document, revision)),
+    checkFeed(transaction, feed),
     apply(transaction, writes),
   ]);
   return null;
@@ -26,6 +29,16 @@ async function checkRevision(transaction: IDBTransaction, document: string, revi
   const found = stored?.revision ?? 0;
   if (found !== revision) {
     throw new StoreError(StoreErrorCode.conflict, `${document} is at revision ${found}, not ${revision}`);
+  }
+}
+
+async function checkFeed(transaction: IDBTransaction, known: number | null): Promise<void> {
+  if (known === null) {
+    return;
+  }
+  const newest = await newestSequence(transaction);
+  if (newest > known) {
+    throw new StoreError(StoreErrorCode.conflict, `the feed is at ${newest}, beyond ${known}`);
   }
 }
 
@@ -85,7 +98,10 @@ async function apply(transaction: IDBTransaction, writes: Write[]): Promise<void
         for (const store of [checkpoints, changes, records]) {
           store.delete(beginningWith(key));
         }
+        break;
       }
+      case 10:
+        meta.add(write[2], write[1]);
     }
   }
 }

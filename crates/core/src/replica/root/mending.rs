@@ -240,7 +240,7 @@ impl Replica {
     pub(super) fn commit_mend(&mut self) -> bool {
         let Some(Mend { document, expect, writes, rows }) = self.root.mends.pop_front() else { return false };
         self.root.commit = Some(Committing { documents: Vec::new(), mended: Some((document.clone(), rows)) });
-        let batch = Batch { expect: vec![(document, expect)], writes };
+        let batch = Batch { expect: vec![(document, expect)], feed: None, writes };
         self.request(Operation::Commit(batch), Purpose::Commit);
         true
     }

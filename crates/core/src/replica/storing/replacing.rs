@@ -26,7 +26,10 @@ impl Replica {
         if self.ready {
             self.storing.writes = who;
         } else {
-            self.request(Operation::Commit(Batch { expect: Vec::new(), writes: who }), Purpose::Identity);
+            self.request(
+                Operation::Commit(Batch { expect: Vec::new(), feed: None, writes: who }),
+                Purpose::Identity,
+            );
         }
         self.store_cursor();
         let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
