@@ -47,6 +47,10 @@ pub(crate) struct Authority {
     new_requests: BTreeSet<ChangeId>,
     /// What cannot be known any more about changes that wait for their outcome.
     lost: BTreeMap<ChangeId, Lost>,
+    /// Whether another authority over the same store may have used counters that the clock does not know; until a commit succeeds.
+    doubts: bool,
+    /// Replicas whose counters beyond the clock were looked for.
+    looked_for: BTreeSet<ReplicaId>,
     /// Counts uses, for forgetting the least recently used shadow.
     uses: u64,
 }
@@ -91,6 +95,8 @@ pub(crate) struct Submission<'a> {
     pub(crate) received: UnixMillis,
     /// The next number of the feed.
     pub(crate) sequence: Sequence,
+    /// Whether there are other authorities over the same store.
+    pub(crate) shared: bool,
 }
 
 /// What became of a submission.
@@ -116,6 +122,8 @@ pub(crate) enum Step {
     },
     /// Older outcomes must be read first.
     NeedOutcomes,
+    /// Whether another authority used counters of this replica must be read first.
+    NeedCounters,
     /// It was made on a revision that this history does not have.
     UnknownBase(Revision),
     /// The content that was provided is not what was announced.
@@ -204,6 +212,37 @@ impl Authority {
         self.shadows.clear();
     }
 
+    /// The document is read anew: what is remembered of its authors belongs to what it was, and who asked the store asks again.
+    pub(crate) fn start_anew(&mut self) {
+        self.roll_back();
+        self.new_requests.clear();
+    }
+
+    /// Another authority has decided changes of this replica: what they were made on is not known here.
+    pub(crate) fn forget_author(&mut self, replica: ReplicaId) {
+        self.shadows.remove(&replica);
+        self.provided.retain(|(change, _), _| change.replica != replica);
+        self.lost.retain(|change, _| change.replica != replica);
+        self.new_requests.retain(|change| change.replica != replica);
+    }
+
+    /// Has what other authorities decided looked for counter by counter: a commit was refused, and nothing else says why.
+    pub(crate) fn doubt(&mut self) {
+        self.doubts = true;
+        self.looked_for.clear();
+    }
+
+    /// A commit succeeded: nobody else decided anything of its changes.
+    pub(crate) fn trust(&mut self) {
+        self.doubts = false;
+        self.looked_for.clear();
+    }
+
+    /// The store was asked for counters of a replica beyond the clock.
+    pub(crate) fn note_looked_for(&mut self, replica: ReplicaId) {
+        self.looked_for.insert(replica);
+    }
+
     /// Decides one change on the tentative point. `computed` is what a [`Job`] for just this change on just this point came to.
     pub(crate) fn accept(
         &mut self,
@@ -222,7 +261,13 @@ impl Authority {
         if self.must_ask(change.id()) {
             return Step::NeedOutcomes;
         }
-        if change.counter != counter.next() {
+        let is_gap = change.counter != counter.next();
+        let doubts = self.doubts || submission.shared && is_gap;
+        if doubts && !is_keyed(change.replica) && !self.looked_for.contains(&change.replica) {
+            return Step::NeedCounters;
+        }
+        if is_gap {
+            self.looked_for.remove(&change.replica);
             return Step::Forked;
         }
         if change.base > tip.revision {

@@ -42,8 +42,9 @@ pub use relaying::{
 };
 pub use reply::{Accepted, HistoryEntry, HistoryPage, Past, Reply};
 pub use root::{
-    Backlog, Base, MAX_MENDING_BYTES, MAX_MENDING_DOCUMENTS, MAX_QUEUED_BYTES, MAX_QUEUED_BYTES_PER_DOCUMENT,
-    MENDING_PATIENCE, SEEN_PATIENCE,
+    Backlog, Base, CONFLICT_PAUSE, COURTESY_PAUSE, MAX_COMMITS_IN_A_ROW, MAX_CONFLICT_PAUSE,
+    MAX_MENDING_BYTES, MAX_MENDING_DOCUMENTS, MAX_QUEUED_BYTES, MAX_QUEUED_BYTES_PER_DOCUMENT,
+    MENDING_PATIENCE, SEEN_PATIENCE, SHARED_STORE_INTERVAL,
 };
 pub use serving::{MAX_CATCH_UP_REVISIONS, MAX_INQUIRIES, MAX_SUBSCRIPTIONS};
 
@@ -115,6 +116,10 @@ pub struct Config {
     pub heartbeat_timeout: Duration,
     /// Pause before a store that was unavailable is asked again.
     pub store_retry: Duration,
+    /// Whether other authorities may write to the same store: then what they wrote is asked for before a link is welcomed and each
+    /// [`SHARED_STORE_INTERVAL`] while there are links below, and whenever [`Input::StoreMoved`] hints at it. An authority that is alone reads
+    /// nothing for it.
+    pub shares_store: bool,
 }
 
 impl Config {
@@ -131,6 +136,7 @@ impl Config {
             max_idle_documents: 1_024,
             heartbeat_timeout: Duration::from_secs(60),
             store_retry: Duration::from_millis(500),
+            shares_store: false,
         }
     }
 }
@@ -224,6 +230,9 @@ pub enum Input {
     /// The store is empty now, because it was cleared or gave way to an empty one: a follower stores in it all that it has in memory, and
     /// catches up on the rest. Requests that were handed out before are void: the driver carries none of them out any more.
     StoreReplaced,
+    /// Another authority may have committed something to the store that this one shares with it: a hint, which may be lost, doubled, early, or
+    /// wrong. Drivers give it when another authority's commit was answered.
+    StoreMoved,
     /// A job is done.
     Computed {
         /// The request.
@@ -370,6 +379,14 @@ enum Purpose {
     Rows(DocumentId),
     OlderLog(DocumentId),
     Chain(DocumentId, rejoin_wire::Revision),
+    /// Which counters of a replica other authorities have used.
+    Counters(DocumentId, ReplicaId),
+    /// What others have written.
+    News,
+    /// To go on with what others have written of a document.
+    NewRows(DocumentId),
+    /// How far the feed is, where no head says it.
+    Floor,
     Outcomes {
         document: DocumentId,
         replica: ReplicaId,
@@ -474,7 +491,10 @@ impl Replica {
             Input::Stored { request, answer } => self.handle_stored(request, answer),
             Input::StoreReplaced => self.handle_store_replaced(),
             Input::Computed { request, computed } if SERVES => self.handle_computed(request, computed),
-            Input::Writable { .. } | Input::Granted { .. } | Input::Computed { .. } => {}
+            Input::StoreMoved if SERVES && self.config.role.decides() => {
+                self.want_news();
+            }
+            Input::StoreMoved | Input::Writable { .. } | Input::Granted { .. } | Input::Computed { .. } => {}
             Input::Online(online) => self.handle_online(online),
             Input::Clock(unix) => self.clock = i128::from(unix.0) - i128::from(self.now.0 / 1000),
         }
@@ -504,6 +524,7 @@ impl Replica {
             self.next_presence_flush(),
             self.next_showing().filter(|_| SERVES),
             self.next_impatience().filter(|_| SERVES),
+            self.next_gathering().filter(|_| SERVES),
         ]
         .into_iter()
         .flatten()
@@ -521,6 +542,7 @@ impl Replica {
         self.flush_presence();
         if SERVES {
             self.lose_patience();
+            self.gather();
             self.accept_pushes();
         }
         self.answer_reads();
@@ -535,6 +557,9 @@ impl Replica {
                 self.tell_positions();
                 self.update_shown();
             }
+        }
+        if SERVES {
+            self.ask_for_news();
         }
         self.push_pending();
         self.send_opens();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rejoin_wire::{
-    ChainHash, ChangeHash, ChangeId, ConflictId, Counter, DocumentId, Fate, MemberId, Revision,
+    ChainHash, ChangeHash, ChangeId, ConflictId, Counter, DocumentId, Fate, MemberId, ReplicaId, Revision,
     limits::MAX_DOCUMENTS_PER_MESSAGE,
 };
 
@@ -255,6 +255,39 @@ impl Replica {
         self.read_once(id, operation, Purpose::Outcomes { document: id.clone(), replica, first, last });
     }
 
+    /// Asks which counters of a replica from one on other authorities have used.
+    pub(super) fn load_counters(&mut self, id: &DocumentId, from: ChangeId) {
+        let ChangeId { replica, counter: first } = from;
+        let last = Counter(u64::MAX);
+        let operation = Operation::LoadOutcomes { document: id.clone(), replica, first, last };
+        self.read_once(id, operation, Purpose::Counters(id.clone(), replica));
+    }
+
+    /// Takes what other authorities decided of a replica's changes. What they rejected is in the rows alone; what they accepted comes with its
+    /// revisions.
+    pub(super) fn handle_counters(&mut self, id: &DocumentId, replica: ReplicaId, rows: &[ChangeRow]) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        document.requests = document.requests.saturating_sub(1);
+        document.note_outcomes(rows);
+        let newest = document.durable.revision;
+        let points = std::iter::once(&mut document.durable).chain(&mut document.tentative);
+        let is_ahead =
+            rows.iter().any(|row| row.first_revision <= row.last_revision && row.last_revision > newest);
+        if is_ahead {
+            self.want_news();
+            return;
+        }
+        for point in points {
+            for row in rows {
+                let last = ChangeId { replica, counter: row.last_counter };
+                Arc::make_mut(&mut point.clock).observe(last);
+            }
+        }
+        document.authority.forget_author(replica);
+        document.authority.note_looked_for(replica);
+        self.busy.insert(id.clone());
+    }
+
     /// Asks the store for the outcome of one change, whatever else is being read.
     pub(super) fn request_outcome(&mut self, id: &DocumentId, change: ChangeId, purpose: Purpose) {
         let Some(document) = self.documents.get_mut(id) else { return };
@@ -344,7 +377,8 @@ impl Replica {
             .documents
             .iter()
             .filter(|(id, document)| {
-                document.is_idle() && !self.busy.contains(*id) && !(SERVES && self.is_awaited(id))
+                let is_awaited = || SERVES && (self.is_awaited(id) || self.is_gathered(id));
+                document.is_idle() && !self.busy.contains(*id) && !is_awaited()
             })
             .filter(|(id, document)| !(unsaved.contains(id) || memory_only && document.outbox.has_origins()))
             .map(|(id, document)| (document.used, id.clone()))

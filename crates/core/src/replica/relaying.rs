@@ -68,7 +68,7 @@ impl Replica {
     /// The position that those may claim who hold all that was told: what a relay has taken may lie beyond it, with something missing below.
     pub(super) fn told_position(&self, sequence: Sequence) -> Sequence {
         if !self.config.role.relays() {
-            return sequence;
+            return sequence.min(self.root.durable);
         }
         self.upstream.cursor().map(|cursor| cursor.sequence).unwrap_or_default()
     }

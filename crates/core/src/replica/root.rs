@@ -3,6 +3,8 @@
 mod acceptance;
 mod backlog;
 mod checking;
+mod committing;
+mod gathering;
 mod mending;
 mod parking;
 mod separating;
@@ -35,6 +37,8 @@ use crate::state::{State, apply_reverse};
 use crate::storage::{Batch, ChangeRow, Head, Operation, RequestId, StoreError, Write};
 use crate::time::Instant;
 use acceptance::{Acceptance, Need, Turn};
+use committing::{Committing, Contention};
+use gathering::Gathering;
 use mending::{Mend, Mending, mended_key};
 use parking::{Lot, Parking};
 use separating::Separate;
@@ -42,6 +46,9 @@ use weight::{Room, Taken};
 
 pub use backlog::Backlog;
 pub(super) use checking::{author_of, head_of, may_push, well_formed};
+pub use committing::{CONFLICT_PAUSE, COURTESY_PAUSE, MAX_COMMITS_IN_A_ROW, MAX_CONFLICT_PAUSE};
+pub use gathering::SHARED_STORE_INTERVAL;
+pub(super) use gathering::Stamp;
 pub use mending::{MAX_MENDING_BYTES, MAX_MENDING_DOCUMENTS, MENDING_PATIENCE};
 pub use parking::SEEN_PATIENCE;
 pub use weight::{MAX_QUEUED_BYTES, MAX_QUEUED_BYTES_PER_DOCUMENT};
@@ -67,6 +74,9 @@ pub(super) struct Root {
     parking: Parking,
     /// For how long the oldest push of the commit that became durable last had been here, until it is told.
     durable_age: Option<Duration>,
+    /// What others over the same store have written.
+    gathering: Gathering,
+    contention: Contention,
     /// What is to be written again, one commit at a time.
     mends: VecDeque<Mend>,
     /// Whom clients were asked about, and what they have given.
@@ -77,14 +87,8 @@ pub(super) struct Root {
 
 impl Root {
     pub(super) fn is_idle(&self) -> bool {
-        self.mends.is_empty() && self.mending.is_empty()
+        self.mends.is_empty() && self.mending.is_empty() && self.gathering.is_idle()
     }
-}
-
-struct Committing {
-    documents: Vec<DocumentId>,
-    /// What is written again of which document, and whether rows are.
-    mended: Option<(DocumentId, bool)>,
 }
 
 /// What waits at a document.
@@ -152,6 +156,8 @@ struct Queued {
     asked: Option<ChangeHash>,
     /// True when a link pushed them for somebody else: then nothing that is wrong with them is the link's fault.
     relayed: bool,
+    /// The question about what others wrote that a driver's change waits for.
+    awaits: Option<Stamp>,
     /// The room that they take.
     taken: Vec<Taken>,
 }
@@ -195,6 +201,7 @@ impl Queued {
             seen: self.seen.clone(),
             asked: self.asked,
             relayed: self.relayed,
+            awaits: self.awaits,
             taken: self.taken.clone(),
         }
     }
@@ -266,6 +273,7 @@ impl Replica {
             seen: None,
             asked: None,
             relayed,
+            awaits: None,
             taken: Vec::new(),
         };
         self.enqueue(&push.document, queued);
@@ -293,6 +301,7 @@ impl Replica {
                 seen: None,
                 asked,
                 relayed: false,
+                awaits: None,
                 taken: Vec::new(),
             },
         );
@@ -363,6 +372,7 @@ impl Replica {
             budget: MAX_CHANGES_PER_TURN,
             room: *room,
             work: Work { per_change: work, left: work.saturating_mul(MAX_INLINE_CHANGES_PER_TURN).max(1) },
+            news: self.config.shares_store.then(|| self.root.gathering.known()),
             needs: Vec::new(),
             moved: false,
         };
@@ -428,6 +438,14 @@ impl Replica {
                 self.load_outcomes(id, change, last);
                 false
             }
+            Need::Counters(from) => {
+                self.load_counters(id, from);
+                false
+            }
+            Need::News => {
+                self.want_news();
+                false
+            }
             Need::Keyed(changes) => {
                 self.load_keyed(id, changes);
                 false
@@ -456,135 +474,6 @@ impl Replica {
                 true
             }
         }
-    }
-
-    fn commit_documents(&mut self, documents: Vec<DocumentId>) {
-        let mut batch = Batch::default();
-        for id in &documents {
-            let Some(document) = self.documents.get_mut(id) else { continue };
-            let Some(tip) = &document.tentative else { continue };
-            batch.expect.push((id.clone(), document.durable.revision));
-            batch.writes.extend(document.queue.rows.drain(..).map(Write::AppendChanges));
-            batch.writes.push(Write::PutHead(head_of(id, tip)));
-            let announced = document.mended && tip.revision > document.durable.revision;
-            if announced {
-                batch.writes.push(Write::DropRecord { key: mended_key(id) });
-            }
-            if announced || tip.revision.0 >= document.checkpoint.0 + CHECKPOINT_INTERVAL {
-                let body = checkpoint_body(tip);
-                batch.writes.push(Write::PutCheckpoint {
-                    document: id.clone(),
-                    revision: tip.revision,
-                    body,
-                });
-                // The one before stays, for when this one cannot be read some day.
-                let before = document.checkpoint;
-                batch.writes.push(Write::DropCheckpoints { document: id.clone(), before });
-            }
-        }
-        self.root.commit = Some(Committing { documents, mended: None });
-        self.request(Operation::Commit(batch), Purpose::Commit);
-    }
-
-    pub(super) fn handle_root_committed(&mut self, result: Result<(), StoreError>) {
-        let Some(Committing { documents, mended }) = self.root.commit.take() else { return };
-        match result {
-            Ok(()) => {
-                self.root.durable_age = None;
-                for id in &documents {
-                    self.root.separate.settled(id);
-                }
-                if self.root.failing && self.root.separate.is_empty() {
-                    self.root.failing = false;
-                    self.event(super::Event::StoreWorks);
-                }
-                for id in documents {
-                    self.make_durable(&id);
-                }
-                if let Some((id, rows)) = mended {
-                    self.note_mended(&id, rows);
-                }
-            }
-            Err(error) => {
-                self.root.failing = true;
-                self.root.given = self.root.durable;
-                let reload = matches!(error, StoreError::Conflict(_));
-                for id in &documents {
-                    self.roll_back(id, reload);
-                }
-                let retry_at = self.now + self.config.store_retry;
-                // What the store refuses for something in it must not hold up the others.
-                let is_news = match &error {
-                    StoreError::QuotaExceeded(_) | StoreError::Corrupted(_) => {
-                        let is_news = self.root.separate.failed(&documents, retry_at);
-                        for id in &documents {
-                            self.tell_not_taken(id);
-                        }
-                        is_news
-                    }
-                    StoreError::Unavailable(_) | StoreError::Conflict(_) => {
-                        self.root.paused_until = Some(retry_at);
-                        true
-                    }
-                };
-                if let Some((id, rows)) = &mended {
-                    self.root.paused_until = Some(retry_at);
-                    if *rows {
-                        self.note_not_mended(id, &error);
-                    }
-                }
-                if is_news {
-                    self.event(super::Event::StoreFailed { error, lasting: false });
-                }
-            }
-        }
-    }
-
-    fn make_durable(&mut self, id: &DocumentId) {
-        let Some(document) = self.documents.get_mut(id) else { return };
-        let Some(tip) = document.tentative.take() else { return };
-        let announced = document.mended && tip.revision > document.durable.revision;
-        if announced || tip.revision.0 >= document.checkpoint.0 + CHECKPOINT_INTERVAL {
-            document.checkpoint = tip.revision;
-        }
-        document.mended &= !announced;
-        self.root.durable = self.root.durable.max(tip.sequence);
-        document.durable = tip;
-        document.authority.settle();
-        let ages = document.queue.retained.drain(..).map(|queued| self.now.since(queued.since));
-        self.root.durable_age = self.root.durable_age.max(ages.max());
-        self.tell(id);
-        self.take_settled(id);
-        if let Some(document) = self.documents.get_mut(id) {
-            let before = document.log.floor();
-            document.log.trim(Revision(u64::MAX), MAX_LOG_REVISIONS);
-            document.more_below |= document.log.floor() > before;
-            if !document.queue.waiting.is_empty() {
-                self.busy.insert(id.clone());
-            }
-        }
-    }
-
-    fn roll_back(&mut self, id: &DocumentId, reload: bool) {
-        let Some(document) = self.documents.get_mut(id) else { return };
-        document.tentative = None;
-        document.log.truncate(document.durable.revision);
-        document.authority.roll_back();
-        document.queue.rows.clear();
-        document.queue.tellings.clear();
-        for queued in std::mem::take(&mut document.queue.retained).into_iter().rev() {
-            let rest = document.queue.parked.take(|parked| parked.is_of_one_replica(&queued));
-            if let Some(rest) = rest {
-                document.queue.waiting.push_front(rest);
-            }
-            document.queue.waiting.push_front(queued);
-        }
-        self.note_parked(id);
-        if reload {
-            // Another writer was first: what it wrote is read before anything is decided again.
-            self.load_anew(id);
-        }
-        self.busy.insert(id.clone());
     }
 
     /// Tells submitters and subscribers what has become durable.
@@ -618,8 +507,11 @@ impl Replica {
 
     /// When something can be committed again that has to wait; `None` while that depends on an answer of the store.
     pub(super) fn root_paused_until(&self) -> Option<Instant> {
-        let waits = || self.root.paused_until.or_else(|| self.root.separate.retry_at());
-        self.root.commit.is_none().then(waits).flatten()
+        let root = &self.root;
+        if root.commit.is_some() || root.gathering.is_busy() {
+            return None;
+        }
+        root.paused_until.or_else(|| root.separate.retry_at().filter(|_| !root.contention.is_lost()))
     }
 
     pub(super) fn durable_sequence(&self) -> Sequence {

@@ -21,7 +21,7 @@ use rejoin_wire::{
     PresenceChange, RelayedMember, Revision, Scope, Sequence, Snapshot, Update, Welcome,
 };
 
-use super::root::{EncodedOnce, From, Telling};
+use super::root::{EncodedOnce, From, Stamp, Telling};
 use super::{
     Document, Grant, LINK_HIGH_WATER_BYTES, LinkId, MAX_EARLY_BYTES, Output, Peer, Purpose, Replica, SERVES,
 };
@@ -182,7 +182,7 @@ impl Replica {
 
     pub(super) fn handle_from_downstream(&mut self, link: LinkId, message: Message) {
         let relays = self.config.role.relays();
-        if relays && !self.is_welcomed(link) {
+        if (relays || self.config.shares_store) && !self.is_welcomed(link) {
             self.hold_early(link, message);
             return;
         }
@@ -239,6 +239,11 @@ impl Replica {
         if scope == Scope::Documents {
             self.tell_damaged(link);
         }
+    }
+
+    /// Whether a link is told each update of all documents as it becomes durable.
+    pub(super) fn is_live(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(Downstream::is_live)
     }
 
     /// Links that follow all documents.
@@ -438,6 +443,9 @@ impl Replica {
     /// Tells a link what it lacks of a document; false when the store must be read first.
     fn bring_up(&mut self, link: LinkId, id: &DocumentId, since: Option<Sequence>) -> bool {
         self.document(id);
+        if self.is_ahead(id) {
+            return false;
+        }
         let Some(document) = self.documents.get(id) else { return true };
         let missing = match self.links.get(&link) {
             None => return true,
@@ -641,7 +649,7 @@ impl Telling {
     }
 }
 
-fn list_item(head: Head) -> ListItem {
+pub(super) fn list_item(head: Head) -> ListItem {
     ListItem {
         document: head.document,
         revision: head.revision,

@@ -131,6 +131,14 @@ impl Replica {
             (Purpose::Outcomes { document, replica, first, last }, Ok(Answered::Changes(rows))) if SERVES => {
                 self.handle_outcomes(&document, ChangeId { replica, counter: first }, last, &rows);
             }
+            (Purpose::Counters(id, replica), Ok(Answered::Changes(rows))) if SERVES => {
+                self.handle_counters(&id, replica, &rows);
+            }
+            (Purpose::News, Ok(Answered::Heads(heads))) if SERVES => self.handle_news(heads),
+            (Purpose::News, Err(error)) if SERVES => self.handle_news_failed(error),
+            (Purpose::NewRows(id), Ok(Answered::Changes(rows))) if SERVES => self.handle_new_rows(&id, &rows),
+            (Purpose::NewRows(id), Err(error)) if SERVES => self.handle_new_rows_failed(&id, error),
+            (Purpose::Floor, Ok(Answered::Meta { sequence, .. })) if SERVES => self.handle_floor(sequence),
             (Purpose::Walk(id), Ok(Answered::Changes(rows))) => self.handle_walk(&id, Ok(&rows)),
             (Purpose::Walk(id), Err(error)) => self.handle_walk(&id, Err(&error)),
             (Purpose::Keyed(id, change), Ok(Answered::Changes(rows))) if SERVES => {
@@ -157,6 +165,7 @@ impl Replica {
                 | Purpose::Rows(id)
                 | Purpose::OlderLog(id)
                 | Purpose::Chain(id, _)
+                | Purpose::Counters(id, _)
                 | Purpose::Outcomes { document: id, .. },
                 Err(error),
             ) => {
@@ -205,6 +214,7 @@ impl Replica {
                 self.event(Event::Quarantined { document: id.clone() });
             }
             Purpose::Chain(id, revision) if SERVES => self.handle_chain(id, *revision, &[]),
+            Purpose::Counters(id, replica) if SERVES => self.handle_counters(id, *replica, &[]),
             Purpose::Outcomes { document, replica, first, last } if SERVES => {
                 let first = ChangeId { replica: *replica, counter: *first };
                 self.handle_outcomes(document, first, *last, &[]);
@@ -240,7 +250,9 @@ impl Replica {
                 self.become_ready();
             }
             _ => {
-                let writes = self.who();
+                // Of several authorities that begin with one store, one says who they are.
+                let found = |key| !self.config.role.decides() || find(key).is_some();
+                let writes = self.who().map(|write| as_first(write, found)).into();
                 self.request(
                     Operation::Commit(Batch { expect: Vec::new(), feed: None, writes }),
                     Purpose::Identity,
@@ -250,8 +262,8 @@ impl Replica {
     }
 
     /// Who this replica is, for a store that does not know.
-    fn who(&self) -> Vec<Write> {
-        vec![self.identity_write(), Write::PutMeta { key: MetaKey::Epoch, body: seal(&self.epoch) }]
+    fn who(&self) -> [Write; 2] {
+        [self.identity_write(), Write::PutMeta { key: MetaKey::Epoch, body: seal(&self.epoch) }]
     }
 
     pub(super) fn identity_write(&self) -> Write {
@@ -270,6 +282,11 @@ impl Replica {
     }
 
     fn handle_identity_failed(&mut self, error: StoreError) {
+        if matches!(error, StoreError::Conflict(_)) && self.config.role.decides() {
+            // Another authority has begun with this store: whoever it is, they are it together.
+            self.request(Operation::LoadMeta, Purpose::Meta);
+            return;
+        }
         self.refuse_heads(&error);
         if self.config.role.decides() || matches!(error, StoreError::Unavailable(_)) {
             self.storing.read_meta_again = true;
@@ -384,7 +401,11 @@ impl Purpose {
     /// The document that is read.
     fn document(&self) -> Option<&DocumentId> {
         match self {
-            Self::Document(id) | Self::Rows(id) | Self::OlderLog(id) | Self::Chain(id, _) => Some(id),
+            Self::Document(id)
+            | Self::Rows(id)
+            | Self::OlderLog(id)
+            | Self::Chain(id, _)
+            | Self::Counters(id, _) => Some(id),
             Self::Outcomes { document, .. } => Some(document),
             _ => None,
         }
@@ -395,22 +416,35 @@ impl Purpose {
 fn answers(purpose: &Purpose, answered: &Answered) -> bool {
     matches!(
         (purpose, answered),
-        (Purpose::Meta, Answered::Meta { .. })
+        (Purpose::Meta | Purpose::Floor, Answered::Meta { .. })
             | (Purpose::Document(_), Answered::Document(_))
             | (
                 Purpose::Rows(_)
                     | Purpose::OlderLog(_)
                     | Purpose::Walk(_)
                     | Purpose::Chain(..)
+                    | Purpose::Counters(..)
+                    | Purpose::NewRows(_)
                     | Purpose::Outcomes { .. }
                     | Purpose::Keyed(..)
                     | Purpose::Repeat(..),
                 Answered::Changes(_)
             )
-            | (Purpose::Page(_) | Purpose::HeldDocuments(_) | Purpose::Heads(..), Answered::Heads(_))
+            | (
+                Purpose::Page(_) | Purpose::HeldDocuments(_) | Purpose::Heads(..) | Purpose::News,
+                Answered::Heads(_)
+            )
             | (Purpose::PendingDocuments, Answered::Records(_))
             | (Purpose::Identity | Purpose::Commit, Answered::Committed)
     )
+}
+
+/// The write of a meta record that must not replace another one: there was none.
+fn as_first(write: Write, found: impl Fn(MetaKey) -> bool) -> Write {
+    match write {
+        Write::PutMeta { key, body } if !found(key) => Write::AddMeta { key, body },
+        other => other,
+    }
 }
 
 /// Leaves out writes that a later one of the same batch replaces.

@@ -96,6 +96,9 @@ impl Replica {
 
     /// Answers what can be answered from memory, and asks the store for the rest.
     pub(in crate::replica) fn answer_reads(&mut self) {
+        if SERVES && self.holds_reads() {
+            return;
+        }
         for (id, reads) in std::mem::take(&mut self.reads) {
             for read in reads {
                 if let Some(read) = self.answer_read(&id, read) {

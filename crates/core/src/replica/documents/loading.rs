@@ -117,7 +117,31 @@ impl Replica {
         document.loaded = false;
         document.damage = None;
         document.durable = Point::absent();
+        document.authority.start_anew();
+        // Whether a mended document is still to be told of is read with it.
+        document.queue.forget_own();
         self.load(id);
+    }
+
+    /// Goes on by rows that another authority over the same store has written since; false where they do not lead on from what is in memory.
+    pub(in crate::replica) fn go_on_by(&mut self, id: &DocumentId, rows: &[ChangeRow]) -> bool {
+        let limits = self.config.limits;
+        let Some(document) = self.documents.get_mut(id) else { return false };
+        if !document.loaded || document.damage.is_some() || document.mended {
+            return false;
+        }
+        for row in rows {
+            let holds_revisions = row.first_revision <= row.last_revision;
+            if holds_revisions && row.last_revision <= document.durable.revision {
+                continue;
+            }
+            match replay(document, row, true, &limits) {
+                Ok(()) | Err(Unreadable::Outcomes) => document.authority.forget_author(row.replica),
+                Err(_) => return false,
+            }
+        }
+        document.authority.settle();
+        true
     }
 
     /// Asks for the documents that were wanted before this replica knew who it is.
@@ -335,6 +359,7 @@ impl Replica {
             self.event(Event::Damaged { document: id.clone(), readable, newest });
         }
         if SERVES && decides {
+            self.note_read(id);
             self.mend_checkpoints(id, loading.anew);
             self.note_damage(id);
             if announce {

@@ -1,6 +1,7 @@
 //! One document's part of a turn: each change gets its one outcome.
 
 use super::*;
+use crate::ids::is_keyed;
 
 /// How a document's turn ended.
 pub(super) enum Turn {
@@ -17,6 +18,10 @@ pub(super) enum Need {
     Seen(ChangeId, From),
     Log(Revision, ChangeId),
     Outcomes(ChangeId, Counter),
+    /// Counters of a replica from this one on, which other authorities may have used.
+    Counters(ChangeId),
+    /// What others wrote: what it was made on may be among that.
+    News,
     /// Whether the keyed requests that wait are repeats.
     Keyed(BTreeSet<ChangeId>),
     /// More work than a turn has time for; `None` while it is under way.
@@ -41,6 +46,8 @@ pub(super) struct Acceptance<'a> {
     pub(super) work: Work,
     /// Bytes that it may still add to the commit.
     pub(super) room: usize,
+    /// Where others write to the same store: the last question about them that is done, and the next one.
+    pub(super) news: Option<(Stamp, Stamp)>,
     pub(super) needs: Vec<Need>,
     /// True once there is something to commit.
     pub(super) moved: bool,
@@ -85,6 +92,10 @@ impl Acceptance<'_> {
     /// Decides a push, as far as it goes; gives back the rest.
     fn decide(&mut self, mut queued: Queued) -> Option<Queued> {
         if let Err(refusal) = self.resolve(&mut queued) {
+            if self.may_be_news(&mut queued) {
+                self.needs.push(Need::News);
+                return Some(queued);
+            }
             self.needs.push(Need::Refuse(queued.from, queued.first(), refusal));
             return None;
         }
@@ -215,11 +226,18 @@ impl Acceptance<'_> {
                 *revision
             }
         };
-        if change.counter == Counter(0) {
+        // The number is given when it is decided: another authority may have given it meanwhile.
+        if !is_keyed(change.replica) {
             change.counter = tip.clock.counter(change.replica).next();
         }
         change.over = change.counter;
         Ok(())
+    }
+
+    /// Whether what a driver's change names may have been written by others, who were not asked about since it came.
+    fn may_be_news(&self, queued: &mut Queued) -> bool {
+        let Some((done, next)) = self.news else { return false };
+        *queued.awaits.get_or_insert(next) > done
     }
 
     /// The newest of the recent revisions whose content has a hash.
@@ -266,6 +284,10 @@ impl Acceptance<'_> {
             Step::NeedSeen => return Stop::Park(change),
             Step::NeedLog { floor } => (Need::Log(*floor, change), Stop::Wait),
             Step::NeedOutcomes => (Need::Outcomes(change, last), Stop::Wait),
+            Step::NeedCounters => {
+                let counter = self.document.tip().clock.counter(change.replica).next();
+                (Need::Counters(ChangeId { counter, ..change }), Stop::Wait)
+            }
             Step::UnknownBase(_) if queued.relayed => {
                 (Need::Refuse(queued.from, Some(change), unknown_base()), Stop::Drop)
             }
@@ -317,6 +339,7 @@ impl Acceptance<'_> {
             is_plain: queued.base.is_some(),
             received: self.received,
             sequence: self.sequence.next(),
+            shared: self.news.is_some(),
         };
         let step = authority.accept(tip, log, submission, computed, &mut self.work, self.limits);
         self.moved |= matches!(step, Step::Accepted | Step::Rejected(_));

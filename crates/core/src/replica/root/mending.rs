@@ -75,6 +75,13 @@ impl Damage {
     }
 }
 
+impl Queue {
+    /// Forgets that a mended document is to be told of.
+    pub(in crate::replica) fn forget_own(&mut self) {
+        self.waiting.retain(|queued| queued.from != From::Upstream);
+    }
+}
+
 impl Replica {
     /// Writes checkpoints again that could not be read.
     pub(in crate::replica) fn mend_checkpoints(&mut self, id: &DocumentId, writes: Vec<Write>) {
@@ -293,6 +300,7 @@ impl Replica {
                 base,
                 seen: None,
                 relayed: false,
+                awaits: None,
                 since,
                 taken: Vec::new(),
                 asked: None,

@@ -7,7 +7,8 @@ use super::*;
 impl Replica {
     /// Accepts what waits, as far as a turn goes, and commits it.
     pub(in crate::replica) fn accept_pushes(&mut self) {
-        if !self.config.role.decides() || self.root.commit.is_some() {
+        let is_waiting = self.root.gathering.is_busy() || self.root.contention.is_lost();
+        if !self.config.role.decides() || self.root.commit.is_some() || is_waiting {
             return;
         }
         if self.root.paused_until.is_some_and(|until| until > self.now) {
@@ -55,6 +56,7 @@ impl Replica {
         }
         self.busy.append(&mut again);
         if committed.is_empty() {
+            self.root.contention.rests();
             return goes_on;
         }
         self.commit_documents(committed);

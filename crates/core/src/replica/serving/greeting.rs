@@ -11,6 +11,8 @@ pub(in crate::replica) enum Greeting {
     Asked,
     /// At a relay: it is welcomed once everything up to here is held.
     Until(Sequence),
+    /// At an authority with others over the same store: it is welcomed once what they wrote before it opened is taken in.
+    After(Stamp),
     /// It is served.
     Welcomed,
 }
@@ -46,14 +48,41 @@ impl Replica {
         if !self.config.role.decides() {
             self.turn_away_if_hopeless();
         } else if self.ready {
+            self.welcome_informed(link);
+        }
+    }
+
+    /// Welcomes a link once everything is known that it may have been told by others over the same store: an authority that lacks some of it
+    /// would look as if it had gone back.
+    fn welcome_informed(&mut self, link: LinkId) {
+        let stamp = self.news_of_others();
+        if self.has_news(stamp) {
             self.welcome(link);
+        } else {
+            self.set_greeting(link, Greeting::After(stamp));
+        }
+    }
+
+    /// Welcomes those who have waited for what others wrote, and hears what they have said meanwhile.
+    pub(in crate::replica) fn welcome_those_who_wait(&mut self) {
+        let done: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| matches!(link.greeting, Greeting::After(stamp) if self.has_news(stamp)))
+            .map(|(link, _)| *link)
+            .collect();
+        for link in done {
+            self.welcome(link);
+            for message in self.take_early(link) {
+                self.handle_from_downstream(link, message);
+            }
         }
     }
 
     /// Greets links that opened before the store had said who this replica is.
     pub(in crate::replica) fn welcome_all(&mut self) {
         for link in self.greeting_links(|greeting| greeting == Greeting::Waiting) {
-            self.welcome(link);
+            self.welcome_informed(link);
         }
     }
 

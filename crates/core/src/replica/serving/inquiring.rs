@@ -9,6 +9,8 @@ pub const MAX_INQUIRIES: usize = 1_024;
 pub(in crate::replica) struct Inquiry {
     request: u64,
     about: Option<OpenDocument>,
+    /// What others over the same store wrote before it came is part of the answer.
+    after: Stamp,
 }
 
 impl Inquiry {
@@ -19,9 +21,10 @@ impl Inquiry {
 
 impl Replica {
     pub(super) fn handle_inquiry(&mut self, link: LinkId, request: u64, about: Option<OpenDocument>) {
+        let after = self.news_of_others();
         let Some(downstream) = self.links.get_mut(&link) else { return };
         if downstream.inquiries.len() < MAX_INQUIRIES {
-            downstream.inquiries.push_back(Inquiry { request, about });
+            downstream.inquiries.push_back(Inquiry { request, about, after });
         } else {
             let reason = "too many inquiries wait on this link; ask again later";
             self.refuse_request(link, request, ErrorCode::RateLimited, reason);
@@ -45,6 +48,9 @@ impl Replica {
 
     /// Answers a question; false when the store must be read first.
     fn answer_inquiry(&mut self, link: LinkId, inquiry: &Inquiry) -> bool {
+        if !self.has_news(inquiry.after) {
+            return false;
+        }
         let (request, head) = (inquiry.request, self.root.durable);
         let Some(open) = &inquiry.about else {
             self.send(
@@ -53,8 +59,9 @@ impl Replica {
             );
             return true;
         };
+        let is_ahead = self.is_ahead(&open.document);
         let document = self.document(&open.document);
-        let found = match document.loaded {
+        let found = match document.loaded && !is_ahead {
             false => Err(Missing::Document),
             true => damaged::reaches(document, open.have)
                 .and_then(|reaches| reaches.then(|| finding(document, open)).transpose()),

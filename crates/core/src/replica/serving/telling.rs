@@ -128,7 +128,7 @@ impl Replica {
     }
 
     pub(super) fn position_for(&self, link: LinkId, sequence: Sequence) -> Option<Sequence> {
-        let live = self.links.get(&link).is_some_and(Downstream::is_live);
+        let live = self.is_live(link);
         live.then(|| self.told_position(sequence))
     }
 
@@ -201,18 +201,23 @@ impl Replica {
     }
 
     pub(in crate::replica) fn tell_lists(&mut self, id: &DocumentId) {
+        let Some(document) = self.documents.get(id) else { return };
+        let item = list_item(crate::replica::root::head_of(id, &document.durable));
+        let position = self.told_position(item.sequence);
+        self.tell_listing(vec![item], position);
+    }
+
+    /// Tells those who follow the list what has changed up to a position.
+    pub(in crate::replica) fn tell_listing(&mut self, items: Vec<ListItem>, position: Sequence) {
         let lists = |link: &Downstream| {
             matches!(&link.following, Some(Following { scope: Scope::List, page: Page::Live, .. }))
         };
         let links: Vec<LinkId> =
             self.links.iter().filter(|(_, link)| lists(link)).map(|(id, _)| *id).collect();
-        if links.is_empty() {
+        if links.is_empty() || items.is_empty() {
             return;
         }
-        let Some(document) = self.documents.get(id) else { return };
-        let item = list_item(crate::replica::root::head_of(id, &document.durable));
-        let position = self.told_position(item.sequence);
-        let message = Message::Listing { items: vec![item], position };
+        let message = Message::Listing { items, position };
         for link in links {
             let Some(downstream) = self.links.get_mut(&link) else { continue };
             let full = downstream.is_full();

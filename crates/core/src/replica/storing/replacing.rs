@@ -24,10 +24,10 @@ impl Replica {
         self.identity = replica_id(self.random.next_u128());
         let who = self.who();
         if self.ready {
-            self.storing.writes = who;
+            self.storing.writes = who.into();
         } else {
             self.request(
-                Operation::Commit(Batch { expect: Vec::new(), feed: None, writes: who }),
+                Operation::Commit(Batch { expect: Vec::new(), feed: None, writes: who.into() }),
                 Purpose::Identity,
             );
         }
