@@ -26,6 +26,7 @@ mod repeats;
 mod replaced;
 mod requests;
 mod seen;
+mod several_roots;
 mod starting;
 mod storable;
 mod sync;

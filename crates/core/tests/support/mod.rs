@@ -9,6 +9,7 @@
 )]
 
 pub mod bare;
+pub mod cluster;
 
 use std::collections::BTreeMap;
 
