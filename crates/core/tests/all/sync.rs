@@ -660,3 +660,19 @@ fn a_follower_has_caught_up_once_what_came_for_documents_that_it_must_read_is_in
     world.online(1);
     assert!(world.followers[1].received < 200, "{} bytes", world.followers[1].received);
 }
+
+#[test]
+fn a_list_goes_on_where_a_document_that_is_open_has_filled_the_link() {
+    let mut world = World::with_scope(1, Some(Scope::List));
+    let author = world.add(Some(Scope::Documents), MemoryStore::new());
+    world.run();
+    world.open("d");
+    world.create(author, "d", "{}");
+    // The update alone is more than the link takes, and what the list says of it has to wait.
+    world.slow = Some(0);
+    let text = "x".repeat(LINK_HIGH_WATER_BYTES);
+    world.edit(author, "d", &format!(r#"[{{"op":"add","path":"/text","value":"{text}"}}]"#));
+    world.catch_breath();
+    let listed: Vec<Revision> = world.followers[0].replica.list().iter().map(|item| item.revision).collect();
+    assert_eq!(listed, [Revision(2)]);
+}

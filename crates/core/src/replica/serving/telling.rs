@@ -142,7 +142,10 @@ impl Replica {
         }
         let sequence = sequence.filter(|_| whole).map(|sequence| self.told_position(sequence));
         let following = self.links.get_mut(&link).and_then(|downstream| downstream.following.as_mut());
-        if let (Some(Following { page: Page::Live, sent, .. }), Some(sequence)) = (following, sequence) {
+        // What the list says of it is told by itself.
+        if let (Some(Following { scope: Scope::Documents, page: Page::Live, sent }), Some(sequence)) =
+            (following, sequence)
+        {
             *sent = (*sent).max(sequence);
         }
     }
