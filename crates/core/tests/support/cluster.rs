@@ -62,6 +62,8 @@ pub struct Cluster {
     pub store: MemoryStore,
     pub roots: Vec<Authority>,
     pub below: Vec<Below>,
+    /// So many of the next operations fail.
+    pub failures: u32,
     /// Feed numbers in the order of their commits.
     pub numbers: Vec<u64>,
     next_link: u64,
@@ -98,6 +100,7 @@ impl Cluster {
             store: MemoryStore::new(),
             roots: Vec::new(),
             below: Vec::new(),
+            failures: 0,
             numbers: Vec::new(),
             next_link: 1,
             seeds: 1,
@@ -203,6 +206,16 @@ impl Cluster {
         self.below[below].holds_messages = false;
     }
 
+    /// What somebody may do changes, here and wherever it connects to.
+    pub fn allow(&mut self, below: usize, may_edit: bool) {
+        let node = &mut self.below[below];
+        node.grant.may_edit = may_edit;
+        if let Some((_, link)) = node.link {
+            let grant = node.grant.clone();
+            self.roots[node.at].replica.handle_input(self.now, Input::Granted { link, grant });
+        }
+    }
+
     pub fn offline(&mut self, below: usize) {
         self.below[below].network = false;
         self.cut(below);
@@ -298,6 +311,12 @@ impl Cluster {
     /// The store does what an authority asked.
     pub fn execute(&mut self, at: usize, index: usize) {
         let (request, operation) = self.roots[at].asked.remove(index).unwrap();
+        if self.failures > 0 {
+            self.failures -= 1;
+            let answer = Err(StoreError::Unavailable("the store is busy".into()));
+            self.roots[at].done.push_back((request, commits(&operation), answer));
+            return;
+        }
         let answer = self.store.execute(&workspace(), &operation);
         self.store.sync();
         if let (Operation::Commit(batch), Ok(_)) = (&operation, &answer) {
@@ -525,6 +544,11 @@ impl Cluster {
     /// Asserts that everybody below, and every authority, holds what the store holds, that nothing is pending and nothing was lost; gives the
     /// content.
     pub fn converged(&mut self, name: &str) -> String {
+        self.converged_but(name, &[])
+    }
+
+    /// The same of all below but some.
+    pub fn converged_but(&mut self, name: &str, but: &[usize]) -> String {
         let document = id(name);
         let (revision, chain) = self.head(&document);
         for at in 0..self.roots.len() {
@@ -538,7 +562,8 @@ impl Cluster {
         let mut contents = Vec::new();
         let mut conflicts = Vec::new();
         let roots = self.roots.iter_mut().map(|root| &mut root.replica);
-        for replica in roots.chain(self.below.iter_mut().map(|below| &mut below.replica)) {
+        let below = self.below.iter_mut().enumerate().filter(|(at, _)| !but.contains(at));
+        for replica in roots.chain(below.map(|(_, below)| &mut below.replica)) {
             let view = replica.view(&document).expect("it is read");
             assert_eq!((view.revision, view.chain), (revision, chain), "of {name} at {}", contents.len());
             let pending = replica.pending(&document);
