@@ -51,6 +51,8 @@ pub(crate) struct Authority {
     doubts: bool,
     /// Replicas whose counters beyond the clock were looked for.
     looked_for: BTreeSet<ReplicaId>,
+    /// Replicas whose changes made revisions elsewhere that are waited for.
+    awaited: BTreeSet<ReplicaId>,
     /// Counts uses, for forgetting the least recently used shadow.
     uses: u64,
 }
@@ -236,6 +238,12 @@ impl Authority {
     pub(crate) fn trust(&mut self) {
         self.doubts = false;
         self.looked_for.clear();
+        self.awaited.clear();
+    }
+
+    /// Whether to wait for the revisions that changes of this replica made elsewhere: once, since nothing else would be found.
+    pub(crate) fn awaits_news_of(&mut self, replica: ReplicaId) -> bool {
+        self.awaited.insert(replica)
     }
 
     /// The store was asked for counters of a replica beyond the clock.

@@ -273,8 +273,8 @@ impl Replica {
         let points = std::iter::once(&mut document.durable).chain(&mut document.tentative);
         let is_ahead =
             rows.iter().any(|row| row.first_revision <= row.last_revision && row.last_revision > newest);
-        if is_ahead {
-            self.want_news();
+        if is_ahead && document.authority.awaits_news_of(replica) {
+            self.await_news(id);
             return;
         }
         for point in points {

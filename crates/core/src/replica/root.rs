@@ -443,7 +443,7 @@ impl Replica {
                 false
             }
             Need::News => {
-                self.want_news();
+                self.await_news(id);
                 false
             }
             Need::Keyed(changes) => {

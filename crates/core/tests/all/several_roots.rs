@@ -533,6 +533,19 @@ fn what_is_read_without_links_is_not_out_of_date_for_ever() {
     assert_eq!(read(&mut cluster, 2), "{}", "what is in memory was asked about a moment ago");
     cluster.run_for(interval());
     assert_eq!(read(&mut cluster, 3), r#"{"x":1}"#);
+    let heads = |cluster: &mut Cluster, token| {
+        cluster.tell_time(1);
+        cluster.roots[1].replica.heads(Token(token), Sequence(0), 10);
+        cluster.run();
+        match &cluster.roots[1].replies[&token] {
+            Reply::Heads { durable, .. } => *durable,
+            other => panic!("it was answered by {other:?}"),
+        }
+    };
+    cluster.edit(0, "d", &add("y"));
+    assert_eq!(heads(&mut cluster, 10), Sequence(2));
+    cluster.run_for(interval());
+    assert_eq!(heads(&mut cluster, 11), Sequence(3), "nor does the feed stand still");
     // A store that fails does not keep from reading.
     cluster.run_for(interval());
     cluster.roots[1].holds = reads;
@@ -606,7 +619,7 @@ fn a_commit_that_reached_the_store_without_an_answer_is_found_there() {
 #[test]
 fn a_store_that_refuses_for_no_reason_that_can_be_seen_is_read_anew() {
     let mut cluster = two();
-    cluster.store.fail_next_commits(1, StoreError::Conflict("a disk that is written by others".into()));
+    cluster.store.fail_next_commits(2, StoreError::Conflict("a disk that is written by others".into()));
     cluster.edit(0, "d", &add("x"));
     cluster.run_for(2_000);
     assert_eq!(cluster.converged("d"), r#"{"x":1}"#);

@@ -53,7 +53,10 @@ impl Replica {
     pub fn heads(&mut self, token: Token, after: Sequence, limit: u32) {
         let operation = Operation::ScanHeads { after, past: None, limit: limit.min(MAX_HISTORY_PAGE) };
         if self.ready {
-            self.ask_heads(token, operation);
+            let operation = if SERVES { self.hold_heads(token, operation) } else { Some(operation) };
+            if let Some(operation) = operation {
+                self.ask_heads(token, operation);
+            }
         } else {
             self.storing.ask_heads_when_ready(token, operation);
         }

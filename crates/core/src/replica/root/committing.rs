@@ -203,7 +203,8 @@ impl Replica {
         let lost = &mut self.root.contention.lost;
         let done = |asked: &mut Lost| asked.asked.is_some_and(|asked| self.root.gathering.is_done(asked));
         let Some(Lost { documents, error, found, .. }) = lost.take_if(done) else { return };
-        if found && !self.root.contention.backoff.failures().is_multiple_of(DOUBT_AFTER_CONFLICTS) {
+        let failures = self.root.contention.backoff.failures();
+        if found && !failures.is_multiple_of(DOUBT_AFTER_CONFLICTS) {
             return;
         }
         for id in &documents {
@@ -211,7 +212,8 @@ impl Replica {
                 document.authority.doubt();
             }
         }
-        if found {
+        // A rejection that another authority made says nothing of itself, and is found by the counters alone.
+        if found || failures == 1 {
             return;
         }
         for id in &documents {

@@ -42,6 +42,10 @@ pub(super) struct Gathering {
     asked_at: Option<Instant>,
     /// What those wait for who read something that may be out of date.
     reads: Option<Stamp>,
+    /// Documents whose pushes wait for it.
+    waiting: BTreeSet<DocumentId>,
+    /// Pages of heads that drivers wait for.
+    heads: Vec<(Token, Operation)>,
     /// A feed number that the store has, though no head that can be listed may have it, and the question that lists what others do.
     floor: Option<(Sequence, Stamp)>,
 }
@@ -141,10 +145,10 @@ impl Replica {
 
     /// Whether those who read have to wait until it is known what others wrote: without links below nobody else asks.
     pub(in crate::replica) fn holds_reads(&mut self) -> bool {
-        if !self.config.shares_store || self.reads.is_empty() || !self.config.role.decides() {
+        if self.reads.is_empty() {
             return false;
         }
-        if self.root.gathering.reads.is_none() && self.news_due().is_none_or(|due| due <= self.now) {
+        if self.root.gathering.reads.is_none() && self.is_out_of_date() {
             self.root.gathering.reads = Some(self.want_news());
         }
         match self.root.gathering.reads {
@@ -213,6 +217,8 @@ impl Replica {
         self.root.gathering.stage = Stage::Idle;
         self.root.gathering.wanted = true;
         self.retry_later(error);
+        // They read what is in memory, and the store for themselves.
+        self.answer_heads();
     }
 
     pub(in crate::replica) fn handle_news(&mut self, heads: Vec<Head>) {
@@ -386,11 +392,8 @@ impl Replica {
         let nothing = (None, Sequence(u64::MAX));
         let Some(document) = self.loaded(id) else { return nothing };
         let floor = document.log.floor();
-        let Some((first, revised)) =
-            document.log.since(floor).find(|(_, revised)| revised.entry.sequence > since)
-        else {
-            return nothing;
-        };
+        let news = document.log.since(floor).rev().take_while(|(_, revised)| revised.entry.sequence > since);
+        let Some((first, revised)) = news.last() else { return nothing };
         let sequence = revised.entry.sequence;
         // What lies before the oldest revision at hand is known where nothing does, or where it is what was told last.
         let reaches = first > floor.next() || floor == Revision(0) || held == Some(floor);
@@ -430,11 +433,38 @@ impl Replica {
             self.root.given = self.root.durable;
         }
         self.note_gathered();
-        let waits = |document: &Document| !document.queue.waiting.is_empty();
-        let waiting = self.documents.iter().filter(|(_, document)| waits(document));
-        let waiting: Vec<DocumentId> = waiting.map(|(id, _)| id.clone()).collect();
-        self.busy.extend(waiting);
+        self.busy.append(&mut self.root.gathering.waiting);
+        self.answer_heads();
         self.welcome_those_who_wait();
+    }
+
+    /// Has a document's pushes wait for what others wrote.
+    pub(in crate::replica) fn await_news(&mut self, id: &DocumentId) {
+        self.root.gathering.waiting.insert(id.clone());
+        self.want_news();
+    }
+
+    /// Keeps a driver's question for heads until it is known what others wrote, where nobody has asked for a while; gives it back where there
+    /// is nothing to wait for.
+    pub(in crate::replica) fn hold_heads(&mut self, token: Token, operation: Operation) -> Option<Operation> {
+        if !self.is_out_of_date() || self.storing.retry_at().is_some() {
+            return Some(operation);
+        }
+        self.want_news();
+        self.root.gathering.heads.push((token, operation));
+        None
+    }
+
+    fn answer_heads(&mut self) {
+        for (token, operation) in std::mem::take(&mut self.root.gathering.heads) {
+            self.ask_heads(token, operation);
+        }
+    }
+
+    /// Whether others may write, and were not asked about for so long that those who read have to wait.
+    fn is_out_of_date(&self) -> bool {
+        let shares = self.config.shares_store && self.config.role.decides();
+        shares && self.news_due().is_none_or(|due| due <= self.now)
     }
 
     /// Asks for the highest feed number by itself: nothing that can be listed said why a commit was refused.
