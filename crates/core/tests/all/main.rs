@@ -27,6 +27,8 @@ mod replaced;
 mod requests;
 mod seen;
 mod several_roots;
+mod several_roots_by_chance;
+mod several_roots_requests;
 mod starting;
 mod storable;
 mod sync;
