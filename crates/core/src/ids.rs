@@ -38,6 +38,18 @@ impl RequestKey {
         ChangeId { replica: ReplicaId(KEYED << 96 | bits_of(&hash) >> 32), counter: Counter(1) }
     }
 
+    /// The key, and the hash of what was asked for under it: for a recording. With the feature `recording`.
+    #[cfg(feature = "recording")]
+    pub fn parts(&self) -> (&str, ChangeHash) {
+        (&self.key, self.asked)
+    }
+
+    /// A key of these [`parts`](Self::parts). With the feature `recording`.
+    #[cfg(feature = "recording")]
+    pub fn from_parts(key: &str, asked: ChangeHash) -> Self {
+        Self { key: key.into(), asked }
+    }
+
     /// The hash under which the log has it.
     pub(crate) fn asked(&self) -> ChangeHash {
         self.asked

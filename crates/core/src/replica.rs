@@ -1,11 +1,24 @@
 //! The machine: one holder of a workspace's documents.
 
+/// Says to the recording, where one is made, which command is called. Without the feature `recording` it is nothing.
+macro_rules! note {
+    ($replica:ident, $command:expr) => {
+        #[cfg(feature = "recording")]
+        if let Some(tape) = &mut $replica.tape {
+            use $crate::replica::recorded::Command::*;
+            tape.command($replica.now, &$command);
+        }
+    };
+}
+
 mod commands;
 mod documents;
 mod events;
 mod following;
 mod ladder;
 mod outbox;
+#[cfg(feature = "recording")]
+mod recorded;
 mod relaying;
 mod reply;
 mod root;
@@ -37,6 +50,8 @@ pub use commands::{
 pub use events::{Event, LinkStatus};
 pub use ladder::{Ladder, OnRung, SyncStatus};
 pub use outbox::{MAX_KEPT, MAX_PARTS, Seen};
+#[cfg(feature = "recording")]
+pub use recorded::{Command, Tape};
 pub use relaying::{
     MAX_EARLY_BYTES, MAX_FORWARDED_BYTES, MAX_FORWARDED_BYTES_PER_LINK, MAX_FORWARDED_QUESTIONS,
 };
@@ -369,6 +384,8 @@ pub struct Replica {
     speaking_for: Origin,
     /// Counts uses of documents, for forgetting the least recently used.
     uses: u64,
+    #[cfg(feature = "recording")]
+    tape: Option<Box<dyn Tape>>,
 }
 
 /// What an answer of the store is for.
@@ -442,6 +459,8 @@ impl Replica {
             storing: storing::Storing::default(),
             speaking_for: Origin::default(),
             uses: 0,
+            #[cfg(feature = "recording")]
+            tape: None,
         };
         replica.request(Operation::LoadMeta, Purpose::Meta);
         replica
@@ -477,6 +496,10 @@ impl Replica {
 
     /// Takes note of what happened. Never fails, and never panics on foreign bytes.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
+        #[cfg(feature = "recording")]
+        if let Some(tape) = &mut self.tape {
+            tape.input(now, &input);
+        }
         self.now = self.now.max(now);
         match input {
             Input::Timeout => {}
@@ -506,7 +529,12 @@ impl Replica {
         if self.outputs.is_empty() {
             self.work();
         }
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        #[cfg(feature = "recording")]
+        if let Some(tape) = &mut self.tape {
+            tape.output(output.as_ref());
+        }
+        output
     }
 
     /// When [`Input::Timeout`] is due; `None` when only inputs matter.

@@ -116,6 +116,7 @@ pub(crate) fn apply_reverse(state: &mut State, reverse: &Reverse, limits: &Limit
                 max_operations: usize::MAX,
                 max_copied_bytes: usize::MAX,
                 max_spliced_bytes: u64::MAX,
+                align_arrays: true,
                 ..*limits
             };
             apply(&mut state.content, patch, &back)?;

@@ -102,6 +102,7 @@ const UNLIMITED: Limits = Limits {
     max_depth: usize::MAX,
     max_copied_bytes: usize::MAX,
     max_spliced_bytes: u64::MAX,
+    align_arrays: true,
     max_document_bytes: usize::MAX,
     max_text_bytes: usize::MAX,
 };

@@ -26,6 +26,10 @@ pub struct DiffOptions {
     /// Steps, each of the order of a nanosecond, that aligning may take in sum; a walk over both documents is not
     /// counted. Where they end, the array at hand is replaced, and of a text the part that has changed.
     pub max_steps: u64,
+    /// Whether elements of arrays are looked for in other places, or compared place by place between the equal ones at both ends. The patch is
+    /// longer without, and does the same. Without the feature `alignment` it counts as false; a program that has the feature says false to find
+    /// the patches of one that has not.
+    pub align_arrays: bool,
 }
 
 /// Below this a splice saves less than it costs to read.
@@ -41,6 +45,7 @@ impl Default for DiffOptions {
             max_operations: crate::Limits::default().max_operations,
             min_splice_bytes: MIN_SPLICE_BYTES,
             max_steps: MAX_STEPS,
+            align_arrays: true,
         }
     }
 }

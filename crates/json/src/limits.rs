@@ -24,6 +24,9 @@ pub struct Limits {
     pub max_document_bytes: usize,
     /// Longest text that is parsed at all, in bytes. Larger than a document, as text may be indented and escaped.
     pub max_text_bytes: usize,
+    /// Whether the patches that a merge finds look for elements of arrays in other places, or compare them place by place: see
+    /// [`DiffOptions::align_arrays`](crate::DiffOptions::align_arrays).
+    pub align_arrays: bool,
 }
 
 impl Limits {
@@ -42,6 +45,7 @@ impl Default for Limits {
             max_spliced_bytes: 1 << 30,
             max_document_bytes: 8 << 20,
             max_text_bytes: 32 << 20,
+            align_arrays: true,
         }
     }
 }

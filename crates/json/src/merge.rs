@@ -356,7 +356,11 @@ fn merge_with(
     }
     let mut merger = Merger::new(options, deletions);
     let content = merger.documents(base, current, incoming);
-    let differences = DiffOptions { identity_keys: options.identity_keys.clone(), ..DiffOptions::default() };
+    let differences = DiffOptions {
+        identity_keys: options.identity_keys.clone(),
+        align_arrays: options.limits.align_arrays,
+        ..DiffOptions::default()
+    };
     let forward = diff(current, &content, &differences);
     let reverse =
         invert(current, &forward, &UNLIMITED).unwrap_or_else(|_| diff(&content, current, &differences));
@@ -369,6 +373,7 @@ const UNLIMITED: Limits = Limits {
     max_depth: MAX_DEPTH,
     max_copied_bytes: usize::MAX,
     max_spliced_bytes: u64::MAX,
+    align_arrays: true,
     max_document_bytes: usize::MAX,
     max_text_bytes: usize::MAX,
 };

@@ -14,6 +14,7 @@ const LIMITS: Limits = Limits {
     max_depth: MAX_DEPTH,
     max_copied_bytes: 0,
     max_spliced_bytes: 0,
+    align_arrays: true,
     max_document_bytes: 1 << 20,
     max_text_bytes: 1 << 20,
 };

@@ -15,6 +15,7 @@ const LIMITS: Limits = Limits {
     max_depth: 10,
     max_copied_bytes: 2_000,
     max_spliced_bytes: 2_000,
+    align_arrays: true,
     max_document_bytes: 4_000,
     max_text_bytes: 1 << 20,
 };

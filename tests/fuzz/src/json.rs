@@ -56,6 +56,7 @@ const LIMITS: Limits = Limits {
     max_depth: 12,
     max_copied_bytes: 4_000,
     max_spliced_bytes: 4_000,
+    align_arrays: true,
     max_document_bytes: 8_000,
     max_text_bytes: 1 << 20,
 };

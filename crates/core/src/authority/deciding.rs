@@ -107,6 +107,11 @@ impl Computed {
     pub fn failed() -> Self {
         Self(Err(Obstacle::Failed))
     }
+
+    /// Whether it ended so.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.0, Err(Obstacle::Failed))
+    }
 }
 
 impl Job {

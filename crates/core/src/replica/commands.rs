@@ -191,6 +191,7 @@ pub enum ConflictChoice {
 impl Replica {
     /// Holds a document in memory, and keeps it up to date while a link is open. [`Event::Opened`] tells when it has been read.
     pub fn open(&mut self, id: &DocumentId) {
+        note!(self, Open { document: id.clone() });
         let document = self.document(id);
         document.opened += 1;
         if document.loaded {
@@ -203,6 +204,7 @@ impl Replica {
 
     /// Takes back one [`open`](Self::open). Own changes are still sent.
     pub fn close(&mut self, id: &DocumentId) {
+        note!(self, Close { document: id.clone() });
         let is_shown = self.is_shown(id);
         let Some(document) = self.documents.get_mut(id) else { return };
         document.opened = document.opened.saturating_sub(1);
@@ -308,6 +310,7 @@ impl Replica {
         header: Header,
         content: Json,
     ) -> Result<ChangeId, EditError> {
+        note!(self, Create { document: id.clone(), header: header.clone(), content: content.clone() });
         let origin = self.begin(id)?;
         let view = self.view(id).ok_or(EditError::NotOpen)?;
         if view.life == Life::Alive {
@@ -335,6 +338,7 @@ impl Replica {
         patch: Patch,
         seen: Option<Seen>,
     ) -> Result<ChangeId, EditError> {
+        note!(self, Edit { document: id.clone(), patch: patch.clone(), seen: seen.clone() });
         let origin = self.begin(id)?;
         let view = self.view(id).ok_or(EditError::NotOpen)?;
         let seen = seen.filter(|seen| view.life != Life::Absent && !view.shows(&seen.content));
@@ -345,6 +349,7 @@ impl Replica {
 
     /// Replaces the header.
     pub fn set_header(&mut self, id: &DocumentId, header: Header) -> Result<ChangeId, EditError> {
+        note!(self, SetHeader { document: id.clone(), header: header.clone() });
         let origin = self.begin(id)?;
         self.submit_header(id, header, origin)
     }
@@ -365,12 +370,14 @@ impl Replica {
 
     /// Deletes a document.
     pub fn delete(&mut self, id: &DocumentId) -> Result<ChangeId, EditError> {
+        note!(self, Delete { document: id.clone() });
         let origin = self.begin(id)?;
         self.submit_life(id, Life::Deleted, origin)
     }
 
     /// Brings a deleted document back, with the edits that reached its tombstone.
     pub fn undelete(&mut self, id: &DocumentId) -> Result<ChangeId, EditError> {
+        note!(self, Undelete { document: id.clone() });
         let origin = self.begin(id)?;
         self.submit_life(id, Life::Alive, origin)
     }
@@ -393,6 +400,7 @@ impl Replica {
         conflict: ConflictId,
         choice: ConflictChoice,
     ) -> Result<ChangeId, EditError> {
+        note!(self, Settle { document: id.clone(), conflict, choice: choice.clone() });
         let origin = self.begin(id)?;
         let view = self.view(id).ok_or(EditError::NotOpen)?;
         let record = view.conflicts.get(&conflict).ok_or(EditError::NoSuchConflict)?;
@@ -419,6 +427,7 @@ impl Replica {
 
     /// Forgets a rejected change.
     pub fn dismiss_rejected(&mut self, id: &DocumentId, change: ChangeId) {
+        note!(self, DismissRejected { document: id.clone(), change });
         if let Some(document) = self.documents.get_mut(id)
             && document.outbox.rejected.remove(&change).is_some()
         {
@@ -428,6 +437,7 @@ impl Replica {
 
     /// Forgets a recovered version.
     pub fn dismiss_recovered(&mut self, id: &DocumentId, number: u64) {
+        note!(self, DismissRecovered { document: id.clone(), number });
         if let Some(document) = self.documents.get_mut(id)
             && document.outbox.recovered.remove(&number).is_some()
         {
@@ -449,6 +459,7 @@ impl Replica {
         id: &DocumentId,
         state: Option<Json>,
     ) -> Result<(), EditError> {
+        note!(self, SetPresence { part, document: id.clone(), state: state.clone() });
         if SERVES && part != 0 && self.config.role.serves() {
             // Its numbers are those of whom it serves.
             return Err(PresenceError::TooManyParts.into());

@@ -208,7 +208,7 @@ impl Queued {
 }
 
 /// What a change without a replica of its own was made on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Base {
     /// Whatever is newest when the change is accepted.
     Current,

@@ -88,7 +88,7 @@ impl<'a> Differ<'a> {
         let old: Vec<&Json> = from.iter().take(from.len() - end).skip(start).collect();
         let new: Vec<&Json> = to.iter().take(to.len() - end).skip(start).collect();
 
-        if ALIGNS {
+        if ALIGNS && self.options.align_arrays {
             let origins = match (&old[..], &new[..]) {
                 (_, []) => Vec::new(),
                 ([], _) => vec![Origin::New; new.len()],

@@ -38,6 +38,7 @@ pub(in crate::replica) struct Walk {
 impl Replica {
     /// Reads a page of a document's history, newest page first, entries ascending. Answered by [`Reply::History`].
     pub fn history(&mut self, token: Token, id: &DocumentId, before: Option<Revision>, limit: u32) {
+        note!(self, History { token, document: id.clone(), before, limit });
         self.document(id);
         let limit = limit.clamp(1, MAX_HISTORY_PAGE);
         self.reads.entry(id.clone()).or_default().push(Read::History {
@@ -180,6 +181,7 @@ impl Replica {
     /// Asks the authority for a page of history. Answered by [`Reply::History`]; by [`Reply::Refused`] when there is no link, when it closes
     /// before the answer is here (`unavailable`), and when [`MAX_QUESTIONS`] wait (`rate_limited`).
     pub fn remote_history(&mut self, token: Token, id: &DocumentId, before: Option<Revision>, limit: u32) {
+        note!(self, RemoteHistory { token, document: id.clone(), before, limit });
         if !self.upstream.is_online() {
             self.refuse_question(
                 token,

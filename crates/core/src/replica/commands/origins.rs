@@ -11,6 +11,7 @@ impl Replica {
     /// rising order, and repeats them in that order: what is lower than a number that made a change counts as made. The newest
     /// [`MAX_PARTS`](crate::MAX_PARTS) parts of each document are known.
     pub fn speak_for(&mut self, origin: Origin) -> &mut Self {
+        note!(self, SpeakFor { origin });
         self.speaking_for = origin;
         self
     }

@@ -9,6 +9,7 @@ impl Replica {
     /// Reads a document as it was at one of the revisions that the log reaches. Answered by [`Reply::Past`], and refused with `unknown_base`
     /// where that is not known any more, or not yet.
     pub fn read_at(&mut self, token: Token, id: &DocumentId, revision: Revision) {
+        note!(self, ReadAt { token, document: id.clone(), revision });
         if !SERVES {
             self.decides_nothing(token);
             return;

@@ -23,6 +23,7 @@ impl Replica {
     /// Asks whether a request was made before, without making it. Answered as [`submit`](Self::submit) answers a repeat once the first
     /// outcome is durable, and by [`Reply::New`] when there is none: then it is made by `submit`, which asks again.
     pub fn repeat(&mut self, token: Token, grant: &Grant, id: &DocumentId, key: &RequestKey) {
+        note!(self, Repeat { token, grant: grant.clone(), document: id.clone(), key: key.clone() });
         if !self.config.role.decides() {
             self.decides_nothing(token);
             return;

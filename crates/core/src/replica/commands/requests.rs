@@ -19,6 +19,17 @@ impl Replica {
         base: Base,
         key: Option<&RequestKey>,
     ) {
+        note!(
+            self,
+            Submit {
+                token,
+                grant: grant.clone(),
+                document: id.clone(),
+                body: body.clone(),
+                base: base.clone(),
+                key: key.cloned(),
+            }
+        );
         if !self.config.role.decides() {
             self.decides_nothing(token);
             return;
@@ -40,6 +51,7 @@ impl Replica {
 
     /// Reads a document, as it is durable. Answered by [`Reply::Document`].
     pub fn read(&mut self, token: Token, id: &DocumentId) {
+        note!(self, Read { token, document: id.clone() });
         if !SERVES {
             self.decides_nothing(token);
             return;
@@ -51,6 +63,7 @@ impl Replica {
     /// Reads heads of documents in the order of their feed numbers, as the store has them: a follower's has those that it holds. Answered by
     /// [`Reply::Heads`].
     pub fn heads(&mut self, token: Token, after: Sequence, limit: u32) {
+        note!(self, Heads { token, after, limit });
         let operation = Operation::ScanHeads { after, past: None, limit: limit.min(MAX_HISTORY_PAGE) };
         if self.ready {
             let operation = if SERVES { self.hold_heads(token, operation) } else { Some(operation) };

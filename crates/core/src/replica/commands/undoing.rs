@@ -45,6 +45,7 @@ impl Replica {
     /// Takes back the newest own change that was not taken back yet. One whose history is not held is reported once: the next undo goes on
     /// with the one before it.
     pub fn undo(&mut self, id: &DocumentId) -> Result<Undone, EditError> {
+        note!(self, Undo { document: id.clone() });
         let origin = self.begin(id)?;
         let document = self.loaded(id).ok_or(EditError::NotOpen)?;
         let change = *document.outbox.undo.done.last().ok_or(EditError::NothingToUndo)?;
@@ -60,6 +61,7 @@ impl Replica {
 
     /// Takes back the newest undo. One whose history is not held is reported once.
     pub fn redo(&mut self, id: &DocumentId) -> Result<Undone, EditError> {
+        note!(self, Redo { document: id.clone() });
         let origin = self.begin(id)?;
         let document = self.loaded(id).ok_or(EditError::NotOpen)?;
         let change = *document.outbox.undo.undone.last().ok_or(EditError::NothingToUndo)?;
@@ -88,6 +90,7 @@ impl Replica {
 
     /// Takes back one change, of whomever: merge(content after it, view, content before it). Places that were changed since stay.
     pub fn undo_change(&mut self, id: &DocumentId, change: ChangeId) -> Result<Undone, EditError> {
+        note!(self, UndoChange { document: id.clone(), change });
         let origin = self.begin(id)?;
         self.take_back(id, change, origin)
     }

@@ -44,11 +44,12 @@ impl Replica {
 
     /// Stores a pending change with what it was made on.
     pub(in crate::replica) fn store_own(&mut self, id: &DocumentId, name: ChangeId) {
+        let limits = self.config.limits;
         let Some(document) = self.documents.get_mut(id) else { return };
         let Some(own) = document.outbox.own_mut(name) else { return };
         let at_base = own.change.base == document.durable.revision;
         let start = own.start.as_ref().map(|seen| {
-            if at_base { delta(&document.durable.state, seen) } else { Delta::Whole(Box::new(seen.clone())) }
+            if at_base { delta(&document.durable.state, seen, &limits) } else { Delta::Whole(Box::new(seen.clone())) }
         });
         let record = PendingRecord {
             change: (*own.change).clone(),
@@ -354,12 +355,13 @@ impl Replica {
 }
 
 /// How what was seen differs from the confirmed state at its base.
-pub(super) fn delta(base: &State, seen: &State) -> Delta {
+pub(super) fn delta(base: &State, seen: &State, limits: &Limits) -> Delta {
     if base.life != seen.life || base.header != seen.header {
         return Delta::Whole(Box::new(seen.clone()));
     }
     if base.content == seen.content {
         return Delta::Same;
     }
-    Delta::Patch(diff(&base.content, &seen.content, &DiffOptions::default()))
+    let options = DiffOptions { align_arrays: limits.align_arrays, ..DiffOptions::default() };
+    Delta::Patch(diff(&base.content, &seen.content, &options))
 }
