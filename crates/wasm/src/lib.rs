@@ -1,18 +1,13 @@
 //! The Rejoin engine for browsers.
 //!
-//! It runs the state machine of `rejoin-core` in a page, as a follower, and performs no IO itself: sockets, timers and the database
+//! It is `rejoin-engine` behind wasm-bindgen, and performs no IO itself: sockets, timers and the database
 //! belong to the npm package `rejoin`, in TypeScript, to which this crate speaks in plain JavaScript values. [`Engine`] never calls into
 //! JavaScript: a page says what happened, takes the effects, and does them. Documents stay here; what crosses are patches and
 //! what changed, as values in the compact encoding, and the bytes of frames and of stored records.
 
-mod commands;
 mod engine;
-#[cfg(not(target_family = "wasm"))]
-#[doc(hidden)]
-pub mod native;
 pub mod storage;
-mod telling;
-mod values;
+mod value;
 
 pub use engine::Engine;
 

@@ -1,74 +1,46 @@
-//! Storage operations as plain JavaScript values, and the answers to them.
-//!
-//! The database adapter, `npm/rejoin/src/store`, takes an operation as an array that begins with the operation's number, and resolves with
-//! an array, or rejects with a `StoreError` whose `code` says which of [`StoreError`] it is. Positions and times are numbers, bodies and
-//! chain hashes `Uint8Array`s of their own memory, replica ids 32 hexadecimal digits, and what is absent is `null`.
-//!
-//! One database holds one workspace, so no value names it.
+//! Storage operations as JavaScript values, and the answers to them: see [`rejoin_engine::storage`].
 
-mod answer;
-mod operation;
-
-use rejoin_core::storage::{Batch, Operation, RecordKind, StoreError, Write};
-use rejoin_wire::limits::MAX_INTEGER;
+use js_sys::Reflect;
+pub use rejoin_engine::storage::{Asked, MAX_BODY_BYTES, MAX_POSITION, MAX_TEXT_BYTES, is_strict};
+use rejoin_core::storage::{Answer, Operation, StoreError};
 use wasm_bindgen::JsValue;
 
-pub use self::answer::{answered, error, is_emptied, is_stale_leader};
-
-/// The largest revision, feed number, counter or record number that can be stored: what a JavaScript number holds exactly, and messages
-/// carry. Reads take larger bounds and find nothing there.
-pub const MAX_POSITION: u64 = MAX_INTEGER;
-
-/// The largest body: 32 MiB, twice the largest message. A browser holds it in memory more than once.
-pub const MAX_BODY_BYTES: usize = 32 << 20;
-
-/// The longest title or author, 64 KiB: both stand in what listings read.
-pub const MAX_TEXT_BYTES: usize = 64 << 10;
+use crate::value::Js;
 
 /// Makes an operation a value. Refuses a batch with a number, text or body that the database could not hold.
 pub fn to_value(operation: &Operation) -> Result<JsValue, StoreError> {
-    operation::to_value(operation)
+    rejoin_engine::storage::to_value(operation).map(|Js(value)| value)
 }
 
-/// What is asked for, kept while an operation is under way so that its answer can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// By [`Operation::LoadMeta`].
-    Meta,
-    /// By [`Operation::LoadDocument`].
-    Document,
-    /// By [`Operation::LoadRows`], [`Operation::LoadChanges`] and [`Operation::LoadOutcomes`].
-    Changes,
-    /// By [`Operation::ScanHeads`].
-    Heads,
-    /// By [`Operation::ScanRecords`].
-    Records,
-    /// By [`Operation::Commit`].
-    Commit,
+/// Reads what an operation was resolved with. A value that is not what was asked for is [`StoreError::Corrupted`].
+pub fn answered(asked: Asked, value: &JsValue) -> Answer {
+    rejoin_engine::storage::answered(asked, &Js(value.clone()))
 }
 
-impl Asked {
-    /// What an operation asks for.
-    #[must_use]
-    pub const fn by(operation: &Operation) -> Self {
-        match operation {
-            Operation::LoadMeta => Self::Meta,
-            Operation::LoadDocument { .. } => Self::Document,
-            Operation::LoadRows { .. } | Operation::LoadChanges { .. } | Operation::LoadOutcomes { .. } => {
-                Self::Changes
-            }
-            Operation::ScanHeads { .. } => Self::Heads,
-            Operation::ScanRecords { .. } => Self::Records,
-            Operation::Commit(_) => Self::Commit,
-        }
+/// Reads what an operation was rejected with. What is no `StoreError` of the adapter is [`StoreError::Unavailable`].
+#[must_use]
+pub fn error(value: &JsValue) -> StoreError {
+    let message = field(value, "message").and_then(|message| message.as_string()).unwrap_or_default().into();
+    match field(value, "code").and_then(|code| code.as_f64()) {
+        Some(1.0) => StoreError::QuotaExceeded(message),
+        Some(2.0) => StoreError::Corrupted(message),
+        Some(3.0) => StoreError::Conflict(message),
+        _ => StoreError::Unavailable(message),
     }
 }
 
-/// Whether a batch must be on the disk before it is answered: it holds a change of this replica, which nobody else has. What came from
-/// elsewhere comes again.
+/// Whether an operation was rejected because another tab leads now.
 #[must_use]
-pub fn is_strict(batch: &Batch) -> bool {
-    let is_own =
-        |write: &Write| matches!(write, Write::PutRecord { key, .. } if key.kind == RecordKind::Pending);
-    batch.writes.iter().any(is_own)
+pub fn is_stale_leader(value: &JsValue) -> bool {
+    field(value, "staleLeader").is_some_and(|it| it.is_truthy())
+}
+
+/// Whether an operation was rejected because the database is not the one that was opened: it was evicted, deleted or cleared.
+#[must_use]
+pub fn is_emptied(value: &JsValue) -> bool {
+    field(value, "emptied").is_some_and(|it| it.is_truthy())
+}
+
+fn field(value: &JsValue, name: &str) -> Option<JsValue> {
+    Reflect::get(value, &JsValue::from_str(name)).ok()
 }

@@ -1,17 +1,16 @@
 //! Answers, on their way from the database. What it holds may be of another release, or damaged: nothing of it is taken unseen.
 
 use bytes::Bytes;
-use js_sys::{Array, Reflect, Uint8Array};
 use rejoin_core::storage::{
     Answer, Answered, ChangeRow, Head, Loaded, MetaKey, RecordKey, RecordKind, StoreError,
 };
 use rejoin_wire::{ChainHash, Counter, DocumentId, ReplicaId, Revision, Sequence, UnixMillis};
-use wasm_bindgen::{JsCast, JsValue};
 
 use super::{Asked, MAX_POSITION};
+use crate::value::Value;
 
 /// Reads what an operation was resolved with. A value that is not what was asked for is [`StoreError::Corrupted`].
-pub fn answered(asked: Asked, value: &JsValue) -> Answer {
+pub fn answered<V: Value>(asked: Asked, value: &V) -> Answer {
     let read = match asked {
         Asked::Meta => meta(value),
         Asked::Document => loaded(value).map(|loaded| Answered::Document(Box::new(loaded))),
@@ -24,35 +23,7 @@ pub fn answered(asked: Asked, value: &JsValue) -> Answer {
     read.ok_or_else(|| StoreError::Corrupted("the database holds what no release has written".into()))
 }
 
-/// Reads what an operation was rejected with. What is no `StoreError` of the adapter is [`StoreError::Unavailable`].
-#[must_use]
-pub fn error(value: &JsValue) -> StoreError {
-    let message = field(value, "message").and_then(|message| message.as_string()).unwrap_or_default().into();
-    match field(value, "code").and_then(|code| code.as_f64()) {
-        Some(1.0) => StoreError::QuotaExceeded(message),
-        Some(2.0) => StoreError::Corrupted(message),
-        Some(3.0) => StoreError::Conflict(message),
-        _ => StoreError::Unavailable(message),
-    }
-}
-
-/// Whether an operation was rejected because another tab leads now.
-#[must_use]
-pub fn is_stale_leader(value: &JsValue) -> bool {
-    field(value, "staleLeader").is_some_and(|it| it.is_truthy())
-}
-
-/// Whether an operation was rejected because the database is not the one that was opened: it was evicted, deleted or cleared.
-#[must_use]
-pub fn is_emptied(value: &JsValue) -> bool {
-    field(value, "emptied").is_some_and(|it| it.is_truthy())
-}
-
-fn field(value: &JsValue, name: &str) -> Option<JsValue> {
-    Reflect::get(value, &JsValue::from_str(name)).ok()
-}
-
-fn meta(value: &JsValue) -> Option<Answered> {
+fn meta<V: Value>(value: &V) -> Option<Answered> {
     let [records, sequence] = array(value)?;
     let records = all(&records, |record| {
         let [key, body] = array(record)?;
@@ -67,7 +38,7 @@ fn meta(value: &JsValue) -> Option<Answered> {
     Some(Answered::Meta { records, sequence: Sequence(position(&sequence)?) })
 }
 
-fn loaded(value: &JsValue) -> Option<Loaded> {
+fn loaded<V: Value>(value: &V) -> Option<Loaded> {
     let [head, checkpoint, rows, records] = array(value)?;
     Some(Loaded {
         head: nullable(&head, self::head)?,
@@ -80,22 +51,22 @@ fn loaded(value: &JsValue) -> Option<Loaded> {
     })
 }
 
-fn head(value: &JsValue) -> Option<Head> {
+fn head<V: Value>(value: &V) -> Option<Head> {
     let [document, revision, sequence, chain, deleted, title, created_at, updated_at, author] = array(value)?;
     Some(Head {
         document: id(&document)?,
         revision: Revision(position(&revision)?),
         sequence: Sequence(position(&sequence)?),
         chain: ChainHash(bytes(&chain)?.as_ref().try_into().ok()?),
-        deleted: deleted.as_bool()?,
-        title: nullable(&title, |title| Some(title.as_string()?.into()))?,
+        deleted: deleted.as_boolean()?,
+        title: nullable(&title, |title| Some(title.to_text()?.into()))?,
         created_at: UnixMillis(number(&created_at)?),
         updated_at: UnixMillis(number(&updated_at)?),
-        author: author.as_string()?.into(),
+        author: author.to_text()?.into(),
     })
 }
 
-fn change_row(value: &JsValue) -> Option<ChangeRow> {
+fn change_row<V: Value>(value: &V) -> Option<ChangeRow> {
     let [document, first_revision, last_revision, sequence, replica, first_counter, last_counter, body] =
         array(value)?;
     Some(ChangeRow {
@@ -110,7 +81,7 @@ fn change_row(value: &JsValue) -> Option<ChangeRow> {
     })
 }
 
-fn record(value: &JsValue) -> Option<(RecordKey, Bytes)> {
+fn record<V: Value>(value: &V) -> Option<(RecordKey, Bytes)> {
     let [kind, document, replica, at, body] = array(value)?;
     let kind = match number(&kind)? {
         1 => RecordKind::Pending,
@@ -124,21 +95,21 @@ fn record(value: &JsValue) -> Option<(RecordKey, Bytes)> {
     Some((RecordKey { kind, document, replica, number: position(&at)? }, bytes(&body)?))
 }
 
-fn items(value: &JsValue) -> Option<Vec<JsValue>> {
-    Some(value.dyn_ref::<Array>()?.to_vec())
+fn items<V: Value>(value: &V) -> Option<Vec<V>> {
+    value.to_list()
 }
 
-fn all<T>(value: &JsValue, read: impl Fn(&JsValue) -> Option<T>) -> Option<Vec<T>> {
+fn all<V: Value, T>(value: &V, read: impl Fn(&V) -> Option<T>) -> Option<Vec<T>> {
     items(value)?.iter().map(read).collect()
 }
 
-fn array<const LENGTH: usize>(value: &JsValue) -> Option<[JsValue; LENGTH]> {
+fn array<V: Value, const LENGTH: usize>(value: &V) -> Option<[V; LENGTH]> {
     items(value)?.try_into().ok()
 }
 
 /// Of what may be absent: `Some(None)` where it is, and `None` where it cannot be read.
 #[expect(clippy::option_option, reason = "the outer one says whether it was read")]
-fn nullable<T>(value: &JsValue, read: impl FnOnce(&JsValue) -> Option<T>) -> Option<Option<T>> {
+fn nullable<V: Value, T>(value: &V, read: impl FnOnce(&V) -> Option<T>) -> Option<Option<T>> {
     if value.is_null() { Some(None) } else { read(value).map(Some) }
 }
 
@@ -147,22 +118,22 @@ fn nullable<T>(value: &JsValue, read: impl FnOnce(&JsValue) -> Option<T>) -> Opt
     clippy::cast_possible_truncation,
     reason = "it is whole, and what is beyond the largest becomes the largest"
 )]
-fn number(value: &JsValue) -> Option<u64> {
-    value.as_f64().filter(|number| *number >= 0.0 && number.fract() == 0.0).map(|number| number as u64)
+fn number<V: Value>(value: &V) -> Option<u64> {
+    value.as_number().filter(|number| *number >= 0.0 && number.fract() == 0.0).map(|number| number as u64)
 }
 
-fn position(value: &JsValue) -> Option<u64> {
+fn position<V: Value>(value: &V) -> Option<u64> {
     number(value).filter(|position| *position <= MAX_POSITION)
 }
 
-fn bytes(value: &JsValue) -> Option<Bytes> {
-    Some(Bytes::from(value.dyn_ref::<Uint8Array>()?.to_vec()))
+fn bytes<V: Value>(value: &V) -> Option<Bytes> {
+    value.to_bytes().map(Bytes::from)
 }
 
-fn id(value: &JsValue) -> Option<DocumentId> {
-    DocumentId::new(&value.as_string()?).ok()
+fn id<V: Value>(value: &V) -> Option<DocumentId> {
+    DocumentId::new(&value.to_text()?).ok()
 }
 
-fn replica(value: &JsValue) -> Option<ReplicaId> {
-    value.as_string()?.parse().ok()
+fn replica<V: Value>(value: &V) -> Option<ReplicaId> {
+    value.to_text()?.parse().ok()
 }

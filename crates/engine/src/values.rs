@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use js_sys::Uint8Array;
 use rejoin_core::storage::StoreError;
 use rejoin_core::{
     Event, HistoryEntry, HistoryPage, Life, LinkStatus, OnRung, OwnChange, Presence, RejectedChange, Replica,
@@ -10,9 +9,8 @@ use rejoin_core::{
 };
 use rejoin_json::{ConflictKind, Json, Limits, Operation, Patch, Winner, apply};
 use rejoin_wire::{
-    Body, ChangeId, ConflictRecord, Effect, Header, ListItem, MemberId, ReplicaId, around_documents, to_bytes,
+    Body, ChangeId, ConflictRecord, Effect, Header, ListItem, MemberId, ReplicaId, around_documents,
 };
-use wasm_bindgen::JsValue;
 
 use crate::commands::Refused;
 use crate::telling::MAX_TOLD_PENDING;
@@ -20,11 +18,6 @@ use crate::telling::MAX_TOLD_PENDING;
 /// Reads what a page says.
 pub(crate) fn read(bytes: &[u8]) -> Result<Json, Refused> {
     around_documents(bytes).map_err(|error| Refused::new("invalid_value", &error.to_string()))
-}
-
-/// A value for a page.
-pub(crate) fn to_page(value: &Json) -> JsValue {
-    Uint8Array::from(&to_bytes(value)[..]).into()
 }
 
 pub(crate) fn object<const N: usize>(members: [(&str, Json); N]) -> Json {
