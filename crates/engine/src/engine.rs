@@ -83,8 +83,8 @@ impl Engine {
     }
 
     /// The replica within, for those who look at it.
-    pub fn replica(&self) -> &Replica {
-        &self.replica
+    pub fn replica(&mut self) -> &mut Replica {
+        &mut self.replica
     }
 
     /// When [`wake`](Self::wake) is due.
