@@ -10,6 +10,7 @@ use rejoin_wire::{IdError, WorkspaceId};
 use serde::Deserialize;
 
 use crate::rates::Rates;
+use crate::recordings::RecordingTo;
 use crate::router::MAX_CONNECTIONS;
 use crate::tls::TlsFiles;
 
@@ -20,7 +21,7 @@ pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 pub const DEFAULT_DATABASE: &str = "sqlite:rejoin.db";
 
 /// Every environment variable with the prefix that means something.
-pub const VARIABLES: [&str; 19] = [
+pub const VARIABLES: [&str; 21] = [
     "REJOIN_BIND_ADDRESS",
     "REJOIN_DATABASE_URL",
     "REJOIN_SECRET",
@@ -37,6 +38,8 @@ pub const VARIABLES: [&str; 19] = [
     "REJOIN_CREDENTIAL_MESSAGES_PER_SECOND",
     "REJOIN_MAX_CONNECTIONS",
     "REJOIN_TRUSTED_PROXIES",
+    "REJOIN_RECORD",
+    "REJOIN_RECORD_CONTENT",
     "REJOIN_WWW",
     "REJOIN_CONFIG",
     "REJOIN_LOG_FORMAT",
@@ -86,6 +89,10 @@ pub struct Settings {
     pub max_connections: Option<usize>,
     /// Proxies in front of the server that append to `X-Forwarded-For`. Default 0: the header is not believed.
     pub trusted_proxies: Option<usize>,
+    /// Folder to which each workspace is recorded. Default: none is.
+    pub record: Option<PathBuf>,
+    /// Whether what people typed is recorded, too. Default: it is, or nothing could be replayed.
+    pub record_content: Option<bool>,
     /// Whether the demo is served. Default: it is.
     pub www: Option<bool>,
 }
@@ -117,6 +124,8 @@ pub struct Resolved {
     pub max_connections: usize,
     /// Proxies in front.
     pub trusted_proxies: usize,
+    /// Where to record.
+    pub recording: Option<RecordingTo>,
     /// Whether the demo is served.
     pub www: bool,
 }
@@ -275,6 +284,11 @@ impl Settings {
                 }
                 "REJOIN_MAX_CONNECTIONS" => settings.max_connections = Some(number(&name, &value, 10_000)?),
                 "REJOIN_TRUSTED_PROXIES" => settings.trusted_proxies = Some(number(&name, &value, 1)?),
+                "REJOIN_RECORD" => settings.record = file(value),
+                "REJOIN_RECORD_CONTENT" => {
+                    let content = value.parse().map_err(|_| ConfigError::Switch { name, value })?;
+                    settings.record_content = Some(content);
+                }
                 "REJOIN_WWW" => {
                     let www = value.parse().map_err(|_| ConfigError::Switch { name, value })?;
                     settings.www = Some(www);
@@ -327,6 +341,8 @@ impl Settings {
                 .or(other.credential_messages_per_second),
             max_connections: self.max_connections.or(other.max_connections),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
+            record: self.record.or(other.record),
+            record_content: self.record_content.or(other.record_content),
             www: self.www.or(other.www),
         }
     }
@@ -387,6 +403,9 @@ impl Settings {
             rates,
             max_connections: self.max_connections.unwrap_or(MAX_CONNECTIONS),
             trusted_proxies: self.trusted_proxies.unwrap_or(0),
+            recording: self
+                .record
+                .map(|folder| RecordingTo { folder, content: self.record_content.unwrap_or(true) }),
             www: self.www.unwrap_or(true),
         })
     }

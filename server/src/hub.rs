@@ -19,11 +19,13 @@ use rejoin_core::{
     Backlog, Computed, Config, Event, Input, Instant, LinkId, Output, Payload, Peer, Replica, Reply, Role,
     Seed, Token,
 };
+use rejoin_record::Start;
 use rejoin_store::Store;
 use rejoin_wire::{CloseCode, Encoding, ErrorCode, Message, UnixMillis, WorkspaceId};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::instruments;
+use crate::recordings::Recordings;
 
 #[cfg(test)]
 mod tests;
@@ -117,6 +119,16 @@ impl Hub {
         shards: usize,
         configure: impl Fn(WorkspaceId) -> Config + Send + Sync + 'static,
     ) -> Self {
+        Self::start_recorded(store, shards, configure, None)
+    }
+
+    /// The same, with a recording of each replica.
+    pub(crate) fn start_recorded(
+        store: &Arc<dyn Store>,
+        shards: usize,
+        configure: impl Fn(WorkspaceId) -> Config + Send + Sync + 'static,
+        recordings: Option<Arc<Recordings>>,
+    ) -> Self {
         let configure: Arc<dyn Fn(WorkspaceId) -> Config + Send + Sync> = Arc::new(configure);
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         let processors = Arc::new(Semaphore::new(processors));
@@ -125,10 +137,13 @@ impl Hub {
             let (sender, mut receiver) = mpsc::channel(SHARD_QUEUE);
             senders.push(sender);
             let (store, configure) = (Arc::clone(store), Arc::clone(&configure));
-            let processors = Arc::clone(&processors);
+            let (processors, recordings) = (Arc::clone(&processors), recordings.clone());
             tokio::spawn(async move {
-                let shard =
-                    || Shard::new(Arc::clone(&store), Arc::clone(&configure), Arc::clone(&processors));
+                let shard = || {
+                    let shard =
+                        Shard::new(Arc::clone(&store), Arc::clone(&configure), Arc::clone(&processors));
+                    Shard { recordings: recordings.clone(), ..shard }
+                };
                 // What a panic leaves behind is not used again: links are closed, and replicas read what is durable.
                 while AssertUnwindSafe(shard().run(&mut receiver)).catch_unwind().await.is_err() {
                     metrics::counter!(instruments::SHARD_PANICS).increment(1);
@@ -323,6 +338,7 @@ struct Shard {
     answers: Arc<Answers>,
     /// Jobs that may run at a time.
     processors: Arc<Semaphore>,
+    recordings: Option<Arc<Recordings>>,
     replicas: BTreeMap<WorkspaceId, Running>,
     /// When it last looked for workspaces that nobody uses.
     swept: Instant,
@@ -342,6 +358,7 @@ impl Shard {
             store,
             configure,
             processors,
+            recordings: None,
             started: tokio::time::Instant::now(),
             swept: Instant(0),
             answers: Arc::default(),
@@ -420,7 +437,13 @@ impl Shard {
         let running = self.replicas.entry(workspace.clone()).or_insert_with(|| {
             let mut config = (self.configure)(workspace.clone());
             config.role = Role::Root;
-            let replica = Replica::new(config, random_seed(), now, unix_now());
+            let (seed, unix_now) = (random_seed(), unix_now());
+            let start = Start { config: &config, seed, now, unix_now };
+            let tape = self.recordings.as_ref().and_then(|recordings| recordings.begin(&start));
+            let mut replica = Replica::new(config, seed, now, unix_now);
+            if let Some(tape) = tape {
+                replica.record(tape);
+            }
             Running { replica, used: now, _counted: Counted::new() }
         });
         running.used = now;

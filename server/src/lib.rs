@@ -19,6 +19,7 @@ mod keys;
 mod openapi;
 mod policies;
 mod rates;
+mod recordings;
 mod rest;
 mod router;
 mod serving;
@@ -31,6 +32,9 @@ pub use gate::{BODY_PATIENCE, MAX_BODIES_BYTES};
 pub use hub::{ANSWER_PATIENCE, Hub, Stopped};
 pub use instruments::recorder;
 pub use rates::{BURST_SECONDS, Rates};
+pub use recordings::{
+    MAX_OPEN_RECORDINGS, MAX_QUEUED_RECORD_BYTES, MAX_RECORDING_BYTES, MAX_RECORDINGS, RecordingTo,
+};
 pub use router::{MAX_CONNECTIONS, Server, ServerOptions, StartError, router};
 pub use serving::{HANDSHAKE_PATIENCE, HEAD_PATIENCE, Patience, STOP_PATIENCE, serve, serve_tls};
 pub use tls::{MAX_ADDRESS_HANDSHAKES, MAX_HANDSHAKES, Tls, TlsError, TlsFiles, Validity};

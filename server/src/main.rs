@@ -1,6 +1,7 @@
 //! The `rejoin` command.
 
 mod pages;
+mod replay;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -45,6 +46,8 @@ enum Command {
     Dev(Flags),
     /// Says what is wrong with a set-up.
     Doctor(Flags),
+    /// Replays a recording, and says where something else comes out.
+    Replay(replay::ReplayFlags),
     /// Simulates replicas, networks and disks under faults, and checks what is claimed of them.
     #[cfg(feature = "sim")]
     Sim(rejoin_sim::command::Arguments),
@@ -103,6 +106,12 @@ struct Flags {
     /// Proxies in front that append to X-Forwarded-For; without it the header is not believed
     #[arg(long, value_name = "N", help_heading = "Limits")]
     trusted_proxies: Option<usize>,
+    /// Folder to which each workspace is recorded, for `rejoin replay`; what people type is in it
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+    /// Records kinds, sizes and times only, which can be shown and not replayed
+    #[arg(long)]
+    record_without_content: bool,
     /// Serves no demo at `/`
     #[arg(long)]
     no_www: bool,
@@ -123,6 +132,7 @@ fn main() -> ExitCode {
             run_server(settings.or(dev), true)
         }),
         Command::Doctor(flags) => settings(flags).and_then(doctor),
+        Command::Replay(flags) => replay::run(&flags),
         #[cfg(feature = "sim")]
         Command::Sim(arguments) => Ok(rejoin_sim::command::run(&arguments)),
     };
@@ -164,6 +174,8 @@ fn settings(flags: Flags) -> Result<Settings, Failure> {
     given.credential_messages_per_second = flags.credential_messages_per_second;
     given.max_connections = flags.max_connections;
     given.trusted_proxies = flags.trusted_proxies;
+    given.record = flags.record;
+    given.record_content = flags.record_without_content.then_some(false);
     given.www = flags.no_www.then_some(false);
     Ok(given.or(environment).or(file))
 }
@@ -196,6 +208,7 @@ async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
     options.rates = resolved.rates;
     options.max_connections = resolved.max_connections;
     options.trusted_proxies = resolved.trusted_proxies;
+    options.recording.clone_from(&resolved.recording);
     options.metrics = Some(metrics);
     let server = Server::start(options).map_err(|error| match resolved.database_named_by {
         Some(named_by) => format!("{error} (named by {named_by})"),
@@ -337,6 +350,10 @@ fn announce(address: SocketAddr, resolved: &Resolved, dev: bool) {
     };
     let named_by = resolved.database_named_by.map_or_else(String::new, |by| format!(", which {by} names"));
     let _ = writeln!(out, "documents are kept in {}{named_by}", resolved.database_url);
+    if let Some(recording) = &resolved.recording {
+        let content = if recording.content { ", with what people type" } else { ", without content" };
+        let _ = writeln!(out, "each workspace is recorded to {}{content}", recording.folder.display());
+    }
     if resolved.www && !pages::ALL.is_empty() {
         let _ = writeln!(out, "the demo is at {http}://{address}/");
     }

@@ -34,6 +34,7 @@ use crate::hub::{ANSWER_PATIENCE, Hub, Stopped};
 use crate::instruments;
 use crate::policies::Policies;
 use crate::rates::{Limiters, Rates, counted_address, take};
+use crate::recordings::{RecordingTo, Recordings};
 use crate::socket::{self, Admission, Conversation, serve};
 use crate::{openapi, rest};
 
@@ -92,6 +93,8 @@ pub struct ServerOptions {
     pub body_patience: Duration,
     /// Time that a request has to be answered while the store works slowly or not at all; then it is refused with 503.
     pub answer_patience: Duration,
+    /// Where each workspace is recorded, so that what happened can be replayed; nowhere by default.
+    pub recording: Option<RecordingTo>,
     /// Where metrics are read from, as made by [`recorder`](crate::recorder); without it `/metrics` says that there are none.
     pub metrics: Option<PrometheusHandle>,
 }
@@ -114,6 +117,7 @@ impl ServerOptions {
             max_bodies_bytes: MAX_BODIES_BYTES,
             body_patience: BODY_PATIENCE,
             answer_patience: ANSWER_PATIENCE,
+            recording: None,
             metrics: None,
         }
     }
@@ -126,6 +130,14 @@ pub enum StartError {
     /// The database could not be opened.
     #[error("the database cannot be opened: {0}")]
     Store(#[from] rejoin_store::OpenError),
+    /// Recordings cannot be written.
+    #[error("recordings cannot be written to {}: {error}", folder.display())]
+    Recordings {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
 }
 
 /// A running server, behind its router.
@@ -151,6 +163,7 @@ struct Shared {
     connections: Connections,
     trusted_proxies: usize,
     metrics: Option<PrometheusHandle>,
+    recordings: Option<Arc<Recordings>>,
 }
 
 impl Server {
@@ -158,29 +171,41 @@ impl Server {
     pub fn start(options: ServerOptions) -> Result<Self, StartError> {
         let database = Arc::new(SqliteStore::open(&options.database_url, &SqliteOptions::default())?);
         let store: Arc<dyn Store> = Arc::clone(&database) as Arc<dyn Store>;
-        Ok(Self::over(&store, Some(database), options))
+        let to = options.recording.clone();
+        let recordings = to.map(|to| {
+            let started = Recordings::start(&to);
+            started.map_err(|error| StartError::Recordings { folder: to.folder, error })
+        });
+        let recordings = recordings.transpose()?.map(Arc::new);
+        Ok(Self::over(&store, Some(database), recordings, options))
     }
 
-    /// Starts the shards over a store that the application opened and closes by itself; the options' database is not looked at. Must be
-    /// called inside a tokio runtime.
+    /// Starts the shards over a store that the application opened and closes by itself; the options' database and folder of recordings are
+    /// not looked at. Must be called inside a tokio runtime.
     pub fn over_store(store: &Arc<dyn Store>, options: ServerOptions) -> Self {
-        Self::over(store, None, options)
+        Self::over(store, None, None, options)
     }
 
-    fn over(store: &Arc<dyn Store>, database: Option<Arc<SqliteStore>>, options: ServerOptions) -> Self {
+    fn over(
+        store: &Arc<dyn Store>,
+        database: Option<Arc<SqliteStore>>,
+        recordings: Option<Arc<Recordings>>,
+        options: ServerOptions,
+    ) -> Self {
         instruments::describe();
         if let Some(metrics) = options.metrics.clone() {
             tokio::spawn(keep_up(metrics));
         }
         let policies = Arc::new(Policies::new(options.policy, options.workspace_policies));
         let of_workspaces = Arc::clone(&policies);
-        let hub = Hub::start(store, options.shards, move |workspace| {
+        let configure = move |workspace: WorkspaceId| {
             let policy = of_workspaces.of(&workspace);
             let mut config = Config::new(workspace, Role::Root);
             config.policy = policy;
             config
-        })
-        .answering_within(options.answer_patience);
+        };
+        let hub = Hub::start_recorded(store, options.shards, configure, recordings.clone())
+            .answering_within(options.answer_patience);
         let local = options.secret.is_none().then(|| Grant::new(LOCAL, true));
         let admission: Arc<dyn Admission> = match &options.secret {
             None => Arc::new(Open),
@@ -207,6 +232,7 @@ impl Server {
             connections: Connections::at_most(options.max_connections),
             trusted_proxies: options.trusted_proxies,
             metrics: options.metrics,
+            recordings,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -224,8 +250,12 @@ impl Server {
         self.shared.hub.stop(patience).await;
     }
 
-    /// Closes the database.
+    /// Closes the database, and the recordings.
     pub(crate) async fn close(&self) {
+        if let Some(recordings) = self.shared.recordings.clone() {
+            // Closing waits for the thread that writes them.
+            let _ = tokio::task::spawn_blocking(move || recordings.close()).await;
+        }
         let Some(database) = self.shared.database.clone() else { return };
         // Closing waits for the writer's thread.
         let _ = tokio::task::spawn_blocking(move || database.close()).await;

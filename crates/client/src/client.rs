@@ -1,8 +1,12 @@
 //! The handle of a running client.
 
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use rejoin_core::{Event, Replica, Reply, SyncStatus, Token};
+use rejoin_record::Recorder;
 use rejoin_store::{SharedMemoryStore, Store};
 use rejoin_wire::{DocumentId, ListItem};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -46,6 +50,7 @@ pub struct Client {
     commands: mpsc::Sender<Command>,
     events: broadcast::Sender<Event>,
     turns: watch::Receiver<u64>,
+    recorder: Option<Recorder>,
 }
 
 impl Client {
@@ -61,8 +66,9 @@ impl Client {
         let (events, _) = broadcast::channel(EVENT_QUEUE);
         let (turn, turns) = watch::channel(0);
         let driver = Driver::new(options, route, store, events.clone(), turn);
+        let recorder = driver.recorder.clone();
         tokio::spawn(driver.run(receiver));
-        Self { commands, events, turns }
+        Self { commands, events, turns, recorder }
     }
 
     /// Runs something on the replica, between its turns.
@@ -143,6 +149,24 @@ impl Client {
     /// Connects at once, and again whenever the link is lost.
     pub async fn go_online(&self) -> Result<(), Closed> {
         self.commands.send(Command::Online(true)).await.map_err(|_| Closed)
+    }
+
+    /// What was recorded up to now, as a file for `rejoin replay`; `None` where nothing is: see [`ClientOptions::record`]. Clones of a client
+    /// that is closed have it still.
+    pub fn recording(&self) -> Option<Vec<u8>> {
+        self.recorder.as_ref().map(Recorder::save)
+    }
+
+    /// Writes the [`recording`](Self::recording) to a file that only its owner may read, in the place of what stood there. False where nothing
+    /// is recorded.
+    pub fn save_recording(&self, path: impl AsRef<Path>) -> io::Result<bool> {
+        let Some(bytes) = self.recording() else { return Ok(false) };
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(path)?.write_all(&bytes)?;
+        Ok(true)
     }
 
     /// Ends the client after what was written so far is stored. A store that is out of order for a while is given

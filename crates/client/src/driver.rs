@@ -11,6 +11,7 @@ use rejoin_core::{
     Config, Disconnect, Event, Grant, Input, Instant, LinkId, Output, Payload, Peer, Replica, Reply, Role,
     Seed, SessionConfig, Token,
 };
+use rejoin_record::{Recorded, Recorder, Start};
 use rejoin_store::Store;
 use rejoin_wire::{Encoding, ReplicaId, UnixMillis};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
@@ -51,6 +52,7 @@ pub(crate) struct Driver {
     route: Route,
     store: Arc<dyn Store>,
     replica: Replica,
+    pub(crate) recorder: Option<Recorder>,
     started: tokio::time::Instant,
     answers: Arc<Answers>,
     /// Requests that the store has not answered.
@@ -92,7 +94,14 @@ impl Driver {
         getrandom::fill(&mut seed).expect("the operating system has randomness");
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let unix = UnixMillis(u64::try_from(unix.as_millis()).unwrap_or(u64::MAX));
-        let mut replica = Replica::new(config, Seed(u128::from_le_bytes(seed)), Instant(0), unix);
+        let seed = Seed(u128::from_le_bytes(seed));
+        let start = Start { config: &config, seed, now: Instant(0), unix_now: unix };
+        let recorder =
+            options.recording.as_ref().map(|recording| Recorder::begin(Recorded::Native, recording, &start));
+        let mut replica = Replica::new(config, seed, Instant(0), unix);
+        if let Some(recorder) = &recorder {
+            replica.record(recorder.tape());
+        }
         if !options.online {
             replica.handle_input(Instant(0), Input::Online(false));
         }
@@ -101,6 +110,7 @@ impl Driver {
             route,
             store,
             replica,
+            recorder,
             started: tokio::time::Instant::now(),
             answers: Arc::default(),
             asked: 0,

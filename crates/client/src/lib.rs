@@ -35,6 +35,7 @@ pub use rejoin_core::{
     RecoveredVersion, RejectedChange, Rung, SyncStatus, Undone, View,
 };
 pub use rejoin_json::{Json, Limits, Operation, Patch, PointerBuf};
+pub use rejoin_record::RecordingOptions;
 pub use rejoin_wire::{
     Body, ChangeId, ConflictId, ConflictRecord, DocumentId, Effect, Entry, ErrorCode, Header, MemberId,
     Revision, Scope, WorkspaceId,

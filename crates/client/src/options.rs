@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rejoin_record::RecordingOptions;
 use rejoin_wire::{Scope, WorkspaceId};
 
 /// What a client needs to know.
@@ -15,6 +16,7 @@ pub struct ClientOptions {
     pub(crate) database: Option<PathBuf>,
     pub(crate) principal: Arc<str>,
     pub(crate) online: bool,
+    pub(crate) recording: Option<RecordingOptions>,
     /// In PEM.
     #[cfg(feature = "tls")]
     pub(crate) authorities: Vec<Arc<[u8]>>,
@@ -61,6 +63,7 @@ impl ClientOptions {
             database: None,
             principal: "local".into(),
             online: true,
+            recording: None,
             #[cfg(feature = "tls")]
             authorities: Vec::new(),
         }
@@ -99,6 +102,15 @@ impl ClientOptions {
     #[must_use]
     pub fn trust(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.authorities.push(pem.as_ref().into());
+        self
+    }
+
+    /// Records what goes into the replica and comes out of it, so that it can be replayed:
+    /// [`Client::recording`](crate::Client::recording) gives the file. What is typed is in it, unless the options say otherwise; tokens are
+    /// not.
+    #[must_use]
+    pub fn record(mut self, recording: RecordingOptions) -> Self {
+        self.recording = Some(recording);
         self
     }
 

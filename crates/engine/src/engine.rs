@@ -206,7 +206,11 @@ impl Engine {
                 Some((_, session)) => session.handle_input(now, SessionInput::Close { code, reason }),
                 None => {
                     self.connecting = None;
-                    push(effects, effect::DISCONNECT, &[V::number(f64::from(CloseCode::Normal as u16)), text(&reason)]);
+                    push(
+                        effects,
+                        effect::DISCONNECT,
+                        &[V::number(f64::from(CloseCode::Normal as u16)), text(&reason)],
+                    );
                 }
             },
             Output::Store { request, operation } => {

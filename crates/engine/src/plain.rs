@@ -125,7 +125,11 @@ fn write_number(number: f64, out: &mut Writer) {
     let is_count = (0.0..=MAX_COUNT).contains(&number) && number.fract() == 0.0 && number.is_sign_positive();
     if is_count {
         out.byte(tag::COUNT);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and in range")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is whole and in range"
+        )]
         out.varint(number as u64);
     } else {
         out.byte(tag::NUMBER);

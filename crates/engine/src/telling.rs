@@ -139,7 +139,8 @@ impl Teller {
             None => (None, Some(content.clone())),
             Some(before) if before.ptr_eq(&content) => (None, None),
             Some(before) => {
-                let patch = diff(before, &content, &DiffOptions { align_arrays: false, ..DiffOptions::default() });
+                let patch =
+                    diff(before, &content, &DiffOptions { align_arrays: false, ..DiffOptions::default() });
                 ((!patch.is_empty()).then(|| values::patch_for_page(&patch, before)), None)
             }
         };

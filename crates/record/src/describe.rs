@@ -277,9 +277,9 @@ fn count(number: usize, what: &str) -> String {
 fn message_line(message: &Message) -> String {
     match message {
         Message::Push { pushes } => {
-            let each = pushes.iter().map(|push| {
-                format!("{} to {}", count(push.changes.len(), "change"), quoted(&push.document))
-            });
+            let each = pushes
+                .iter()
+                .map(|push| format!("{} to {}", count(push.changes.len(), "change"), quoted(&push.document)));
             format!("push, {}", each.collect::<Vec<_>>().join(", "))
         }
         Message::Hello(hello) => format!("hello of replica {}", hello.replica),
@@ -313,7 +313,8 @@ fn answer(answer: &Answer) -> String {
 fn operation(operation: &Operation) -> String {
     match operation {
         Operation::Commit(batch) => {
-            let mut documents: Vec<&DocumentId> = batch.writes.iter().filter_map(StoreWrite::document).collect();
+            let mut documents: Vec<&DocumentId> =
+                batch.writes.iter().filter_map(StoreWrite::document).collect();
             documents.dedup();
             let named: Vec<String> = documents.iter().take(4).map(|id| quoted(id)).collect();
             format!("commit {} {}", count(batch.writes.len(), "write"), named.join(", "))
@@ -381,10 +382,8 @@ fn value(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return String::new();
     }
-    around_documents(bytes).map_or_else(
-        |_| count(bytes.len(), "byte"),
-        |value: Json| cut(&format_args!("{value:?}")),
-    )
+    around_documents(bytes)
+        .map_or_else(|_| count(bytes.len(), "byte"), |value: Json| cut(&format_args!("{value:?}")))
 }
 
 /// The beginning of a text, on one line. The rest of a long one is not made.
@@ -411,4 +410,3 @@ pub(crate) fn cut(text: &dyn fmt::Display) -> String {
     }
     cut.text
 }
-

@@ -24,7 +24,9 @@ pub enum ReadError {
     #[error("the head of the recording cannot be read: {0}")]
     Header(DecodeError),
     /// A record is longer than any is.
-    #[error("what follows step {step} says that it has {bytes} bytes, and a record has at most {MAX_RECORD_BYTES}")]
+    #[error(
+        "what follows step {step} says that it has {bytes} bytes, and a record has at most {MAX_RECORD_BYTES}"
+    )]
     TooLarge {
         /// The step before.
         step: u64,

@@ -1,10 +1,10 @@
 //! Has a replica hear a recording again, and compares what comes out.
 
-use rejoin_core::{Listed, LinkStatus, Rung};
+use rejoin_core::{LinkStatus, Listed, Rung};
 use rejoin_wire::ReplicaId;
 
-pub use crate::describe::Line;
 use crate::describe;
+pub use crate::describe::Line;
 use crate::digest::Digest;
 use crate::format::{Header, Recorded, kind};
 use crate::machine::{Event, Machine};
@@ -27,7 +27,9 @@ pub enum ReplayError {
         why: String,
     },
     /// A job is done that this replica did not ask for.
-    #[error("step {step} says that job {request} is done, which the replica has not asked for: it did otherwise before")]
+    #[error(
+        "step {step} says that job {request} is done, which the replica has not asked for: it did otherwise before"
+    )]
     NoSuchJob {
         /// The step.
         step: u64,
@@ -274,12 +276,7 @@ impl<'a> Replay<'a> {
         Ok(step)
     }
 
-    fn compare(
-        &mut self,
-        step: &mut Step,
-        drain: &Record<'a>,
-        drained: &Drained,
-    ) -> Result<(), ReplayError> {
+    fn compare(&mut self, step: &mut Step, drain: &Record<'a>, drained: &Drained) -> Result<(), ReplayError> {
         self.progress.outputs = self.progress.outputs.saturating_add(drained.outputs);
         let Some(machine) = &mut self.machine else {
             if self.lines && drained.outputs > 0 {

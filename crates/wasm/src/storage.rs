@@ -1,8 +1,8 @@
 //! Storage operations as JavaScript values, and the answers to them: see [`rejoin_engine::storage`].
 
 use js_sys::Reflect;
-pub use rejoin_engine::storage::{Asked, MAX_BODY_BYTES, MAX_POSITION, MAX_TEXT_BYTES, is_strict};
 use rejoin_core::storage::{Answer, Operation, StoreError};
+pub use rejoin_engine::storage::{Asked, MAX_BODY_BYTES, MAX_POSITION, MAX_TEXT_BYTES, is_strict};
 use wasm_bindgen::JsValue;
 
 use crate::value::Js;

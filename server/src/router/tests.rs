@@ -36,7 +36,7 @@ impl Running {
         let store = Arc::new(Faulty::default());
         let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         let options = ServerOptions { answer_patience: PATIENCE, ..ServerOptions::new("") };
-        let server = Server::over(&shared, None, options);
+        let server = Server::over(&shared, None, None, options);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {

@@ -27,28 +27,103 @@ pub trait Tape: Send {
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the methods say what their arguments are")]
 pub enum Command {
-    Open { document: DocumentId },
-    Close { document: DocumentId },
-    Create { document: DocumentId, header: Header, content: Json },
-    Edit { document: DocumentId, patch: Patch, seen: Option<Seen> },
-    SetHeader { document: DocumentId, header: Header },
-    Delete { document: DocumentId },
-    Undelete { document: DocumentId },
-    Settle { document: DocumentId, conflict: ConflictId, choice: ConflictChoice },
-    DismissRejected { document: DocumentId, change: ChangeId },
-    DismissRecovered { document: DocumentId, number: u64 },
-    SetPresence { part: u64, document: DocumentId, state: Option<Json> },
-    Undo { document: DocumentId },
-    Redo { document: DocumentId },
-    UndoChange { document: DocumentId, change: ChangeId },
-    SpeakFor { origin: Origin },
-    History { token: Token, document: DocumentId, before: Option<Revision>, limit: u32 },
-    RemoteHistory { token: Token, document: DocumentId, before: Option<Revision>, limit: u32 },
-    Read { token: Token, document: DocumentId },
-    ReadAt { token: Token, document: DocumentId, revision: Revision },
-    Heads { token: Token, after: Sequence, limit: u32 },
-    Repeat { token: Token, grant: Grant, document: DocumentId, key: RequestKey },
-    Submit { token: Token, grant: Grant, document: DocumentId, body: Body, base: Base, key: Option<RequestKey> },
+    Open {
+        document: DocumentId,
+    },
+    Close {
+        document: DocumentId,
+    },
+    Create {
+        document: DocumentId,
+        header: Header,
+        content: Json,
+    },
+    Edit {
+        document: DocumentId,
+        patch: Patch,
+        seen: Option<Seen>,
+    },
+    SetHeader {
+        document: DocumentId,
+        header: Header,
+    },
+    Delete {
+        document: DocumentId,
+    },
+    Undelete {
+        document: DocumentId,
+    },
+    Settle {
+        document: DocumentId,
+        conflict: ConflictId,
+        choice: ConflictChoice,
+    },
+    DismissRejected {
+        document: DocumentId,
+        change: ChangeId,
+    },
+    DismissRecovered {
+        document: DocumentId,
+        number: u64,
+    },
+    SetPresence {
+        part: u64,
+        document: DocumentId,
+        state: Option<Json>,
+    },
+    Undo {
+        document: DocumentId,
+    },
+    Redo {
+        document: DocumentId,
+    },
+    UndoChange {
+        document: DocumentId,
+        change: ChangeId,
+    },
+    SpeakFor {
+        origin: Origin,
+    },
+    History {
+        token: Token,
+        document: DocumentId,
+        before: Option<Revision>,
+        limit: u32,
+    },
+    RemoteHistory {
+        token: Token,
+        document: DocumentId,
+        before: Option<Revision>,
+        limit: u32,
+    },
+    Read {
+        token: Token,
+        document: DocumentId,
+    },
+    ReadAt {
+        token: Token,
+        document: DocumentId,
+        revision: Revision,
+    },
+    Heads {
+        token: Token,
+        after: Sequence,
+        limit: u32,
+    },
+    Repeat {
+        token: Token,
+        grant: Grant,
+        document: DocumentId,
+        key: RequestKey,
+    },
+    Submit {
+        token: Token,
+        grant: Grant,
+        document: DocumentId,
+        body: Body,
+        base: Base,
+        key: Option<RequestKey>,
+    },
 }
 
 impl Replica {

@@ -49,7 +49,11 @@ impl Replica {
         let Some(own) = document.outbox.own_mut(name) else { return };
         let at_base = own.change.base == document.durable.revision;
         let start = own.start.as_ref().map(|seen| {
-            if at_base { delta(&document.durable.state, seen, &limits) } else { Delta::Whole(Box::new(seen.clone())) }
+            if at_base {
+                delta(&document.durable.state, seen, &limits)
+            } else {
+                Delta::Whole(Box::new(seen.clone()))
+            }
         });
         let record = PendingRecord {
             change: (*own.change).clone(),

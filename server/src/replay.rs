@@ -1,0 +1,181 @@
+//! `rejoin replay`: has a replica hear a recording again.
+
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use rejoin_core::LinkStatus;
+use rejoin_record::{Ending, Header, Replay, ReplayError, Shown, State, Step};
+
+/// Bytes of a file that is read, which is read whole: more than any recording has.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// Documents that the state of a replica names.
+const MAX_DOCUMENTS_SHOWN: usize = 100;
+
+#[derive(Args)]
+pub(crate) struct ReplayFlags {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Stops behind this step and shows the state of the replica there
+    #[arg(long, value_name = "N")]
+    until: Option<u64>,
+    /// Shows every step, and what came out of it
+    #[arg(long)]
+    show: bool,
+}
+
+/// Replays a file. Fails, with a status of 1, where something else comes out than was recorded, and where it cannot be read.
+pub(crate) fn run(flags: &ReplayFlags) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let told = |error: io::Error| format!("{} cannot be read: {error}", flags.file.display());
+    let bytes = std::fs::metadata(&flags.file).map_err(told)?.len();
+    if bytes > MAX_FILE_BYTES {
+        return Err(format!("{} has {bytes} bytes, and a recording has fewer", flags.file.display()).into());
+    }
+    let file = std::fs::read(&flags.file).map_err(told)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let code = match replay(&file, flags, &mut out) {
+        Ok(code) => code,
+        // Whoever read along has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => return Err(error.into()),
+    };
+    let _ = out.flush();
+    Ok(code)
+}
+
+fn replay(file: &[u8], flags: &ReplayFlags, out: &mut impl Write) -> io::Result<ExitCode> {
+    let mut replay = Replay::new(file);
+    // The step that differs is shown with what came out.
+    replay = replay.showing();
+    let mut has_content = true;
+    loop {
+        match replay.advance() {
+            Ok(None) => break,
+            Ok(Some(Shown::Segment(header))) => {
+                has_content = header.content;
+                segment(out, replay.progress().segments, &header)?;
+            }
+            Ok(Some(Shown::Step(step))) => {
+                if flags.show {
+                    self::step(out, &step)?;
+                }
+                if flags.until.is_some_and(|until| step.number >= until) {
+                    return stopped(out, &mut replay, &step);
+                }
+            }
+            Ok(Some(Shown::Gap(gap))) => writeln!(
+                out,
+                "{} steps are missing here ({} bytes, which the recording had no room for): what follows can be shown and not replayed",
+                gap.steps, gap.bytes
+            )?,
+            Ok(Some(Shown::Ended(why))) => writeln!(out, "the recording ended here: {why}")?,
+            Err(error) => return failed(out, &replay, &error),
+        }
+    }
+    if let Some(until) = flags.until {
+        writeln!(out, "there is no step {until}: the recording ends before")?;
+    }
+    summary(out, &replay, has_content)?;
+    if let Some(state) = replay.state() {
+        self::state(out, &state)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn segment(out: &mut impl Write, number: u64, header: &Header) -> io::Result<()> {
+    let Header { engine_version, by, content, workspace, begun } = header;
+    let content = if *content { "with" } else { "without" };
+    let own = env!("CARGO_PKG_VERSION");
+    let begun = seconds(begun.0.saturating_mul(1_000));
+    writeln!(
+        out,
+        "segment {number}: workspace `{workspace}`, recorded by a {} of release {engine_version}, {content} content, begun {begun} s after 1970",
+        by.name()
+    )?;
+    if **engine_version != *own {
+        writeln!(out, "  this is release {own}: it may well do otherwise")?;
+    }
+    Ok(())
+}
+
+fn step(out: &mut impl Write, step: &Step) -> io::Result<()> {
+    let at = seconds(step.at);
+    writeln!(out, "{:>7} {at:>14}  {:<18} {}", step.number, step.line.name, step.line.detail)?;
+    for line in &step.outputs {
+        writeln!(out, "{:>24}→ {:<18} {}", "", line.name, line.detail)?;
+    }
+    Ok(())
+}
+
+fn stopped(out: &mut impl Write, replay: &mut Replay<'_>, step: &Step) -> io::Result<ExitCode> {
+    writeln!(out, "stopped behind step {}", step.number)?;
+    match replay.state() {
+        Some(state) => self::state(out, &state)?,
+        None => writeln!(out, "nothing is replayed here, so that there is no state to show")?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn state(out: &mut impl Write, state: &State) -> io::Result<()> {
+    let State { replica, is_ready, link, links, pending, rung, documents } = state;
+    let ready = if *is_ready { "" } else { ", which has not read yet who it is" };
+    writeln!(out, "the replica then: {replica}{ready}")?;
+    let upstream = match link {
+        LinkStatus::Offline => "offline",
+        LinkStatus::Connecting => "connecting",
+        LinkStatus::Online => "online",
+        LinkStatus::Refused { .. } => "refused",
+    };
+    writeln!(out, "  link up {upstream}, links from below {links}")?;
+    writeln!(out, "  changes without an outcome {pending}, on rung {rung:?} at the lowest")?;
+    writeln!(out, "  documents in memory {}", documents.len())?;
+    for document in documents.iter().take(MAX_DOCUMENTS_SHOWN) {
+        let (name, life) = (&document.document, document.life);
+        let (revision, pending) = (document.revision.0, document.pending);
+        writeln!(out, "    `{name}` {life:?}, revision {revision}, pending {pending}")?;
+    }
+    if let Some(more) = documents.len().checked_sub(MAX_DOCUMENTS_SHOWN).filter(|more| *more > 0) {
+        writeln!(out, "    and {more} more")?;
+    }
+    Ok(())
+}
+
+fn summary(out: &mut impl Write, replay: &Replay<'_>, has_content: bool) -> io::Result<()> {
+    let progress = replay.progress();
+    let (steps, replayed, outputs) = (progress.steps, progress.replayed, progress.outputs);
+    if !has_content {
+        writeln!(
+            out,
+            "{steps} steps with {outputs} outputs: the recording was made without content, so that it can be shown and not replayed"
+        )?;
+    } else if replayed == steps {
+        writeln!(out, "replayed {steps} steps: all {outputs} outputs are byte for byte as recorded")?;
+    } else {
+        writeln!(
+            out,
+            "replayed the first {replayed} of {steps} steps, with outputs byte for byte as recorded; the others come after {} missing ones, and can be shown only",
+            progress.missing
+        )?;
+    }
+    if replay.ending() == Ending::Cut {
+        writeln!(out, "the file is cut off there: whatever recorded it did not end in good order")?;
+    }
+    Ok(())
+}
+
+fn failed(out: &mut impl Write, replay: &Replay<'_>, error: &ReplayError) -> io::Result<ExitCode> {
+    if let ReplayError::Differs(difference) = error {
+        writeln!(out, "the first step that differs, with what came out now:")?;
+        step(out, &difference.step)?;
+    }
+    writeln!(out, "{error}")?;
+    writeln!(out, "{} steps before it were as recorded", replay.progress().replayed)?;
+    Ok(ExitCode::FAILURE)
+}
+
+fn seconds(microseconds: u64) -> String {
+    format!("{}.{:06}", microseconds / 1_000_000, microseconds % 1_000_000)
+}
