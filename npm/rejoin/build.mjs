@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
+const { version } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
 const engine = join(here, "../../pkg/rejoin");
 
 /** Where wasm-bindgen's script looks for the module when it is not told: beside itself, where it is not. Bundlers that see it want to take the file along. */
@@ -52,6 +53,7 @@ await build({
   minify: true,
   sourcemap: "linked",
   external: ["react"],
+  define: { REJOIN_VERSION: JSON.stringify(version) },
   plugins: [engineOf],
   logLevel: "warning",
 });

@@ -35,6 +35,7 @@ try {
       js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
     },
     outExtension: { ".js": ".mjs" },
+    define: { REJOIN_VERSION: JSON.stringify("test") },
     plugins: [engine],
   });
   const files = names.map((name) => join(outdir, name.replace(/\.ts$/, ".mjs")));

@@ -84,6 +84,7 @@ class World {
       store: undefined,
       storage: "memory",
       persist: false,
+      recorder: () => undefined,
     } as const;
     this.host = new Host(options, tell, () => undefined);
     this.host.start();

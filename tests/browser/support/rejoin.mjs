@@ -40,6 +40,11 @@ export class Rejoin {
     return server;
   }
 
+  /** The command. */
+  static get program() {
+    return process.env.REJOIN_SERVER ?? PROGRAM;
+  }
+
   /** The folder of the database. */
   get #database() {
     return join(this.#folder, "database");
@@ -51,7 +56,8 @@ export class Rejoin {
 
   /** Starts the program, again or for the first time. */
   async start() {
-    const { REJOIN_SERVER: program = PROGRAM, ...env } = process.env;
+    const { program } = Rejoin;
+    const { REJOIN_SERVER: _, ...env } = process.env;
     this.#process = spawn(program, this.#arguments, { stdio: ["ignore", "pipe", "inherit"], env });
     const failed = once(this.#process, "exit").then(([code]) => {
       throw new Error(`${program} ended with ${code} before it listened`);

@@ -4,6 +4,8 @@ import type { Auth } from "../host/line.js";
 import { Listeners } from "../listeners.js";
 import type { Json, JsonOf } from "../json/value.js";
 import { random53 } from "../random.js";
+import { bytesOf } from "../record/base64.js";
+import type { Recorder } from "../record/recorder.js";
 import type { EngineEvent, StorageState } from "../tabs/messages.js";
 import { Tab } from "../tabs/tab.js";
 import { Client, closed } from "./client.js";
@@ -33,6 +35,11 @@ export interface ConnectOptions {
   readonly WebSocket?: new (url: string, protocol: string) => object;
   /** The engine's module from elsewhere, instead of the one that comes with this package. */
   readonly engine?: EngineSource;
+  /**
+   * Records what happens to the engine, for {@link Workspace.recording}. What people type is in it, unless `content` is false: then it can be shown and not replayed. It takes at most
+   * `maxBytes` of memory, 4 MiB without them.
+   */
+  readonly record?: boolean | { readonly content?: boolean; readonly maxBytes?: number };
 }
 
 /** A document in a list. */
@@ -90,6 +97,7 @@ export class Workspace {
       throw new RejoinError("invalid_option", "`profile` holds half of a surrogate pair: name it otherwise");
     }
     const profile = [url, this.name, person].map(encodeURIComponent).join("/");
+    let recorder: Recorder | undefined;
     const tab = new Tab({
       profile,
       inMemory: options.storage === "memory",
@@ -98,10 +106,16 @@ export class Workspace {
         route: { url, auth: options.auth, WebSocket: options.WebSocket as typeof WebSocket | undefined },
         engine: { workspace: this.name, ...(options.follow && { follow: options.follow }) },
         persist: options.persist !== false,
+        recorder: () => recorder,
       },
       load: async () => {
         const host = await import("../host/index.js");
         await host.loadEngine(options.engine);
+        const { record } = options;
+        if (record && !recorder) {
+          const { Recorder } = await import("../record/recorder.js");
+          recorder = new Recorder(record === true ? {} : record);
+        }
         return host;
       },
       onFailure: (error, storage) => this.fail(error, storage),
@@ -232,6 +246,16 @@ export class Workspace {
   /** Tries a database again that was full. */
   retryStorage(): void {
     this.tab.send({ type: "retryStorage", tab: this.client.tab });
+  }
+
+  /**
+   * What was recorded up to now of the engine of this profile, in whichever tab it runs: the bytes of a file for `rejoin replay`. Undefined where the tab with the engine was not told to
+   * `record`. Waits until there is an engine.
+   */
+  async recording(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    this.start();
+    const recording = await this.client.ask("", { do: "recording" });
+    return typeof recording === "string" ? bytesOf(recording) : undefined;
   }
 
   /** Whether another page or tab would not find what this one shows: changes that are in memory only. */

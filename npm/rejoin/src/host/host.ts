@@ -4,6 +4,8 @@ import type { Answer, Operation } from "../store/operation.js";
 import type { Json } from "../json/value.js";
 import { engineStopped } from "../errors.js";
 import { random53 } from "../random.js";
+import { base64 } from "../record/base64.js";
+import type { EngineParts, Recorder } from "../record/recorder.js";
 import type {
   EngineEvent,
   FromLeader,
@@ -52,6 +54,8 @@ export interface HostOptions {
   readonly storage: StorageState;
   /** Asks the browser to keep the database, at the first change. */
   readonly persist: boolean;
+  /** Records the engine. */
+  readonly recorder: () => Recorder | undefined;
 }
 
 /** What a host tells, under the name of the engine that tells it: each engine begins a leadership of its own. */
@@ -65,7 +69,7 @@ export class Host implements Stage {
   private readonly options: HostOptions;
   private readonly tell: Tell;
   private readonly onEnd: (end: End, error: Error) => void;
-  private engine: Engine | undefined;
+  private engine: EngineParts | undefined;
   /** Names the engine; what was begun for another one is of no use to it. */
   private leader = "";
   private generation = 0;
@@ -123,8 +127,11 @@ export class Host implements Stage {
     this.isReady = this.isKnown = false;
     const seed = crypto.getRandomValues(new Uint8Array(16));
     const options = encoded({ ...this.options.engine, offline: !this.isOnline });
+    const begun = [options, seed, now(), Date.now()] as const;
     this.guard(() => {
-      this.engine = new Engine(options, seed, now(), Date.now());
+      const engine = new Engine(...begun);
+      const { workspace } = this.options.engine;
+      this.engine = this.options.recorder()?.begin(engine, workspace, ...begun) ?? engine;
     });
     this.run(() => undefined);
   }
@@ -143,6 +150,12 @@ export class Host implements Stage {
       if (this.isUnauthorized) this.run(() => this.replaceLink());
     } else if (message.type === "retryStorage") {
       this.retryStorage();
+    } else if (message.type === "ask" && message.command.do === "recording") {
+      // It is of use where the engine is not.
+      const recording = this.options.recorder()?.save();
+      const answer = recording ? base64(recording) : null;
+      this.answer(message.tab, message.question, { answer });
+      this.flush();
     } else if (this.isReady) {
       // A tab that is there after all says itself what it has.
       if (message.type === "hello") this.wills.delete(message.tab);

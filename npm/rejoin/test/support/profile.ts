@@ -26,6 +26,7 @@ export class Profile {
         store: undefined,
         storage: "memory",
         persist: false,
+        recorder: () => undefined,
         ...options,
       },
       (leader, message) => this.tell(leader, message),
