@@ -59,13 +59,13 @@ async function edit(a, b) {
   await b.acknowledged();
   await a.run(() => workspace.goOnline());
   await a.acknowledged();
+  await b.save((draft) => void (draft.text = draft.text.replace("longer", "much longer")));
   await b.run(() => doc.undo().then(() => undefined));
   await a.run(() => doc.setPresence({ name: "a" }));
   await b.until(() => doc.others.length === 1);
   await a.save((draft) => void (draft.cards = { two: { title: "Two" }, ...draft.cards }));
   await a.run(() => doc.undo().then(() => undefined));
   await a.run(() => doc.redo().then(() => undefined));
-  await b.save((draft) => void (draft.text = draft.text.replace("longer", "much longer")));
 }
 
 test("what a page records is replayed natively to the same bytes, offline, conflicts and all", async () => {
@@ -103,6 +103,7 @@ test("every tab is given the recording, an engine that failed has its own, and a
   await second.run((secret) => void (globalThis.token = () => secret), SECRET);
   await second.until(() => doc.value);
   await first.run(() => void trap());
+  await assert.rejects(second.save((draft) => void draft.log.push("refused")));
   await second.save((draft) => void draft.log.push("after"));
   await second.acknowledged();
   const shown = await replay(await recording(second));
