@@ -191,7 +191,8 @@ pub(crate) fn record(kind: u8, since: i64, payload: &[u8]) -> Vec<u8> {
     out.into_bytes()
 }
 
-pub(crate) fn checksum(body: &[u8]) -> u32 {
+/// What stands behind a record, of its bytes behind their number: xxHash, 32 bits, the lowest byte first.
+pub fn checksum(body: &[u8]) -> u32 {
     xxh32(body, CHECKSUM_SEED)
 }
 

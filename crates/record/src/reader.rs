@@ -103,6 +103,11 @@ pub struct Sealed {
 }
 
 impl<'a> Record<'a> {
+    /// The number of the step that it is, or belongs to.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
     /// Whether it is a step: an input or a command.
     pub fn is_step(&self) -> bool {
         self.kind >= kind::FIRST_STEP
@@ -154,6 +159,11 @@ impl<'a> Reader<'a> {
     /// Begins with the bytes of a file.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, offset: 0, in_segment: false, at: 0, step: 0, is_cut: false }
+    }
+
+    /// How many bytes were read.
+    pub fn offset(&self) -> usize {
+        self.offset
     }
 
     /// Whether the file ended in the middle of something: what came before it stands.
