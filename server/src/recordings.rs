@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rejoin_core::Tape;
-use rejoin_record::{Recorded, Ring, Scribe, Sink, Start, StreamTape};
+use rejoin_record::{Recorded, Ring, Scribe, Sink, Start, StreamTape, ending};
 
 /// Bytes of one recording: the first half goes to the file as it comes, the newest records of the rest when the replica leaves memory.
 pub const MAX_RECORDING_BYTES: usize = 16 << 20;
@@ -172,7 +172,11 @@ impl Written {
     }
 
     fn end(mut self) -> io::Result<()> {
-        self.file.write_all(&self.ring.tail())
+        self.file.write_all(&self.ring.tail())?;
+        if self.goes_on.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.file.write_all(&ending("the disk did not keep up with it"))
     }
 }
 
@@ -367,6 +371,31 @@ mod tests {
         assert!(line.put(&[0; 10], 0, true));
         assert!(!line.put(&[0; 1], 0, true));
         assert!(!line.put(&[], 0, true));
+    }
+
+    #[test]
+    fn a_recording_that_ends_early_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let recordings = Recordings::start(&to(folder.path())).unwrap();
+        let config = config("w");
+        let tape = recordings.begin(&start(&config)).unwrap();
+        let mut replica = Replica::new(config.clone(), Seed(1), Instant(0), UnixMillis(7));
+        replica.record(tape);
+        replica.handle_input(Instant(3), Input::Timeout);
+        recordings.queue.bytes.store(MAX_QUEUED_RECORD_BYTES, Ordering::Relaxed);
+        replica.handle_input(Instant(4), Input::Timeout);
+        recordings.queue.bytes.store(0, Ordering::Relaxed);
+        replica.handle_input(Instant(5), Input::Timeout);
+        drop(replica);
+        recordings.close();
+        let bytes = fs::read(files(folder.path()).remove(0)).unwrap();
+        let mut replay = Replay::new(&bytes);
+        let mut last = None;
+        while let Some(shown) = replay.advance().unwrap() {
+            last = Some(shown);
+        }
+        assert_eq!(last, Some(Shown::Ended("the disk did not keep up with it".into())));
+        assert_eq!(replay.progress().replayed, 1);
     }
 
     #[test]

@@ -244,6 +244,39 @@ mod tests {
         assert_eq!(note.value().await.unwrap().canonical(), r#"{"x":1}"#);
     }
 
+    #[tokio::test]
+    async fn what_is_recorded_replays_and_its_file_is_its_owners_alone() {
+        let options = ClientOptions::new("ws://127.0.0.1:9/ws").offline();
+        let route = Route::new(&options).unwrap();
+        let options = options.record(crate::RecordingOptions::default());
+        let client = Client::run(options, route, Arc::new(SharedMemoryStore::default()));
+        let note = client.open("note").await.unwrap();
+        note.create(Json::parse(r#"{"x":1}"#, &Limits::default()).unwrap()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("recording");
+        client.clone().close().await.unwrap();
+        assert!(client.save_recording(&file).unwrap());
+        let bytes = std::fs::read(&file).unwrap();
+        let mut replay = rejoin_record::Replay::new(&bytes);
+        while replay.advance().unwrap().is_some() {}
+        assert!(replay.progress().replayed > 4);
+        let state = replay.state().unwrap();
+        assert_eq!((state.documents.len(), state.pending), (1, 1));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_not_told_to_records_nothing() {
+        let (client, _store) = client(StoreError::Unavailable).await;
+        assert!(client.recording().is_none());
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!client.save_recording(folder.path().join("recording")).unwrap());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_end_says_how_many_changes_a_store_did_not_take_in_time() {
         let (client, _store) = client(StoreError::Unavailable).await;

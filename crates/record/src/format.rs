@@ -191,6 +191,20 @@ pub(crate) fn record(kind: u8, since: i64, payload: &[u8]) -> Vec<u8> {
     out.into_bytes()
 }
 
+/// A record that says why whoever recorded ended here.
+pub fn ending(why: &str) -> Vec<u8> {
+    let mut payload = Writer::new();
+    payload.text(short(why));
+    record(kind::END, 0, &payload.into_bytes())
+}
+
+/// Longest reason, in bytes.
+pub(crate) const MAX_REASON_BYTES: usize = 4_096;
+
+fn short(why: &str) -> &str {
+    &why[..why.floor_char_boundary(MAX_REASON_BYTES)]
+}
+
 /// What stands behind a record, of its bytes behind their number: xxHash, 32 bits, the lowest byte first.
 pub fn checksum(body: &[u8]) -> u32 {
     xxh32(body, CHECKSUM_SEED)

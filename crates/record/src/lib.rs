@@ -41,7 +41,7 @@ mod ring;
 mod start;
 
 pub use digest::Digest;
-pub use format::{FORMAT, Header, MAGIC, MAX_HEADER_BYTES, MAX_RECORD_BYTES, Recorded, checksum};
+pub use format::{FORMAT, Header, MAGIC, MAX_HEADER_BYTES, MAX_RECORD_BYTES, Recorded, checksum, ending};
 pub use reader::{Drained, Gap, Item, ReadError, Reader, Record, Sealed};
 pub use recorder::{Recorder, RecordingOptions, Scribe, Sink, StreamTape};
 pub use replay::{Difference, Ending, Line, Progress, Replay, ReplayError, Shown, State, Step};

@@ -6,7 +6,7 @@ use rejoin_wire::ReplicaId;
 use crate::describe;
 pub use crate::describe::Line;
 use crate::digest::Digest;
-use crate::format::{Header, Recorded, kind};
+use crate::format::{Header, MAX_REASON_BYTES, Recorded, kind};
 use crate::machine::{Event, Machine};
 use crate::reader::{Drained, Gap, Item, ReadError, Reader, Record};
 
@@ -218,7 +218,7 @@ impl<'a> Replay<'a> {
             }
             Item::Record(record) => match record.kind {
                 kind::END => {
-                    let why = record.read(|input| input.text("a reason", 4_096).to_owned())?;
+                    let why = record.read(|input| input.text("a reason", MAX_REASON_BYTES).to_owned())?;
                     Ok(Some(Shown::Ended(why)))
                 }
                 kind::GAP => {

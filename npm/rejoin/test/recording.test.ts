@@ -48,7 +48,7 @@ function includes(file: Uint8Array, part: Uint8Array): boolean {
 function segments(file: Uint8Array): number {
   const magic = Buffer.from([0x8f, ...text("rejoin\n")]);
   let count = 0;
-  for (let at = -1; (at = Buffer.from(file).indexOf(magic, at + 1)) >= 0; ) count += 1;
+  for (let at = -1; (at = Buffer.from(file).indexOf(magic, at + 1)) >= 0;) count += 1;
   return count;
 }
 

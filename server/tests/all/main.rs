@@ -17,6 +17,7 @@ mod pages;
 mod policies;
 mod protocol;
 mod rates;
+mod recording;
 mod rest;
 mod scenarios;
 mod slow_readers;

@@ -33,6 +33,7 @@ mod page;
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "the documents of the laws")]
 #[path = "../../../crates/json/tests/merge_laws/random.rs"]
 mod random;
+pub mod recording;
 mod records;
 mod replica;
 mod samples;
@@ -97,6 +98,7 @@ pub const TARGETS: &[Target] = &[
     stateful("server_requests", server::requests, server::request_seeds, 2_000),
     #[cfg(feature = "server")]
     reading("server_settings", server::settings, server::setting_seeds, 20_000),
+    reading("recording", recording::recording, recording::seeds, 50_000),
 ];
 
 /// The target of a name.

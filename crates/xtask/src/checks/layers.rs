@@ -9,8 +9,9 @@ const LAYERS: &[&[&str]] = &[
     &["rejoin-json"],
     &["rejoin-wire"],
     &["rejoin-core"],
-    &["rejoin-store"],
-    &["rejoin-client", "rejoin-sim", "rejoin-wasm"],
+    &["rejoin-engine", "rejoin-store"],
+    &["rejoin-record", "rejoin-wasm"],
+    &["rejoin-client", "rejoin-sim"],
     &["rejoin-server"],
     &["rejoin"],
     // What tests, measures and builds the rest: nothing but a test depends on it.
