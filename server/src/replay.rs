@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use rejoin_core::LinkStatus;
 use rejoin_record::{Ending, Header, Replay, ReplayError, Shown, State, Step};
+use rejoin_wire::Rfc3339;
 
 /// Bytes of a file that is read, which is read whole: more than any recording has.
 const MAX_FILE_BYTES: u64 = 1 << 30;
@@ -89,11 +90,11 @@ fn segment(out: &mut impl Write, number: u64, header: &Header) -> io::Result<()>
     let Header { engine_version, by, content, workspace, begun } = header;
     let content = if *content { "with" } else { "without" };
     let own = env!("CARGO_PKG_VERSION");
-    let begun = seconds(begun.0.saturating_mul(1_000));
     writeln!(
         out,
-        "segment {number}: workspace `{workspace}`, recorded by a {} of release {engine_version}, {content} content, begun {begun} s after 1970",
-        by.name()
+        "segment {number}: workspace `{workspace}`, recorded by a {} of release {engine_version}, {content} content, begun {}",
+        by.name(),
+        Rfc3339(*begun)
     )?;
     if **engine_version != *own {
         writeln!(out, "  this is release {own}: it may well do otherwise")?;
@@ -103,9 +104,11 @@ fn segment(out: &mut impl Write, number: u64, header: &Header) -> io::Result<()>
 
 fn step(out: &mut impl Write, step: &Step) -> io::Result<()> {
     let at = seconds(step.at);
-    writeln!(out, "{:>7} {at:>14}  {:<18} {}", step.number, step.line.name, step.line.detail)?;
+    let shown = format!("{:>7} {at:>14}  {:<18} {}", step.number, step.line.name, step.line.detail);
+    writeln!(out, "{}", shown.trim_end())?;
     for line in &step.outputs {
-        writeln!(out, "{:>24}→ {:<18} {}", "", line.name, line.detail)?;
+        let shown = format!("{:>24}→ {:<18} {}", "", line.name, line.detail);
+        writeln!(out, "{}", shown.trim_end())?;
     }
     Ok(())
 }
@@ -120,17 +123,21 @@ fn stopped(out: &mut impl Write, replay: &mut Replay<'_>, step: &Step) -> io::Re
 }
 
 fn state(out: &mut impl Write, state: &State) -> io::Result<()> {
-    let State { replica, is_ready, link, links, pending, rung, documents } = state;
+    let State { replica, is_ready, decides, link, links, pending, rung, documents } = state;
     let ready = if *is_ready { "" } else { ", which has not read yet who it is" };
     writeln!(out, "the replica then: {replica}{ready}")?;
-    let upstream = match link {
-        LinkStatus::Offline => "offline",
-        LinkStatus::Connecting => "connecting",
-        LinkStatus::Online => "online",
-        LinkStatus::Refused { .. } => "refused",
-    };
-    writeln!(out, "  link up {upstream}, links from below {links}")?;
-    writeln!(out, "  changes without an outcome {pending}, on rung {rung:?} at the lowest")?;
+    if *decides {
+        writeln!(out, "  links from below {links}")?;
+    } else {
+        let upstream = match link {
+            LinkStatus::Offline => "offline",
+            LinkStatus::Connecting => "connecting",
+            LinkStatus::Online => "online",
+            LinkStatus::Refused { .. } => "refused",
+        };
+        writeln!(out, "  link up {upstream}")?;
+        writeln!(out, "  changes without an outcome {pending}, on rung {rung:?} at the lowest")?;
+    }
     writeln!(out, "  documents in memory {}", documents.len())?;
     for document in documents.iter().take(MAX_DOCUMENTS_SHOWN) {
         let (name, life) = (&document.document, document.life);

@@ -6,7 +6,7 @@ use rejoin_core::storage::{Answer, Answered, Operation, Write as StoreWrite};
 use rejoin_core::{Command, Event, Input, LinkId, Output, Reply};
 use rejoin_engine::{Plain, Value, effect};
 use rejoin_json::Json;
-use rejoin_wire::{DocumentId, Encoding, Message, around_documents, decode_message};
+use rejoin_wire::{Body, DocumentId, Encoding, Message, around_documents, decode_message};
 
 use crate::format::kind;
 use crate::inputs::Recorded;
@@ -107,7 +107,13 @@ pub(crate) fn command(command: &Command) -> Line {
         }
         Command::Heads { after, limit, .. } => Line::new("heads", format!("{limit} after {}", after.0)),
         Command::Repeat { document, .. } => about("repeat", document),
-        Command::Submit { document, body, .. } => shows("submit", document, body),
+        Command::Submit { document, body, .. } => match body {
+            Body::Create { content, .. } => shows("submit", document, &format_args!("create {content:?}")),
+            Body::Edit { patch, .. } => {
+                shows("submit", document, &format_args!("edit {:?}", patch.to_json()))
+            }
+            body => shows("submit", document, body),
+        },
     }
 }
 
@@ -317,7 +323,12 @@ fn operation(operation: &Operation) -> String {
                 batch.writes.iter().filter_map(StoreWrite::document).collect();
             documents.dedup();
             let named: Vec<String> = documents.iter().take(4).map(|id| quoted(id)).collect();
-            format!("commit {} {}", count(batch.writes.len(), "write"), named.join(", "))
+            let writes = count(batch.writes.len(), "write");
+            if named.is_empty() {
+                format!("commit {writes}")
+            } else {
+                format!("commit {writes}, {}", named.join(", "))
+            }
         }
         Operation::LoadMeta => "load meta".to_owned(),
         Operation::LoadDocument { document, .. } => format!("load {}", quoted(document)),

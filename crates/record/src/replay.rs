@@ -119,6 +119,8 @@ pub struct State {
     pub replica: ReplicaId,
     /// Whether it has read who it is.
     pub is_ready: bool,
+    /// Whether it is the authority, which has no link upstream and no changes of its own.
+    pub decides: bool,
     /// The link upstream.
     pub link: LinkStatus,
     /// Links from below.
@@ -187,11 +189,13 @@ impl<'a> Replay<'a> {
     pub fn state(&mut self) -> Option<State> {
         let machine = self.machine.as_mut()?;
         let links = machine.links();
+        let decides = self.header.as_ref().is_some_and(|header| header.by == Recorded::Server);
         let replica = machine.replica();
         let status = replica.sync_status();
         Some(State {
             replica: replica.id(),
             is_ready: replica.is_ready(),
+            decides,
             link: status.link,
             links,
             pending: status.pending,
