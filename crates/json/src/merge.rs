@@ -390,6 +390,25 @@ mod tests {
     }
 
     #[test]
+    fn the_patches_of_a_merge_compare_arrays_as_the_limits_say() {
+        let text = "x".repeat(1_000);
+        let (base, incoming) = (json(&format!("[{text:?},1,2,3,4]")), json(&format!("[{text:?},4,1,2,3]")));
+        let current = base.clone();
+        let forward = |align_arrays| {
+            let options = MergeOptions {
+                limits: Limits { align_arrays, ..Limits::default() },
+                ..MergeOptions::default()
+            };
+            let merged = merge(&base, &current, &incoming, &options).unwrap();
+            assert_eq!(merged.content, incoming);
+            merged.forward.len()
+        };
+        let place_by_place = forward(false);
+        assert_eq!(place_by_place, 4);
+        assert!(forward(true) <= place_by_place);
+    }
+
+    #[test]
     fn a_policy_is_read_by_all_its_names() {
         let names = [
             ("theirs", Policy::Theirs),

@@ -487,6 +487,21 @@ mod tests {
     }
 
     #[test]
+    fn a_program_with_the_alignment_finds_the_patches_of_one_without_it() {
+        let of = |text: &str| Json::parse(text, &Limits::default()).unwrap();
+        // What is equal at the ends is long, so that nothing is replaced as a whole.
+        let text = "x".repeat(1_000);
+        let (from, to) = (format!("[{text:?},2,3,4,5]"), format!("[{text:?},3,4,5,2]"));
+        let (from, to) = (&from, &to);
+        let options = DiffOptions { align_arrays: false, ..DiffOptions::default() };
+        let without = crate::diff(&of(from), &of(to), &options).to_string();
+        assert_eq!(without, by_place(from, to));
+        if ALIGNS {
+            assert_ne!(without, crate::diff(&of(from), &of(to), &DiffOptions::default()).to_string());
+        }
+    }
+
+    #[test]
     fn elements_become_those_at_their_place() {
         assert_eq!(
             by_place("[1,[2],3]", "[1,[2,4],5]"),
