@@ -127,7 +127,7 @@ impl Hub {
         store: &Arc<dyn Store>,
         shards: usize,
         configure: impl Fn(WorkspaceId) -> Config + Send + Sync + 'static,
-        recordings: Option<Arc<Recordings>>,
+        recordings: Option<&Arc<Recordings>>,
     ) -> Self {
         let configure: Arc<dyn Fn(WorkspaceId) -> Config + Send + Sync> = Arc::new(configure);
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -137,7 +137,7 @@ impl Hub {
             let (sender, mut receiver) = mpsc::channel(SHARD_QUEUE);
             senders.push(sender);
             let (store, configure) = (Arc::clone(store), Arc::clone(&configure));
-            let (processors, recordings) = (Arc::clone(&processors), recordings.clone());
+            let (processors, recordings) = (Arc::clone(&processors), recordings.cloned());
             tokio::spawn(async move {
                 let shard = || {
                     let shard =

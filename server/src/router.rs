@@ -204,7 +204,7 @@ impl Server {
             config.policy = policy;
             config
         };
-        let hub = Hub::start_recorded(store, options.shards, configure, recordings.clone())
+        let hub = Hub::start_recorded(store, options.shards, configure, recordings.as_ref())
             .answering_within(options.answer_patience);
         let local = options.secret.is_none().then(|| Grant::new(LOCAL, true));
         let admission: Arc<dyn Admission> = match &options.secret {

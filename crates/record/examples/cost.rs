@@ -12,10 +12,10 @@ use rejoin_json::{Limits, Patch};
 use rejoin_record::{Recorded, Recorder, RecordingOptions, Start};
 use rejoin_wire::{Body, DocumentId, Header, Sequence, UnixMillis, WorkspaceId};
 
-const EDITS: u32 = 20_000;
+const EDITS: u32 = 500;
 
 /// Rounds, of which the fastest counts: others use the machine, too.
-const ROUNDS: u32 = 7;
+const ROUNDS: u32 = 300;
 
 fn drain(replica: &mut Replica, now: Instant) {
     while let Some(output) = replica.poll_output() {
