@@ -19,7 +19,7 @@ export interface Stage {
 /** There is no engine any more: what was asked is said again to the next one. */
 export const GONE: Refusal = { code: "gone", message: "the engine begins anew" };
 
-/** What the engine is asked for, see `crates/wasm/src/commands.rs`. */
+/** What the engine is asked for, see `crates/engine/src/commands.rs`. */
 export interface Command {
   readonly do: string;
   readonly document: string;

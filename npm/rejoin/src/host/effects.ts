@@ -1,4 +1,4 @@
-/** What the engine wants done, as it gives it: a number, then parts, of which values are bytes for {@link ../host/codec.ts}. `crates/wasm/src/engine.rs` has the same numbers. */
+/** What the engine wants done, as it gives it: a number, then parts, of which values are bytes for {@link ../host/codec.ts}. `crates/engine/src/engine.rs` has the same numbers. */
 export type EngineEffect =
   | readonly [0]
   | readonly [1, frame: Uint8Array]

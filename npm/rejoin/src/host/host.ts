@@ -45,7 +45,7 @@ const AUTH_PAUSES_MS = [0, 1_000, 5_000, 30_000];
 /** What a host is made of. */
 export interface HostOptions {
   readonly route: Route;
-  /** Of the engine, see `crates/wasm/src/engine.rs`. */
+  /** Of the engine, see `crates/engine/src/engine.rs`. */
   readonly engine: { readonly workspace: string; readonly principal?: string; readonly follow?: string };
   readonly isOnline: boolean;
   /** Opens the database; undefined where everything stays in memory. */
