@@ -15,7 +15,15 @@ const LAYERS: &[&[&str]] = &[
     &["rejoin-server"],
     &["rejoin"],
     // What tests, measures and builds the rest: nothing but a test depends on it.
-    &["rejoin-bench", "rejoin-browser-conformance", "rejoin-conformance", "rejoin-fuzz", "xtask"],
+    &[
+        "rejoin-bench",
+        "rejoin-browser-conformance",
+        "rejoin-conformance",
+        "rejoin-fuzz",
+        "rejoin-powercut",
+        "xtask",
+    ],
+    &["rejoin-faults"],
 ];
 
 pub(super) fn find(workspace: &Workspace) -> Result<Vec<String>> {
