@@ -1,0 +1,48 @@
+//! The scenarios. A new one is a file here, with a function like those of its neighbours, and a line of [`SCENARIOS`].
+
+mod kills;
+mod powercut;
+
+use std::pin::Pin;
+
+use anyhow::{Result, bail};
+
+use crate::plan::Plan;
+use crate::report::Report;
+
+/// One thing that goes wrong.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) run: fn(Plan) -> Running,
+}
+
+pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Report>>>>;
+
+/// Every scenario, in the order in which they run.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "kills",
+        what: "a server is killed again and again while clients write",
+        run: |plan| Box::pin(kills::run(plan)),
+    },
+    Scenario {
+        name: "powercut",
+        what: "the power fails, and what the disk had not flushed is lost or torn",
+        run: |plan| Box::pin(powercut::run(plan)),
+    },
+];
+
+/// Holds a planted fault to being found: what `outcome` came to must be an error that says this.
+fn caught<T>(fault: &str, outcome: Result<T>, says: &[&str]) -> Result<String> {
+    match outcome {
+        Ok(_) => bail!("planted, and not found: {fault}"),
+        Err(error) => {
+            let error = format!("{error:#}");
+            if !says.iter().any(|words| error.contains(words)) {
+                bail!("planted: {fault}; found instead: {error}");
+            }
+            Ok(format!("{fault}: found ({error})"))
+        }
+    }
+}
