@@ -2,8 +2,8 @@
 //!
 //! [`Disk::watch`] puts a layer between SQLite and the file system, for the databases of one folder in this process. Everything goes
 //! through to real files, so that SQLite and its readers work as always; beside that the disk keeps what would be on the platter: what was
-//! there at the last flush of each file, and every write since. [`Disk::cut`] is the power cut. From then on every write and flush
-//! fails, and what it returns is what the next start finds: all that was flushed, and of the rest any sectors in any order, as the seed says.
+//! there at the last flush of each file, and every write since. [`Disk::cut`] is the power cut. From then on every write, flush and opening
+//! fails, for as long as the [`Disk`] is kept, and what it returns is what the next start finds: all that was flushed, and of the rest any sectors in any order, as the seed says.
 //!
 //! A file that was created and never flushed may be gone, and one that was removed may be back, until its folder is flushed. A sector (512
 //! bytes) is written as a whole or not at all, and a write harms no bytes beside its own: SQLite relies on both.
@@ -118,8 +118,9 @@ impl Disk {
         inner.is_off = true;
         let mut dice = Dice::new(seed);
         let mut left = Left::default();
-        for (path, platter) in &inner.files {
-            platter.leave(&mut dice, path, &mut left);
+        // Nobody looks at it again.
+        for (path, platter) in std::mem::take(&mut inner.files) {
+            platter.leave(&mut dice, &path, &mut left);
         }
         left
     }
@@ -136,9 +137,11 @@ impl State {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What lies in a file that the disk does not know yet.
-    fn look(&self, path: &Path) -> Platter {
-        if self.lock().files.contains_key(path) { Platter::default() } else { Platter::found(path) }
+    /// What lies in a file that the disk does not know yet; nothing while the power is off.
+    fn look(&self, path: &Path) -> Option<Platter> {
+        let inner = self.lock();
+        let is_known = inner.files.contains_key(path);
+        (!inner.is_off).then(|| if is_known { Platter::default() } else { Platter::found(path) })
     }
 
     /// A file was opened, and created if it was not there.

@@ -142,7 +142,13 @@ unsafe extern "C" fn open(
             (!name.is_null()).then(|| PathBuf::from(OsStr::from_bytes(CStr::from_ptr(name).to_bytes())));
         // What lies there is read before SQLite makes the file.
         let disk = path.as_deref().and_then(disk_of);
-        let before = disk.as_ref().zip(path.as_deref()).map(|(disk, path)| disk.look(path));
+        let before = match (&disk, &path) {
+            (Some(disk), Some(path)) => match disk.look(path) {
+                Some(before) => Some(before),
+                None => return ffi::SQLITE_CANTOPEN,
+            },
+            _ => None,
+        };
         let usual = usual(vfs);
         let Some(open) = (*usual).xOpen else { return ffi::SQLITE_CANTOPEN };
         let result = open(usual, name, real(file), flags, out_flags);
