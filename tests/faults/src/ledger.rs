@@ -149,7 +149,8 @@ impl Ledger {
     /// Holds the content of a document to what is known: all that was acknowledged is there, once, in its author's order, and nothing that
     /// nobody typed.
     pub(crate) fn check_content(&self, document: &str, content: &Value) -> Result<()> {
-        let logs = content["logs"].as_object().with_context(|| format!("{document} has no logs: {content}"))?;
+        let logs =
+            content["logs"].as_object().with_context(|| format!("{document} has no logs: {content}"))?;
         for author in logs.keys() {
             if self.sheets.get(author).is_none_or(|sheet| sheet.document != document) {
                 bail!("{document} has values of {author}, who typed nothing there");
@@ -305,7 +306,8 @@ mod tests {
         assert!(complaint(&[0, 1, 1]).starts_with("doubled"));
         assert!(complaint(&[1, 0]).starts_with("out of order"));
         assert!(complaint(&[0, 1, 2, 3]).contains("nobody typed"));
-        let last = json!({"logs": {"ada": ["token-ab.ada.0.", "token-ab.ada.1."]}, "last": "token-ab.eve.0."});
+        let last =
+            json!({"logs": {"ada": ["token-ab.ada.0.", "token-ab.ada.1."]}, "last": "token-ab.eve.0."});
         assert!(ledger().check_content("d", &last).unwrap_err().to_string().contains("nobody typed"));
     }
 
@@ -338,6 +340,8 @@ mod tests {
         ledger.check_all_answered().unwrap();
         ledger.check_content("d", &content(&[0, 1])).unwrap();
         ledger.reject("ada", 2);
-        assert!(ledger.check_content("d", &content(&[0, 1, 2])).unwrap_err().to_string().contains("rejected"));
+        assert!(
+            ledger.check_content("d", &content(&[0, 1, 2])).unwrap_err().to_string().contains("rejected")
+        );
     }
 }

@@ -172,14 +172,6 @@ impl Load {
         ledger.typed() - ledger.acknowledged() - ledger.rejected() - ledger.unsure()
     }
 
-    pub(crate) fn acknowledged(&self) -> usize {
-        self.shared.ledger().acknowledged()
-    }
-
-    pub(crate) fn typed(&self) -> usize {
-        self.shared.ledger().typed()
-    }
-
     /// Nobody connects any more, and native clients say what they were told so far. The server is down, or goes on without them.
     pub(crate) async fn leave(&self) -> Result<()> {
         self.shared.gate.send_replace(Gate::Closed);
@@ -209,8 +201,8 @@ impl Load {
     }
 
     /// Has everybody stop typing, waits until all of it has an outcome, and holds everything to it: contents, conflicts and histories over
-    /// REST, what each replica shows, what a new one is given, and with `database` the rows on the disk.
-    pub(crate) async fn finish(mut self, database: Option<&Path>) -> Result<Finished> {
+    /// REST, what each replica shows, what a new one is given, and the rows of the database.
+    pub(crate) async fn finish(mut self, database: &Path) -> Result<Finished> {
         self.shared.gate.send_replace(Gate::Over);
         for native in &mut self.natives {
             native.come().await?;
@@ -240,10 +232,8 @@ impl Load {
         }
         fresh.close().await?;
         let ledger = self.shared.ledger();
-        if let Some(database) = database {
-            let bodies = database::bodies(database)?;
-            ledger.check_rows(bodies.iter().map(Vec::as_slice))?;
-        }
+        let bodies = database::bodies(database)?;
+        ledger.check_rows(bodies.iter().map(Vec::as_slice))?;
         Ok(Finished {
             acknowledged: ledger.acknowledged(),
             rejected: ledger.rejected(),

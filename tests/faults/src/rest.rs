@@ -28,7 +28,8 @@ pub(crate) async fn ask(address: SocketAddr, request: &str, body: &str) -> Resul
         stream.read_to_string(&mut answer).await?;
         anyhow::Ok(answer)
     };
-    let answer = timeout(PATIENCE, exchange).await.with_context(|| format!("{request} was not answered"))??;
+    let answer =
+        timeout(PATIENCE, exchange).await.with_context(|| format!("{request} was not answered"))??;
     let (head, body) = answer.split_once("\r\n\r\n").context("an answer without an end of its head")?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no status")?;
     Ok((status, body.to_owned()))

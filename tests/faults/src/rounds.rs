@@ -102,13 +102,16 @@ pub(crate) async fn run(victim: &mut impl Victim, rounds: Rounds, dice: &mut Dic
             let crash = outcome.crashes + 1;
             round(victim, &load, &mut outcome, dice).await.with_context(|| format!("at crash {crash}"))?;
         }
-        outcome.finished += load.finish(Some(&victim.database())).await?;
+        outcome.finished += load.finish(&victim.database()).await?;
     }
     victim.stop().await?;
     database::check_integrity(&victim.database())?;
     let (is_good, said) = database::doctor(&victim.database())?;
     ensure!(is_good, "the doctor says: {said}");
-    ensure!(outcome.crashes_under_way * 2 > outcome.crashes, "too few crashes hit anybody who wrote: {outcome:?}");
+    ensure!(
+        outcome.crashes_under_way * 2 > outcome.crashes,
+        "too few crashes hit anybody who wrote: {outcome:?}"
+    );
     Ok(outcome)
 }
 

@@ -1,7 +1,13 @@
 //! The scenarios. A new one is a file here, with a function like those of its neighbours, and a line of [`SCENARIOS`].
 
+mod damage;
+mod full;
+mod idle;
 mod kills;
 mod powercut;
+mod returning;
+mod slow;
+mod stops;
 
 use std::pin::Pin;
 
@@ -30,6 +36,28 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "powercut",
         what: "the power fails, and what the disk had not flushed is lost or torn",
         run: |plan| Box::pin(powercut::run(plan)),
+    },
+    Scenario {
+        name: "stops",
+        what: "a server is asked to stop again and again while clients write",
+        run: |plan| Box::pin(stops::run(plan)),
+    },
+    Scenario { name: "full", what: "the disk is full for a while", run: |plan| Box::pin(full::run(plan)) },
+    Scenario {
+        name: "damage",
+        what: "bytes of the database change while the server is down",
+        run: |plan| Box::pin(damage::run(plan)),
+    },
+    Scenario {
+        name: "slow",
+        what: "many links that do not read, beside some that do",
+        run: |plan| Box::pin(slow::run(plan)),
+    },
+    Scenario { name: "idle", what: "links on which nothing happens", run: |plan| Box::pin(idle::run(plan)) },
+    Scenario {
+        name: "returning",
+        what: "everybody is cut off at once, and comes back",
+        run: |plan| Box::pin(returning::run(plan)),
     },
 ];
 

@@ -71,6 +71,7 @@ impl Text {
         }
     }
 
+    /// Gives up a value whose fate is unknown, where its author does not ask again.
     fn note_loss(&mut self) {
         if self.again == Again::Never
             && let Some((token, _)) = self.unanswered.take()
@@ -108,6 +109,8 @@ impl Text {
                     self.shared.acknowledge(&self.author, token.number + 1);
                 }
             } else if answer["retry"] == true {
+                // It may have been taken all the same.
+                self.note_loss();
                 sleep(PAUSE).await;
             } else {
                 bail!("{request} was answered by {answer}");
@@ -142,8 +145,7 @@ async fn answer(socket: &mut Socket, request_id: &Value) -> Option<Value> {
         match socket.next().await? {
             Ok(Message::Text(text)) => {
                 let message: Value = serde_json::from_str(&text).ok()?;
-                let is_answer =
-                    message["type"] == "document_updated_response" || message["type"] == "error";
+                let is_answer = message["type"] == "document_updated_response" || message["type"] == "error";
                 if is_answer && message["request_id"] == *request_id {
                     return Some(message);
                 }

@@ -1,0 +1,154 @@
+//! Many links that do not read, beside some that do.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rejoin_client::{Client, ClientOptions, Json};
+use rejoin_wire::{Message, Scope};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::limits;
+use crate::load::within;
+use crate::plan::Plan;
+use crate::process::{Process, Settings};
+use crate::raw::Raw;
+use crate::report::{Report, mebibytes};
+use crate::rest;
+
+/// What the kernel takes for a reader that does not read, in bytes.
+const RECEIVE_BYTES: u32 = 4 * 1_024;
+
+/// Bytes that a replica hands to a link before that must say that it can take more (`LINK_HIGH_WATER_BYTES`): what a slow reader may cost.
+const HIGH_WATER_BYTES: u64 = 256 * 1_024;
+
+/// What a server may take beside what its links hold: documents, commits that are under way, room that the allocator keeps.
+const OTHER_BYTES: u64 = 96 << 20;
+
+/// Characters of each value: with all of them a link would hold far more than it may.
+const VALUE_CHARACTERS: usize = 16 * 1_024;
+
+const REVISIONS: u64 = 120;
+
+/// Those that read.
+const GOOD: usize = 10;
+
+/// Links that are opened at a time.
+const AT_ONCE: usize = 50;
+
+pub(super) async fn run(plan: Plan) -> Result<Report> {
+    let links = plan.pick(100, 1_000);
+    ensure!(limits::open_files() > links + 200, "a process may not open {links} files: raise `ulimit -n`");
+    let folder = TempDir::new()?;
+    let server = Process::start(&Settings::in_folder(folder.path())).await?;
+    let address = server.address();
+    rest::json(address, "POST /api/documents", &json!({"id": "d", "content": {"text": ""}})).await?;
+    let mut good = Vec::new();
+    for _ in 0..GOOD {
+        let client = Client::start(ClientOptions::new(server.url()))?;
+        let document = within("opening", client.open("d")).await??;
+        within("the document", document.until(|_| true)).await??;
+        good.push((client, document));
+    }
+    let mut slow = connect(&server, links).await?;
+    let before = server.memory()?;
+    let mut told = Vec::new();
+    for revision in 2..=REVISIONS {
+        // A text of its own each time, none of which is a small part of the one before.
+        let text = format!("{revision}.").repeat(VALUE_CHARACTERS / (revision.to_string().len() + 1));
+        let edit = json!([{"op": "replace", "path": "/text", "value": text}]);
+        let since = Instant::now();
+        rest::json(address, "PATCH /api/documents/d", &edit).await?;
+        for (_, document) in &good {
+            let wanted = text.clone();
+            let shows = document
+                .until(move |content| content.get("text").and_then(Json::as_str) == Some(wanted.as_str()));
+            within("a good reader", shows).await??;
+        }
+        told.push(since.elapsed());
+    }
+    let may = links as u64 * HIGH_WATER_BYTES + OTHER_BYTES;
+    let grown = server.peak_memory()?.saturating_sub(before);
+    ensure!(grown <= may, "{links} slow readers took {grown} bytes, and may take {may}");
+    let mut report = Report::default();
+    report.add("links that read nothing, beside 10 that do", links);
+    report.add(
+        "revisions, and the bytes that each link was to be told",
+        format!("{}, {}", REVISIONS - 1, mebibytes((REVISIONS - 1) * VALUE_CHARACTERS as u64)),
+    );
+    report.add("memory of the server before", mebibytes(before));
+    report.add("the most it grew by", format!("{} of {} allowed", mebibytes(grown), mebibytes(may)));
+    report.add_times("from an edit until all good readers show it", &told);
+
+    // Those that read again are caught up; some revisions they were never told one by one, or nobody was slow at all.
+    let reading = links / 2;
+    let mut skipped = 0;
+    for (at, link) in slow.iter_mut().take(reading).enumerate() {
+        let entries = catch_up(link).await.with_context(|| format!("at slow link {at}"))?;
+        skipped += usize::from(entries < REVISIONS - 1);
+    }
+    ensure!(
+        skipped * 2 > reading,
+        "{skipped} of {reading} readers were slow: the others were told everything"
+    );
+    report.add("links that read again, and were caught up", reading);
+    report.add("of them told less than every revision", skipped);
+    if !plan.is_short {
+        let since = Instant::now();
+        let left = links - reading;
+        let closed = async {
+            while rest::metric(address, "rejoin_slow_readers_total").await? < left as f64 {
+                sleep(Duration::from_secs(1)).await;
+            }
+            anyhow::Ok(())
+        };
+        within("the end of links that read nothing", closed).await??;
+        report.add("links that read nothing more, and were closed", left);
+        report.add("seconds until they were", since.elapsed().as_secs());
+        report.add("memory of the server after that", mebibytes(server.memory()?));
+    }
+    ensure!(server.logged().is_empty(), "the server logged: {}", server.logged());
+    drop(slow);
+    Ok(report)
+}
+
+/// Opens links that follow the whole workspace.
+async fn connect(server: &Process, links: usize) -> Result<Vec<Raw>> {
+    let address = server.address();
+    let mut open = Vec::with_capacity(links);
+    while open.len() < links {
+        let opening: Vec<_> = (0..AT_ONCE.min(links - open.len()))
+            .map(|at| {
+                let replica = (open.len() + at + 1) as u128;
+                tokio::spawn(async move {
+                    let mut link = Raw::open(address, replica, Some(RECEIVE_BYTES)).await?;
+                    link.send(&Message::Follow { scope: Scope::Documents, cursor: None }).await?;
+                    while !matches!(link.next().await?, Message::Position { .. }) {}
+                    anyhow::Ok(link)
+                })
+            })
+            .collect();
+        for link in opening {
+            open.push(link.await??);
+        }
+    }
+    Ok(open)
+}
+
+/// Reads until the newest revision is there, and gives how many came one by one.
+async fn catch_up(link: &mut Raw) -> Result<u64> {
+    let mut entries = 0;
+    loop {
+        match link.next().await? {
+            Message::Update(update) => {
+                entries += update.entries.len() as u64;
+                if update.first.0 + update.entries.len() as u64 > REVISIONS {
+                    return Ok(entries);
+                }
+            }
+            Message::Snapshot(snapshot) if snapshot.revision.0 == REVISIONS => return Ok(entries),
+            _ => {}
+        }
+    }
+}
