@@ -124,9 +124,25 @@ fn database(resolved: &Resolved) -> Finding {
         Err(error) => return bad(format!("database: {error}")),
     };
     let looked = look_at_documents(&mut connection);
+    let damage = match connection.damage() {
+        Err(StoreError::Corrupted(error)) => vec![error.to_string()],
+        damage => damage.unwrap_or_default(),
+    };
     if let Err(error) = connection.close() {
         return bad(format!("database: {path} does not close: {error}"));
     }
+    let mut finding = documents(&path.to_string(), looked);
+    if let Some(first) = damage.first() {
+        finding.good = false;
+        finding.text.push_str(&format!(
+            "; SQLite finds the file damaged ({first}), so documents may be missing without an error: restore it from a backup, or have `sqlite3 FILE .recover` write what is left into a new one"
+        ));
+    }
+    finding
+}
+
+/// Says which documents cannot be read.
+fn documents(path: &str, looked: Result<Looked, StoreError>) -> Finding {
     match looked {
         Err(error) => bad(format!("database: {path} cannot be read: {error}; restore it from a backup")),
         Ok(Looked { documents, damaged, healing }) if damaged.is_empty() && healing.is_empty() => good(

@@ -199,3 +199,36 @@ async fn the_doctor_names_a_document_whose_head_cannot_be_read() {
     assert!(!doctor.status.success(), "{said}");
     assert!(said.contains("1 of 2 documents") && said.contains("/d (all of it)"), "{said}");
 }
+
+/// Changes a letter of a workspace's name on each leaf of an index, where SQLite reads over it.
+fn spoil_indexes(database: &Path) {
+    let mut bytes = std::fs::read(database).unwrap();
+    let mut spoiled = 0;
+    for page in bytes.chunks_mut(4_096).filter(|page| page[0] == 0x0a) {
+        if let Some(at) = page.windows(7).position(|window| window == b"default") {
+            page[at + 3] = b'e';
+            spoiled += 1;
+        }
+    }
+    assert!(spoiled > 0);
+    std::fs::write(database, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn the_doctor_notices_that_an_index_no_longer_says_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let mut text = Text::connect(&process).await;
+    for n in 0..3 {
+        text.create(&format!("d{n}"), &json!({"n": n})).await;
+    }
+    assert!(process.terminate().success());
+    spoil_indexes(&folder.path().join("server.db"));
+    let url = format!("sqlite:{}", folder.path().join("server.db").display());
+    let doctor = std::process::Command::new(env!("CARGO_BIN_EXE_rejoin"))
+        .args(["doctor", "--bind", "127.0.0.1:0", "--database-url", &url])
+        .output()
+        .unwrap();
+    let said = String::from_utf8([doctor.stdout, doctor.stderr].concat()).unwrap();
+    assert!(!doctor.status.success() && said.contains("SQLite finds the file damaged"), "{said}");
+}

@@ -121,6 +121,12 @@ impl SqliteConnection {
         self.with(|connection| read::unreadable_heads(connection, workspace))
     }
 
+    /// What SQLite finds wrong with the file, a few sentences of it, after reading all of it: pages that make no sense, and indexes that
+    /// do not say what the tables do. What an index does not say is not found, without any error.
+    pub fn damage(&mut self) -> Result<Vec<String>, StoreError> {
+        self.with(|connection| read::damage(connection))
+    }
+
     /// Commits many batches with one flush, in order, and answers each by itself: one that conflicts, does
     /// not fit or meets damage fails alone. When the commit itself fails, all of it do.
     ///

@@ -157,6 +157,13 @@ pub(super) fn workspaces(connection: &Connection) -> Result<Vec<String>> {
     all(connection, statement::WORKSPACES, [], |row| row.get(0))
 }
 
+/// Sentences about what is wrong with the file; none when nothing is.
+pub(super) fn damage(connection: &Connection) -> Result<Vec<String>> {
+    let findings: Vec<String> = all(connection, statement::DAMAGE, [], |row| row.get(0))?;
+    let lines = findings.iter().flat_map(|finding| finding.lines());
+    Ok(lines.filter(|line| *line != "ok" && !line.starts_with("***")).map(str::to_owned).collect())
+}
+
 /// Reads records of one kind.
 pub(super) fn records(
     connection: &Connection,

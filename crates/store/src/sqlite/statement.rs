@@ -20,6 +20,9 @@ pub(super) const HEADS: &str =
 
 pub(super) const WORKSPACES: &str = "SELECT DISTINCT workspace FROM document ORDER BY workspace";
 
+/// Five findings are enough to know that there are some.
+pub(super) const DAMAGE: &str = "PRAGMA integrity_check(5)";
+
 pub(super) const NEWEST_CHECKPOINT: &str = "SELECT revision, body FROM checkpoint
     WHERE document = (SELECT number FROM document WHERE workspace = ?1 AND id = ?2) AND revision <= ?3
     ORDER BY revision DESC LIMIT 1";
