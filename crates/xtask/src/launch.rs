@@ -1,13 +1,17 @@
-//! Tasks that build a program and become it: the development server, the simulation, the benchmarks.
+//! Tasks that build a program and become it: the development server, the simulation, the faults, the benchmarks.
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::node;
 use crate::step::{program, run_visibly};
 use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
+
+/// Times that `faults browser` kills Chromium.
+const BROWSER_KILLS: u32 = 300;
 
 /// Builds the pages and the server that shows them, and starts it for this machine only.
 ///
@@ -32,6 +36,44 @@ pub(crate) fn sim(workspace: &Workspace, arguments: &[String]) -> Result<ExitCod
     )
 }
 
+/// Builds the server and the scenarios, and runs these; that of the name `browser` is a test in Chromium.
+pub(crate) fn faults(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
+    if let [name, rest @ ..] = arguments
+        && name == "browser"
+    {
+        return kill_browsers(workspace, rest);
+    }
+    let mut build = workspace.cargo(&["build", "--release", "--bins"]);
+    build.args(["--package", "rejoin-server", "--package", "rejoin-faults"]);
+    run_visibly("building rejoin, and what breaks it", &mut build)?;
+    become_program(Command::new(release(workspace, "rejoin-faults")).args(arguments))
+}
+
+fn kill_browsers(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
+    let kills = match arguments {
+        [] => BROWSER_KILLS,
+        [flag, kills] if flag == "--kills" => {
+            kills.parse().with_context(|| format!("`{kills}` is no number"))?
+        }
+        _ => bail!("cargo xtask faults browser [--kills N]"),
+    };
+    Tool::Chromium.ensure(workspace)?;
+    node::npm(workspace)?;
+    run_visibly(
+        "building rejoin",
+        &mut workspace.cargo(&["build", "--release", "--package", "rejoin-server", "--bin", "rejoin"]),
+    )?;
+    let mut command = Command::new("node");
+    command.args(["tests/browser/run.mjs", "storage"]).current_dir(&workspace.root);
+    command.env("REJOIN_BROWSER_KILLS", kills.to_string()).env("REJOIN_SERVER", release(workspace, "rejoin"));
+    become_program(command.env("CHROME_PATH", tools::chromium().context("the browser is gone")?))
+}
+
+/// A program of the release profile.
+fn release(workspace: &Workspace, name: &str) -> PathBuf {
+    workspace.target.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+}
+
 /// Builds and runs the benchmarks; those of the group `browser` alone run in Chromium.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     if let [group, rest @ ..] = arguments
@@ -49,7 +91,7 @@ fn bench_browser(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode
         "building rejoin",
         &mut workspace.cargo(&["build", "--release", "--package", "rejoin-server", "--bin", "rejoin"]),
     )?;
-    let server = workspace.target.join("release").join(format!("rejoin{}", std::env::consts::EXE_SUFFIX));
+    let server = release(workspace, "rejoin");
     let browser = tools::chromium().context("the browser is gone")?;
     let mut command = Command::new("node");
     command.arg("tests/browser/bench.mjs").args(arguments).current_dir(&workspace.root);

@@ -1,4 +1,4 @@
-//! The tasks of the Rejoin workspace: `cargo xtask dev`, `test`, `check`, `sim`, `fuzz`, `bench`, `wasm`, `npm` and `www`.
+//! The tasks of the Rejoin workspace: `cargo xtask dev`, `test`, `check`, `sim`, `fuzz`, `faults`, `bench`, `wasm`, `npm` and `www`.
 //!
 //! The README, the contributors and the continuous integration call these and nothing else, so that what one of them
 //! sees is what all of them see. `dev` and `test` install what they need by themselves: a fresh clone and a Rust
@@ -66,6 +66,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Breaks what real servers run on, in release mode, and counts what is left; `browser` kills Chromium.
+    Faults {
+        /// Passed on to the scenarios: `kills --kills 500`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Runs the benchmarks in release mode.
     Bench {
         /// Passed on to the benchmarks.
@@ -105,6 +111,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Check => checks::run(&workspace).map(|_| ExitCode::SUCCESS),
         Task::Sim { arguments } => launch::sim(&workspace, &arguments),
         Task::Fuzz { arguments } => fuzz::run(&workspace, &arguments),
+        Task::Faults { arguments } => launch::faults(&workspace, &arguments),
         Task::Bench { arguments } => launch::bench(&workspace, &arguments),
         Task::Wasm { names } => wasm::run(&workspace, &names.iter().map(String::as_str).collect::<Vec<_>>())
             .map(|_| ExitCode::SUCCESS),

@@ -70,7 +70,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "native",
         what: "unit and integration tests",
-        budget_s: 540,
+        budget_s: 500,
         needs: &[],
         run: |run| {
             run.tests(&mut run.cargo(&[
@@ -127,6 +127,13 @@ pub(crate) const SUITES: &[Suite] = &[
         run: fuzzing,
     },
     Suite {
+        name: "faults",
+        what: "real servers lose nothing: killed, stopped, without power, on a full or damaged disk, among many links",
+        budget_s: 100,
+        needs: &[],
+        run: faults,
+    },
+    Suite {
         name: "docs",
         what: "the documentation builds, every link in it leads somewhere",
         budget_s: 35,
@@ -139,7 +146,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "wasm",
         what: "the tests of what pages load, on wasm32, in Node.js and in Chromium",
-        budget_s: 300,
+        budget_s: 275,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::Node, Tool::Chromium, Tool::Chromedriver],
         run: wasm_tests::run,
     },
@@ -164,7 +171,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "browser",
         what: "the tests in Chromium",
-        budget_s: 425,
+        budget_s: 400,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm, Tool::Chromium],
         run: browser_tests,
     },
@@ -359,6 +366,23 @@ fn available_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |count| count.get())
 }
 
+/// Breaks what real servers run on, as often as there is time for. The profile is that of the tests, which has built most of it already.
+fn faults(run: &Run<'_>) -> Result<String> {
+    let mut build = run.cargo(&["build", "--profile", "test", "--bins"]);
+    run.output(build.args(["--package", "rejoin-server", "--package", "rejoin-faults"]))?;
+    let program =
+        run.workspace.target.join("debug").join(format!("rejoin-faults{}", std::env::consts::EXE_SUFFIX));
+    match held_scenarios(&run.output(Command::new(program).arg("--short"))?) {
+        0 => bail!("no scenario ran"),
+        count => Ok(format!("{count} scenarios")),
+    }
+}
+
+/// How many scenarios the program says have held.
+fn held_scenarios(output: &str) -> usize {
+    output.lines().filter(|line| line.starts_with("scenario ") && line.contains(" held in ")).count()
+}
+
 /// How many targets the fuzzing program says it has been through.
 fn fuzzed_targets(output: &str) -> usize {
     output.lines().filter(|line| line.contains(" inputs in ")).count()
@@ -407,6 +431,12 @@ mod tests {
                       test result: FAILED. 40 passed; 1 failed\nno tests to run!\n";
         assert_eq!(passed_tests(output), 42);
         assert_eq!(passed_tests("no tests to run!\n"), 0);
+    }
+
+    #[test]
+    fn scenarios_that_held_are_counted() {
+        let output = "kills: a server is killed\n    kills: 20\nscenario kills held in 33.2 s\nscenario idle FAILED after 2.0 s: x\n";
+        assert_eq!(held_scenarios(output), 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rejoin_client::{Client, ClientOptions, Document, Json, Operation, Patch, PointerBuf};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -46,7 +46,7 @@ pub(super) async fn run(plan: Plan) -> Result<Report> {
     let network = Network::to(server.address()).await?;
     let everybody = connect(&network, people).await?;
     let connected = network.connected();
-    ensure!(connected as usize >= people, "{connected} of {people} are connected");
+    ensure!(connected >= people as u64, "{connected} of {people} are connected");
 
     let since = Instant::now();
     network.cut();
@@ -84,7 +84,7 @@ pub(super) async fn run(plan: Plan) -> Result<Report> {
     let typed: usize =
         contents.values().map(|content| content.as_object().map_or(0, |all| all.len() - 1)).sum();
     ensure!(typed == people, "{typed} values of {people} are there");
-    ensure!(contents.values().all(|content| content["round"] == Value::from(1)), "what others typed is gone");
+    ensure!(contents.values().all(|content| content["round"] == 1), "what others typed is gone");
 
     let attempts = network.attempts();
     let each = attempts.len() as f64 / people as f64;

@@ -29,7 +29,7 @@ const OTHER_BYTES: u64 = 96 << 20;
 /// Characters of each value. All of them are more than the kernel takes for a link besides, some 3 MiB, and what a link may hold.
 const VALUE_CHARACTERS: usize = 160 * 1_024;
 
-const REVISIONS: u64 = 50;
+const REVISIONS: u64 = 40;
 
 /// Those that read.
 const GOOD: usize = 10;
@@ -38,7 +38,7 @@ const GOOD: usize = 10;
 const AT_ONCE: usize = 50;
 
 pub(super) async fn run(plan: Plan) -> Result<Report> {
-    let links = plan.pick(100, 1_000);
+    let links = plan.pick(60, 1_000);
     ensure!(limits::open_files() > links + 200, "a process may not open {links} files: raise `ulimit -n`");
     let folder = TempDir::new()?;
     let server = Process::start(&Settings::in_folder(folder.path())).await?;
