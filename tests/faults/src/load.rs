@@ -23,7 +23,7 @@ use crate::rest;
 use native::Native;
 
 /// Whatever is waited for comes within this time, or the wait has failed.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Waits for something that must happen.
 pub(crate) async fn within<T>(what: &str, wait: impl Future<Output = T>) -> Result<T> {
