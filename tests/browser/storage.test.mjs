@@ -11,7 +11,7 @@ import { CONTENT, World, converged, fourTabs } from "./support/world.mjs";
 const world = World.ofFile();
 
 /** Times that the browser is killed; `cargo xtask faults browser` wants more. */
-const KILLS = Number(process.env.REJOIN_BROWSER_KILLS ?? 20);
+const KILLS = Number(process.env.BROWSER_KILLS ?? 20);
 
 test("what was saved is there after the browser is killed, again and again at any moment", async (test) => {
   assert.ok(KILLS > 0, "a browser that is never killed shows nothing");

@@ -65,7 +65,7 @@ fn kill_browsers(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode
     )?;
     let mut command = Command::new("node");
     command.args(["tests/browser/run.mjs", "storage"]).current_dir(&workspace.root);
-    command.env("REJOIN_BROWSER_KILLS", kills.to_string()).env("REJOIN_SERVER", release(workspace, "rejoin"));
+    command.env("BROWSER_KILLS", kills.to_string()).env("REJOIN_SERVER", release(workspace, "rejoin"));
     become_program(command.env("CHROME_PATH", tools::chromium().context("the browser is gone")?))
 }
 
