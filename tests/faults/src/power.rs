@@ -62,6 +62,11 @@ impl Machine {
         let folder = TempDir::new()?;
         Ok(Self { address, folder, running: None, former: Vec::new(), lies, lost_writes: 0, torn_writes: 0 })
     }
+
+    /// The disk under the server that runs.
+    pub(crate) fn disk(&self) -> Result<&Disk> {
+        Ok(&self.running.as_ref().context("nothing runs")?.disk)
+    }
 }
 
 impl Victim for Machine {

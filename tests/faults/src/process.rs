@@ -20,7 +20,7 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How often a server that starts is asked whether it is ready.
 const ASKING_PAUSE: Duration = Duration::from_millis(1);
 
-/// Builds the command as this program was built, beside it.
+/// The command, which is built as this program is, beside it.
 pub(crate) fn program() -> Result<PathBuf> {
     let program = std::env::current_exe()?.with_file_name("rejoin");
     if !program.exists() {

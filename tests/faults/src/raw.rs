@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use futures_util::{SinkExt, StreamExt};
 use rejoin_wire::limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
 use rejoin_wire::{
@@ -19,6 +19,18 @@ use crate::load::{url, within};
 
 /// What this side keeps for a socket, in bytes: thousands of them are in one process.
 const BUFFER_BYTES: usize = 1_024;
+
+/// The server has closed a link, with this code; 0 where none came.
+#[derive(Debug)]
+pub(crate) struct Closed(u16);
+
+impl std::fmt::Display for Closed {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "the server closed the link with {}", self.0)
+    }
+}
+
+impl std::error::Error for Closed {}
 
 pub(crate) struct Raw {
     socket: WebSocketStream<TcpStream>,
@@ -65,15 +77,17 @@ impl Raw {
         Ok(())
     }
 
-    /// The next message; an error when the server has closed the link.
+    /// The next message; [`Closed`] when the server has closed the link.
     pub(crate) async fn next(&mut self) -> Result<Message> {
         loop {
-            let payload = within("a message", self.socket.next()).await?.context("the link has ended")??;
-            let Payload::Binary(bytes) = payload else {
-                if payload.is_close() {
-                    bail!("the server closed the link: {payload:?}");
+            let bytes = match within("a message", self.socket.next()).await? {
+                Some(Ok(Payload::Binary(bytes))) => bytes,
+                Some(Ok(Payload::Close(frame))) => {
+                    return Err(Closed(frame.map_or(0, |frame| frame.code.into())).into());
                 }
-                continue;
+                Some(Ok(_)) => continue,
+                // Whoever reads too late finds the connection reset.
+                None | Some(Err(_)) => return Err(Closed(0).into()),
             };
             if let Some(message) = self.assembler.push(Frame::Binary(bytes))? {
                 return Ok(decode_message(&message, Encoding::Binary)?);

@@ -1,4 +1,5 @@
-//! A full disk: a file system of its own, in memory, that something else fills up.
+//! A full disk: a file system of its own, in memory, that something else fills up. Where this user may mount none, it is a disk that this
+//! program makes up, under a server that is part of it; a long run does both.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -6,16 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
 use crate::dice::Dice;
 use crate::load::{Crowd, Load, within};
 use crate::plan::Plan;
+use crate::power::Machine;
 use crate::process::{Process, Settings};
 use crate::report::Report;
 use crate::rest;
+use crate::rounds::Victim;
 
 /// Size of the disk in bytes.
 const DISK_BYTES: u64 = 48 << 20;
@@ -30,15 +33,71 @@ const PAUSE: Duration = Duration::from_millis(5);
 const FULL_FOR: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(plan: Plan) -> Result<Report> {
+    let mut report = Report::default();
+    let small = SmallDisk::new()?;
+    let prelude = small.prelude();
+    let is_mountable = prelude.is_some();
+    match prelude {
+        Some(prelude) => mounted(plan, &small, prelude, &mut report).await?,
+        None => report.add("a mounted disk", "not tried: this user may mount nothing"),
+    }
+    if !is_mountable || !plan.is_short {
+        made_up(plan, &mut report).await?;
+    }
+    Ok(report)
+}
+
+fn crowd(plan: Plan) -> Crowd {
+    Crowd { natives: plan.pick(8, 16), texts: plan.pick(8, 16), documents: 4, doubles: false }
+}
+
+/// On a disk that is an object of this program.
+async fn made_up(plan: Plan, report: &mut Report) -> Result<()> {
     let mut dice = Dice::new(plan.seed);
-    let disk = SmallDisk::new()?;
-    let mut settings = Settings::in_folder(disk.folder.path());
-    settings.shell = Some(disk.prelude()?);
+    let mut machine = Machine::new(false).await?;
+    machine.start().await?;
+    let disk = machine.disk()?;
+    let load = Load::start(machine.address(), crowd(plan), &mut dice).await?;
+    let times = plan.pick(2, 10);
+    let mut waited = 0;
+    for _ in 0..times {
+        load.acknowledges(VALUES).await?;
+        let before = disk.refused();
+        // No file may grow from now on.
+        disk.limit(Some(0));
+        let failing = async {
+            while disk.refused() == before {
+                sleep(PAUSE).await;
+            }
+        };
+        within("the disk to refuse something", failing).await?;
+        sleep(FULL_FOR).await;
+        ensure!(rest::ask(machine.address(), "GET /health", "").await?.0 == 200, "the server is not alive");
+        load.check().await?;
+        waited += load.under_way();
+        disk.limit(None);
+        load.acknowledges(VALUES).await?;
+    }
+    ensure!(waited > 0, "nobody waited for room");
+    let refused = disk.refused();
+    let finished = load.finish(&machine.database()).await?;
+    report.add("times that a disk of this program's own was full", times);
+    report.add("writes that it refused", refused);
+    report.add("values that waited for room", waited);
+    report.add("values acknowledged", finished.acknowledged);
+    report.add("of them lost, doubled or out of order", 0);
+    Ok(())
+}
+
+/// On a disk that the server has for itself.
+async fn mounted(plan: Plan, small: &SmallDisk, prelude: String, report: &mut Report) -> Result<()> {
+    let mut dice = Dice::new(plan.seed);
+    let mut settings = Settings::in_folder(small.folder.path());
+    settings.shell = Some(prelude);
     let server = Process::start(&settings).await?;
-    let disk = disk.inside(&server);
+    let disk = small.inside(&server);
     let address = server.address();
-    let crowd = Crowd { natives: plan.pick(8, 16), texts: plan.pick(8, 16), documents: 4, doubles: false };
-    let load = Load::start(address, crowd, &mut dice).await?;
+    let load = Load::start(address, crowd(plan), &mut dice).await?;
     let times = plan.pick(2, 10);
     let (mut waited, mut failures) = (0, 0.0);
     let mut resumed = Vec::new();
@@ -79,14 +138,13 @@ pub(super) async fn run(plan: Plan) -> Result<Report> {
     let finished = load.finish(&disk.join("server.db")).await?;
     let (status, _) = server.terminate().await?;
     ensure!(status.success(), "the server stopped with {status}");
-    let mut report = Report::default();
     report.add("times that the disk was full (ENOSPC of a tmpfs)", times);
     report.add("failures that the server told of in its metrics", failures);
     report.add("values that waited for room", waited);
     report.add("values acknowledged", finished.acknowledged);
     report.add("of them lost, doubled or out of order", 0);
     report.add_times(&format!("from there being room until {VALUES} values are acknowledged"), &resumed);
-    Ok(report)
+    Ok(())
 }
 
 /// A file system for one process.
@@ -100,22 +158,22 @@ impl SmallDisk {
     }
 
     /// Shell that goes on as the command that it is given, with the disk in its folder. Mounting takes a namespace of its own, and where
-    /// this user is not root one of users too.
-    fn prelude(&self) -> Result<String> {
+    /// this user is not root one of users too; nothing where that is not to be had either.
+    fn prelude(&self) -> Option<String> {
         let ways = ["unshare --mount", "unshare --user --map-root-user --mount"];
         let works = |way: &&str| {
-            let mut words = way.split(' ');
-            let program = words.next().unwrap_or_default();
-            let mut command = Command::new(program);
-            command.args(words).args(["mount", "-t", "tmpfs", "tmpfs"]).arg(self.folder.path());
-            command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+            let mut command = Command::new("unshare");
+            command.args(way.split(' ').skip(1)).args(["mount", "-t", "tmpfs", "tmpfs"]);
+            command
+                .arg(self.folder.path())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success())
         };
-        let Some(way) = ways.into_iter().find(works) else {
-            bail!("this user may mount nothing, not even in a namespace of users")
-        };
+        let way = ways.into_iter().find(works)?;
         let folder = self.folder.path().display();
         let inner = format!(r#"mount -t tmpfs -o size={DISK_BYTES} tmpfs "{folder}" && exec "$0" "$@""#);
-        Ok(format!("exec {way} sh -c '{inner}' \"$0\" \"$@\"; "))
+        Some(format!("exec {way} sh -c '{inner}' \"$0\" \"$@\"; "))
     }
 
     /// Where the disk is, seen from outside.
