@@ -150,14 +150,19 @@ impl Load {
         match within("acknowledgements", wait).await {
             Ok(_) => Ok(()),
             Err(error) => {
-                self.check_tasks().await?;
-                Err(error)
+                self.check_tasks()?;
+                let mut stand = String::new();
+                for native in &self.natives {
+                    stand.push_str(&format!("\n{}", native.stand().await?));
+                }
+                Err(error
+                    .context(format!("{} values wait; native clients stand so:{stand}", self.under_way())))
             }
         }
     }
 
     /// A client that ended has a reason.
-    async fn check_tasks(&self) -> Result<()> {
+    fn check_tasks(&self) -> Result<()> {
         let ended = self.texts.iter().filter(|task| task.is_finished()).count()
             + self.natives.iter().filter(|native| native.is_finished()).count();
         if ended > 0 {

@@ -63,6 +63,13 @@ impl Native {
         self.document.id().as_str() == document
     }
 
+    /// How it stands, for whoever has to find out why nothing happens.
+    pub(super) async fn stand(&self) -> Result<String> {
+        let status = self.client.sync_status().await?;
+        let document = self.document.status().await?;
+        Ok(format!("{}: {:?}, {:?}, {document:?}", self.author, status.link, status.ladder))
+    }
+
     /// Goes offline, and says what was acknowledged before.
     pub(super) async fn leave(&self) -> Result<()> {
         self.client.go_offline().await?;
@@ -82,7 +89,10 @@ impl Native {
     pub(super) async fn finish(&mut self) -> Result<()> {
         let Some(writing) = self.writing.take() else { return Ok(()) };
         let who = format!("the last outcomes of {}", self.author);
-        within(&who, writing).await???;
+        match within(&who, writing).await {
+            Ok(written) => written??,
+            Err(error) => return Err(error.context(self.stand().await?)),
+        }
         match within(&who, self.document.acknowledged()).await? {
             // Those stand with their author, who has all their values.
             Ok(()) | Err(DocumentError::Rejected(_)) => {}
