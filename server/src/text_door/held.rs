@@ -56,10 +56,17 @@ impl Held {
             Message::Snapshot(snapshot) => snapshot.document == *document && snapshot.revision < revision,
             _ => false,
         };
+        // Where the link tells again what it has told, one of later revisions may stand before it.
+        let stays = |message: &Message| match message {
+            Message::Update(update) => update.document == *document && update.first >= revision,
+            _ => false,
+        };
         if !self.news.iter().any(|(message, _)| is_before(message)) {
             return None;
         }
-        let (mut message, bytes) = self.pop()?;
+        let oldest = self.news.iter().position(|(message, _)| !stays(message))?;
+        let (mut message, bytes) = self.news.remove(oldest)?;
+        self.bytes -= bytes;
         if let Message::Update(update) = &mut message
             && update.document == *document
             && let Ok(before) = usize::try_from(revision.0.saturating_sub(update.first.0))

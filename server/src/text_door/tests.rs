@@ -290,3 +290,17 @@ async fn a_document_that_is_told_whole_is_looked_at_unless_the_client_knows_it_o
     door.tell(whole("wanted", 1), 1);
     assert_eq!(door.looks.len(), 3);
 }
+
+#[test]
+fn news_of_later_revisions_do_not_hold_up_those_before_that_were_told_again_behind_them() {
+    let later = update(5, vec![Effect::Undeleted]);
+    let Message::Update(of) = &later else { panic!("an update") };
+    let document = of.document.clone();
+    let mut held = held::Held::default();
+    held.push(later.clone(), 1);
+    held.push(update(3, vec![Effect::Undeleted]), 1);
+    let told = held.take_before(&document, Revision(5));
+    assert_eq!(told, Some((update(3, vec![Effect::Undeleted]), 1)));
+    assert_eq!(held.take_before(&document, Revision(5)), None);
+    assert_eq!(held.pop(), Some((later, 1)));
+}
