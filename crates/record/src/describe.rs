@@ -67,6 +67,7 @@ pub(crate) fn input(input: &Recorded) -> Line {
             Line::new("stored", format!("answer {}: {}", request.0, answer(said)))
         }
         Input::StoreReplaced => Line::new("store replaced", String::new()),
+        Input::StoreMoved => Line::new("store moved", String::new()),
         Input::Online(true) => Line::new("online", String::new()),
         Input::Online(false) => Line::new("offline", String::new()),
         Input::Clock(unix) => Line::new("clock", format!("{} ms", unix.0)),

@@ -49,6 +49,7 @@ pub(crate) mod kind {
     pub(crate) const COMPUTED: u8 = 24;
     pub(crate) const ONLINE: u8 = 25;
     pub(crate) const CLOCK: u8 = 26;
+    pub(crate) const STORE_MOVED: u8 = 27;
 
     pub(crate) const OPEN: u8 = 32;
     pub(crate) const CLOSE: u8 = 33;

@@ -57,6 +57,7 @@ pub(crate) fn write(input: &Input, out: &mut Writer) -> u8 {
             kind::STORED
         }
         Input::StoreReplaced => kind::STORE_REPLACED,
+        Input::StoreMoved => kind::STORE_MOVED,
         Input::Computed { request, computed } => {
             out.varint(request.0);
             computed.has_failed().write(out);
@@ -97,6 +98,7 @@ pub(crate) fn read(kind: u8, input: &mut Reader<'_>) -> Recorded {
         kind::LINK_CLOSED => Input::LinkClosed { link: read_link(input), code: Wire::read(input) },
         kind::STORED => Input::Stored { request: RequestId(input.varint()), answer: answers::read(input) },
         kind::STORE_REPLACED => Input::StoreReplaced,
+        kind::STORE_MOVED => Input::StoreMoved,
         kind::COMPUTED => {
             let request = RequestId(input.varint());
             return Recorded::Computed { request, has_failed: bool::read(input) };

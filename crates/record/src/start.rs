@@ -40,6 +40,7 @@ pub(crate) fn write(start: &Start<'_>, out: &mut Writer) {
         max_idle_documents,
         heartbeat_timeout,
         store_retry,
+        shares_store,
     } = start.config;
     out.raw(&start.seed.0.to_le_bytes());
     out.varint(start.now.0);
@@ -74,6 +75,7 @@ pub(crate) fn write(start: &Start<'_>, out: &mut Writer) {
     for time in [heartbeat_timeout, store_retry] {
         out.varint(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
+    shares_store.write(out);
 }
 
 /// What it says, for a replica of this workspace.
@@ -107,6 +109,7 @@ pub(crate) fn read(workspace: WorkspaceId, input: &mut Reader<'_>) -> (Config, S
     config.max_idle_documents = size(input);
     config.heartbeat_timeout = Duration::from_micros(input.varint());
     config.store_retry = Duration::from_micros(input.varint());
+    config.shares_store = bool::read(input);
     (config, seed, now, unix_now)
 }
 
