@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use crate::family::Figures;
 use crate::table::Table;
 use cases::Case;
 use figures::{Figure, Measure};
@@ -19,7 +20,7 @@ use node::{LIBRARIES, Peers};
 type Row = BTreeMap<Measure, Vec<Figure>>;
 
 /// Measures every case with every library.
-pub(crate) fn run() -> Result<Vec<Table>> {
+pub(crate) fn run() -> Result<Figures> {
     let peers = Peers::install()?;
     let mut rows = Vec::new();
     for case in cases::all()? {
@@ -29,7 +30,7 @@ pub(crate) fn run() -> Result<Vec<Table>> {
     }
     let mut tables: Vec<Table> = Measure::ALL.map(|measure| times(measure, &rows)).into();
     tables.push(bytes(&rows));
-    Ok(tables)
+    Ok(Figures::of(tables))
 }
 
 fn measure(case: &Case, peers: &Peers) -> Result<Row> {

@@ -5,10 +5,18 @@
 
 #![allow(clippy::print_stdout, reason = "this program reports to people")]
 
+mod cores;
+mod family;
+mod fanout;
 mod json;
+mod load;
 mod machine;
 mod measure;
+mod npm;
 mod page;
+mod peers;
+mod plot;
+mod process;
 mod random;
 mod sync;
 mod table;
@@ -16,18 +24,19 @@ mod table;
 use anyhow::{Result, bail};
 use clap::Parser;
 
-use table::Table;
+use family::Figures;
 
 /// One set of benchmarks: its name, what it measures, and what runs it.
 struct Group {
     name: &'static str,
     what: &'static str,
-    run: fn() -> Result<Vec<Table>>,
+    run: fn() -> Result<Figures>,
 }
 
 /// Every group, in the order in which they run.
 const GROUPS: &[Group] = &[
     Group { name: "json", what: "patches applied and found, beside other libraries", run: json::run },
+    Group { name: "fanout", what: "edits to everybody who has the document, beside other servers", run: fanout::run },
     Group { name: "sync", what: "edits, reconnects and links through a real server", run: sync::run },
 ];
 
@@ -54,7 +63,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
     for group in chosen(&arguments.groups)? {
-        let tables = (group.run)()?;
+        let Figures { tables, plots: _ } = (group.run)()?;
         let section = page::section(group.name, &machine::describe(), &tables);
         println!("{section}");
         if arguments.write {

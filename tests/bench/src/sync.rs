@@ -2,29 +2,28 @@
 
 mod durable;
 mod edits;
-mod idle;
 mod queue;
 mod reconnect;
 mod sample;
-mod server;
 mod wire;
 
 use anyhow::Result;
 use tokio::runtime::Runtime;
 
-use crate::table::Table;
+use crate::family::Figures;
+use crate::{cores, process};
 
 /// Runs everything, each on a server and a file of its own.
-pub(crate) fn run() -> Result<Vec<Table>> {
-    server::build()?;
+pub(crate) fn run() -> Result<Figures> {
+    process::build()?;
+    cores::pin_generator()?;
     let runtime = Runtime::new()?;
     runtime.block_on(async {
-        Ok(vec![
+        Ok(Figures::of(vec![
             edits::run().await?,
             reconnect::run().await?,
             queue::run().await?,
             durable::run().await?,
-            idle::run().await?,
-        ])
+        ]))
     })
 }

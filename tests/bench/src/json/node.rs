@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::cases::Case;
 use super::figures::{Figure, Measure};
+use crate::npm;
 
 /// The libraries, as npm names them.
 pub(super) const LIBRARIES: [&str; 3] = ["fast-json-patch", "rfc6902", "jsondiffpatch"];
@@ -27,15 +28,7 @@ pub(super) struct Peers {
 impl Peers {
     /// Installs the libraries at the versions of the lock file.
     pub(super) fn install() -> Result<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("node");
-        let output = Command::new("npm")
-            .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
-            .current_dir(&folder)
-            .output()
-            .context("npm did not start: install Node.js with npm")?;
-        if !output.status.success() {
-            bail!("npm ci failed: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
+        let folder = npm::install()?;
         Ok(Self { folder, documents: tempfile::tempdir()? })
     }
 

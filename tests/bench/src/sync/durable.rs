@@ -12,7 +12,7 @@ use rejoin_json::Json;
 
 use self::bare::Rows;
 use self::load::{Load, Shape};
-use super::server::Server;
+use crate::process::{Kept, Process};
 use crate::measure::{Samples, duration};
 use crate::table::Table;
 
@@ -44,7 +44,7 @@ pub(super) async fn run() -> Result<Table> {
     let mut bytes = 0;
     for _ in 0..REPETITIONS {
         for (shape, runs) in SHAPES.iter().zip(&mut ours) {
-            let server = Server::start()?;
+            let server = Process::rejoin(Kept::OnDisk)?;
             let (each, processor) = acknowledge(&server, *shape).await?;
             runs.each.push(each);
             runs.server.push(processor);
@@ -81,7 +81,7 @@ pub(super) async fn run() -> Result<Table> {
 }
 
 /// The time that one acknowledgement takes, and the processor's time that the server spends on it.
-async fn acknowledge(server: &Server, shape: Shape) -> Result<(Duration, Duration)> {
+async fn acknowledge(server: &Process, shape: Shape) -> Result<(Duration, Duration)> {
     let load = Load::prepare(server.address, shape).await?;
     let before = server.processor_time()?;
     let elapsed = load.run(shape).await?;
@@ -92,7 +92,7 @@ async fn acknowledge(server: &Server, shape: Shape) -> Result<(Duration, Duratio
 }
 
 /// Asks the server for every document: each edit is a revision, and the last one stands.
-async fn check(server: &Server, shape: Shape) -> Result<()> {
+async fn check(server: &Process, shape: Shape) -> Result<()> {
     let reader = Client::start(ClientOptions::new(server.url()))?;
     let edits = shape.edits_of_document();
     for name in shape.names() {
@@ -106,7 +106,7 @@ async fn check(server: &Server, shape: Shape) -> Result<()> {
 }
 
 /// What a change takes in the store.
-fn bytes_of_change(server: &Server, shape: Shape) -> Result<usize> {
+fn bytes_of_change(server: &Process, shape: Shape) -> Result<usize> {
     let (bytes, _) = server.stored_changes()?;
     Ok(usize::try_from(bytes)? / shape.edits())
 }

@@ -7,7 +7,7 @@ use rejoin_client::{Client, ClientOptions, Document, Event, Json};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::sample;
-use super::server::Server;
+use crate::process::{Kept, Process};
 use super::wire::{Passed, Wire};
 use crate::measure::{Samples, duration};
 use crate::table::Table;
@@ -95,7 +95,7 @@ impl Pair {
 
 /// The median of what edits take, each alone on its way.
 async fn count(content: Json, edit: MakeEdit) -> Result<(Bytes, i64)> {
-    let server = Server::start()?;
+    let server = Process::rejoin(Kept::OnDisk)?;
     let (up, down) = (Wire::to(server.address).await?, Wire::to(server.address).await?);
     let pair = Pair::new(up.url(), down.url(), content).await?;
     let before = server.stored_changes()?;
@@ -130,7 +130,7 @@ fn at<'a>(content: &'a Json, pointer: &str) -> Option<&'a Json> {
 
 /// From the call that edits until the peer's document has changed. The engine persists before it speaks: the edit is durable by then.
 async fn time(content: Json, edit: MakeEdit) -> Result<Samples> {
-    let server = Server::start()?;
+    let server = Process::rejoin(Kept::OnDisk)?;
     let pair = Pair::new(server.url(), server.url(), content).await?;
     let mut events = pair.peers.events();
     let mut times = Vec::new();

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use rejoin_client::{Client, ClientOptions, Operation, Patch, PointerBuf};
 
 use super::sample;
-use super::server::Server;
+use crate::process::{Kept, Process};
 use crate::measure::{Samples, duration};
 use crate::table::Table;
 
@@ -37,7 +37,7 @@ pub(super) async fn run() -> Result<Table> {
 }
 
 async fn measure(on_disk: bool) -> Result<(std::time::Duration, std::time::Duration)> {
-    let server = Server::start()?;
+    let server = Process::rejoin(Kept::OnDisk)?;
     let options = ClientOptions::new(server.url());
     let options = if on_disk { options.sqlite(server.folder().join("client.db")) } else { options };
     let client = Client::start(options)?;

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use rejoin_client::{Client, ClientOptions, Event, Scope};
 
 use super::sample;
-use super::server::Server;
+use crate::process::{Kept, Process};
 use super::wire::{Passed, Wire};
 use crate::measure::{Samples, duration};
 use crate::table::Table;
@@ -16,7 +16,7 @@ const CHANGED: usize = 10;
 const REPETITIONS: usize = 5;
 
 pub(super) async fn run() -> Result<Table> {
-    let server = Server::start()?;
+    let server = Process::rejoin(Kept::OnDisk)?;
     let writer = Client::start(ClientOptions::new(server.url()))?;
     for number in 0..DOCUMENTS {
         let document = writer.open(&name(number)).await?;

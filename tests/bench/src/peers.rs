@@ -1,0 +1,80 @@
+//! Who is measured: one entry in [`servers`] is one row of every table and one line of every plot.
+//!
+//! A peer is a server to start and a [`Door`] through which the generator speaks to it. A new one, as a Yjs server, is a file in this
+//! folder with its door, and an entry here.
+
+mod broadcast;
+mod native;
+mod sharedb;
+mod text;
+
+use anyhow::Result;
+
+use crate::load::Door;
+use crate::npm;
+use crate::process::{Kept, Process, program, script};
+
+/// A server and how it is spoken to.
+pub(crate) struct Peer {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) door: &'static dyn Door,
+    start: fn() -> Result<Process>,
+}
+
+/// What a peer is in a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// What a server cannot be faster than that sends each edit to everybody.
+    Ceiling,
+    /// Rejoin, as it is run.
+    Native,
+    /// Rejoin's door for clients that keep nothing.
+    Text,
+    /// Rejoin without a disk, where what storing costs is asked.
+    InMemory,
+    /// ShareDB.
+    ShareDb,
+}
+
+impl Peer {
+    /// Starts its server.
+    pub(crate) fn start(&self) -> Result<Process> {
+        (self.start)()
+    }
+}
+
+fn rejoin() -> Result<Process> {
+    Process::rejoin(Kept::OnDisk)
+}
+
+/// Everybody that serves many clients.
+pub(crate) fn servers() -> Result<Vec<Peer>> {
+    npm::install()?;
+    Ok(vec![
+        Peer {
+            name: "bare broadcast (axum)".into(),
+            role: Role::Ceiling,
+            door: &broadcast::Broadcast,
+            start: || Process::start(program("broadcast")?),
+        },
+        Peer { name: "Rejoin, native".into(), role: Role::Native, door: &native::Native, start: rejoin },
+        Peer { name: "Rejoin, text".into(), role: Role::Text, door: &text::Text, start: rejoin },
+        Peer {
+            name: format!("ShareDB {}", npm::version("sharedb")?),
+            role: Role::ShareDb,
+            door: &sharedb::ShareDb,
+            start: || Process::start(script("sharedb.mjs")),
+        },
+    ])
+}
+
+/// Rejoin over a store that keeps nothing.
+pub(crate) fn in_memory() -> Peer {
+    Peer {
+        name: "Rejoin, native, nothing stored".into(),
+        role: Role::InMemory,
+        door: &native::Native,
+        start: || Process::rejoin(Kept::InMemory),
+    }
+}

@@ -1,0 +1,4 @@
+//! Plots as SVG.
+
+/// To be drawn.
+pub(crate) struct Plot;
