@@ -8,11 +8,53 @@ use crate::table::Table;
 pub(crate) struct Figures {
     pub(crate) tables: Vec<Table>,
     pub(crate) plots: Vec<Plot>,
+    pub(crate) goals: Vec<Goal>,
 }
 
 impl Figures {
     /// Tables alone.
     pub(crate) fn of(tables: Vec<Table>) -> Self {
-        Self { tables, plots: Vec::new() }
+        Self { tables, ..Self::default() }
+    }
+}
+
+/// What a figure should be, and what it is. Nothing fails because of it: the page says whether it is met.
+pub(crate) struct Goal {
+    what: &'static str,
+    is: f64,
+    bound: f64,
+    unit: &'static str,
+    is_met: bool,
+}
+
+impl Goal {
+    /// A figure that should not be larger.
+    pub(crate) fn at_most(what: &'static str, is: f64, bound: f64, unit: &'static str) -> Self {
+        Self { what, is, bound, unit, is_met: is <= bound }
+    }
+
+    /// A figure that should not be smaller.
+    pub(crate) fn at_least(what: &'static str, is: f64, bound: f64, unit: &'static str) -> Self {
+        Self { what, is, bound, unit, is_met: is >= bound }
+    }
+
+    /// A row: what is wanted, what it should be, what it is, whether that is so.
+    pub(crate) fn cells(&self) -> [String; 4] {
+        let Self { what, is, bound, unit, is_met } = self;
+        let met = if *is_met { "met" } else { "not met" };
+        [(*what).to_owned(), format!("{bound} {unit}"), format!("{is:.2} {unit}"), met.to_owned()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goal_is_met_up_to_its_bound() {
+        assert_eq!(Goal::at_most("a", 1.5, 1.5, "×").cells(), ["a", "1.5 ×", "1.50 ×", "met"]);
+        assert_eq!(Goal::at_most("a", 1.51, 1.5, "×").cells()[3], "not met");
+        assert_eq!(Goal::at_least("a", 4.0, 4.0, "×").cells()[3], "met");
+        assert_eq!(Goal::at_least("a", 3.99, 4.0, "×").cells()[3], "not met");
     }
 }

@@ -4,10 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::family::Figures;
+use crate::family::{Figures, Goal};
 use crate::load::{Crowd, Shape};
-use crate::peers::{self, Peer};
+use crate::measure::{Spread, count, seconds};
+use crate::peers::{self, Peer, Role};
+use crate::plot::{Kind, Panel, Plot};
 use crate::process::processor_time;
+use crate::table::Table;
 use crate::{cores, process};
 
 /// Rounds, in each of which every peer has its turn in every shape.
@@ -35,7 +38,7 @@ const SHAPES: [Shape; 9] = [
 struct Runs {
     /// Edits that reached one other member, a second.
     rate: Vec<f64>,
-    /// Time of the server's processor for one of them, in microseconds.
+    /// Time of the server's processor for one of them, in seconds.
     cost: Vec<f64>,
     /// Part of the time in which the server's core worked for it.
     busy: Vec<f64>,
@@ -48,20 +51,15 @@ pub(crate) fn run() -> Result<Figures> {
     cores::pin_generator()?;
     let peers = peers::servers()?;
     let mut runs = vec![vec![Runs::default(); peers.len()]; SHAPES.len()];
-    let chosen = std::env::var("FANOUT").ok();
-    for round in 0..ROUNDS {
+    for round in 1..=ROUNDS {
         for (shape, runs) in SHAPES.iter().zip(&mut runs) {
-            if chosen.as_ref().is_some_and(|chosen| *chosen != format!("{}{}", shape.readers, if shape.all_write { "a" } else { "" })) {
-                continue;
-            }
             for (peer, runs) in peers.iter().zip(runs) {
-                eprintln!("round {round}: {}: {}", name(shape), peer.name);
+                eprintln!("fan-out, round {round}: {}: {}", name(shape), peer.name);
                 measure(peer, *shape, runs).with_context(|| format!("{}, {}", peer.name, name(shape)))?;
-                eprintln!("  {:.0}/s, {:.2} µs, busy {:.2}, generator {:.2}", runs.rate.last().unwrap_or(&0.0), runs.cost.last().unwrap_or(&0.0), runs.busy.last().unwrap_or(&0.0), runs.generator.last().unwrap_or(&0.0));
             }
         }
     }
-    Ok(Figures::default())
+    Ok(figures(&peers, &runs))
 }
 
 fn name(shape: &Shape) -> String {
@@ -84,8 +82,97 @@ fn measure(peer: &Peer, shape: Shape, runs: &mut Runs) -> Result<()> {
     let own = processor_time("self")?.saturating_sub(own);
     crowd.settle()?;
     runs.rate.push(deliveries / elapsed.as_secs_f64());
-    runs.cost.push(processor.as_secs_f64() * 1e6 / deliveries);
+    runs.cost.push(processor.as_secs_f64() / deliveries);
     runs.busy.push(processor.as_secs_f64() / elapsed.as_secs_f64());
     runs.generator.push(own.as_secs_f64() / elapsed.as_secs_f64());
+    let newest = |figures: &[f64]| figures.last().copied().unwrap_or_default();
+    eprintln!(
+        "  {} a second, {} each, server {:.0} % busy, generator {:.0} %",
+        count(newest(&runs.rate)),
+        seconds(newest(&runs.cost)),
+        newest(&runs.busy) * 1e2,
+        newest(&runs.generator) * 1e2
+    );
     Ok(())
+}
+
+fn median(figures: &[f64]) -> f64 {
+    Spread::of(figures.iter().copied()).median
+}
+
+fn figures(peers: &[Peer], runs: &[Vec<Runs>]) -> Figures {
+    let columns: Vec<String> =
+        ["documents"].into_iter().map(str::to_owned).chain(peers.iter().map(|peer| peer.name.clone())).collect();
+    let table = |title: &str, cell: &dyn Fn(&Runs) -> String| {
+        let mut table = Table::of(title, columns.clone());
+        for (shape, runs) in SHAPES.iter().zip(runs) {
+            table.row([name(shape)].into_iter().chain(runs.iter().map(cell)));
+        }
+        table
+    };
+    let spread = |figures: &[f64], show: fn(f64) -> String| Spread::of(figures.iter().copied()).cell(show);
+    let tables = vec![
+        table("Time of the server's processor for one delivery", &|runs| spread(&runs.cost, seconds)),
+        table("Deliveries a second, the server on one core", &|runs| spread(&runs.rate, count)),
+        table("How busy the cores were: the server's, the generator's", &|runs| {
+            format!("{:.0} %, {:.0} %", median(&runs.busy) * 1e2, median(&runs.generator) * 1e2)
+        }),
+    ];
+    Figures { tables, plots: vec![plot(peers, runs)], goals: goals(peers, runs) }
+}
+
+fn plot(peers: &[Peer], runs: &[Vec<Runs>]) -> Plot {
+    let panel = |title: &str, all_write: bool| {
+        let shapes = || SHAPES.iter().zip(runs).filter(move |(shape, _)| shape.all_write == all_write);
+        let points = (0..peers.len()).map(|peer| {
+            shapes().map(|(shape, runs)| (shape.readers as f64, median(&runs[peer].cost) * 1e6)).collect()
+        });
+        Panel { title: title.into(), kind: Kind::Lines { x: "readers of a document", points: points.collect() } }
+    };
+    Plot {
+        name: "fanout",
+        title: "Microseconds of the server's processor for one delivery".into(),
+        series: peers.iter().map(|peer| peer.name.clone()).collect(),
+        panels: vec![panel("one writes in each document", false), panel("everybody writes", true)],
+    }
+}
+
+fn goals(peers: &[Peer], runs: &[Vec<Runs>]) -> Vec<Goal> {
+    let cost = |readers: usize, role: Role| {
+        let shape = SHAPES.iter().position(|shape| shape.readers == readers && !shape.all_write)?;
+        let peer = peers.iter().position(|peer| peer.role == role)?;
+        Some(median(&runs[shape][peer].cost))
+    };
+    let ratio = |readers, of, by| Some(cost(readers, of)? / cost(readers, by)?);
+    let ceiling = |role| ratio(20, role, Role::Ceiling);
+    let share_db = |role| ratio(9, Role::ShareDb, role);
+    [
+        ceiling(Role::Native).map(|is| Goal::at_most(
+            "processor's time a delivery at 20 readers, of the bare broadcast's: native door",
+            is,
+            1.5,
+            "×",
+        )),
+        ceiling(Role::Text).map(|is| Goal::at_most(
+            "processor's time a delivery at 20 readers, of the bare broadcast's: text door",
+            is,
+            1.5,
+            "×",
+        )),
+        share_db(Role::Native).map(|is| Goal::at_least(
+            "deliveries per core at 100 documents of 10, of ShareDB's: native door",
+            is,
+            4.0,
+            "×",
+        )),
+        share_db(Role::Text).map(|is| Goal::at_least(
+            "deliveries per core at 100 documents of 10, of ShareDB's: text door",
+            is,
+            4.0,
+            "×",
+        )),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

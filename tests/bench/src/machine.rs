@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use crate::cores;
+
 /// The machine in one line: processors, their model, and the versions of the compiler and of Node.js.
 pub(crate) fn describe() -> String {
     let cores = std::thread::available_parallelism().map_or(1, |count| count.get());
@@ -10,6 +12,7 @@ pub(crate) fn describe() -> String {
         Some(model) => format!("{cores} × {model}"),
         None => format!("{cores} cores, {} {}", std::env::consts::OS, std::env::consts::ARCH),
     }];
+    parts.push(cores::describe().to_owned());
     parts.extend(version("rustc"));
     parts.extend(version("node").map(|version| format!("node {version}")));
     parts.join(", ")

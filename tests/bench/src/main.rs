@@ -8,7 +8,10 @@
 mod cores;
 mod family;
 mod fanout;
+mod idle;
+mod join;
 mod json;
+mod latency;
 mod load;
 mod machine;
 mod measure;
@@ -18,6 +21,7 @@ mod peers;
 mod plot;
 mod process;
 mod random;
+mod storm;
 mod sync;
 mod table;
 
@@ -37,6 +41,10 @@ struct Group {
 const GROUPS: &[Group] = &[
     Group { name: "json", what: "patches applied and found, beside other libraries", run: json::run },
     Group { name: "fanout", what: "edits to everybody who has the document, beside other servers", run: fanout::run },
+    Group { name: "latency", what: "from an edit to everybody else, at a fixed rate", run: latency::run },
+    Group { name: "idle", what: "memory of links on which nothing happens", run: idle::run },
+    Group { name: "join", what: "joining a document of a megabyte", run: join::run },
+    Group { name: "reconnect", what: "two thousand clients that come back at once", run: storm::run },
     Group { name: "sync", what: "edits, reconnects and links through a real server", run: sync::run },
 ];
 
@@ -63,11 +71,11 @@ fn main() -> Result<()> {
         return Ok(());
     }
     for group in chosen(&arguments.groups)? {
-        let Figures { tables, plots: _ } = (group.run)()?;
-        let section = page::section(group.name, &machine::describe(), &tables);
+        let figures = (group.run)()?;
+        let section = page::section(group.name, &machine::describe(), &figures);
         println!("{section}");
         if arguments.write {
-            page::write(group.name, &section)?;
+            page::write(group.name, &section, &figures.plots)?;
         }
     }
     Ok(())

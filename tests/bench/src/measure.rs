@@ -23,9 +23,56 @@ impl Samples {
 
     /// The shortest sample that at least so many of a hundred do not exceed; zero when there is none.
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
-        let rank = (self.durations.len() * percent.min(100)).div_ceil(100).max(1);
+        self.permille(percent * 10)
+    }
+
+    /// Of a thousand.
+    pub(crate) fn permille(&self, permille: usize) -> Duration {
+        let rank = (self.durations.len() * permille.min(1_000)).div_ceil(1_000).max(1);
         self.durations.get(rank - 1).copied().unwrap_or_default()
     }
+}
+
+/// The same figure of several rounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) least: f64,
+    pub(crate) median: f64,
+    pub(crate) most: f64,
+}
+
+impl Spread {
+    /// Takes figures in any order; all zero when there are none.
+    pub(crate) fn of(figures: impl IntoIterator<Item = f64>) -> Self {
+        let mut figures: Vec<f64> = figures.into_iter().collect();
+        figures.sort_by(f64::total_cmp);
+        match figures[..] {
+            [] => Self::default(),
+            [least, .., most] => Self { least, median: figures[figures.len() / 2], most },
+            [one] => Self { least: one, median: one, most: one },
+        }
+    }
+
+    /// The median, and from where to where the rounds lie, each as a cell shows it.
+    pub(crate) fn cell(&self, show: impl Fn(f64) -> String) -> String {
+        format!("{} ({}–{})", show(self.median), show(self.least), show(self.most))
+    }
+}
+
+/// Seconds as [`duration`] shows them.
+pub(crate) fn seconds(seconds: f64) -> String {
+    duration(Duration::from_secs_f64(seconds.max(0.0)))
+}
+
+/// A figure to three digits, with thousands as k and M.
+pub(crate) fn count(figure: f64) -> String {
+    let (value, unit) = match figure {
+        ..1e4 => (figure, ""),
+        ..1e6 => (figure / 1e3, "k"),
+        _ => (figure / 1e6, "M"),
+    };
+    let decimals = if unit.is_empty() || value >= 100.0 { 0 } else { 1 + usize::from(value < 10.0) };
+    format!("{value:.decimals$}{unit}")
 }
 
 /// What one call takes: the median over `repetitions` of a loop that lasts `slice` or one call.
@@ -74,7 +121,24 @@ mod tests {
         assert_eq!(samples.percentile(0), Duration::from_millis(10));
         assert_eq!(samples.percentile(76), Duration::from_millis(40));
         assert_eq!(samples.percentile(100), Duration::from_millis(40));
+        assert_eq!(samples.permille(999), Duration::from_millis(40));
         assert_eq!(Samples::default().median(), Duration::ZERO);
+    }
+
+    #[test]
+    fn rounds_are_shown_with_their_spread() {
+        let spread = Spread::of([3.0, 1.0, 2.0]);
+        assert_eq!(spread.cell(|value| format!("{value}")), "2 (1–3)");
+        assert_eq!(Spread::of([5.0]), Spread { least: 5.0, median: 5.0, most: 5.0 });
+        assert_eq!(Spread::of([]), Spread::default());
+    }
+
+    #[test]
+    fn counts_have_three_digits() {
+        let cases = [(7.0, "7"), (9_999.0, "9999"), (54_321.0, "54.3k"), (543_210.0, "543k"), (5_432_100.0, "5.43M")];
+        for (figure, text) in cases {
+            assert_eq!(count(figure), text);
+        }
     }
 
     #[test]

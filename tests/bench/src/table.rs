@@ -12,7 +12,12 @@ pub(crate) struct Table {
 impl Table {
     /// Makes a table without rows.
     pub(crate) fn new<const N: usize>(title: impl Into<String>, columns: [&str; N]) -> Self {
-        Self { title: title.into(), columns: columns.map(str::to_owned).to_vec(), rows: Vec::new() }
+        Self::of(title, columns.map(str::to_owned).to_vec())
+    }
+
+    /// Makes a table without rows, of as many columns as there are names.
+    pub(crate) fn of(title: impl Into<String>, columns: Vec<String>) -> Self {
+        Self { title: title.into(), columns, rows: Vec::new() }
     }
 
     /// Adds a row; what lacks behind it is left empty.

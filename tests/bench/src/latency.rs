@@ -1,0 +1,116 @@
+//! How long an edit takes to everybody else, at a rate that each server can bear.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::family::{Figures, Goal};
+use crate::load::{Crowd, Shape};
+use crate::measure::{Samples, Spread, seconds};
+use crate::peers::{self, Peer, Role};
+use crate::plot::{Kind, Panel, Plot};
+use crate::table::Table;
+use crate::{cores, process};
+
+const ROUNDS: usize = 3;
+const SHAPE: Shape = Shape { rooms: 100, readers: 9, all_write: false };
+/// Edits that reach one other member, a second, over all rooms.
+const DELIVERIES: f64 = 54_000.0;
+const WARM: Duration = Duration::from_secs(1);
+const TIME: Duration = Duration::from_secs(4);
+/// One group commit: by so much the slowest of a hundred may be later than at the ceiling.
+const COMMIT: f64 = 5e-3;
+/// What storing may cost, as a part of what the server does without.
+const STORING: f64 = 0.15;
+
+/// One peer's rounds.
+#[derive(Clone, Default)]
+struct Runs {
+    median: Vec<f64>,
+    late: Vec<f64>,
+    latest: Vec<f64>,
+    /// Time of the server's processor for a delivery, in seconds.
+    cost: Vec<f64>,
+}
+
+pub(crate) fn run() -> Result<Figures> {
+    process::build()?;
+    cores::pin_generator()?;
+    let mut peers = peers::servers()?;
+    peers.push(peers::in_memory());
+    let mut runs = vec![Runs::default(); peers.len()];
+    for round in 1..=ROUNDS {
+        for (peer, runs) in peers.iter().zip(&mut runs) {
+            eprintln!("latency, round {round}: {}", peer.name);
+            measure(peer, runs).with_context(|| peer.name.clone())?;
+        }
+    }
+    Ok(figures(&peers, &runs))
+}
+
+fn measure(peer: &Peer, runs: &mut Runs) -> Result<()> {
+    let server = peer.start()?;
+    let mut crowd = Crowd::gather(peer.door, server.address, SHAPE)?;
+    let edits = DELIVERIES / SHAPE.readers as f64;
+    crowd.pace(edits, WARM)?;
+    let (deliveries, processor) = (crowd.deliveries(), server.processor_time()?);
+    let started = Instant::now();
+    let times = Samples::new(crowd.pace(edits, TIME)?);
+    let processor = server.processor_time()?.saturating_sub(processor);
+    let deliveries = (crowd.deliveries() - deliveries) as f64;
+    eprintln!(
+        "  {:.0} a second; {:?} {:?} {:?}; {:.2} µs",
+        deliveries / started.elapsed().as_secs_f64(),
+        times.permille(500),
+        times.permille(990),
+        times.permille(999),
+        processor.as_secs_f64() * 1e6 / deliveries
+    );
+    runs.median.push(times.permille(500).as_secs_f64());
+    runs.late.push(times.permille(990).as_secs_f64());
+    runs.latest.push(times.permille(999).as_secs_f64());
+    runs.cost.push(processor.as_secs_f64() / deliveries);
+    Ok(())
+}
+
+fn figures(peers: &[Peer], runs: &[Runs]) -> Figures {
+    let Shape { rooms, readers, .. } = SHAPE;
+    let title = format!("From an edit to each of {readers} others, {rooms} documents, {DELIVERIES:.0} deliveries a second");
+    let mut table =
+        Table::new(title.clone(), ["server", "p50", "p99", "p99.9", "server's processor time a delivery"]);
+    for (peer, runs) in peers.iter().zip(runs) {
+        let columns = [&runs.median, &runs.late, &runs.latest, &runs.cost];
+        let cells = columns.map(|figures| Spread::of(figures.iter().copied()).cell(seconds));
+        table.row([peer.name.clone()].into_iter().chain(cells));
+    }
+    let median = |figures: &[f64]| Spread::of(figures.iter().copied()).median;
+    let bars = |of: fn(&Runs) -> &Vec<f64>| {
+        Kind::Bars(runs.iter().map(|runs| Some((median(of(runs)), seconds(median(of(runs)))))).collect())
+    };
+    let plot = Plot {
+        name: "latency",
+        title,
+        series: peers.iter().map(|peer| peer.name.clone()).collect(),
+        panels: vec![
+            Panel { title: "p50".into(), kind: bars(|runs| &runs.median) },
+            Panel { title: "p99".into(), kind: bars(|runs| &runs.late) },
+            Panel { title: "p99.9".into(), kind: bars(|runs| &runs.latest) },
+        ],
+    };
+    let of = |role| peers.iter().position(|peer| peer.role == role).map(|at| &runs[at]);
+    let mut goals = Vec::new();
+    if let (Some(ceiling), Some(native), Some(memory)) =
+        (of(Role::Ceiling), of(Role::Native), of(Role::InMemory))
+    {
+        let later = median(&native.late) - median(&ceiling.late);
+        goals.push(Goal::at_most(
+            "p99 of the native door behind that of the bare broadcast",
+            later * 1e3,
+            COMMIT * 1e3,
+            "ms",
+        ));
+        let storing = median(&native.cost) / median(&memory.cost) - 1.0;
+        goals.push(Goal::at_most("what storing costs the server's processor", storing * 1e2, STORING * 1e2, "%"));
+    }
+    Figures { tables: vec![table], plots: vec![plot], goals }
+}
