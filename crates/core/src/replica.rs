@@ -376,6 +376,10 @@ pub struct Replica {
     /// Documents whose presence may have something to send.
     lively: BTreeSet<DocumentId>,
     links: BTreeMap<LinkId, Downstream>,
+    /// Those of them that follow the workspace: others need not be looked at for each change of a document that they do not have open.
+    following: BTreeSet<LinkId>,
+    /// Those that may wait for documents or for answers to inquiries.
+    owed: BTreeSet<LinkId>,
     root: Root,
     relay: Relay,
     upstream: Upstream,
@@ -453,6 +457,8 @@ impl Replica {
             walks: BTreeMap::new(),
             busy: BTreeSet::new(),
             lively: BTreeSet::new(),
+            following: BTreeSet::new(),
+            owed: BTreeSet::new(),
             links: BTreeMap::new(),
             root: Root::default(),
             relay: Relay::default(),

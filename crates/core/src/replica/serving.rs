@@ -154,6 +154,8 @@ enum Missing {
 impl Replica {
     pub(super) fn handle_downstream_closed(&mut self, link: LinkId) {
         let Some(downstream) = self.links.remove(&link) else { return };
+        self.following.remove(&link);
+        self.owed.remove(&link);
         for id in &downstream.subscribed {
             if let Some(document) = self.documents.get_mut(id) {
                 document.subscribers.remove(&link);
@@ -235,6 +237,7 @@ impl Replica {
         let sent = known.map_or(Sequence(0), |cursor| cursor.sequence);
         if let Some(downstream) = self.links.get_mut(&link) {
             downstream.following = Some(Following { scope, sent, page: Page::Wanted });
+            self.following.insert(link);
         }
         if scope == Scope::Documents {
             self.tell_damaged(link);
@@ -250,7 +253,7 @@ impl Replica {
     pub(super) fn followers(&self) -> Vec<LinkId> {
         let follows =
             |link: &Downstream| matches!(&link.following, Some(Following { scope: Scope::Documents, .. }));
-        self.links.iter().filter(|(_, link)| follows(link)).map(|(id, _)| *id).collect()
+        self.following_links(follows).collect()
     }
 
     fn handle_open(&mut self, link: LinkId, open: OpenDocument) {
@@ -263,6 +266,7 @@ impl Replica {
         }
         let again = !downstream.subscribed.insert(open.document.clone());
         downstream.owe(&open.document);
+        self.owed.insert(link);
         self.reconsider_shown(&open.document);
         let document = self.document(&open.document);
         document.subscribers.insert(
@@ -293,15 +297,22 @@ impl Replica {
 
     /// Tells every link what it waits for, as far as it can take it.
     pub(super) fn serve_links(&mut self) {
-        let waiting: Vec<LinkId> = self
-            .links
-            .iter()
-            .filter(|(_, link)| !link.is_full() && link.is_waiting())
-            .map(|(id, _)| *id)
-            .collect();
-        for link in waiting {
-            self.serve(link);
+        let may_wait: BTreeSet<LinkId> = self.owed.iter().chain(&self.following).copied().collect();
+        for link in may_wait {
+            let waits = |downstream: &Downstream| !downstream.is_full() && downstream.is_waiting();
+            if self.links.get(&link).is_some_and(waits) {
+                self.serve(link);
+            }
+            if self.links.get(&link).is_none_or(|downstream| !downstream.is_owed()) {
+                self.owed.remove(&link);
+            }
         }
+    }
+
+    /// Links that follow the workspace in some way.
+    fn following_links(&self, how: impl Fn(&Downstream) -> bool) -> impl Iterator<Item = LinkId> {
+        let is_so = move |link: &&LinkId| self.links.get(link).is_some_and(&how);
+        self.following.iter().filter(is_so).copied()
     }
 
     fn serve(&mut self, link: LinkId) {
@@ -519,6 +530,7 @@ impl Replica {
             subscriber.known = Known::Held;
             if !complete && let Some(downstream) = self.links.get_mut(&link) {
                 downstream.owe(id);
+                self.owed.insert(link);
             }
         }
     }
@@ -532,6 +544,7 @@ impl Replica {
             subscriber.known = Known::Held;
             if let Some(downstream) = self.links.get_mut(&link) {
                 downstream.owe(id);
+                self.owed.insert(link);
             }
             self.busy.insert(id.clone());
         } else {
@@ -591,15 +604,19 @@ impl Replica {
 impl Replica {
     /// Everybody who was told of a document misses something: each is told again what it lacks.
     pub(super) fn fall_behind(&mut self, id: &DocumentId) {
-        for downstream in self.links.values_mut() {
+        for (link, downstream) in &mut self.links {
             downstream.fall_behind(id);
+            if downstream.is_owed() {
+                self.owed.insert(*link);
+            }
         }
     }
 
     /// Live followers that were not told of a position yet and can take it, by their encodings; they count as told.
     pub(super) fn links_before(&mut self, sequence: Sequence) -> BTreeMap<Encoding, Vec<LinkId>> {
         let mut groups: BTreeMap<Encoding, Vec<LinkId>> = BTreeMap::new();
-        for (link, downstream) in &mut self.links {
+        for link in &self.following {
+            let Some(downstream) = self.links.get_mut(link) else { continue };
             if !downstream.is_live() || downstream.is_full() {
                 continue;
             }
@@ -616,7 +633,11 @@ impl Replica {
 
 impl Downstream {
     fn is_waiting(&self) -> bool {
-        !self.behind.is_empty() || !self.inquiries.is_empty() || self.is_paging()
+        self.is_owed() || self.is_paging()
+    }
+
+    fn is_owed(&self) -> bool {
+        !self.behind.is_empty() || !self.inquiries.is_empty()
     }
 
     fn is_paging(&self) -> bool {

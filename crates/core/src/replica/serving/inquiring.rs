@@ -25,6 +25,7 @@ impl Replica {
         let Some(downstream) = self.links.get_mut(&link) else { return };
         if downstream.inquiries.len() < MAX_INQUIRIES {
             downstream.inquiries.push_back(Inquiry { request, about, after });
+            self.owed.insert(link);
         } else {
             let reason = "too many inquiries wait on this link; ask again later";
             self.refuse_request(link, request, ErrorCode::RateLimited, reason);

@@ -35,6 +35,7 @@ impl Replica {
         // What it is told instead, its answer, says nothing of the feed.
         if let Some(downstream) = self.links.get_mut(&link).filter(|_| first.is_some() && !takes_updates) {
             downstream.fall_behind(id);
+            self.owed.insert(link);
         }
         for telling in tellings {
             let Some(document) = self.documents.get(id) else { return };
@@ -157,46 +158,67 @@ impl Replica {
         first: Revision,
         authors: &BTreeSet<LinkId>,
     ) {
-        let Some(document) = self.documents.get(id) else { return };
-        let subscribers: Vec<LinkId> = document.subscribers.keys().copied().collect();
-        let live = self.links.iter().filter(|(_, link)| link.is_live()).map(|(id, _)| *id);
-        let links: BTreeSet<LinkId> =
-            subscribers.into_iter().chain(live).filter(|link| !authors.contains(link)).collect();
+        let Some(document) = self.documents.get_mut(id) else { return };
+        // Who follows takes it as it comes; who opened the document, when nothing before it is missing.
+        let mut takers: BTreeMap<LinkId, bool> = self
+            .following
+            .iter()
+            .filter(|link| self.links.get(link).is_some_and(Downstream::is_live))
+            .map(|link| (*link, true))
+            .collect();
+        takers.extend(document.subscribers.iter().map(|(link, subscriber)| {
+            (*link, !subscriber.unanswered && subscriber.have.revision == first.previous())
+        }));
         let mut groups: BTreeMap<(bool, Encoding), Vec<LinkId>> = BTreeMap::new();
-        for link in links {
-            let Some(downstream) = self.links.get_mut(&link) else { continue };
-            let live = downstream.is_live();
-            if downstream.is_full() {
-                downstream.fall_behind(id);
+        for (link, takes) in takers {
+            let Some(downstream) = self.links.get_mut(&link).filter(|_| !authors.contains(&link)) else {
                 continue;
-            }
-            let encoding = downstream.peer.encoding;
-            if self.takes(link, id, first) {
-                groups.entry((live, encoding)).or_default().push(link);
-            } else if let Some(downstream) = self.links.get_mut(&link) {
+            };
+            if takes && !downstream.is_full() {
+                groups.entry((downstream.is_live(), downstream.peer.encoding)).or_default().push(link);
+            } else {
                 downstream.fall_behind(id);
+                self.owed.insert(link);
             }
         }
         if groups.is_empty() {
             return;
         }
-        let Some(document) = self.documents.get(id) else { return };
         let newest = document.durable.revision;
         let Some(update) = update_between(id, document, first.previous(), newest) else { return };
         let last = Revision(first.0 + update.entries.len() as u64).previous();
+        let have = Have {
+            revision: last,
+            chain: document.log.chain_at(&document.durable, last).unwrap_or_default(),
+        };
+        for link in groups.values().flatten() {
+            if let Some(subscriber) = document.subscribers.get_mut(link) {
+                subscriber.have = have;
+            }
+        }
         let sequence = update.entries.last().map_or(Sequence(0), |entry| entry.sequence);
-        let position = (last == newest).then(|| self.told_position(sequence));
+        let told = (last == newest).then(|| self.told_position(sequence));
         let mut followed = EncodedOnce::default();
         let mut opened = EncodedOnce::default();
         for ((live, encoding), links) in groups {
-            let position = position.filter(|_| live);
+            let position = told.filter(|_| live);
             let message = || Message::Update(Update { position, ..update.clone() });
             let payload = if live { followed.get(encoding, message) } else { opened.get(encoding, message) };
-            for link in &links {
-                self.note_told(*link, id, last);
-                // A long update is cut, and the rest told like what a slow reader missed.
-                if let Some(downstream) = self.links.get_mut(link).filter(|_| last < newest) {
+            if let Some(position) = told {
+                for link in &links {
+                    // What the list says of it is told by itself.
+                    if let Some(Following { scope: Scope::Documents, page: Page::Live, sent }) =
+                        self.following(*link)
+                    {
+                        *sent = (*sent).max(position);
+                    }
+                }
+            }
+            // A long update is cut, and the rest told like what a slow reader missed.
+            for link in links.iter().filter(|_| last < newest) {
+                if let Some(downstream) = self.links.get_mut(link) {
                     downstream.fall_behind(id);
+                    self.owed.insert(*link);
                 }
             }
             self.transmit_payload(links.into(), payload);
@@ -215,8 +237,7 @@ impl Replica {
         let lists = |link: &Downstream| {
             matches!(&link.following, Some(Following { scope: Scope::List, page: Page::Live, .. }))
         };
-        let links: Vec<LinkId> =
-            self.links.iter().filter(|(_, link)| lists(link)).map(|(id, _)| *id).collect();
+        let links: Vec<LinkId> = self.following_links(lists).collect();
         if links.is_empty() || items.is_empty() {
             return;
         }
