@@ -1,7 +1,7 @@
 /**
  * Measures the package in Chromium, against the server. Nothing here fails because of a time.
  *
- * usage: node tests/browser/bench.mjs [--write] [starts | edits | patches | memory]…
+ * usage: node tests/browser/bench.mjs [--write] [size | starts | edits | patches | memory]…
  *
  * Prints tables; `--write` puts them into docs/benchmarks.md.
  */
@@ -10,11 +10,12 @@ import { cpus } from "node:os";
 import { edits } from "./bench/edits.mjs";
 import { memory } from "./bench/memory.mjs";
 import { patches } from "./bench/patches.mjs";
+import { size } from "./bench/size.mjs";
 import { starts } from "./bench/starts.mjs";
 import { World } from "./support/world.mjs";
 
 const PAGE = new URL("../../docs/benchmarks.md", import.meta.url);
-const GROUPS = { starts, edits, patches, memory };
+const GROUPS = { size, starts, edits, patches, memory };
 
 const names = process.argv.slice(2).filter((argument) => argument in GROUPS);
 const tables = [];

@@ -74,28 +74,42 @@ fn release(workspace: &Workspace, name: &str) -> PathBuf {
     workspace.target.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// Builds and runs the benchmarks; those of the group `browser` alone run in Chromium.
+/// The group of benchmarks that runs in Chromium.
+const BROWSER: &str = "browser";
+
+/// Builds and runs the benchmarks. Without the name of a group all run, those in Chromium last.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     if let [group, rest @ ..] = arguments
-        && group == "browser"
+        && group == BROWSER
     {
-        return bench_browser(workspace, rest);
+        build_release(workspace, &["--package", "rejoin-server", "--bin", "rejoin"])?;
+        return become_program(&mut bench_browser(workspace, rest)?);
     }
-    become_program(workspace.cargo(&["run", "--release", "--package", "rejoin-bench", "--"]).args(arguments))
+    // Servers that are compared are programs beside the benchmarks.
+    build_release(workspace, &["--package", "rejoin-server", "--bin", "rejoin"])?;
+    build_release(workspace, &["--package", "rejoin-bench", "--bins"])?;
+    let mut command = Command::new(release(workspace, "rejoin-bench"));
+    command.args(arguments).current_dir(&workspace.root);
+    if arguments.iter().any(|argument| argument != "--write") {
+        return become_program(&mut command);
+    }
+    run_visibly("measuring", &mut command)?;
+    become_program(&mut bench_browser(workspace, arguments)?)
 }
 
-fn bench_browser(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
+fn bench_browser(workspace: &Workspace, arguments: &[String]) -> Result<Command> {
     Tool::Chromium.ensure(workspace)?;
     node::npm(workspace)?;
-    run_visibly(
-        "building rejoin",
-        &mut workspace.cargo(&["build", "--release", "--package", "rejoin-server", "--bin", "rejoin"]),
-    )?;
-    let server = release(workspace, "rejoin");
     let browser = tools::chromium().context("the browser is gone")?;
     let mut command = Command::new("node");
     command.arg("tests/browser/bench.mjs").args(arguments).current_dir(&workspace.root);
-    become_program(command.env("CHROME_PATH", browser).env("REJOIN_SERVER", server))
+    command.env("CHROME_PATH", browser).env("REJOIN_SERVER", release(workspace, "rejoin"));
+    Ok(command)
+}
+
+fn build_release(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+    let mut command = workspace.cargo(&["build", "--release"]);
+    run_visibly("building what is measured", command.args(arguments))
 }
 
 /// Gives this process to the program, so that every signal and the terminal are the program's own.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::cores;
 use crate::family::{Figures, Goal};
 use crate::load::{Crowd, Shape};
 use crate::measure::{Spread, count, seconds};
@@ -11,7 +12,6 @@ use crate::peers::{self, Peer, Role};
 use crate::plot::{Kind, Panel, Plot};
 use crate::process::processor_time;
 use crate::table::Table;
-use crate::{cores, process};
 
 /// Rounds, in each of which every peer has its turn in every shape.
 const ROUNDS: usize = 3;
@@ -33,6 +33,12 @@ const SHAPES: [Shape; 9] = [
     Shape { rooms: 1, readers: 1_000, all_write: true },
 ];
 
+/// What automerge-repo is asked for: its clients take a core long before its server does, so there are fewer.
+const AUTOMERGE: [Shape; 2] =
+    [Shape { rooms: 20, readers: 9, all_write: false }, Shape { rooms: 10, readers: 20, all_write: false }];
+/// A few of its rounds.
+const AUTOMERGE_TIME: Duration = Duration::from_secs(3);
+
 /// What one peer did in one shape, a round at a time.
 #[derive(Clone, Default)]
 struct Runs {
@@ -47,7 +53,6 @@ struct Runs {
 }
 
 pub(crate) fn run() -> Result<Figures> {
-    process::build()?;
     cores::pin_generator()?;
     let peers = peers::servers()?;
     let mut runs = vec![vec![Runs::default(); peers.len()]; SHAPES.len()];
@@ -59,7 +64,30 @@ pub(crate) fn run() -> Result<Figures> {
             }
         }
     }
-    Ok(figures(&peers, &runs))
+    Ok(figures(&peers, &runs, automerge()?))
+}
+
+/// automerge-repo, whose clients and server each wait a tenth of a second before they send: what counts is the time of its processor.
+fn automerge() -> Result<Table> {
+    let mut table = Table::of(
+        format!("{}, its own clients", peers::automerge::name()?),
+        ["documents", "server's processor time a delivery", "deliveries a second"]
+            .map(str::to_owned)
+            .to_vec(),
+    );
+    for shape in AUTOMERGE {
+        let mut runs = Runs::default();
+        for round in 1..=ROUNDS {
+            eprintln!("fan-out, round {round}: {}: automerge-repo", name(&shape));
+            let run = peers::automerge::run(shape, WARM, AUTOMERGE_TIME)?;
+            runs.rate.push(run.deliveries / run.elapsed.as_secs_f64());
+            runs.cost.push(run.processor.as_secs_f64() / run.deliveries);
+        }
+        let spread =
+            |figures: &[f64], show: fn(f64) -> String| Spread::of(figures.iter().copied()).cell(show);
+        table.row([name(&shape), spread(&runs.cost, seconds), spread(&runs.rate, count)]);
+    }
+    Ok(table)
 }
 
 fn name(shape: &Shape) -> String {
@@ -100,9 +128,12 @@ fn median(figures: &[f64]) -> f64 {
     Spread::of(figures.iter().copied()).median
 }
 
-fn figures(peers: &[Peer], runs: &[Vec<Runs>]) -> Figures {
-    let columns: Vec<String> =
-        ["documents"].into_iter().map(str::to_owned).chain(peers.iter().map(|peer| peer.name.clone())).collect();
+fn figures(peers: &[Peer], runs: &[Vec<Runs>], automerge: Table) -> Figures {
+    let columns: Vec<String> = ["documents"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(peers.iter().map(|peer| peer.name.clone()))
+        .collect();
     let table = |title: &str, cell: &dyn Fn(&Runs) -> String| {
         let mut table = Table::of(title, columns.clone());
         for (shape, runs) in SHAPES.iter().zip(runs) {
@@ -117,6 +148,7 @@ fn figures(peers: &[Peer], runs: &[Vec<Runs>]) -> Figures {
         table("How busy the cores were: the server's, the generator's", &|runs| {
             format!("{:.0} %, {:.0} %", median(&runs.busy) * 1e2, median(&runs.generator) * 1e2)
         }),
+        automerge,
     ];
     Figures { tables, plots: vec![plot(peers, runs)], goals: goals(peers, runs) }
 }
@@ -127,7 +159,10 @@ fn plot(peers: &[Peer], runs: &[Vec<Runs>]) -> Plot {
         let points = (0..peers.len()).map(|peer| {
             shapes().map(|(shape, runs)| (shape.readers as f64, median(&runs[peer].cost) * 1e6)).collect()
         });
-        Panel { title: title.into(), kind: Kind::Lines { x: "readers of a document", points: points.collect() } }
+        Panel {
+            title: title.into(),
+            kind: Kind::Lines { x: "readers of a document", points: points.collect() },
+        }
     };
     Plot {
         name: "fanout",
@@ -147,30 +182,38 @@ fn goals(peers: &[Peer], runs: &[Vec<Runs>]) -> Vec<Goal> {
     let ceiling = |role| ratio(20, role, Role::Ceiling);
     let share_db = |role| ratio(9, Role::ShareDb, role);
     [
-        ceiling(Role::Native).map(|is| Goal::at_most(
-            "processor's time a delivery at 20 readers, of the bare broadcast's: native door",
-            is,
-            1.5,
-            "×",
-        )),
-        ceiling(Role::Text).map(|is| Goal::at_most(
-            "processor's time a delivery at 20 readers, of the bare broadcast's: text door",
-            is,
-            1.5,
-            "×",
-        )),
-        share_db(Role::Native).map(|is| Goal::at_least(
-            "deliveries per core at 100 documents of 10, of ShareDB's: native door",
-            is,
-            4.0,
-            "×",
-        )),
-        share_db(Role::Text).map(|is| Goal::at_least(
-            "deliveries per core at 100 documents of 10, of ShareDB's: text door",
-            is,
-            4.0,
-            "×",
-        )),
+        ceiling(Role::Native).map(|is| {
+            Goal::at_most(
+                "processor's time a delivery at 20 readers, of the bare broadcast's: native door",
+                is,
+                1.5,
+                "×",
+            )
+        }),
+        ceiling(Role::Text).map(|is| {
+            Goal::at_most(
+                "processor's time a delivery at 20 readers, of the bare broadcast's: text door",
+                is,
+                1.5,
+                "×",
+            )
+        }),
+        share_db(Role::Native).map(|is| {
+            Goal::at_least(
+                "deliveries per core at 100 documents of 10, of ShareDB's: native door",
+                is,
+                4.0,
+                "×",
+            )
+        }),
+        share_db(Role::Text).map(|is| {
+            Goal::at_least(
+                "deliveries per core at 100 documents of 10, of ShareDB's: text door",
+                is,
+                4.0,
+                "×",
+            )
+        }),
     ]
     .into_iter()
     .flatten()

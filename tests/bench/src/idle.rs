@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::cores;
 use crate::family::{Figures, Goal};
 use crate::load::join_all;
 use crate::measure::Spread;
 use crate::peers::{self, Peer, Role};
 use crate::plot::{Kind, Panel, Plot};
 use crate::table::Table;
-use crate::{cores, process};
 
 const ROUNDS: usize = 3;
 /// Links that are there before, so that what the first ones cost is not counted.
@@ -23,7 +23,6 @@ const REST: Duration = Duration::from_secs(2);
 const BOUND: f64 = 12.0;
 
 pub(crate) fn run() -> Result<Figures> {
-    process::build()?;
     cores::pin_generator()?;
     let peers = peers::servers()?;
     let mut runs = vec![Vec::new(); peers.len()];
@@ -49,7 +48,8 @@ pub(crate) fn run() -> Result<Figures> {
         panels: vec![Panel { title: "KiB a link".into(), kind: Kind::Bars(bars.collect()) }],
     };
     let native = peers.iter().zip(&spreads).find(|(peer, _)| peer.role == Role::Native);
-    let goals = native.map(|(_, spread)| Goal::at_most("an idle link of the native door", spread.median, BOUND, "KiB"));
+    let goals = native
+        .map(|(_, spread)| Goal::at_most("an idle link of the native door", spread.median, BOUND, "KiB"));
     Ok(Figures { tables: vec![table], plots: vec![plot], goals: goals.into_iter().collect() })
 }
 

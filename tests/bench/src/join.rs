@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use crate::cores;
 use crate::family::Figures;
 use crate::load::Room;
 use crate::measure::{Samples, Spread, seconds};
@@ -11,7 +12,6 @@ use crate::peers::{self, Peer};
 use crate::plot::{Kind, Panel, Plot};
 use crate::process::Process;
 use crate::table::Table;
-use crate::{cores, process};
 
 const ROUNDS: usize = 3;
 /// A document of a megabyte.
@@ -31,7 +31,6 @@ struct Runs {
 }
 
 pub(crate) fn run() -> Result<Figures> {
-    process::build()?;
     cores::pin_generator()?;
     let peers = peers::servers()?;
     let mut runs = vec![Runs::default(); peers.len()];
@@ -84,11 +83,17 @@ fn measure(peer: &Peer, runs: &mut Runs) -> Result<()> {
     let alone = Samples::new(times.split_off(WARM)).median();
     let started = Instant::now();
     std::thread::scope(|scope| {
-        let joining: Vec<_> = (0..AT_ONCE).map(|member| scope.spawn({
-            let server = &server;
-            move || join(peer, server, member)
-        })).collect();
-        joining.into_iter().try_for_each(|each| each.join().unwrap_or_else(|_| anyhow::bail!("a thread failed")))
+        let joining: Vec<_> = (0..AT_ONCE)
+            .map(|member| {
+                scope.spawn({
+                    let server = &server;
+                    move || join(peer, server, member)
+                })
+            })
+            .collect();
+        joining
+            .into_iter()
+            .try_for_each(|each| each.join().unwrap_or_else(|_| anyhow::bail!("a thread failed")))
     })?;
     let together = started.elapsed();
     eprintln!("  {alone:?}, {:?}, {together:?}", processor / ALONE as u32);

@@ -3,6 +3,7 @@
 mod cases;
 mod documents;
 mod figures;
+pub(crate) mod merge;
 mod native;
 mod node;
 

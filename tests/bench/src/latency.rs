@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::cores;
 use crate::family::{Figures, Goal};
 use crate::load::{Crowd, Shape};
 use crate::measure::{Samples, Spread, seconds};
 use crate::peers::{self, Peer, Role};
 use crate::plot::{Kind, Panel, Plot};
 use crate::table::Table;
-use crate::{cores, process};
 
 const ROUNDS: usize = 3;
 const SHAPE: Shape = Shape { rooms: 100, readers: 9, all_write: false };
@@ -34,7 +34,6 @@ struct Runs {
 }
 
 pub(crate) fn run() -> Result<Figures> {
-    process::build()?;
     cores::pin_generator()?;
     let mut peers = peers::servers()?;
     peers.push(peers::in_memory());
@@ -75,7 +74,9 @@ fn measure(peer: &Peer, runs: &mut Runs) -> Result<()> {
 
 fn figures(peers: &[Peer], runs: &[Runs]) -> Figures {
     let Shape { rooms, readers, .. } = SHAPE;
-    let title = format!("From an edit to each of {readers} others, {rooms} documents, {DELIVERIES:.0} deliveries a second");
+    let title = format!(
+        "From an edit to each of {readers} others, {rooms} documents, {DELIVERIES:.0} deliveries a second"
+    );
     let mut table =
         Table::new(title.clone(), ["server", "p50", "p99", "p99.9", "server's processor time a delivery"]);
     for (peer, runs) in peers.iter().zip(runs) {
@@ -110,7 +111,12 @@ fn figures(peers: &[Peer], runs: &[Runs]) -> Figures {
             "ms",
         ));
         let storing = median(&native.cost) / median(&memory.cost) - 1.0;
-        goals.push(Goal::at_most("what storing costs the server's processor", storing * 1e2, STORING * 1e2, "%"));
+        goals.push(Goal::at_most(
+            "what storing costs the server's processor",
+            storing * 1e2,
+            STORING * 1e2,
+            "%",
+        ));
     }
     Figures { tables: vec![table], plots: vec![plot], goals }
 }

@@ -40,11 +40,16 @@ struct Group {
 /// Every group, in the order in which they run.
 const GROUPS: &[Group] = &[
     Group { name: "json", what: "patches applied and found, beside other libraries", run: json::run },
-    Group { name: "fanout", what: "edits to everybody who has the document, beside other servers", run: fanout::run },
+    Group {
+        name: "fanout",
+        what: "edits to everybody who has the document, beside other servers",
+        run: fanout::run,
+    },
     Group { name: "latency", what: "from an edit to everybody else, at a fixed rate", run: latency::run },
     Group { name: "idle", what: "memory of links on which nothing happens", run: idle::run },
     Group { name: "join", what: "joining a document of a megabyte", run: join::run },
     Group { name: "reconnect", what: "two thousand clients that come back at once", run: storm::run },
+    Group { name: "merge", what: "edits made apart, merged", run: json::merge::run },
     Group { name: "sync", what: "edits, reconnects and links through a real server", run: sync::run },
 ];
 

@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn counts_have_three_digits() {
-        let cases = [(7.0, "7"), (9_999.0, "9999"), (54_321.0, "54.3k"), (543_210.0, "543k"), (5_432_100.0, "5.43M")];
+        let cases =
+            [(7.0, "7"), (9_999.0, "9999"), (54_321.0, "54.3k"), (543_210.0, "543k"), (5_432_100.0, "5.43M")];
         for (figure, text) in cases {
             assert_eq!(count(figure), text);
         }

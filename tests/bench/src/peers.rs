@@ -3,6 +3,7 @@
 //! A peer is a server to start and a [`Door`] through which the generator speaks to it. A new one, as a Yjs server, is a file in this
 //! folder with its door, and an entry here.
 
+pub(crate) mod automerge;
 mod broadcast;
 mod native;
 mod sharedb;

@@ -6,32 +6,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
 use crate::cores;
 
-/// Builds what is measured as these benchmarks were built, beside them: the `rejoin` command, and the servers that it is compared with.
-pub(crate) fn build() -> Result<()> {
-    build_package(&["--package", "rejoin-server", "--bin", "rejoin"])?;
-    build_package(&["--package", "rejoin-bench", "--bins"])
-}
-
-fn build_package(arguments: &[&str]) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.arg("build").args(arguments);
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    if !command.current_dir(env!("CARGO_MANIFEST_DIR")).status()?.success() {
-        bail!("the servers do not build");
-    }
-    Ok(())
-}
-
-/// A program that lies beside this one.
+/// A program that was built beside this one.
 pub(crate) fn program(name: &str) -> Result<Command> {
     let path = std::env::current_exe()?.with_file_name(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     Ok(Command::new(path))

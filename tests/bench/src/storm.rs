@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::cores;
 use crate::family::Figures;
 use crate::load::{Held, Room, edit, join_all};
 use crate::measure::{Spread, seconds};
 use crate::peers::{self, Peer};
 use crate::plot::{Kind, Panel, Plot};
 use crate::table::Table;
-use crate::{cores, process};
 
 const ROUNDS: usize = 3;
 const ROOMS: usize = 100;
@@ -21,7 +21,6 @@ const THREADS: usize = 64;
 const REST: Duration = Duration::from_secs(1);
 
 pub(crate) fn run() -> Result<Figures> {
-    process::build()?;
     cores::pin_generator()?;
     let peers = peers::servers()?;
     let mut runs = vec![(Vec::new(), Vec::new()); peers.len()];
@@ -64,7 +63,8 @@ fn measure(peer: &Peer) -> Result<(Duration, f64)> {
     let server = peer.start()?;
     let door = peer.door;
     let mut links = join_all(door, server.address, 0..ROOMS, MEMBERS)?;
-    let gone: Vec<(Room, usize, Held)> = links.iter().map(|link| (link.room, link.number, link.held)).collect();
+    let gone: Vec<(Room, usize, Held)> =
+        links.iter().map(|link| (link.room, link.number, link.held)).collect();
     for link in links.iter_mut().filter(|link| link.number == 0) {
         edit(door, link)?;
     }

@@ -10,12 +10,11 @@ mod wire;
 use anyhow::Result;
 use tokio::runtime::Runtime;
 
+use crate::cores;
 use crate::family::Figures;
-use crate::{cores, process};
 
 /// Runs everything, each on a server and a file of its own.
 pub(crate) fn run() -> Result<Figures> {
-    process::build()?;
     cores::pin_generator()?;
     let runtime = Runtime::new()?;
     runtime.block_on(async {

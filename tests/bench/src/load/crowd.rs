@@ -34,10 +34,6 @@ impl Shape {
         self.readers + 1
     }
 
-    pub(crate) const fn links(&self) -> usize {
-        self.rooms * self.members()
-    }
-
     pub(crate) const fn writers(&self) -> usize {
         if self.all_write { self.members() } else { 1 }
     }
@@ -146,11 +142,6 @@ impl Crowd {
         self.deliveries
     }
 
-    /// Edits sent so far.
-    pub(crate) fn edits(&self) -> u64 {
-        self.lanes.iter().map(|lane| u64::from(lane.sent)).sum()
-    }
-
     /// Every writer edits, and again as soon as everybody has its edit.
     pub(crate) fn start(&mut self) -> Result<()> {
         self.goes_on = true;
@@ -212,7 +203,9 @@ impl Crowd {
         if news.1.elapsed() > PATIENCE {
             let waiting = self.lanes.iter().filter(|lane| !lane.is_done()).count();
             let unacknowledged = self.lanes.iter().filter(|lane| !lane.acknowledged).count();
-            bail!("nothing arrives; edits of {waiting} writers are under way, {unacknowledged} of them not acknowledged");
+            bail!(
+                "nothing arrives; edits of {waiting} writers are under way, {unacknowledged} of them not acknowledged"
+            );
         }
         Ok(())
     }
@@ -241,8 +234,11 @@ impl Crowd {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             polled => polled?,
         }
-        let ready: Vec<_> =
-            self.events.iter().map(|event| (event.token().0, event.is_readable(), event.is_writable())).collect();
+        let ready: Vec<_> = self
+            .events
+            .iter()
+            .map(|event| (event.token().0, event.is_readable(), event.is_writable()))
+            .collect();
         for (at, is_readable, is_writable) in ready {
             if is_writable {
                 self.links[at].socket.flush()?;

@@ -51,8 +51,8 @@ impl Socket {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut socket = Self { stream, inbox: Vec::new(), taken: 0, outbox: Vec::new() };
-        let subprotocol = subprotocol
-            .map_or_else(String::new, |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
+        let subprotocol =
+            subprotocol.map_or_else(String::new, |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{subprotocol}\r\n"

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use rejoin_json::{ContentHash, Json, Limits, Operation, Patch, PointerBuf};
 use rejoin_wire::limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
 use rejoin_wire::{
-    Assembler, Body, Change, Counter, DocumentId, DocumentPush, Encoding, Frame, Have, Header, Hello, Message,
-    OpenDocument, PROTOCOL_VERSION, PushedChange, ReplicaId, Revision, SUBPROTOCOL_BINARY, UnixMillis,
-    decode_message, encode_message, frames,
+    Assembler, Body, Change, Counter, DocumentId, DocumentPush, Encoding, Frame, Have, Header, Hello,
+    Message, OpenDocument, PROTOCOL_VERSION, PushedChange, ReplicaId, Revision, SUBPROTOCOL_BINARY,
+    UnixMillis, decode_message, encode_message, frames,
 };
 
 use crate::load::{Arrived, Author, Door, Held, Kind, Room, Socket, Token, frame, key};
@@ -43,10 +43,8 @@ impl Door for Native {
     }
 
     fn join(&self, socket: &mut Socket, room: &Room, held: Option<Held>, edit: u32) -> Result<Held> {
-        let have = held.map_or_else(Have::default, |held| Have {
-            revision: Revision(held.version),
-            chain: held.chain,
-        });
+        let have = held
+            .map_or_else(Have::default, |held| Have { revision: Revision(held.version), chain: held.chain });
         let document = DocumentId::new(&room.document())?;
         let open = OpenDocument { document, have, pending: Vec::new() };
         send(socket, &Message::Open { documents: vec![open] })?;

@@ -12,8 +12,8 @@ use rejoin_json::Json;
 
 use self::bare::Rows;
 use self::load::{Load, Shape};
-use crate::process::{Kept, Process};
 use crate::measure::{Samples, duration};
+use crate::process::{Kept, Process};
 use crate::table::Table;
 
 /// What the clients do. The first is what is held against SQLite: hundred changes for a push as hundred rows for a commit.

@@ -7,9 +7,9 @@ use rejoin_client::{Client, ClientOptions, Document, Event, Json};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::sample;
-use crate::process::{Kept, Process};
 use super::wire::{Passed, Wire};
 use crate::measure::{Samples, duration};
+use crate::process::{Kept, Process};
 use crate::table::Table;
 
 /// Edits whose bytes are counted.

@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use rejoin_client::{Client, ClientOptions, Operation, Patch, PointerBuf};
 
 use super::sample;
-use crate::process::{Kept, Process};
 use crate::measure::{Samples, duration};
+use crate::process::{Kept, Process};
 use crate::table::Table;
 
 const EDITS: usize = 10_000;

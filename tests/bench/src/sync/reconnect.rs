@@ -6,9 +6,9 @@ use anyhow::{Result, ensure};
 use rejoin_client::{Client, ClientOptions, Event, Scope};
 
 use super::sample;
-use crate::process::{Kept, Process};
 use super::wire::{Passed, Wire};
 use crate::measure::{Samples, duration};
+use crate::process::{Kept, Process};
 use crate::table::Table;
 
 const DOCUMENTS: usize = 10_000;
