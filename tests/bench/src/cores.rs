@@ -5,11 +5,17 @@ use std::process::{Child, Command};
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+/// How many cores this process may use when nothing is pinned.
+pub(crate) fn count() -> usize {
+    Cores::get().map_or(1, |cores| cores.count)
+}
+
 /// The cores of a run; `None` on a machine that has but one, where everybody shares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cores {
     server: usize,
     generator: usize,
+    count: usize,
 }
 
 impl Cores {
@@ -19,7 +25,8 @@ impl Cores {
         *CORES.get_or_init(|| {
             let allowed = sched_getaffinity(None).ok()?;
             let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
-            Some(Self { server: cores.next()?, generator: cores.next()? })
+            let (server, generator) = (cores.next()?, cores.next()?);
+            Some(Self { server, generator, count: 2 + cores.count() })
         })
     }
 }

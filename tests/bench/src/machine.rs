@@ -6,11 +6,11 @@ use crate::cores;
 
 /// The machine in one line: processors, their model, and the versions of the compiler and of Node.js.
 pub(crate) fn describe() -> String {
-    let cores = std::thread::available_parallelism().map_or(1, |count| count.get());
+    let count = cores::count();
     let model = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| processor(&text));
     let mut parts = vec![match model {
-        Some(model) => format!("{cores} × {model}"),
-        None => format!("{cores} cores, {} {}", std::env::consts::OS, std::env::consts::ARCH),
+        Some(model) => format!("{count} × {model}"),
+        None => format!("{count} cores, {} {}", std::env::consts::OS, std::env::consts::ARCH),
     }];
     parts.push(cores::describe().to_owned());
     parts.extend(version("rustc"));
