@@ -26,6 +26,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::instruments;
 use crate::recordings::Recordings;
+use crate::text_door::Told;
 
 #[cfg(test)]
 mod tests;
@@ -58,7 +59,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     /// Shared with the other links that it goes to: a queue takes room for its first items at once, so they are small.
-    Payload(Arc<Payload>),
+    Told(Arc<Told>),
     Close {
         code: CloseCode,
         reason: Arc<str>,
@@ -574,10 +575,10 @@ impl Shard {
     fn transmit(&mut self, to: &[LinkId], payload: bytes::Bytes) -> Vec<LinkId> {
         let encoding =
             to.iter().find_map(|link| self.links.get(link)).map_or(Encoding::Binary, |end| end.encoding);
-        let payload = Arc::new(Payload::of_encoded(payload, encoding));
+        let payload = Arc::new(Told::new(Payload::of_encoded(payload, encoding)));
         metrics::counter!(instruments::MESSAGES_SENT).increment(to.len() as u64);
         let refused = |link: &&LinkId| {
-            self.links.get(link).is_some_and(|end| !self.give(end, Outgoing::Payload(Arc::clone(&payload))))
+            self.links.get(link).is_some_and(|end| !self.give(end, Outgoing::Told(Arc::clone(&payload))))
         };
         let gone: Vec<LinkId> = to.iter().filter(refused).copied().collect();
         for link in &gone {

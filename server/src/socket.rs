@@ -24,7 +24,7 @@ use crate::hub::{Hub, Link, Outgoing};
 use crate::instruments;
 use crate::policies::Policies;
 use crate::rates::Limiters;
-use crate::text_door::TextDoor;
+use crate::text_door::{TextDoor, Told};
 use quota::{Quota, Wait};
 
 mod quota;
@@ -312,9 +312,9 @@ impl Task {
         let mut taken = 0;
         while let Some(outgoing) = next.take() {
             match outgoing {
-                Outgoing::Payload(payload) => {
-                    self.unread += payload.len();
-                    self.give(Arc::unwrap_or_clone(payload));
+                Outgoing::Told(told) => {
+                    self.unread += told.payload().len();
+                    self.give(told);
                 }
                 Outgoing::Close { code, reason } => self.input(SessionInput::Close { code, reason }),
             }
@@ -326,11 +326,17 @@ impl Task {
     }
 
     /// Sends a message on: as it is to a replica, in words to a text client.
-    fn give(&mut self, payload: Payload) {
+    fn give(&mut self, told: Arc<Told>) {
         match &mut self.door {
-            None => self.input(SessionInput::Send(payload)),
+            None => {
+                let payload = match Arc::try_unwrap(told) {
+                    Ok(told) => told.into_payload(),
+                    Err(told) => told.payload().clone(),
+                };
+                self.input(SessionInput::Send(payload));
+            }
             Some(door) => {
-                door.take_payload(&payload);
+                door.take_told(&told);
                 self.take_door();
             }
         }
@@ -361,8 +367,8 @@ impl Task {
 
     fn take_door(&mut self) {
         let Some(door) = &mut self.door else { return };
-        for response in door.take_responses() {
-            self.input(SessionInput::Send(Payload::text(response.to_text())));
+        for payload in door.take_said() {
+            self.input(SessionInput::Send(payload));
         }
     }
 

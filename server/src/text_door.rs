@@ -14,9 +14,8 @@ use rejoin_core::{Base, Grant, Payload, Present, RequestKey, View};
 use rejoin_json::Policy;
 use rejoin_wire::limits::MAX_MESSAGE_BYTES;
 use rejoin_wire::{
-    Body, ConflictRecord, Cursor, DocumentId, Effect, Encoding, Entry, ErrorCode, Header, MemberId, Message,
+    Body, ConflictRecord, Cursor, DocumentId, Effect, Entry, ErrorCode, Header, MemberId, Message,
     PresenceChange, RequestId, Revision, Scope, TextMessage, TextRequest, TextResponse, Update, WorkspaceId,
-    decode_message,
 };
 
 use crate::hub::Hub;
@@ -24,6 +23,7 @@ use crate::keys::request_key;
 use client::{Client, Kind, Write};
 use held::Held;
 use known::Known;
+pub(crate) use told::Told;
 use words::{answer, has_splice, named_base, news_of, synced};
 pub(crate) use words::{event_of, text_document};
 
@@ -32,6 +32,7 @@ mod held;
 mod known;
 #[cfg(test)]
 mod tests;
+mod told;
 mod words;
 
 /// Requests that wait for their turn; with so many the socket is not read until one is answered.
@@ -49,6 +50,32 @@ const NOBODY: RangeInclusive<MemberId> = MemberId(0)..=MemberId(0);
 
 type Response = TextMessage<TextResponse>;
 
+/// Something for the client.
+enum Said {
+    Response(Response),
+    /// In words that others hear, too.
+    Ready(Payload),
+}
+
+impl From<Response> for Said {
+    fn from(response: Response) -> Self {
+        Self::Response(response)
+    }
+}
+
+/// Whether the link brings news of the whole workspace. It costs the server something for every change of every document, so
+/// whoever begins by unsubscribing from it never gets there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Following {
+    /// Nothing was asked for yet.
+    Unasked,
+    /// Only documents subscribed to are of interest; each is opened.
+    No,
+    /// As soon as the replica has welcomed the link.
+    Wanted,
+    Yes,
+}
+
 type Progress = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 /// What is done one after the other.
@@ -59,11 +86,6 @@ enum Work {
         request_id: Option<RequestId>,
         documents: VecDeque<DocumentId>,
         synced_count: u64,
-    },
-    /// Opens a document for presence, and shows the client's own if there is one.
-    Open {
-        document: DocumentId,
-        show: Option<PresenceChange>,
     },
 }
 
@@ -138,9 +160,11 @@ pub(crate) struct TextDoor {
     known: Known,
     /// At which revision it was told them whole.
     whole: Known,
-    responses: Vec<Response>,
+    said: Vec<Said>,
     messages: Vec<Message>,
-    cursor: Cursor,
+    /// Where the workspace was when the link was welcomed.
+    cursor: Option<Cursor>,
+    following: Following,
     /// News of the whole workspace.
     news: bool,
     /// News of these documents.
@@ -168,9 +192,10 @@ impl TextDoor {
             held: Held::default(),
             known: Known::default(),
             whole: Known::default(),
-            responses: Vec::new(),
+            said: Vec::new(),
             messages: Vec::new(),
-            cursor: Cursor::default(),
+            cursor: None,
+            following: Following::Unasked,
             news: true,
             documents: BTreeSet::new(),
             opened: BTreeSet::new(),
@@ -196,6 +221,11 @@ impl TextDoor {
 
     /// Takes a request that came in so many bytes.
     pub(crate) fn take_request(&mut self, request: TextMessage<TextRequest>, bytes: usize) {
+        if self.following == Following::Unasked {
+            let follows = !matches!(request.message, TextRequest::Unsubscribe { document_id: None });
+            self.following = if follows { Following::Wanted } else { Following::No };
+            self.follow();
+        }
         self.waiting_bytes += bytes;
         self.waiting.push_back((Work::Request(request), bytes));
         self.start_next();
@@ -205,11 +235,19 @@ impl TextDoor {
     pub(crate) fn refuse(&mut self, request_id: Option<RequestId>, why: &str) {
         let code = ErrorCode::RateLimited;
         let refusal = TextResponse::Error { code, message: why.into(), field: None, retry: code.retry() };
-        self.responses.push(answer(request_id, refusal));
+        self.say(answer(request_id, refusal));
     }
 
-    pub(crate) fn take_responses(&mut self) -> Vec<Response> {
-        std::mem::take(&mut self.responses)
+    fn say(&mut self, response: impl Into<Response>) {
+        self.said.push(Said::Response(response.into()));
+    }
+
+    /// What the client is to be sent.
+    pub(crate) fn take_said(&mut self) -> impl Iterator<Item = Payload> + use<> {
+        std::mem::take(&mut self.said).into_iter().map(|said| match said {
+            Said::Response(response) => Payload::text(response.to_text()),
+            Said::Ready(payload) => payload,
+        })
     }
 
     pub(crate) fn take_messages(&mut self) -> Vec<Message> {
@@ -243,10 +281,12 @@ impl TextDoor {
         for (document, revision) in done.whole {
             self.note_whole(&document, revision);
         }
-        self.responses.extend(done.responses);
+        self.said.extend(done.responses.into_iter().map(Said::from));
         self.messages.extend(done.messages);
         if let Some(document) = done.unopened {
             self.opened.remove(&document);
+            // Its news come with everybody's, then.
+            self.want_everything();
         }
         if let Some(next) = done.next {
             self.waiting.push_front((next, 0));
@@ -279,22 +319,45 @@ impl TextDoor {
     }
 
     /// Takes a message of the replica.
-    pub(crate) fn take_payload(&mut self, payload: &Payload) {
-        let mut assembler =
-            rejoin_wire::Assembler::new(Encoding::Binary, rejoin_wire::limits::MAX_MESSAGE_BYTES);
-        for frame in payload.frames() {
-            if let Ok(Some(message)) = assembler.push(frame.clone())
-                && let Ok(message) = decode_message(&message, Encoding::Binary)
-            {
-                self.take_message(message, payload.len());
-            }
+    pub(crate) fn take_told(&mut self, told: &Told) {
+        if !self.tell_ready(told)
+            && let Some(message) = told.message()
+        {
+            self.take_message(message.clone(), told.payload().len());
         }
+    }
+
+    /// Tells news in the words that others hear, too, where nothing waits and nothing is missing before them; false where that is not so.
+    fn tell_ready(&mut self, told: &Told) -> bool {
+        if self.current.is_some() || !self.held.is_empty() || !self.may_tell() {
+            return false;
+        }
+        let Some((update, news)) = told.news() else { return false };
+        if !self.wants(&update.document) {
+            return true;
+        }
+        let known = self.known.get(&update.document);
+        if known.is_some_and(|known| update.first > known.next()) {
+            return false;
+        }
+        if news.is_empty() {
+            return true;
+        }
+        let mut revision = update.first;
+        for news in news {
+            if known < Some(revision) {
+                self.said.push(Said::Ready(news.clone()));
+            }
+            revision = revision.next();
+        }
+        self.known.raise(&update.document, revision.previous());
+        true
     }
 
     fn take_message(&mut self, message: Message, bytes: usize) {
         match message {
             Message::Welcome(welcome) => {
-                self.cursor = Cursor { epoch: welcome.epoch, sequence: welcome.head };
+                self.cursor = Some(Cursor { epoch: welcome.epoch, sequence: welcome.head });
                 self.follow();
             }
             message => {
@@ -311,8 +374,18 @@ impl TextDoor {
         }
     }
 
+    fn want_everything(&mut self) {
+        if self.following == Following::No {
+            self.following = Following::Wanted;
+            self.follow();
+        }
+    }
+
     fn follow(&mut self) {
-        self.messages.push(Message::Follow { scope: Scope::Documents, cursor: Some(self.cursor) });
+        if self.following == Following::Wanted && self.cursor.is_some() {
+            self.following = Following::Yes;
+            self.messages.push(Message::Follow { scope: Scope::Documents, cursor: self.cursor });
+        }
     }
 
     fn look_at(&mut self, look: Look, bytes: usize) {
@@ -332,8 +405,7 @@ impl TextDoor {
                 let present = self.present.entry(document.clone()).or_default();
                 present.apply(&NOBODY, keyframe, members, &left);
                 let members = words::members(present, &told);
-                self.responses
-                    .push(TextResponse::Presence { document_id: document, keyframe, members, left }.into());
+                self.say(TextResponse::Presence { document_id: document, keyframe, members, left });
             }
             Message::Error(error) => {
                 let retry = error.code.retry();
@@ -342,7 +414,7 @@ impl TextDoor {
                     None => error.message,
                 };
                 let response = TextResponse::Error { code: error.code, message, field: None, retry };
-                self.responses.push(response.into());
+                self.say(response);
             }
             _ => {}
         }
@@ -404,7 +476,7 @@ impl TextDoor {
         };
         let parts = has_splice(&entry.effect);
         if !parts {
-            self.responses.extend(news_of(document, revision, &entry));
+            self.said.extend(news_of(document, revision, &entry).into_iter().map(Said::from));
         }
         let parts = parts.then(|| Looked::Parts(Box::new(entry)));
         for news in parts.into_iter().chain(looked) {
@@ -447,7 +519,6 @@ impl TextDoor {
             Work::Sync { request_id, documents, synced_count } => {
                 Some(Box::pin(client.sync(request_id, documents, synced_count)))
             }
-            Work::Open { document, show } => Some(Box::pin(client.open(document, show))),
         };
     }
 
@@ -528,25 +599,29 @@ impl TextDoor {
                 Box::pin(client.changes(request_id, last_sequence, limit))
             }
             TextRequest::AckChanges { up_to_sequence } => {
-                self.responses
-                    .push(answer(request_id, TextResponse::ChangesAcknowledged { sequence: up_to_sequence }));
+                self.say(answer(request_id, TextResponse::ChangesAcknowledged { sequence: up_to_sequence }));
                 return None;
             }
             TextRequest::Subscribe { document_id } => {
                 let subscribed = TextResponse::Subscribed { document_id: document_id.clone() };
-                self.responses.push(answer(request_id.clone(), subscribed));
+                self.say(answer(request_id.clone(), subscribed));
                 match document_id {
                     None => {
                         self.news = true;
+                        self.want_everything();
                         Box::pin(client.sync_all(request_id))
                     }
                     Some(document) => {
                         self.documents.insert(document.clone());
+                        let documents = [document.clone()].into();
                         if self.opened.insert(document.clone()) {
-                            self.waiting
-                                .push_front((Work::Open { document: document.clone(), show: None }, 0));
+                            // What comes after it is opened is told by the link, what came before by what is read then.
+                            let sync = Work::Sync { request_id, documents, synced_count: 0 };
+                            self.waiting.push_front((sync, 0));
+                            Box::pin(client.open(document, None))
+                        } else {
+                            Box::pin(client.sync(request_id, documents, 0))
                         }
-                        Box::pin(client.sync(request_id, [document].into(), 0))
                     }
                 }
             }
@@ -561,7 +636,7 @@ impl TextDoor {
                         }
                     }
                 }
-                self.responses.push(answer(request_id, TextResponse::Unsubscribed { document_id }));
+                self.say(answer(request_id, TextResponse::Unsubscribed { document_id }));
                 return None;
             }
             TextRequest::Presence { document_id, state } => {

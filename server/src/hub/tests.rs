@@ -15,7 +15,7 @@ async fn a_shard_that_panics_closes_its_links_and_starts_again() {
     let hub = Hub::start(&store, 1, |workspace| Config::new(workspace, Role::Root));
     let workspace = WorkspaceId::new("w").unwrap();
     let mut link = hub.open(&workspace, peer(1)).await.unwrap();
-    assert!(matches!(link.queue.recv().await, Some(Outgoing::Payload(_))), "it is welcomed");
+    assert!(matches!(link.queue.recv().await, Some(Outgoing::Told(_))), "it is welcomed");
     let answer = hub.command(&workspace, |_, _| panic!("on purpose")).await;
     assert!(answer.is_err());
     assert!(link.queue.recv().await.is_none());
@@ -111,7 +111,7 @@ async fn workspaces_that_nobody_uses_leave_memory_and_come_back_as_they_were() {
     for number in 0..many {
         let workspace = WorkspaceId::new(&format!("w{number}")).unwrap();
         let mut link = hub.open(&workspace, peer(number)).await.unwrap();
-        assert!(matches!(link.queue.recv().await, Some(Outgoing::Payload(_))), "it is welcomed");
+        assert!(matches!(link.queue.recv().await, Some(Outgoing::Told(_))), "it is welcomed");
         links.push((workspace, link));
     }
     let document: rejoin_wire::DocumentId = "d".parse().unwrap();

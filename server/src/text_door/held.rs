@@ -24,6 +24,10 @@ impl Held {
         self.news.len()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.news.is_empty()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.news.len() >= MAX_HELD_NEWS || self.bytes >= MAX_HELD_BYTES
     }

@@ -64,9 +64,9 @@ async fn news_wait_for_the_answer_of_a_write_up_to_a_number_and_are_told_before_
     for _ in 0..MAX_HELD_NEWS {
         door.take_message(news(), 1);
     }
-    assert_eq!((door.held.len(), door.take_responses().len()), (MAX_HELD_NEWS, 0));
+    assert_eq!((door.held.len(), door.take_said().count()), (MAX_HELD_NEWS, 0));
     door.take_message(news(), 1);
-    assert_eq!((door.held.len(), door.take_responses().len()), (MAX_HELD_NEWS, 1));
+    assert_eq!((door.held.len(), door.take_said().count()), (MAX_HELD_NEWS, 1));
 }
 
 #[tokio::test]
@@ -75,12 +75,12 @@ async fn news_wait_for_the_answer_of_a_write_up_to_a_size_and_are_told_before_it
     for bytes in [MAX_HELD_BYTES - 1, 1] {
         door.take_message(news(), bytes);
     }
-    assert_eq!((door.held.len(), door.take_responses().len()), (2, 0));
+    assert_eq!((door.held.len(), door.take_said().count()), (2, 0));
     door.take_message(news(), 1);
-    assert_eq!((door.held.len(), door.take_responses().len()), (2, 1));
+    assert_eq!((door.held.len(), door.take_said().count()), (2, 1));
     while door.held.pop().is_some() {}
     door.take_message(news(), 1);
-    assert_eq!((door.held.len(), door.take_responses().len()), (1, 0), "there is room again");
+    assert_eq!((door.held.len(), door.take_said().count()), (1, 0), "there is room again");
 }
 
 fn entry(revision: u64, effect: Effect) -> Entry {
@@ -126,16 +126,15 @@ async fn revisions_behind_one_for_which_the_document_is_looked_at_wait_for_that(
 
 /// What is told, with the revision that it is about.
 fn kinds(door: &mut TextDoor) -> Vec<String> {
-    let told = door.take_responses();
-    let told =
-        told.iter().map(|response| serde_json::from_str::<serde_json::Value>(&response.to_text()).unwrap());
-    told.map(|told| {
-        let revision = ["sync_revision", "revision"].map(|key| told[key].as_u64()).into_iter().flatten();
-        let whole = told["document"]["revision"].as_u64();
-        let revision = revision.chain(whole).map(|revision| format!(" {revision}")).collect::<String>();
-        format!("{}{revision}", told["type"].as_str().unwrap())
-    })
-    .collect()
+    door.take_said()
+        .map(|payload| {
+            let told: serde_json::Value = serde_json::from_slice(payload.frames()[0].payload()).unwrap();
+            let revision = ["sync_revision", "revision"].map(|key| told[key].as_u64()).into_iter().flatten();
+            let whole = told["document"]["revision"].as_u64();
+            let revision = revision.chain(whole).map(|revision| format!(" {revision}")).collect::<String>();
+            format!("{}{revision}", told["type"].as_str().unwrap())
+        })
+        .collect()
 }
 
 /// A connection whose first write was just accepted as a revision, when the client held another.
@@ -303,4 +302,100 @@ fn news_of_later_revisions_do_not_hold_up_those_before_that_were_told_again_behi
     assert_eq!(told, Some((update(3, vec![Effect::Undeleted]), 1)));
     assert_eq!(held.take_before(&document, Revision(5)), None);
     assert_eq!(held.pop(), Some((later, 1)));
+}
+
+fn patched() -> Effect {
+    let path = rejoin_json::PointerBuf::parse("/a").unwrap();
+    let patch = rejoin_json::Patch(vec![rejoin_json::Operation::Replace { path, value: 1.into() }]);
+    Effect::Patched { patch }
+}
+
+/// A connection on which nothing waits.
+fn idle() -> TextDoor {
+    let mut door = busy();
+    door.current = None;
+    door
+}
+
+fn told(message: &Message) -> Told {
+    Told::new(Payload::encode(message, rejoin_wire::Encoding::Binary))
+}
+
+#[tokio::test]
+async fn news_in_words_that_others_hear_too_are_those_that_one_would_be_told_alone() {
+    for (known, effects, expected) in [
+        (0, 2, vec!["document_updated 4", "document_updated 5"]),
+        (3, 2, vec!["document_updated 4", "document_updated 5"]),
+        (4, 2, vec!["document_updated 5"]),
+        (5, 2, vec![]),
+        (9, 2, vec![]),
+        (3, 0, vec![]),
+    ] {
+        let message = update(4, vec![patched(); effects]);
+        let (mut shared, mut alone) = (idle(), idle());
+        for door in [&mut shared, &mut alone] {
+            if known > 0 {
+                door.known.raise(&"d".parse().unwrap(), Revision(known));
+            }
+        }
+        assert!(shared.tell_ready(&told(&message)), "nothing is in the way");
+        alone.take_message(message, 1);
+        let known_then = |door: &TextDoor| door.known.get(&"d".parse().unwrap());
+        assert_eq!(known_then(&shared), known_then(&alone));
+        let texts = |door: &mut TextDoor| door.take_said().collect::<Vec<_>>();
+        let mut again = idle();
+        again.said = shared.take_said().map(Said::Ready).collect();
+        let words = texts(&mut alone);
+        assert_eq!(again.take_said().collect::<Vec<_>>(), words);
+        again.said = words.into_iter().map(Said::Ready).collect();
+        assert_eq!(kinds(&mut again), expected, "known {known}");
+    }
+}
+
+#[tokio::test]
+async fn news_are_not_told_in_ready_words_where_something_is_before_them_or_missing() {
+    let plain = || told(&update(4, vec![patched()]));
+    assert!(!busy().tell_ready(&plain()), "a write is under way");
+    let mut door = idle();
+    door.held.push(news(), 1);
+    assert!(!door.tell_ready(&plain()), "other news wait");
+    let mut door = idle();
+    door.known.raise(&"d".parse().unwrap(), Revision(2));
+    assert!(!door.tell_ready(&plain()), "revision 3 is missing");
+    for effects in [vec![Effect::Undeleted], vec![patched(), Effect::Deleted]] {
+        assert!(!idle().tell_ready(&told(&update(4, effects))), "something is looked up or is no edit");
+    }
+    let mut door = idle();
+    door.news = false;
+    assert!(door.tell_ready(&plain()) && door.take_said().next().is_none(), "nobody wants them");
+}
+
+#[tokio::test]
+async fn whoever_begins_by_unsubscribing_from_everything_does_not_follow_until_it_subscribes() {
+    let hub = || {
+        let store: Arc<dyn Store> = Arc::new(Faulty::default());
+        Hub::start(&store, 1, |workspace| Config::new(workspace, Role::Root))
+    };
+    let door =
+        || TextDoor::new(hub(), WorkspaceId::new("w").unwrap(), Grant::new("ada", true), Policy::Theirs);
+    let welcome = |door: &mut TextDoor| door.cursor = Some(Cursor::default());
+    let follows = |door: &mut TextDoor| {
+        door.take_messages().iter().filter(|message| matches!(message, Message::Follow { .. })).count()
+    };
+    let unsubscribe = || TextMessage::from(TextRequest::Unsubscribe { document_id: None });
+    let subscribe = || TextMessage::from(TextRequest::Subscribe { document_id: None });
+    let mut quiet = door();
+    welcome(&mut quiet);
+    quiet.take_request(unsubscribe(), 1);
+    assert_eq!((follows(&mut quiet), quiet.news), (0, false));
+    quiet.take_request(subscribe(), 1);
+    assert_eq!((follows(&mut quiet), quiet.news), (1, true));
+    let mut usual = door();
+    usual.take_request(request(), 1);
+    assert_eq!(follows(&mut usual), 0, "it is not welcomed yet");
+    welcome(&mut usual);
+    usual.follow();
+    usual.take_request(unsubscribe(), 1);
+    usual.take_request(subscribe(), 1);
+    assert_eq!(follows(&mut usual), 1, "once");
 }
