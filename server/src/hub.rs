@@ -10,10 +10,12 @@ use std::num::NonZero;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use futures_util::task::AtomicWaker;
 use rejoin_core::storage::{Answer, RequestId, StoreError};
 use rejoin_core::{
     Backlog, Computed, Config, Event, Input, Instant, LinkId, Output, Payload, Peer, Replica, Reply, Role,
@@ -70,8 +72,7 @@ pub(crate) enum Outgoing {
 pub(crate) struct Link {
     pub(crate) id: LinkId,
     pub(crate) queue: mpsc::Receiver<Outgoing>,
-    /// Told when the link was too slow and its queue overflowed.
-    pub(crate) overflow: Arc<Notify>,
+    overflow: Arc<Overflow>,
     hub: Hub,
     workspace: WorkspaceId,
 }
@@ -79,8 +80,28 @@ pub(crate) struct Link {
 /// The end of a link that its shard holds.
 struct LinkEnd {
     queue: mpsc::Sender<Outgoing>,
-    overflow: Arc<Notify>,
+    overflow: Arc<Overflow>,
     encoding: Encoding,
+}
+
+/// Says that a link was too slow and its queue overflowed. It is asked at each wake of each socket, so that it takes no lock.
+#[derive(Default)]
+pub(crate) struct Overflow {
+    is_told: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Overflow {
+    fn tell(&self) {
+        self.is_told.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Ready from then on.
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
+        self.waker.register(context.waker());
+        if self.is_told.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
 }
 
 type Run = Box<dyn FnOnce(&mut Replica, Token) + Send>;
@@ -179,7 +200,7 @@ impl Hub {
     pub(crate) async fn open(&self, workspace: &WorkspaceId, peer: Peer) -> Result<Link, Stopped> {
         let link = LinkId(self.shared.next_link.fetch_add(1, Ordering::Relaxed));
         let (sender, queue) = mpsc::channel(LINK_QUEUE);
-        let overflow = Arc::new(Notify::new());
+        let overflow = Arc::<Overflow>::default();
         let end = LinkEnd { queue: sender, overflow: Arc::clone(&overflow), encoding: peer.encoding };
         let input = ShardInput::Open { workspace: workspace.clone(), link, peer, end };
         self.shard(workspace).send(input).await.map_err(|_| Stopped)?;
@@ -258,6 +279,11 @@ impl Hub {
 }
 
 impl Link {
+    /// What comes for the socket, and what says that it was too slow.
+    pub(crate) fn ends(&mut self) -> (Option<&mut mpsc::Receiver<Outgoing>>, Option<&Overflow>) {
+        (Some(&mut self.queue), Some(&self.overflow))
+    }
+
     /// Hands a message to the replica; waits while its shard is busy.
     pub(crate) async fn received(&self, message: Message) -> Result<(), Stopped> {
         self.input(Input::Received { link: self.id, message }).await
@@ -590,7 +616,7 @@ impl Shard {
     fn give(&self, end: &LinkEnd, outgoing: Outgoing) -> bool {
         let given = end.queue.try_send(outgoing).is_ok();
         if !given {
-            end.overflow.notify_one();
+            end.overflow.tell();
         }
         given
     }

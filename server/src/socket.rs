@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket};
 use futures_util::future::poll_fn;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use rejoin_core::{
     Credentials, Disconnect, Grant, Instant, LINK_LOW_WATER_BYTES, Payload, Peer, Sender, Session,
     SessionInput, SessionOutput,
@@ -17,7 +18,7 @@ use rejoin_wire::limits::MAX_MESSAGE_BYTES;
 use rejoin_wire::{
     CloseCode, Encoding, Frame as WireFrame, Message, ReplicaId, TextMessage, TextRequest, WorkspaceId,
 };
-use tokio::time::timeout;
+use tokio::time::{Sleep, timeout};
 
 use crate::connections::Connection;
 use crate::hub::{Hub, Link, Outgoing};
@@ -56,6 +57,9 @@ impl Default for Patience {
         Self { write: WRITE_PATIENCE, turn: TURN_PATIENCE, close: CLOSE_PATIENCE }
     }
 }
+
+/// How long a socket waits at most for which nothing is due.
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
 /// Messages taken from the link's queue before they are written together.
 const WRITE_BATCH: usize = 256;
@@ -177,21 +181,32 @@ impl Task {
     }
 
     async fn run(&mut self) -> Disconnect {
+        // Both stay from one wake to the next: to begin to wait takes locks that all sockets share.
+        let hub = self.conversation.hub.clone();
+        let mut stopped = pin!(hub.stopped().fuse());
+        let mut alarm = pin!(tokio::time::sleep(LONGEST_WAIT));
         loop {
             if let Some(end) = self.drain().await {
                 return end;
             }
-            let wake = self.wait().await;
+            self.set(alarm.as_mut());
+            let wake = self.wait(stopped.as_mut(), alarm.as_mut()).await;
             self.take(wake).await;
+        }
+    }
+
+    /// Sees to it that the alarm goes off in time. It may do so too early, when what was due has been put off since.
+    fn set(&self, mut alarm: Pin<&mut Sleep>) {
+        let wait = self.deadline().map_or(LONGEST_WAIT, |at| at.since(self.now()));
+        let due = tokio::time::Instant::now() + wait;
+        if due < alarm.deadline() || alarm.is_elapsed() {
+            alarm.as_mut().reset(due);
         }
     }
 
     /// Waits for whatever comes first. Of a blocked socket nothing is asked but that it takes what it was given, and what it still
     /// reads: what else there is to say stays with the replica, which counts it, and a text client's requests wait.
-    async fn wait(&mut self) -> Wake {
-        let now = self.now();
-        let sleep = self.deadline().map_or(Duration::from_secs(3_600), |at| at.since(now));
-        let hub = self.conversation.hub.clone();
+    async fn wait(&mut self, stopped: Pin<&mut impl Future<Output = ()>>, alarm: Pin<&mut Sleep>) -> Wake {
         let is_open = !self.is_over();
         let is_blocked = self.blocked.is_some();
         // A text client that has asked for more than it was answered is not read until it was.
@@ -205,7 +220,7 @@ impl Task {
             }
         };
         let (outgoing, overflow) = match &mut self.link {
-            Some(link) => (Some(&mut link.queue), Some(&link.overflow)),
+            Some(link) => link.ends(),
             None => (None, None),
         };
         let outgoing = async {
@@ -214,12 +229,7 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
-        let overflow = async {
-            match overflow {
-                Some(overflow) => overflow.notified().await,
-                None => std::future::pending().await,
-            }
-        };
+        let overflow = poll_fn(|context| overflow.map_or(Poll::Pending, |overflow| overflow.poll(context)));
         let socket = &mut self.socket;
         let socket = poll_fn(|context| {
             if is_blocked && let Poll::Ready(flushed) = socket.poll_flush_unpin(context) {
@@ -232,12 +242,12 @@ impl Task {
         });
         tokio::select! {
             biased;
-            () = hub.stopped(), if is_open => Wake::Stop,
+            () = stopped, if is_open => Wake::Stop,
             () = overflow, if is_open => Wake::Overflow,
             outgoing = outgoing, if is_open && !is_blocked && takes_news => Wake::Outgoing(outgoing),
             () = door, if is_open && !is_blocked => Wake::Door,
             wake = socket => wake,
-            () = tokio::time::sleep(sleep) => Wake::Timeout,
+            () = alarm => Wake::Timeout,
         }
     }
 
