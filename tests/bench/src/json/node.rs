@@ -17,7 +17,7 @@ use crate::npm;
 pub(super) const LIBRARIES: [&str; 3] = ["fast-json-patch", "rfc6902", "jsondiffpatch"];
 
 /// How long a library may take for one case with all that is measured of it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(12);
 
 /// The installed libraries and a place for the documents.
 pub(super) struct Peers {

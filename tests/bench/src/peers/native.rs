@@ -147,6 +147,13 @@ impl History {
         Ok(())
     }
 
+    /// Goes on from a revision, unless others were told of it.
+    fn restart(&mut self, revision: u64, content: Json) {
+        if revision >= self.first + self.contents.len() as u64 {
+            (self.first, self.contents) = (revision, VecDeque::from([(content, None)]));
+        }
+    }
+
     fn hash(&mut self, revision: u64) -> Result<ContentHash> {
         let at = revision.checked_sub(self.first).context("too old a revision")?;
         let (content, hash) = self.contents.get_mut(usize::try_from(at)?).context("no such revision")?;
@@ -165,15 +172,15 @@ struct NativeAuthor {
     history: Rc<RefCell<History>>,
     /// The newest that it holds.
     revision: u64,
-    counter: u64,
+    counter: u32,
 }
 
 impl Author for NativeAuthor {
     fn edit(&mut self, token: Token, out: &mut Vec<u8>) -> Result<()> {
-        self.counter = token.number.into();
+        self.counter = token.number;
         let body = Body::Edit { patch: patch(token)?, settles: Vec::new(), undoes: None };
         let replica = replica(&self.room, self.member);
-        let change = change(replica, self.counter, Revision(self.revision), body);
+        let change = change(replica, self.counter.into(), Revision(self.revision), body);
         let seen = Some(self.history.borrow_mut().hash(self.revision)?);
         let message = encode_message(&push(&self.room, PushedChange { change, seen })?, Encoding::Binary);
         for part in frames(message, Encoding::Binary, MAX_FRAME_BYTES) {
@@ -185,6 +192,15 @@ impl Author for NativeAuthor {
     fn hear(&mut self, payload: &[u8]) -> Result<bool> {
         let update = match decoded(payload.to_vec())? {
             Message::Update(update) => update,
+            // Whoever lies far behind is told the document whole.
+            Message::Snapshot(snapshot) => {
+                let own = Token { room: self.room.number, writer: self.member, number: self.counter };
+                let value = snapshot.content.get(&key(self.member)).and_then(Json::as_str);
+                let is_acknowledged = value == Some(own.to_string().as_str());
+                self.revision = snapshot.revision.0;
+                self.history.borrow_mut().restart(self.revision, snapshot.content);
+                return Ok(is_acknowledged);
+            }
             Message::Ping { .. } => return Ok(false),
             other => bail!("the server said {other:?}"),
         };
@@ -193,7 +209,7 @@ impl Author for NativeAuthor {
         for entry in &update.entries {
             let member = usize::try_from(entry.change.replica.0 - 1)? & 0xffff;
             let number = u32::try_from(entry.change.counter.0)?;
-            is_acknowledged |= member == self.member && entry.change.counter.0 == self.counter;
+            is_acknowledged |= member == self.member && number == self.counter;
             let token = Token { room: self.room.number, writer: member, number };
             self.history.borrow_mut().note(revision, token)?;
             self.revision = revision;
