@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket};
 use futures_util::future::poll_fn;
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{SinkExt, StreamExt};
 use rejoin_core::{
     Credentials, Disconnect, Grant, Instant, LINK_LOW_WATER_BYTES, Payload, Peer, Sender, Session,
     SessionInput, SessionOutput,
@@ -181,16 +181,14 @@ impl Task {
     }
 
     async fn run(&mut self) -> Disconnect {
-        // Both stay from one wake to the next: to begin to wait takes locks that all sockets share.
-        let hub = self.conversation.hub.clone();
-        let mut stopped = pin!(hub.stopped().fuse());
+        // It stays from one wake to the next: to set it takes a lock that all sockets share.
         let mut alarm = pin!(tokio::time::sleep(LONGEST_WAIT));
         loop {
             if let Some(end) = self.drain().await {
                 return end;
             }
             self.set(alarm.as_mut());
-            let wake = self.wait(stopped.as_mut(), alarm.as_mut()).await;
+            let wake = self.wait(alarm.as_mut()).await;
             self.take(wake).await;
         }
     }
@@ -206,7 +204,8 @@ impl Task {
 
     /// Waits for whatever comes first. Of a blocked socket nothing is asked but that it takes what it was given, and what it still
     /// reads: what else there is to say stays with the replica, which counts it, and a text client's requests wait.
-    async fn wait(&mut self, stopped: Pin<&mut impl Future<Output = ()>>, alarm: Pin<&mut Sleep>) -> Wake {
+    async fn wait(&mut self, alarm: Pin<&mut Sleep>) -> Wake {
+        let hub = self.conversation.hub.clone();
         let is_open = !self.is_over();
         let is_blocked = self.blocked.is_some();
         // A text client that has asked for more than it was answered is not read until it was.
@@ -242,7 +241,7 @@ impl Task {
         });
         tokio::select! {
             biased;
-            () = stopped, if is_open => Wake::Stop,
+            () = hub.stopped(), if is_open => Wake::Stop,
             () = overflow, if is_open => Wake::Overflow,
             outgoing = outgoing, if is_open && !is_blocked && takes_news => Wake::Outgoing(outgoing),
             () = door, if is_open && !is_blocked => Wake::Door,

@@ -130,7 +130,8 @@ fn kinds(door: &mut TextDoor) -> Vec<String> {
         .map(|payload| {
             let told: serde_json::Value = serde_json::from_slice(payload.frames()[0].payload()).unwrap();
             let revision = ["sync_revision", "revision"].map(|key| told[key].as_u64()).into_iter().flatten();
-            let whole = told["document"]["revision"].as_u64();
+            let of = |part: &str| told[part]["revision"].as_u64();
+            let whole = of("document").or(of("patch"));
             let revision = revision.chain(whole).map(|revision| format!(" {revision}")).collect::<String>();
             format!("{}{revision}", told["type"].as_str().unwrap())
         })
