@@ -39,13 +39,13 @@ pub enum Claim {
     Conflicts,
     /// I25: who follows the list is shown every document that the authority has, as it is.
     Lists,
-    /// A record of a conflict says what was.
+    /// I33: a record of a conflict says what was.
     RecordsTrue,
-    /// What a program is shown does not go back.
+    /// I32: what a program is shown does not go back.
     MonotonicReads,
-    /// Everybody sees exactly those who are there, and as they show themselves.
+    /// I24: everybody sees exactly those who are there, and as they show themselves.
     Presence,
-    /// Who starts again from its disk, without a network, shows what it showed.
+    /// I14: who starts again from its disk, without a network, shows what it showed.
     ColdLoad,
     /// No correct peer is turned away.
     Hospitality,

@@ -2,9 +2,9 @@
 
 use rejoin_core::storage::{Answered, Operation};
 use rejoin_core::{Config, Input as Given, Instant, Output, Replica, Role, Seed};
+use rejoin_engine::native::Commanded;
 use rejoin_json::{Json, Limits};
 use rejoin_store::MemoryStore;
-use rejoin_engine::native::Commanded;
 use rejoin_wire::{UnixMillis, to_bytes};
 
 use crate::input::Input;

@@ -165,7 +165,7 @@ fn who_closes_a_document_is_gone_though_it_leaves_memory_at_once() {
 }
 
 #[test]
-fn who_closes_a_document_is_gone_though_a_change_a_change_of_theirs_still_waits() {
+fn who_closes_a_document_is_gone_though_a_change_of_theirs_waits() {
     for offline in [false, true] {
         let mut world = world(2);
         show(&mut world.followers[0].replica, 700, "1").unwrap();

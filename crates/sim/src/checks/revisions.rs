@@ -387,7 +387,8 @@ impl RecordsTrue {
             };
             let incoming = of(&record.incoming);
             let known = |token: &&Token| !own.contains_key(*token) && !appended.typed_by_author(**token);
-            if let Some(token) = incoming.keys().filter(known).find(|token| !stood(token) && !written(token)) {
+            if let Some(token) = incoming.keys().filter(known).find(|token| !stood(token) && !written(token))
+            {
                 return untrue("its author neither typed nor saw", token);
             }
             if let Some(token) = of(&record.current).keys().find(|token| !stood(token)) {
