@@ -96,7 +96,7 @@ fn measure(peer: &Peer, runs: &mut Runs) -> Result<()> {
             .try_for_each(|each| each.join().unwrap_or_else(|_| anyhow::bail!("a thread failed")))
     })?;
     let together = started.elapsed();
-    eprintln!("  {alone:?}, {:?}, {together:?}", processor / ALONE as u32);
+    eprintln!("  {alone:?}, {:?}, {together:?}", processor / u32::try_from(ALONE)?);
     runs.alone.push(alone.as_secs_f64());
     runs.cost.push(processor.as_secs_f64() / ALONE as f64);
     runs.together.push(together.as_secs_f64());

@@ -205,15 +205,13 @@ impl Author for NativeAuthor {
             other => bail!("the server said {other:?}"),
         };
         let mut is_acknowledged = false;
-        let mut revision = update.first.0;
-        for entry in &update.entries {
+        for (revision, entry) in (update.first.0..).zip(&update.entries) {
             let member = usize::try_from(entry.change.replica.0 - 1)? & 0xffff;
             let number = u32::try_from(entry.change.counter.0)?;
             is_acknowledged |= member == self.member && number == self.counter;
             let token = Token { room: self.room.number, writer: member, number };
             self.history.borrow_mut().note(revision, token)?;
             self.revision = revision;
-            revision += 1;
         }
         Ok(is_acknowledged)
     }

@@ -82,7 +82,7 @@ impl Door for ShareDb {
         loop {
             let payload = socket.receive()?;
             let is_complete = arrived.take(&payload)?;
-            if is_complete && held.is_some() || room.filler > 0 && is_complete {
+            if is_complete && (held.is_some() || room.filler > 0) {
                 return Ok(Held::default());
             }
             if is_complete {
