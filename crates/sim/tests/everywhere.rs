@@ -11,8 +11,8 @@ use std::fmt::Write;
 use rejoin_sim::{Plan, Recording, Report, World};
 
 /// Worlds with several documents; with and without relays, in both encodings, with crashes, cleared and spoiled disks, authorities that go back,
-/// somebody hostile, clocks that jump, late frames and bad ones.
-const SEEDS: [u64; 8] = [17, 20, 24, 29, 65, 84, 85, 108];
+/// clocks that jump, late frames and bad ones.
+const SEEDS: [u64; 8] = [17, 20, 24, 65, 84, 85, 108, 111];
 
 /// Actions in each.
 const STEPS: u32 = 200;

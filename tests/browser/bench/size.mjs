@@ -21,7 +21,10 @@ const PAGES = {
 
 /** What a page loads, by gzip. */
 export async function size() {
-  execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: PEERS, stdio: "inherit" });
+  execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: PEERS,
+    stdio: "inherit",
+  });
   const rows = [["rejoin", kib(gzipped(DIST)), "yes"]];
   for (const [name, contents] of Object.entries(PAGES)) {
     const { outputFiles } = await build({
@@ -45,7 +48,10 @@ export async function size() {
 /** All scripts of the package but the one for React. */
 function gzipped(folder) {
   const scripts = readdirSync(folder).filter((name) => name.endsWith(".js") && name !== "react.js");
-  return scripts.reduce((sum, name) => sum + gzipSync(readFileSync(join(folder, name)), { level: 9 }).length, 0);
+  return scripts.reduce(
+    (sum, name) => sum + gzipSync(readFileSync(join(folder, name)), { level: 9 }).length,
+    0,
+  );
 }
 
 function version(name) {

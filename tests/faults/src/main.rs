@@ -32,6 +32,9 @@ use plan::Plan;
 use scenarios::{SCENARIOS, Scenario};
 
 /// Breaks what Rejoin runs on, and counts what is left.
+/// What short runs begin with.
+const SHORT_SEED: u64 = 1;
+
 #[derive(Parser)]
 #[command(name = "cargo xtask faults", bin_name = "cargo xtask faults")]
 struct Arguments {
@@ -73,7 +76,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
         return Ok(true);
     }
     limits::raise_open_files();
-    let seed = arguments.seed.unwrap_or_else(dice::of_the_time);
+    // A run that is judged is the same each time; a long one looks for what no run has met.
+    let seed =
+        arguments.seed.unwrap_or_else(|| if arguments.short { SHORT_SEED } else { dice::of_the_time() });
     let plan = Plan { seed, is_short: arguments.short, kills: arguments.kills };
     let mut reports = Vec::new();
     let mut all_held = true;

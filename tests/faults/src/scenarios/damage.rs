@@ -34,6 +34,9 @@ const MOST_BYTES: u64 = 24;
 /// Time that clients have to give back what a document lacks; what is not mended by then counts as not mended.
 const MENDING: Duration = Duration::from_secs(2);
 
+/// How many times as many databases as are wanted are changed at most.
+const MOST_ROUNDS: usize = 8;
+
 #[derive(Default)]
 struct Counts {
     unharmed: usize,
@@ -57,7 +60,14 @@ pub(super) async fn run(plan: Plan) -> Result<Report> {
     let whole = std::fs::read(folder.path().join("server.db"))?;
     let times = plan.pick(8, 150);
     let mut counts = Counts::default();
-    for time in 1..=times {
+    let mut rounds = 0;
+    for time in 1..=MOST_ROUNDS * times {
+        // What lies on which page differs from run to run: it goes on until something was met.
+        let has_met = counts.named > 0 && counts.others > 0 && counts.mended > 0;
+        if time > times && has_met {
+            break;
+        }
+        rounds = time;
         let harmed = TempDir::new()?;
         std::fs::write(harmed.path().join("server.db"), damaged(&whole, &mut dice))?;
         std::fs::copy(folder.path().join("client.db"), harmed.path().join("client.db"))?;
@@ -70,7 +80,7 @@ pub(super) async fn run(plan: Plan) -> Result<Report> {
     ensure!(counts.named > 0 && counts.others > 0, "no damage met a document");
     ensure!(counts.mended > 0, "nobody gave anything back");
     let mut report = Report::default();
-    report.add("databases with changed bytes", times);
+    report.add("databases with changed bytes", rounds);
     report.add("of them with nothing that the doctor has to tell", counts.unharmed);
     report.add("the server refused with a sentence, or served no request for a document", counts.refused);
     report.add("the server started", counts.served);
@@ -164,7 +174,9 @@ async fn examine(folder: &Path, contents: &BTreeMap<String, Value>, counts: &mut
             }
         } else if is_unsure {
             counts.unsure += 1;
-            ensure!(is_whole || status >= 400, "{id} is shown as {status} {answer}, and is {content}");
+            // A column beside the rows, which no checksum covers, can say that an earlier revision is the newest.
+            let is_honest = is_whole || status >= 400 || is_beginning(&shown["content"], content);
+            ensure!(is_honest, "{id} is shown as {status} {answer}, and is {content}");
             if !is_whole {
                 counts.missing += 1;
                 damaged.push((id, content));
