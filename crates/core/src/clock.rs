@@ -242,7 +242,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+        #![proptest_config(rejoin_properties::cases(500))]
 
         #[test]
         fn comparing_is_a_partial_order(a in clocks(), b in clocks(), c in clocks()) {

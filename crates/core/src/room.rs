@@ -618,7 +618,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+        #![proptest_config(rejoin_properties::cases(400))]
 
         #[test]
         fn every_subscriber_ends_with_what_the_room_shows_whenever_it_came(

@@ -91,6 +91,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(rejoin_properties::default_cases())]
+
         #[test]
         fn positions_are_sorted_as_the_standard_library_sorts(
             keys in proptest::collection::vec(0_u8..16, 0..200),

@@ -431,7 +431,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+        #![proptest_config(rejoin_properties::cases(2_000))]
 
         #[test]
         fn a_merge_with_the_base_or_itself_is_the_side(base in "[ab1 é]{0,12}", side in "[ab1 é]{0,12}") {

@@ -11,7 +11,7 @@ use rejoin_json::{DiffOptions, Entry, Json, Limits, Operation, Patch, apply, dif
 
 fn config() -> ProptestConfig {
     let cases = if cfg!(target_arch = "wasm32") { 400 } else { 3_000 };
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) }
+    rejoin_properties::cases(cases)
 }
 
 /// Small numbers out of a list of large ones; zeros when the list ends, so that a shorter list is a simpler case.

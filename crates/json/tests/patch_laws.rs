@@ -6,8 +6,8 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use rejoin_json::{
-    Json, Limits, Operation, Patch, PointerBuf, apply, apply_inverting, invert, merge_patch_apply,
-    merge_patch_diff, merge_patch_to_patch,
+    Json, Limits, Operation, ParseErrorKind, Patch, PointerBuf, apply, apply_inverting, invert,
+    merge_patch_apply, merge_patch_diff, merge_patch_to_patch,
 };
 
 const LIMITS: Limits = Limits {
@@ -21,8 +21,7 @@ const LIMITS: Limits = Limits {
 };
 
 fn config() -> ProptestConfig {
-    // A failure that is found becomes a test of its own, which says more than a seed.
-    ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() }
+    rejoin_properties::cases(512)
 }
 
 /// Few keys, so that they meet; among them what needs escapes in pointers, in text, and in UTF-16.
@@ -210,8 +209,11 @@ proptest! {
         let mut text = document.canonical().into_bytes();
         let at = at.index(text.len());
         text[at] = damage;
-        let (ours, theirs) = (Json::parse_bytes(&text, &Limits::default()), serde_json::from_slice::<Json>(&text));
-        prop_assert_eq!(ours.ok(), theirs.ok());
+        let ours = Json::parse_bytes(&text, &Limits::default());
+        // What is beyond 64 bits the other reader tells us as a double, which no longer says that it was an integer.
+        if !matches!(&ours, Err(refused) if refused.kind == ParseErrorKind::IntegerOutOfRange) {
+            prop_assert_eq!(ours.ok(), serde_json::from_slice::<Json>(&text).ok());
+        }
     }
 
     #[test]

@@ -412,6 +412,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(rejoin_properties::default_cases())]
+
         #[test]
         fn messages_are_read_back_in_both_encodings(message in messages()) {
             for read in read_back(&message) {

@@ -464,6 +464,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(rejoin_properties::default_cases())]
+
         #[test]
         fn any_message_is_put_together_again(payload in "\\PC{1,600}", max_frame in 0..300_usize) {
             for encoding in [Encoding::Binary, Encoding::Json] {

@@ -98,6 +98,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(rejoin_properties::default_cases())]
+
         #[test]
         fn a_change_has_the_same_hash_after_a_journey(change in changes()) {
             let json: Change = serde_json::from_str(&serde_json::to_string(&change).unwrap()).unwrap();

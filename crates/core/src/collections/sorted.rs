@@ -494,6 +494,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(rejoin_properties::default_cases())]
+
         #[test]
         fn a_map_does_what_the_standard_library_does(steps in steps(), low in 0_u8..24, high in 0_u8..24) {
             let mut map = SortedMap::<u8, Vec<u16>>::new();

@@ -97,7 +97,7 @@ fn edits_made_apart_are_concurrent_and_those_made_one_after_another_are_not() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+    #![proptest_config(rejoin_properties::cases(100))]
 
     #[test]
     fn clocks_agree_with_changes(steps in prop::collection::vec((any::<u8>(), any::<u8>()), 0..40)) {

@@ -57,7 +57,7 @@ fn sayings() -> impl Strategy<Value = Vec<(prop::sample::Index, Flips, bool)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+    #![proptest_config(rejoin_properties::cases(200))]
 
     #[test]
     fn no_message_breaks_a_replica_and_the_others_go_on(sayings in sayings()) {

@@ -167,7 +167,7 @@ fn a_middle_beyond_the_limit_is_not_aligned() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(600) })]
+    #![proptest_config(rejoin_properties::cases(600))]
 
     #[test]
     fn with_steps_enough_the_alignment_is_a_longest_one(

@@ -234,7 +234,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+        #![proptest_config(rejoin_properties::cases(500))]
 
         #[test]
         fn every_order_is_reached(kept in prop::collection::vec(any::<bool>(), 0..24).prop_flat_map(|stay| {

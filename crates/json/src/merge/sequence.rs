@@ -334,7 +334,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3_000) })]
+        #![proptest_config(rejoin_properties::cases(3_000))]
 
         #[test]
         fn a_side_that_changed_nothing_changes_nothing(base in "[A-Fa-c]{0,10}", side in "[A-Fa-c]{0,10}") {

@@ -22,11 +22,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 const CASES: u32 = if cfg!(target_arch = "wasm32") { 500 } else { 4_000 };
 
 fn config() -> ProptestConfig {
-    ProptestConfig {
-        failure_persistence: None,
-        max_global_rejects: 1 << 20,
-        ..ProptestConfig::with_cases(CASES)
-    }
+    ProptestConfig { max_global_rejects: 1 << 20, ..rejoin_properties::cases(CASES) }
 }
 
 /// What a random document and its edits are made from.

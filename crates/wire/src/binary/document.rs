@@ -595,6 +595,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(rejoin_properties::default_cases())]
+
         #[test]
         fn values_are_read_back(value in values()) {
             let bytes = to_bytes(&value);

@@ -179,6 +179,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(rejoin_properties::default_cases())]
+
         #[test]
         fn times_are_read_back(millis in 0..=LAST) {
             let time = Rfc3339(UnixMillis(millis));

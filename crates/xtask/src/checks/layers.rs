@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
         "rejoin-conformance",
         "rejoin-fuzz",
         "rejoin-powercut",
+        "rejoin-properties",
         "xtask",
     ],
     &["rejoin-faults"],

@@ -157,7 +157,7 @@ fn run(kind: Kind, steps: &[Step]) -> Vec<SessionOutput> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+    #![proptest_config(rejoin_properties::cases(500))]
 
     #[test]
     fn no_input_breaks_a_session_and_every_session_ends_once(

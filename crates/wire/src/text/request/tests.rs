@@ -358,6 +358,8 @@ fn errors_repeat_little_of_what_they_were_given() {
 }
 
 proptest! {
+    #![proptest_config(rejoin_properties::default_cases())]
+
     #[test]
     fn no_text_makes_the_reader_panic(text in "\\PC{0,100}") {
         if let Ok(request) = decode_text(&text) {
