@@ -352,11 +352,12 @@ fn number<V: Value>(number: u64) -> V {
     V::number(number as f64)
 }
 
+/// A number as it crosses, as the position, counter or time that it is; saturates.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "it saturates, and that is meant"
 )]
-fn integer(number: f64) -> u64 {
+pub fn integer(number: f64) -> u64 {
     number as u64
 }

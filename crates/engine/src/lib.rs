@@ -14,6 +14,6 @@ mod telling;
 mod value;
 mod values;
 
-pub use engine::{Engine, effect};
+pub use engine::{Engine, effect, integer};
 pub use plain::{MAX_PLAIN_DEPTH, Plain};
 pub use value::Value;

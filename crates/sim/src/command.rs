@@ -86,8 +86,7 @@ pub struct Arguments {
 }
 
 fn plant(name: &str) -> Result<Plant, String> {
-    let known = Plant::ALL.into_iter().find(|(known, _)| *known == name);
-    known.map(|(_, plant)| plant).ok_or_else(|| "no such fault; --plants lists them".to_owned())
+    Plant::named(name).ok_or_else(|| "no such fault; --plants lists them".to_owned())
 }
 
 /// Why a world failed.

@@ -101,6 +101,17 @@ impl Plant {
         ("skip-write", Self::SkipWrite),
     ];
 
+    /// The fault of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, plant)| plant)
+    }
+
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        let known = Self::ALL.into_iter().find(|(_, plant)| *plant == self);
+        known.expect("invariant: every fault is in the list").0
+    }
+
     /// The claim that it breaks.
     pub const fn breaks(self) -> Claim {
         match self {

@@ -64,7 +64,7 @@ fn what_is_planted_is_caught_by_the_claim_that_it_breaks() {
 #[test]
 fn the_same_worlds_break_nothing_without_what_is_planted() {
     for (name, seeds) in CAUGHT {
-        let (_, plant) = Plant::ALL.into_iter().find(|(known, _)| known == name).unwrap();
+        let plant = Plant::named(name).unwrap();
         for seed in *seeds {
             let plan = rejoin_sim::Plan { plant: None, ..plant.plan(*seed, STEPS) };
             let result = World::new(plan).run();

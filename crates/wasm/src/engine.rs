@@ -6,6 +6,7 @@ use bytes::Bytes;
 use js_sys::Array;
 use rejoin_core::Instant;
 use rejoin_core::storage::RequestId;
+use rejoin_engine::integer;
 use rejoin_wire::UnixMillis;
 use wasm_bindgen::prelude::*;
 
@@ -90,15 +91,6 @@ impl Engine {
         }
         effects
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "it saturates, and that is meant"
-)]
-fn integer(number: f64) -> u64 {
-    number as u64
 }
 
 fn instant(microseconds: f64) -> Instant {

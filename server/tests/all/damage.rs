@@ -186,17 +186,22 @@ async fn a_head_that_cannot_be_read_stops_neither_lists_nor_feed_nor_followers()
     assert_eq!((next.document.as_str(), next.first.0), ("other", 2));
 }
 
-#[tokio::test]
-async fn the_doctor_names_a_document_whose_head_cannot_be_read() {
-    let folder = tempfile::tempdir().unwrap();
-    drop(without_a_head(folder.path()).await);
-    let url = format!("sqlite:{}", folder.path().join("server.db").display());
+/// Whether the doctor finds a folder's database good, and all that it says of it.
+fn doctor(folder: &Path) -> (bool, String) {
+    let url = format!("sqlite:{}", folder.join("server.db").display());
     let doctor = std::process::Command::new(env!("CARGO_BIN_EXE_rejoin"))
         .args(["doctor", "--bind", "127.0.0.1:0", "--database-url", &url])
         .output()
         .unwrap();
-    let said = String::from_utf8([doctor.stdout, doctor.stderr].concat()).unwrap();
-    assert!(!doctor.status.success(), "{said}");
+    (doctor.status.success(), String::from_utf8([doctor.stdout, doctor.stderr].concat()).unwrap())
+}
+
+#[tokio::test]
+async fn the_doctor_names_a_document_whose_head_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(without_a_head(folder.path()).await);
+    let (is_good, said) = doctor(folder.path());
+    assert!(!is_good, "{said}");
     assert!(said.contains("1 of 2 documents") && said.contains("/d (all of it)"), "{said}");
 }
 
@@ -224,11 +229,6 @@ async fn the_doctor_notices_that_an_index_no_longer_says_what_is_there() {
     }
     assert!(process.terminate().success());
     spoil_indexes(&folder.path().join("server.db"));
-    let url = format!("sqlite:{}", folder.path().join("server.db").display());
-    let doctor = std::process::Command::new(env!("CARGO_BIN_EXE_rejoin"))
-        .args(["doctor", "--bind", "127.0.0.1:0", "--database-url", &url])
-        .output()
-        .unwrap();
-    let said = String::from_utf8([doctor.stdout, doctor.stderr].concat()).unwrap();
-    assert!(!doctor.status.success() && said.contains("SQLite finds the file damaged"), "{said}");
+    let (is_good, said) = doctor(folder.path());
+    assert!(!is_good && said.contains("SQLite finds the file damaged"), "{said}");
 }

@@ -4,35 +4,11 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::support::cluster::{Cluster, commits, reads};
+use crate::support::cluster::{Cluster, PAUSES, add, commits, interval, reads, two};
 use crate::support::{id, json, patch};
 use rejoin_core::storage::StoreError;
-use rejoin_core::{Base, Grant, Reply, RequestKey, SHARED_STORE_INTERVAL, Token};
+use rejoin_core::{Base, Grant, Reply, RequestKey, Token};
 use rejoin_wire::{Body, ErrorCode, Revision, Sequence, to_bytes};
-
-/// Longer than every pause after a conflict, shorter than the interval at which hints are done without.
-const PAUSES: u64 = 500;
-
-fn interval() -> u64 {
-    u64::try_from(SHARED_STORE_INTERVAL.as_millis()).unwrap()
-}
-
-fn add(member: &str) -> String {
-    format!(r#"[{{"op":"add","path":"/{member}","value":1}}]"#)
-}
-
-/// Two authorities, with a follower each, of one document that both have in memory.
-fn two() -> Cluster {
-    let mut cluster = Cluster::new(2);
-    cluster.add(0);
-    cluster.add(1);
-    cluster.run();
-    cluster.open("d");
-    cluster.create(0, "d", "{}");
-    cluster.run_for(PAUSES);
-    assert_eq!(cluster.converged("d"), "{}");
-    cluster
-}
 
 /// A request that puts a member.
 fn submit(cluster: &mut Cluster, at: usize, token: u64, member: &str, base: Base, key: Option<&str>) {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rejoin_core::storage::{Answer, Answered, Operation, RequestId, StoreError, Write};
 use rejoin_core::{
-    Config, Event, Grant, Input, Instant, LinkId, Output, Peer, Replica, Reply, Role, Seed, Token,
+    Config, Event, Grant, Input, Instant, LinkId, Output, Peer, Replica, Reply, Role, SHARED_STORE_INTERVAL,
+    Seed, Token,
 };
 use rejoin_store::MemoryStore;
 use rejoin_wire::{
@@ -629,4 +630,30 @@ enum Step {
     Hint(usize),
     Up(usize),
     Down(usize),
+}
+
+/// Longer than every pause after a conflict, shorter than the interval at which hints are done without.
+pub const PAUSES: u64 = 500;
+
+/// In milliseconds.
+pub fn interval() -> u64 {
+    u64::try_from(SHARED_STORE_INTERVAL.as_millis()).unwrap()
+}
+
+/// A patch that puts a member.
+pub fn add(member: &str) -> String {
+    format!(r#"[{{"op":"add","path":"/{member}","value":1}}]"#)
+}
+
+/// Two authorities, with a follower each, of one document that both have in memory.
+pub fn two() -> Cluster {
+    let mut cluster = Cluster::new(2);
+    cluster.add(0);
+    cluster.add(1);
+    cluster.run();
+    cluster.open("d");
+    cluster.create(0, "d", "{}");
+    cluster.run_for(PAUSES);
+    assert_eq!(cluster.converged("d"), "{}");
+    cluster
 }

@@ -58,15 +58,13 @@ impl Plan {
     /// The world of a seed, with this many lines.
     pub fn of_seed(seed: u64, steps: u32) -> Self {
         let mut dice = Dice::of(seed, PLAN, 0);
-        let surroundings = Surroundings::drawn(&mut dice);
+        let mut surroundings = Surroundings::drawn(&mut dice);
         let pace_us = *dice.pick(&[2_000, 40_000, 400_000]);
-        let lines = Swarm::drawn(&mut dice);
-        let calm = lines.faults.is_empty();
-        let mut surroundings = surroundings;
-        if calm {
+        let swarm = Swarm::drawn(&mut dice);
+        if swarm.faults.is_empty() {
             surroundings.rates = Rates::default();
         }
-        let lines = lines.lines(seed, &surroundings, steps, pace_us);
+        let lines = swarm.lines(seed, &surroundings, steps, pace_us);
         Self { seed, surroundings, lines, contents: Vec::new(), plant: None }
     }
 }

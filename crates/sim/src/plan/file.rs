@@ -72,8 +72,7 @@ impl Plan {
         }
         first.surroundings.check().map_err(|problem| wrong(1, problem))?;
         let plant = first.plant.map(|name| {
-            let known = Plant::ALL.into_iter().find(|(known, _)| *known == name);
-            known.map(|(_, plant)| plant).ok_or_else(|| wrong(1, format!("{name:?} is no fault to plant")))
+            Plant::named(&name).ok_or_else(|| wrong(1, format!("{name:?} is no fault to plant")))
         });
         let rest = lines.filter(|(_, line)| !line.trim().is_empty());
         let rest = rest.map(|(at, line)| {
@@ -92,10 +91,7 @@ impl Plan {
 
     /// The plan as a file.
     pub fn to_text(&self, why: Option<&str>) -> String {
-        let plant = self
-            .plant
-            .and_then(|plant| Plant::ALL.into_iter().find(|(_, known)| *known == plant))
-            .map(|(name, _)| name.to_owned());
+        let plant = self.plant.map(|plant| plant.name().to_owned());
         let first = First {
             format: FORMAT,
             seed: self.seed,

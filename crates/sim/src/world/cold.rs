@@ -1,7 +1,5 @@
 //! What everybody has at the end: the same bytes, the same company, and the same again from the disk alone.
 
-use std::collections::VecDeque;
-
 use rejoin_core::storage::Operation;
 use rejoin_core::{Input, Instant, Output, Replica};
 use rejoin_wire::{DocumentId, Revision, to_bytes};
@@ -108,7 +106,6 @@ struct Cold {
     replica: Replica,
     disk: super::disk::Disk,
     now: u64,
-    waiting: VecDeque<Output>,
 }
 
 impl Cold {
@@ -117,7 +114,7 @@ impl Cold {
         disk.crash(now);
         let unix = rejoin_wire::UnixMillis(now / 1_000);
         let replica = Replica::new(node.config.clone(), rejoin_core::Seed(1), Instant(now), unix);
-        Self { replica, disk, now, waiting: VecDeque::new() }
+        Self { replica, disk, now }
     }
 
     /// Has the program do something, and its disk answer until nothing is asked any more.
@@ -128,22 +125,14 @@ impl Cold {
     }
 
     fn answer(&mut self, workspace: &rejoin_wire::WorkspaceId) {
-        loop {
-            while let Some(output) = self.replica.poll_output() {
-                self.waiting.push_back(output);
-            }
-            match self.waiting.pop_front() {
-                Some(Output::Store { request, operation }) => {
-                    let answer = match operation {
-                        // A look changes nothing.
-                        Operation::Commit(_) => Ok(rejoin_core::storage::Answered::Committed),
-                        asked => self.disk.execute(workspace, &asked),
-                    };
-                    self.replica.handle_input(Instant(self.now), Input::Stored { request, answer });
-                }
-                Some(_) => {}
-                None => return,
-            }
+        while let Some(output) = self.replica.poll_output() {
+            let Output::Store { request, operation } = output else { continue };
+            let answer = match operation {
+                // A look changes nothing.
+                Operation::Commit(_) => Ok(rejoin_core::storage::Answered::Committed),
+                asked => self.disk.execute(workspace, &asked),
+            };
+            self.replica.handle_input(Instant(self.now), Input::Stored { request, answer });
         }
     }
 }

@@ -83,17 +83,16 @@ impl World {
         if self.healed {
             return Ok(());
         }
-        let overheard: Vec<_> = self.overheard.iter().cloned().collect();
         let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
         let encoding = wire.encoding;
         if left == 0 {
             wire.end_mut(Side::Above).pipe.stalled_until = u64::MAX >> 1;
             return Ok(());
         }
-        let message = if overheard.is_empty() {
+        let message = if self.overheard.is_empty() {
             Message::Ping { nonce: left }
         } else {
-            let (_, message) = wire.dice.pick(&overheard).clone();
+            let (_, message) = self.overheard[wire.dice.below(self.overheard.len())].clone();
             altered(&mut wire.dice, message)
         };
         let mut payload = encode_message(&message, encoding);

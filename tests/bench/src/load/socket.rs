@@ -190,7 +190,7 @@ fn frame_of(first: u8, payload: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Of a server's frame: its opcode, the bytes of its header, and those of its payload.
-fn header(bytes: &[u8]) -> Result<Option<(u8, usize, usize)>> {
+pub(crate) fn header(bytes: &[u8]) -> Result<Option<(u8, usize, usize)>> {
     let [first, second, rest @ ..] = bytes else { return Ok(None) };
     ensure!(first & 0x70 == 0, "a frame uses an extension that nobody asked for");
     let opcode = first & 0x0f;

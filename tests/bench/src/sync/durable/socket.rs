@@ -9,14 +9,12 @@ use rejoin_wire::{Encoding, Message, SUBPROTOCOL_BINARY, decode_message, encode_
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::load::{Kind, READ_BYTES, frame, header};
+
 /// First byte of a frame that is a whole binary message (RFC 6455 5.2).
 const BINARY: u8 = 0x82;
 /// First byte of the payload of a frame that holds a whole message of the protocol.
 const WHOLE: u8 = 0;
-/// Any four bytes mask as well as others.
-const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-/// Bytes that are read at once at most.
-const READ_BYTES: usize = 256 * 1024;
 
 pub(super) struct Socket {
     stream: TcpStream,
@@ -81,7 +79,8 @@ impl Socket {
     /// The next message that is there as a whole.
     pub(super) fn next_message(&mut self) -> Result<Option<&[u8]>> {
         let rest = &self.buffer[self.taken..];
-        let Some((header, length)) = header(rest)? else { return Ok(None) };
+        let Some((_, header, length)) = header(rest)? else { return Ok(None) };
+        ensure!(rest.first() == Some(&BINARY), "a frame is no binary message: {:#x?}", rest.first());
         let Some(frame) = rest.get(header..header + length) else { return Ok(None) };
         self.taken += header + length;
         let (first, message) = frame.split_first().context("a frame is empty")?;
@@ -90,39 +89,11 @@ impl Socket {
     }
 }
 
-/// The bytes of a server's frame header, and of its payload.
-fn header(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
-    let [first, second, rest @ ..] = bytes else { return Ok(None) };
-    ensure!(*first == BINARY, "a frame is no binary message: {first:#x}");
-    Ok(match (second, rest) {
-        (126, [a, b, ..]) => Some((4, u16::from_be_bytes([*a, *b]).into())),
-        (127, [a, b, c, d, e, f, g, h, ..]) => {
-            Some((10, usize::try_from(u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]))?))
-        }
-        (126 | 127, _) => None,
-        (length, _) => Some((2, usize::from(*length))),
-    })
-}
-
 /// The frames of an encoded message, as a client writes them.
 pub(super) fn frames_of(message: Bytes) -> Vec<u8> {
     let mut out = Vec::new();
-    for frame in frames(message, Encoding::Binary, MAX_FRAME_BYTES) {
-        let payload = frame.payload();
-        out.push(BINARY);
-        match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-            (Ok(length @ ..126), _) => out.push(0x80 | length),
-            (_, Ok(length)) => {
-                out.push(0x80 | 126);
-                out.extend(length.to_be_bytes());
-            }
-            _ => {
-                out.push(0x80 | 127);
-                out.extend((payload.len() as u64).to_be_bytes());
-            }
-        }
-        out.extend(MASK);
-        out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    for one in frames(message, Encoding::Binary, MAX_FRAME_BYTES) {
+        frame(Kind::Binary, one.payload(), &mut out);
     }
     out
 }
