@@ -52,6 +52,9 @@ pub struct Surroundings {
     pub relays: usize,
     /// How many of them are between each follower and the authority.
     pub relayed: Vec<usize>,
+    /// How many authorities there are, over one store.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub roots: usize,
     /// How many documents there are.
     pub documents: usize,
     /// Delay of a message in microseconds, at most.
@@ -133,6 +136,15 @@ pub struct Line {
     /// How long it lasts, in microseconds.
     #[serde(default, skip_serializing_if = "lasts_not")]
     pub lasts: u64,
+}
+
+const fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_one(number: &usize) -> bool {
+    *number == 1
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -248,11 +260,13 @@ impl Action {
 }
 
 impl Surroundings {
-    /// The node that another is connected to. After the authority come the followers, then the relays.
+    /// The node that another is connected to. After the first authority come the followers, then the relays, then further authorities, to
+    /// whom whoever is connected to the first comes as well.
     pub(crate) fn above(&self, node: usize) -> usize {
         let followers = self.followers.len();
         let relays = match self.relayed.get(node - 1) {
             Some(relays) => *relays,
+            None if node > followers + self.relays => 0,
             None => node - 1 - followers,
         };
         if relays == 0 { ROOT } else { followers + relays }
@@ -260,7 +274,7 @@ impl Surroundings {
 
     /// How many nodes there are at the beginning.
     pub fn nodes(&self) -> usize {
-        1 + self.followers.len() + self.relays
+        self.roots + self.followers.len() + self.relays
     }
 }
 
@@ -292,6 +306,7 @@ impl Plan {
             followers: vec![Follows::Documents; followers],
             relays: 0,
             relayed: vec![0; followers],
+            roots: 1,
             documents,
             delay_us: 1_000,
             binary: 10_000,

@@ -10,6 +10,7 @@ mod hostile;
 mod line;
 mod node;
 mod planting;
+mod roots;
 mod watching;
 mod wire;
 
@@ -43,7 +44,7 @@ const NODES: u64 = 4;
 const WIRES: u64 = 5;
 const LINES: u64 = 6;
 
-/// The authority.
+/// The authority, and the first where there are several: on its disk all of them store.
 pub const ROOT: usize = 0;
 
 /// How long a process is down that ended between two effects, at most, in microseconds.
@@ -88,7 +89,8 @@ pub struct World {
     /// True once nothing goes wrong any more.
     healed: bool,
     next_token: u64,
-    asked: BTreeMap<rejoin_core::Token, watching::Asked>,
+    /// What was asked of which authority.
+    asked: BTreeMap<rejoin_core::Token, (usize, watching::Asked)>,
     /// Of every session.
     sessions: Arc<SessionConfig>,
     /// Ends of wires whose session was given something.
@@ -175,6 +177,7 @@ impl World {
             nodes.push(Node::follower(&surroundings, &workspace, number + 1, follows.scope(), &mut dice));
         }
         nodes.extend((0..surroundings.relays).map(|_| Node::relay(&surroundings, &workspace)));
+        nodes.extend((1..surroundings.roots).map(|_| Node::root(&surroundings, &workspace)));
         for (number, node) in nodes.iter_mut().enumerate() {
             node.dice = Dice::of(seed, NODES, number as u64);
             if number > 0 {
@@ -355,6 +358,14 @@ impl World {
             {
                 self.execute(node, request, operation)
             }
+            Happening::Execute { node, operation, .. } => {
+                self.outlive(node, operation);
+                Ok(())
+            }
+            Happening::Outlive { node, store, operation } if self.nodes[ROOT].stores == store => {
+                self.execute_outlived(node, &operation)
+            }
+            Happening::Hint { node } => self.hint(node),
             Happening::Flush { node, life, store, request, answer } if self.lives(node, life) => {
                 // What a store that is gone says comes all the same.
                 let stands = self.nodes[node].stores == store;
@@ -552,7 +563,7 @@ impl World {
             _ => None,
         };
         if let Event::Quarantined { document } = event
-            && !(node == ROOT && self.rotten.contains(document))
+            && !(self.is_root(node) && self.rotten.contains(document))
             && !self.nodes[node].spoiled.contains(document)
         {
             return Err(Violation::new(
@@ -580,8 +591,12 @@ impl World {
         let life = self.nodes[node].life;
         let mut answer = match self.disk_fault(node, commit) {
             Some(error) => Err(error),
-            None => self.nodes[node].disk.execute(&self.workspace, operation),
+            None => {
+                let store = self.store_of(node);
+                self.nodes[store].disk.execute(&self.workspace, operation)
+            }
         };
+        self.note_shared(node, operation, &answer)?;
         self.plant_answer(node, operation, &mut answer);
         if let Operation::Commit(batch) = operation {
             self.trace.note_batch(batch);
@@ -613,11 +628,12 @@ impl World {
             return None;
         }
         let Rates { disk, conflict, .. } = self.surroundings.rates;
+        let is_root = self.is_root(node);
         let dice = &mut self.nodes[node].dice;
         if dice.chance(disk) {
             return Some(StoreError::Unavailable("the simulated disk is busy".into()));
         }
-        if node == ROOT && commit && dice.chance(conflict) {
+        if is_root && commit && dice.chance(conflict) {
             return Some(StoreError::Conflict("a simulated other writer was first".into()));
         }
         None
@@ -637,14 +653,14 @@ impl World {
             }
         }
         let grant = self.nodes[node].grant();
-        let above = self.nodes[node].above;
-        let links: Vec<LinkId> = self.nodes[above]
-            .links
-            .iter()
-            .filter(|(_, wire)| self.wires.get(wire).is_some_and(|wire| wire.follower == node))
-            .map(|(link, _)| *link)
+        let links: Vec<(usize, LinkId)> = self
+            .wires
+            .values()
+            .filter(|wire| wire.follower == node)
+            .map(|wire| (wire.above, wire.end(Side::Above).link))
+            .filter(|(above, link)| self.nodes[*above].links.contains_key(link))
             .collect();
-        for link in links {
+        for (above, link) in links {
             let grant = grant.clone();
             self.input(above, Input::Granted { link, grant })?;
         }

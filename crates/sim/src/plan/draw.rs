@@ -53,12 +53,14 @@ const LONGEST_US: u64 = 5_000_000;
 /// Purposes of dice, each with a stream of its own.
 const PLAN: u64 = 1;
 const LINES: u64 = 2;
+const ROOTS: u64 = 8;
 
 impl Plan {
     /// The world of a seed, with this many lines.
     pub fn of_seed(seed: u64, steps: u32) -> Self {
         let mut dice = Dice::of(seed, PLAN, 0);
         let mut surroundings = Surroundings::drawn(&mut dice);
+        surroundings.roots = Dice::of(seed, ROOTS, 0).weighted(&[(80, 1), (14, 2), (6, 3)]);
         let pace_us = *dice.pick(&[2_000, 40_000, 400_000]);
         let swarm = Swarm::drawn(&mut dice);
         if swarm.faults.is_empty() {
@@ -88,6 +90,7 @@ impl Surroundings {
             followers,
             relays,
             relayed,
+            roots: 1,
             documents: usize::try_from(dice.between(1, 3)).unwrap_or(1),
             delay_us: *dice.pick(&[500, 20_000, 200_000]),
             binary: dice.weighted(&[(70, 10_000), (20, 5_000), (10, 0)]),

@@ -77,11 +77,7 @@ impl World {
         let document = self.documents[line.document % self.documents.len()].clone();
         match line.action {
             Action::Submit => self.submit(&document),
-            Action::Repeat => {
-                let repeats = self.repeat();
-                self.drain_root()?;
-                Ok(repeats)
-            }
+            Action::Repeat => self.repeat(),
             action => match self.present_client(line.node) {
                 Some(node) => self.act_on(node, &document, action),
                 None => Ok(false),
@@ -99,7 +95,7 @@ impl World {
 
     /// One of those whom people work with, copies too, by number from 1.
     pub(super) fn client(&self, number: usize) -> Option<usize> {
-        let mut clients = (1..self.nodes.len()).filter(|node| !self.nodes[*node].is_relay());
+        let mut clients = self.below_roots().filter(|node| !self.nodes[*node].is_relay());
         clients.nth(number.checked_sub(1)?)
     }
 
@@ -111,10 +107,6 @@ impl World {
     fn is_ready(&self, node: usize) -> bool {
         let node = &self.nodes[node];
         node.begun && node.replica.as_ref().is_some_and(Replica::is_ready)
-    }
-
-    fn drain_root(&mut self) -> Checked {
-        if self.nodes[ROOT].replica.is_some() { self.drain(ROOT) } else { Ok(()) }
     }
 
     fn act_on(&mut self, node: usize, document: &DocumentId, action: Action) -> Result<bool, Violation> {
@@ -198,7 +190,7 @@ impl World {
                 Ok(true)
             }
             Action::History => {
-                let token = self.token(Asked::Nothing);
+                let token = self.token(node, Asked::Nothing);
                 if let Some(replica) = &mut self.nodes[node].replica {
                     replica.remote_history(token, document, None, 20);
                 }
@@ -328,7 +320,8 @@ impl World {
 
     /// A program without a replica submits a change at the authority.
     fn submit(&mut self, document: &DocumentId) -> Result<bool, Violation> {
-        if !self.is_ready(ROOT) {
+        let root = self.any_root();
+        if !self.is_ready(root) {
             return Ok(false);
         }
         let Some(line) = self.model.line(document).filter(|line| line.tip().life == Life::Alive) else {
@@ -379,25 +372,30 @@ impl World {
             };
             self.acting.keyed.insert(made, keyed);
         }
-        let token = self.token(Asked::Driver(made));
-        self.trace.note(self.now, 2, ROOT, &[], || format!("is given {body:?} on {base:?}"));
-        if let Some(replica) = &mut self.nodes[ROOT].replica {
+        let token = self.token(root, Asked::Driver(made));
+        self.tell_time(root)?;
+        self.trace.note(self.now, 2, root, &[], || format!("is given {body:?} on {base:?}"));
+        if let Some(replica) = &mut self.nodes[root].replica {
             let key = key.as_deref().map(|key| request_key(key, &body));
             replica.submit(token, Self::grant_of_root(), document, body, base, key.as_ref());
         }
-        self.drain_root()?;
+        if self.nodes[root].replica.is_some() {
+            self.drain(root)?;
+        }
         Ok(true)
     }
 
     /// A program repeats what it submitted, under its key.
-    fn repeat(&mut self) -> bool {
+    fn repeat(&mut self) -> Result<bool, Violation> {
+        let root = self.any_root();
         let keyed: Vec<Keyed> = self.acting.keyed.values().cloned().collect();
-        if keyed.is_empty() || !self.is_ready(ROOT) {
-            return false;
+        if keyed.is_empty() || !self.is_ready(root) {
+            return Ok(false);
         }
         let Keyed { document, key, body, base, revision } = self.dice.pick(&keyed).clone();
-        let token = self.token(Asked::Repeat(revision));
-        if let Some(replica) = &mut self.nodes[ROOT].replica {
+        let token = self.token(root, Asked::Repeat(revision));
+        self.tell_time(root)?;
+        if let Some(replica) = &mut self.nodes[root].replica {
             let key = request_key(&key, &body);
             if self.dice.chance(5_000) {
                 replica.repeat(token, &Self::grant_of_root(), &document, &key);
@@ -405,7 +403,10 @@ impl World {
                 replica.submit(token, Self::grant_of_root(), &document, body, base, Some(&key));
             }
         }
-        true
+        if self.nodes[root].replica.is_some() {
+            self.drain(root)?;
+        }
+        Ok(true)
     }
 }
 

@@ -34,7 +34,7 @@ impl Ord for Due {
 }
 
 /// What happens. A life is one run of a process: what was meant for an earlier one does not happen. A late flush is that of a disk which has
-/// said already that it is done.
+/// said already that it is done; a commit outlives the process that asked for it.
 #[derive(Debug)]
 pub(super) enum Happening {
     Drain { node: usize, life: u32 },
@@ -43,6 +43,8 @@ pub(super) enum Happening {
     Flush { node: usize, life: u32, store: u32, request: RequestId, answer: Answer },
     FlushLate { node: usize, life: u32 },
     Compute { node: usize, life: u32, request: RequestId, job: Box<Job> },
+    Hint { node: usize },
+    Outlive { node: usize, store: u32, operation: Operation },
     Dial { node: usize, life: u32, link: LinkId },
     Deliver { wire: u64, to: Side },
     Hangup { wire: u64, side: Side },

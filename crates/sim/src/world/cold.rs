@@ -4,8 +4,9 @@ use rejoin_core::storage::Operation;
 use rejoin_core::{Input, Instant, Output, Replica};
 use rejoin_wire::{DocumentId, Revision, to_bytes};
 
+use super::World;
+use super::disk::Disk;
 use super::node::Node;
-use super::{ROOT, World};
 use crate::dice::Dice;
 use crate::violation::{Checked, Claim, Violation};
 
@@ -19,7 +20,7 @@ impl World {
             let expected = to_bytes(&line.tip().content);
             for (number, node) in self.nodes.iter().enumerate() {
                 let view = node.replica.as_ref().and_then(|replica| replica.confirmed(document));
-                if let Some(view) = view.filter(|_| number != ROOT && node.opened.contains(document))
+                if let Some(view) = view.filter(|_| !self.is_root(number) && node.opened.contains(document))
                     && to_bytes(&view.content) != expected
                 {
                     let what = format!("node {number} holds other bytes of {document}: {}", view.content);
@@ -33,9 +34,15 @@ impl World {
     /// Everybody sees the others who show themselves on what they have open, and nobody else.
     pub(super) fn check_presence(&self) -> Checked {
         for (number, node) in self.nodes.iter().enumerate().filter(|(_, node)| !node.is_relay()) {
-            let Some(replica) = node.replica.as_ref().filter(|_| number != ROOT) else { continue };
+            let Some(replica) = node.replica.as_ref().filter(|_| !self.is_root(number)) else { continue };
             for document in &node.opened {
-                let others = self.nodes.iter().enumerate().filter(|(other, _)| *other != number);
+                let root = self.root_of(number);
+                // Authorities do not share who is there.
+                let others = self
+                    .nodes
+                    .iter()
+                    .enumerate()
+                    .filter(|(other, _)| *other != number && self.root_of(*other) == root);
                 let mut there: Vec<String> = others
                     .filter_map(|(_, other)| other.shown.get(document))
                     .map(|it| it.canonical())
@@ -59,17 +66,18 @@ impl World {
     /// One of them, started again from its disk and without a network, has what it had.
     pub(super) fn check_cold(&mut self) -> Checked {
         let number = Dice::of(self.seed, LOOKS, 0).below(self.nodes.len());
-        let node = &self.nodes[number];
+        let (node, is_root) = (&self.nodes[number], self.is_root(number));
         let Some(replica) = &node.replica else { return Ok(()) };
-        if number != ROOT && !replica.sync_status().durable {
+        if !is_root && !replica.sync_status().durable {
             return Ok(());
         }
-        let kept = node.disk.durable().revisions.iter().filter(|(_, revision)| **revision > Revision(0));
+        let disk = &self.nodes[self.store_of(number)].disk;
+        let kept = disk.durable().revisions.iter().filter(|(_, revision)| **revision > Revision(0));
         let kept: Vec<(DocumentId, Revision)> =
             kept.map(|(document, revision)| (document.clone(), *revision)).collect();
-        let mut cold = Cold::new(node, self.now);
+        let mut cold = Cold::new(node, disk, self.now);
         for (document, revision) in kept {
-            let before = (number != ROOT).then(|| replica.rejected(&document).len());
+            let before = (!is_root).then(|| replica.rejected(&document).len());
             cold.start(&self.workspace, |replica| replica.open(&document));
             let wrong = |what: &str| {
                 let what =
@@ -104,13 +112,13 @@ impl World {
 /// A process that is started for a look, beside the world.
 struct Cold {
     replica: Replica,
-    disk: super::disk::Disk,
+    disk: Disk,
     now: u64,
 }
 
 impl Cold {
-    fn new(node: &Node, now: u64) -> Self {
-        let mut disk = node.disk.clone();
+    fn new(node: &Node, disk: &Disk, now: u64) -> Self {
+        let mut disk = disk.clone();
         disk.crash(now);
         let unix = rejoin_wire::UnixMillis(now / 1_000);
         let replica = Replica::new(node.config.clone(), rejoin_core::Seed(1), Instant(now), unix);

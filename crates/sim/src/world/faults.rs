@@ -71,17 +71,20 @@ impl World {
                 self.nodes[node].dies_after = Some(self.dice.between(0, 12));
             }
             Action::Rot if self.nodes[ROOT].replica.is_some() => {
-                self.crash(ROOT)?;
+                let roots = self.crash_roots()?;
                 let took_place = self.rot();
-                self.plan_at(lasts / 4, Happening::Start { node: ROOT });
+                self.start_all(roots, lasts / 4);
                 return Ok(took_place);
             }
             Action::DiskFails => {
                 let commits = u32::try_from(self.dice.between(1, 4)).unwrap_or(1);
-                self.nodes[node].disk.fail_commits(commits, StoreError::Unavailable("the disk fails".into()));
+                let store = self.store_of(node);
+                self.nodes[store]
+                    .disk
+                    .fail_commits(commits, StoreError::Unavailable("the disk fails".into()));
             }
             Action::SlowDisk => self.nodes[node].slow_until = until,
-            Action::DiskFull if !self.nodes[node].is_relay() => {
+            Action::DiskFull if !self.nodes[node].is_relay() && self.store_of(node) == node => {
                 self.trace.note(self.now, 9, node, &[8], || "has a full disk".into());
                 self.nodes[node].disk.full = true;
                 if node == ROOT {
@@ -95,7 +98,7 @@ impl World {
             Action::Image => self.take_image(),
             Action::Restore if !self.restored && self.image.is_some() => {
                 self.restore()?;
-                self.plan_at(lasts / 4, Happening::Start { node: ROOT });
+                self.start_all(self.roots(), lasts / 4);
             }
             Action::Clock if is_up => {
                 let unix = EPOCH_MS + self.now / 1_000 - HOUR_MS + self.dice.between(0, 2 * HOUR_MS);
@@ -136,7 +139,7 @@ impl World {
 
     /// The authority is not down for long: nothing moves without it.
     fn down_for(&self, node: usize, lasts: u64) -> u64 {
-        if node == ROOT { lasts / 4 } else { lasts }
+        if self.is_root(node) { lasts / 4 } else { lasts }
     }
 
     /// Links carry nothing, and are free again one after the other in another order.
@@ -233,8 +236,8 @@ impl World {
         crashed.read.clear();
         crashed.links.clear();
         self.drop_sessions(node);
-        if node == ROOT {
-            self.asked.clear();
+        if self.is_root(node) {
+            self.asked.retain(|_, (asked, _)| *asked != node);
             self.acting.forget();
             return self.read_flushed(&flushed);
         }
@@ -335,7 +338,7 @@ impl World {
         if self.nodes[node].replica.is_some() {
             return Ok(());
         }
-        if node == ROOT {
+        if self.is_root(node) {
             self.check_log()?;
         }
         self.trace.note(self.now, 9, node, &[3], || "starts".into());
@@ -374,11 +377,12 @@ impl World {
     pub fn restore(&mut self) -> Checked {
         let Some(mut image) = self.image.clone() else { return Ok(()) };
         self.trace.note(self.now, 9, ROOT, &[5], || "goes back to an older image".into());
-        self.crash(ROOT)?;
+        self.crash_roots()?;
         for document in self.documents.clone() {
             // Who may only read cannot bring anything back.
-            let editors = self.nodes.iter().enumerate().skip(1).filter(|(_, node)| node.may_edit);
-            let held = editors.filter_map(|(number, node)| {
+            let editors = self.below_roots().filter(|node| self.nodes[*node].may_edit);
+            let held = editors.filter_map(|number| {
+                let node = &self.nodes[number];
                 let confirmed = node.replica.as_ref()?.confirmed(&document)?.revision;
                 let durable = node.disk.durable().revisions.get(&document).copied().unwrap_or_default();
                 Some((number, Held { durable: durable.min(confirmed), confirmed }))
@@ -421,7 +425,7 @@ impl World {
             let healed = &mut self.nodes[node];
             (healed.partitioned, healed.slow_until, healed.dies_after) = (false, 0, None);
             self.plan_at(0, Happening::Start { node });
-            if node != ROOT {
+            if !self.is_root(node) {
                 self.allow(node, true)?;
             }
         }

@@ -38,7 +38,8 @@ impl World {
 
     /// A hostile client connects to the authority; false where that is down.
     pub(super) fn attack(&mut self) -> Result<bool, Violation> {
-        if self.nodes[ROOT].replica.is_none() {
+        let root = self.any_root();
+        if self.nodes[root].replica.is_none() {
             return Ok(false);
         }
         let number = self.next_wire;
@@ -67,10 +68,10 @@ impl World {
         );
         let server = Session::server(self.sessions.clone(), encoding, now);
         let ends = [(LinkId(0), client), (LinkId(number), server)];
-        let mut wire = Wire::new([NOBODY, ROOT], encoding, ends, dice);
+        let mut wire = Wire::new([NOBODY, root], encoding, ends, dice);
         (wire.hostile, wire.spoiled) = (true, true);
         self.wires.insert(number, wire);
-        self.trace.note(self.now, 9, ROOT, &number.to_le_bytes(), || format!("is attacked on wire {number}"));
+        self.trace.note(self.now, 9, root, &number.to_le_bytes(), || format!("is attacked on wire {number}"));
         self.pump(number, Side::Above)?;
         self.pump(number, Side::Below)?;
         let sayings = self.dice.between(1, SAYINGS);

@@ -23,7 +23,7 @@ const REPEATED_BYTES: usize = 512;
 
 impl World {
     pub(super) fn dial(&mut self, node: usize, link: LinkId) -> Checked {
-        let above = self.nodes[node].above;
+        let above = self.choose_above(node);
         if self.nodes[above].replica.is_none() || self.nodes[node].partitioned {
             self.trace.note(self.now, 4, node, &[], || format!("cannot connect {link:?}"));
             return self.input(node, Input::LinkClosed { link, code: None });
@@ -64,7 +64,7 @@ impl World {
             if !serves && self.listens {
                 self.overhear(node, message.clone());
             }
-            if self.observed && (node == ROOT || (serves && !self.restored)) {
+            if self.observed && (self.is_root(node) || (serves && !self.restored)) {
                 Standing::check_told(&message, self.nodes[ROOT].disk.durable())?;
             }
             match self.spoil(node, &mut message) {

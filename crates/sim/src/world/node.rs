@@ -66,6 +66,7 @@ impl Node {
     pub(crate) fn root(surroundings: &Surroundings, workspace: &WorkspaceId) -> Self {
         let mut config = Config::new(workspace.clone(), Role::Root);
         config.limits.max_document_bytes = surroundings.root_document_bytes;
+        config.shares_store = surroundings.roots > 1;
         config.max_idle_documents = surroundings.idle_documents;
         config.max_inline_bytes = surroundings.inline_bytes;
         config.heartbeat_timeout = 2 * Duration::from_micros(surroundings.heartbeat_us);

@@ -101,20 +101,20 @@ impl World {
         let is_pending = |key: &RecordKey| key.kind == RecordKind::Pending;
         let is_rejected = |key: &RecordKey| key.kind == RecordKind::Rejected;
         match self.plant {
-            Some(Plant::KeepPending) if node != ROOT => {
+            Some(Plant::KeepPending) if !self.is_root(node) => {
                 batch.writes.retain(|write| !matches!(write, Write::DropRecord { key } if is_pending(key)));
             }
-            Some(Plant::DropRejected) if node != ROOT => {
+            Some(Plant::DropRejected) if !self.is_root(node) => {
                 batch
                     .writes
                     .retain(|write| !matches!(write, Write::PutRecord { key, .. } if is_rejected(key)));
             }
-            Some(Plant::LoseRows) if node != ROOT => {
+            Some(Plant::LoseRows) if !self.is_root(node) => {
                 batch
                     .writes
                     .retain(|write| !matches!(write, Write::AppendChanges(_) | Write::PutCheckpoint { .. }));
             }
-            Some(Plant::SkipWrite) if node == ROOT && self.nodes[ROOT].dice.chance(SKIPPED) => {
+            Some(Plant::SkipWrite) if self.is_root(node) && self.nodes[node].dice.chance(SKIPPED) => {
                 batch.writes.clear();
             }
             _ => {}
@@ -124,7 +124,7 @@ impl World {
     /// What the planted fault makes of what a disk answers.
     pub(super) fn plant_answer(&mut self, node: usize, operation: &Asked, answer: &mut Answer) {
         if self.plant == Some(Plant::ShowOlder)
-            && node != ROOT
+            && !self.is_root(node)
             && let (Asked::LoadDocument { .. }, Ok(Answered::Document(loaded))) = (operation, answer)
             && let Some(head) = loaded.head.as_mut().filter(|_| loaded.rows.pop().is_some())
         {
@@ -140,17 +140,17 @@ impl World {
                 self.flushed = Some(self.nodes[ROOT].disk.clone());
             }
             Some(Plant::LoseFlushed) if self.played == last => {
-                self.crash(ROOT)?;
+                let roots = self.crash_roots()?;
                 if let Some(mut flushed) = self.flushed.take() {
                     flushed.crash(self.now);
                     self.nodes[ROOT].disk = flushed;
                 }
-                self.plan_at(1_000, Happening::Start { node: ROOT });
+                self.start_all(roots, 1_000);
             }
             Some(Plant::RewriteLog) if self.played == half => {
-                self.crash(ROOT)?;
+                let roots = self.crash_roots()?;
                 self.nodes[ROOT].disk.rewrite_log(&self.workspace);
-                self.plan_at(1_000, Happening::Start { node: ROOT });
+                self.start_all(roots, 1_000);
             }
             _ => {}
         }
@@ -230,7 +230,7 @@ impl World {
     /// What was written becomes durable, on a disk that does as it says.
     pub(super) fn flush(&mut self, node: usize, life: u32) -> Checked {
         let late = match self.plant {
-            Some(Plant::ClientsFlushLate) => node != ROOT,
+            Some(Plant::ClientsFlushLate) => !self.is_root(node),
             Some(Plant::AuthorityFlushesLate) => node == ROOT,
             _ => false,
         };

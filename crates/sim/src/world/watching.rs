@@ -34,8 +34,8 @@ impl World {
             }
             return Ok(true);
         }
-        if node == ROOT {
-            self.watch_root()?;
+        if self.is_root(node) {
+            self.watch_root(node)?;
         } else {
             self.watch_follower(node)?;
         }
@@ -96,19 +96,20 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn token(&mut self, asked: Asked) -> Token {
+    /// A token for what an authority is asked.
+    pub(super) fn token(&mut self, root: usize, asked: Asked) -> Token {
         let token = Token(self.next_token);
         self.next_token += 1;
-        self.asked.insert(token, asked);
+        self.asked.insert(token, (root, asked));
         token
     }
 
-    fn watch_root(&mut self) -> Checked {
-        for (token, reply) in std::mem::take(&mut self.nodes[ROOT].replies) {
-            let Some(asked) = self.asked.remove(&token) else { continue };
+    fn watch_root(&mut self, node: usize) -> Checked {
+        for (token, reply) in std::mem::take(&mut self.nodes[node].replies) {
+            let Some((_, asked)) = self.asked.remove(&token) else { continue };
             self.take_reply(&asked, reply)?;
         }
-        let Node { replica: Some(replica), checked, .. } = &mut self.nodes[ROOT] else { return Ok(()) };
+        let Node { replica: Some(replica), checked, .. } = &mut self.nodes[node] else { return Ok(()) };
         if !self.observed {
             return Ok(());
         }
@@ -118,7 +119,7 @@ impl World {
                 continue;
             };
             if checked.is_news(document, &view) {
-                Standing::check_confirmed(&self.model, ROOT, document, &view)?;
+                Standing::check_confirmed(&self.model, node, document, &view)?;
             }
         }
         Ok(())
