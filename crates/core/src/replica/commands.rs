@@ -205,13 +205,13 @@ impl Replica {
     /// Takes back one [`open`](Self::open). Own changes are still sent.
     pub fn close(&mut self, id: &DocumentId) {
         note!(self, Close { document: id.clone() });
-        let is_shown = self.is_shown(id);
+        let needed = self.is_shown(id) || self.is_compared(id);
         let Some(document) = self.documents.get_mut(id) else { return };
         document.opened = document.opened.saturating_sub(1);
         if document.opened > 0 {
             return;
         }
-        if document.outbox.has_pending() || is_shown {
+        if document.outbox.has_pending() || needed {
             // It stays open upstream: whoever looked at it here is gone all the same.
             document.own_presence.leave_all();
             self.lively.insert(id.clone());

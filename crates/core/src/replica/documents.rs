@@ -378,7 +378,7 @@ impl Replica {
             .iter()
             .filter(|(id, document)| {
                 let is_awaited = || SERVES && (self.is_awaited(id) || self.is_gathered(id));
-                document.is_idle() && !self.busy.contains(*id) && !is_awaited()
+                document.is_idle() && !self.busy.contains(*id) && !self.is_compared(id) && !is_awaited()
             })
             .filter(|(id, document)| !(unsaved.contains(id) || memory_only && document.outbox.has_origins()))
             .map(|(id, document)| (document.used, id.clone()))

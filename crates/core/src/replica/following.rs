@@ -478,6 +478,13 @@ impl Replica {
         }
     }
 
+    /// Whether the authority was asked how a document that is held stands there. It closes once it is answered: who closes before is not, and
+    /// the feed waits for what is compared.
+    pub(super) fn is_compared(&self, id: &DocumentId) -> bool {
+        let opening = |document: &super::Document| document.outbox.sync == Sync::Opening;
+        self.upstream.holes.contains(id) && self.documents.get(id).is_some_and(opening)
+    }
+
     pub(super) fn close_upstream(&mut self, id: &DocumentId) {
         self.close_all_upstream(std::slice::from_ref(id));
     }

@@ -481,3 +481,25 @@ fn a_page_tells_what_is_durable_of_a_document_whose_next_revision_is_being_store
     assert_eq!(told_position(&world, 1), Some(Sequence(4)));
     assert_eq!(told(&world), [2, 3]);
 }
+
+#[test]
+fn a_document_that_is_closed_while_it_is_compared_does_not_keep_the_feed_from_going_on() {
+    let mut world = World::new(2);
+    world.open("d");
+    world.create(0, "d", r#"{"a":1}"#);
+    let image = world.root.store.clone();
+    world.edit(0, "d", r#"[{"op":"replace","path":"/a","value":2}]"#);
+    world.offline(0);
+    world.restart_root(image);
+    world.root.holds_reads = Some(|operation| matches!(operation, Operation::LoadDocument { .. }));
+    world.run_for(60_000);
+    // What it held is asked about, and not answered yet.
+    world.followers[1].replica.close(&id("d"));
+    world.run();
+    world.let_root_commits_through();
+    world.online(0);
+    world.followers[0].replica.open(&id("later"));
+    world.run();
+    world.create(0, "later", "[]");
+    assert!(world.followers[1].replica.confirmed(&id("later")).is_some(), "the feed brings it");
+}

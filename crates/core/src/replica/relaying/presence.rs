@@ -88,7 +88,7 @@ impl Replica {
         }
         closed.retain(|id| {
             let needed = |document: &Document| document.opened > 0 || document.outbox.has_pending();
-            !self.documents.get(id).is_some_and(needed)
+            !self.documents.get(id).is_some_and(needed) && !self.is_compared(id)
         });
         for ids in closed.chunks(MAX_DOCUMENTS_PER_MESSAGE) {
             self.close_all_upstream(ids);
