@@ -66,11 +66,15 @@ pub enum Plant {
     ShowOlder,
     /// What was acknowledged is not written at the authority, one time in many.
     SkipWrite,
+    /// Of several authorities each stores what it decided, whatever another one stored meanwhile.
+    OverwriteRivals,
+    /// Of several authorities none sees what another one has stored since it last looked.
+    MissRivals,
 }
 
 impl Plant {
     /// Every fault, by its name for the command line.
-    pub const ALL: [(&'static str, Self); 28] = [
+    pub const ALL: [(&'static str, Self); 30] = [
         ("rewrite-pending", Self::RewritePending),
         ("push-twice", Self::PushTwice),
         ("clients-flush-late", Self::ClientsFlushLate),
@@ -99,6 +103,8 @@ impl Plant {
         ("falsify-records", Self::FalsifyRecords),
         ("show-older", Self::ShowOlder),
         ("skip-write", Self::SkipWrite),
+        ("overwrite-rivals", Self::OverwriteRivals),
+        ("miss-rivals", Self::MissRivals),
     ];
 
     /// The fault of a name.
@@ -141,6 +147,8 @@ impl Plant {
             Self::FalsifyRecords => Claim::RecordsTrue,
             Self::ShowOlder => Claim::MonotonicReads,
             Self::SkipWrite => Claim::DurableOnly,
+            Self::OverwriteRivals => Claim::RevisionsOnce,
+            Self::MissRivals => Claim::Liveness,
         }
     }
 
@@ -158,6 +166,9 @@ impl Plant {
                 rates.garbage = rates.garbage.max(GARBAGE);
             }
             Self::RetitleListed => plan.surroundings.followers.fill(Follows::List),
+            // The store of several authorities is a server of its own, which does as it says.
+            Self::AuthorityFlushesLate => plan.surroundings.roots = 1,
+            Self::OverwriteRivals | Self::MissRivals => plan.surroundings.roots = 2,
             _ => {}
         }
         plan

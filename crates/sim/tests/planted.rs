@@ -39,6 +39,8 @@ const CAUGHT: &[(&str, &[u64])] = &[
     ("falsify-records", &[1, 2]),
     ("show-older", &[11, 13]),
     ("skip-write", &[1, 2]),
+    ("overwrite-rivals", &[1, 2]),
+    ("miss-rivals", &[2, 4]),
 ];
 
 fn run(plant: Plant, seed: u64) -> Option<Violation> {

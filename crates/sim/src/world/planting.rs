@@ -117,12 +117,22 @@ impl World {
             Some(Plant::SkipWrite) if self.is_root(node) && self.nodes[node].dice.chance(SKIPPED) => {
                 batch.writes.clear();
             }
+            Some(Plant::OverwriteRivals) if self.is_root(node) => {
+                batch.expect.clear();
+                batch.feed = None;
+            }
             _ => {}
         }
     }
 
     /// What the planted fault makes of what a disk answers.
     pub(super) fn plant_answer(&mut self, node: usize, operation: &Asked, answer: &mut Answer) {
+        if self.plant == Some(Plant::MissRivals)
+            && self.is_root(node)
+            && let (Asked::ScanHeads { .. }, Ok(Answered::Heads(heads))) = (operation, &mut *answer)
+        {
+            heads.clear();
+        }
         if self.plant == Some(Plant::ShowOlder)
             && !self.is_root(node)
             && let (Asked::LoadDocument { .. }, Ok(Answered::Document(loaded))) = (operation, answer)
