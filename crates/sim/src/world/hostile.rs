@@ -21,8 +21,8 @@ const SAYINGS: u64 = 16;
 /// From one to the next, at most, in microseconds.
 const PAUSE_US: u64 = 300_000;
 
-/// No node.
-pub(super) const NOBODY: usize = usize::MAX;
+/// No node; the same number on machines of every width, for it is in traces.
+pub(super) const NOBODY: usize = u32::MAX as usize;
 
 /// The dice of wires to nobody begin here.
 const HOSTILE_WIRES: u64 = 1 << 48;
