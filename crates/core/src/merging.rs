@@ -72,6 +72,8 @@ pub(crate) fn decide(meeting: &Meeting<'_>) -> Result<Outcome, Refusal> {
         header.check().map_err(|error| Refusal::new(ErrorCode::TooLarge, error.to_string()))?;
     }
     match meeting.body {
+        // A revision would make it a document, and everybody would be shown one.
+        Body::Void if meeting.current.life == Life::Absent => Err(Refusal::not_found()),
         Body::Void => Ok(unchanged(meeting.current, Effect::Void)),
         Body::Create { header, content } => create(meeting, header, content),
         Body::Edit { patch, .. } => edit(meeting, patch),

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::tokens::{Counts, Issuer, Token, in_body, in_effect, in_records, tokens};
 use crate::violation::{Claim, Violation};
+use crate::world::NOBODY;
 
 /// Names a change of the model.
 pub(crate) type MadeId = usize;
@@ -37,6 +38,13 @@ pub(crate) struct Made {
     /// Values that nobody had typed before.
     pub(crate) fresh: Counts,
     pub(crate) fate: Fate,
+}
+
+impl Made {
+    /// Whether nobody of this world waits for what becomes of it.
+    pub(crate) fn is_strangers(&self) -> bool {
+        self.node == usize::MAX || self.node == NOBODY
+    }
 }
 
 /// What became of a change, as far as its author was told or the log says.
@@ -158,6 +166,15 @@ impl Model {
 
     pub(crate) fn lines(&self) -> impl Iterator<Item = (&DocumentId, &Line)> {
         self.lines.iter()
+    }
+
+    /// The last counter of a replica in the log of a document.
+    pub(crate) fn newest_of(&self, document: &DocumentId, replica: ReplicaId) -> u64 {
+        let entries =
+            self.line(document).into_iter().flat_map(|line| &line.0).filter_map(|at| at.entry.as_ref());
+        let counters =
+            entries.filter(|entry| entry.change.replica == replica).map(|entry| entry.change.counter.0);
+        counters.max().unwrap_or(0)
     }
 
     /// The change with this hash.

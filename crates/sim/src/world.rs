@@ -11,6 +11,7 @@ mod line;
 mod node;
 mod planting;
 mod roots;
+mod vandal;
 mod watching;
 mod wire;
 
@@ -35,6 +36,7 @@ use crate::recording::Recording;
 use crate::trace::Trace;
 use crate::violation::{Checked, Claim, Violation};
 use agenda::{Due, Happening};
+pub(crate) use hostile::NOBODY;
 use node::Node;
 use wire::{Side, Wire};
 

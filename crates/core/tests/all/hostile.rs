@@ -4,12 +4,13 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use crate::support::bare::{Bare, creation, push_to};
 use crate::support::{World, id, json, workspace};
 use proptest::prelude::*;
 use rejoin_core::storage::{Answered, RequestId, StoreError};
-use rejoin_core::{ConflictChoice, Event, Input, Instant, Output, Replica};
+use rejoin_core::{ConflictChoice, Event, Grant, Input, Instant, LinkId, Output, Replica};
 use rejoin_store::{MemoryStore, Place};
-use rejoin_wire::{Encoding, Message, Scope, decode_message, encode_message};
+use rejoin_wire::{Body, Encoding, ErrorCode, Message, Revision, Scope, decode_message, encode_message};
 
 /// A world in which messages of every usual kind went both ways.
 fn busy_world() -> World {
@@ -182,4 +183,20 @@ fn nothing_is_read_before_it_is_known_who_reads() {
     world.now = later;
     world.run_for(1_000);
     assert!(world.followers[follower].replica.view(&id("d")).is_some());
+}
+
+#[test]
+fn a_change_that_does_nothing_makes_no_document() {
+    let mut bare = Bare::new(usize::MAX);
+    let (ada, bob) = (LinkId(1), LinkId(2));
+    bare.link(ada, Grant::new("ada", true));
+    bare.link(bob, Grant::new("bob", true));
+    bare.say(ada, push_to("d", 8, 0, Body::Void, None, None));
+    assert_eq!(bare.outcomes(ada, 8), [Some(ErrorCode::DocumentNotFound)]);
+    bare.say(bob, creation(7, None));
+    assert_eq!(bare.outcomes(bob, 7), [None]);
+    assert_eq!(bare.replica.confirmed(&id("d")).unwrap().revision, Revision(1));
+    // Of one that is there it makes a revision.
+    bare.say(ada, push_to("d", 9, 1, Body::Void, None, None));
+    assert_eq!(bare.outcomes(ada, 9), [None]);
 }

@@ -6,7 +6,7 @@ use rejoin_core::Life;
 use rejoin_json::{Json, Policy};
 use rejoin_wire::{Body, ChangeId, ConflictRecord, Counter, DocumentId, Effect, Entry, ReplicaId, Revision};
 
-use crate::model::{Appended, Logged, MadeId};
+use crate::model::{Appended, Logged, Made, MadeId};
 use crate::tokens::{Counts, Issuer, Token, in_body, in_effect, in_records, tokens};
 use crate::violation::{Checked, Claim, Violation};
 
@@ -102,7 +102,9 @@ impl NoPhantom {
             if !issuer.has_issued(*token) {
                 return Err(breach(Claim::NoPhantom, appended, "a value that nobody typed"));
             }
-            let restored = seen.contains_key(token) && accepted_before(token);
+            // What a stranger saw nobody knows.
+            let seen = seen.contains_key(token) || made.is_some_and(Made::is_strangers);
+            let restored = seen && accepted_before(token);
             if made.is_some() && !submitted.contains_key(token) && !restored {
                 return Err(breach(
                     Claim::NoPhantom,
@@ -218,7 +220,7 @@ struct CountersAdd;
 impl CountersAdd {
     fn check(appended: &Appended<'_>) -> Checked {
         let Appended { before, after, made, .. } = appended;
-        let Some(made) = made.filter(|made| made.node != usize::MAX) else { return Ok(()) };
+        let Some(made) = made.filter(|made| !made.is_strangers()) else { return Ok(()) };
         let (Body::Edit { patch, .. }, Some(seen)) = (&made.body, &made.seen) else { return Ok(()) };
         let counts = before.header.counters.iter().any(|counter| counter.as_str() == COUNTER_POINTER);
         let of = |content: &Json| content.get(COUNTER).filter(|_| counts).and_then(Json::as_i64);

@@ -100,7 +100,7 @@ impl World {
     }
 
     /// Whether the documents are somebody's own.
-    fn brought(&self) -> bool {
+    pub(super) fn brought(&self) -> bool {
         !self.contents.is_empty()
     }
 

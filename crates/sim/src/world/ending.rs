@@ -206,12 +206,8 @@ impl World {
     }
 
     fn check_end(&self) -> Checked {
-        for (id, made) in self
-            .model
-            .made
-            .iter()
-            .enumerate()
-            .filter(|(_, made)| made.node != ROOT && made.node != usize::MAX)
+        for (id, made) in
+            self.model.made.iter().enumerate().filter(|(_, made)| !made.is_strangers() && made.node != ROOT)
         {
             let lost = |what: &str| Violation::new(Claim::NothingLost, format!("{what}: {made:?}"));
             match made.fate {

@@ -1,5 +1,7 @@
-//! Somebody who may only read, and says to the authority what no correct client says: what others said, as it was or with parts of it
-//! changed, in the name of others, and bytes that are no message. Nothing may come of it for anybody else.
+//! Somebody who says to the authority what no correct client says: what others said, as it was or with parts of it changed, in the name of others,
+//! and bytes that are no message. Nothing may come of it for anybody else. Half of them may only read; what the others push stands in `vandal`.
+
+use std::collections::BTreeMap;
 
 use rejoin_core::{Grant, Input, Instant, LinkId, Payload, Session, SessionInput};
 use rejoin_wire::{
@@ -7,6 +9,7 @@ use rejoin_wire::{
     encode_message,
 };
 
+use super::vandal::Vandal;
 use super::wire::{Side, Wire};
 use super::{Happening, ROOT, WIRES, World};
 use crate::dice::Dice;
@@ -21,8 +24,14 @@ const SAYINGS: u64 = 16;
 /// From one to the next, at most, in microseconds.
 const PAUSE_US: u64 = 300_000;
 
+/// Those who may edit, in ten thousand.
+const VANDALS: u32 = 5_000;
+
+/// What they say that is a push of theirs, in ten thousand.
+const PUSHES: u32 = 7_000;
+
 /// No node; the same number on machines of every width, for it is in traces.
-pub(super) const NOBODY: usize = u32::MAX as usize;
+pub(crate) const NOBODY: usize = u32::MAX as usize;
 
 /// The dice of wires to nobody begin here.
 const HOSTILE_WIRES: u64 = 1 << 48;
@@ -68,8 +77,9 @@ impl World {
         );
         let server = Session::server(self.sessions.clone(), encoding, now);
         let ends = [(LinkId(0), client), (LinkId(number), server)];
+        let vandal = dice.chance(VANDALS).then(|| Vandal { replica, counters: BTreeMap::new() });
         let mut wire = Wire::new([NOBODY, root], encoding, ends, dice);
-        (wire.hostile, wire.spoiled) = (true, true);
+        (wire.hostile, wire.spoiled, wire.vandal) = (true, true, vandal);
         self.wires.insert(number, wire);
         self.trace.note(self.now, 9, root, &number.to_le_bytes(), || format!("is attacked on wire {number}"));
         self.pump(number, Side::Above)?;
@@ -90,22 +100,22 @@ impl World {
             wire.end_mut(Side::Above).pipe.stalled_until = u64::MAX >> 1;
             return Ok(());
         }
-        let message = if self.overheard.is_empty() {
-            Message::Ping { nonce: left }
-        } else {
-            let (_, message) = self.overheard[wire.dice.below(self.overheard.len())].clone();
-            altered(&mut wire.dice, message)
-        };
+        let mut dice = wire.dice.clone();
+        let vandal = wire.vandal.clone();
+        let message = self.hostile_message(number, vandal.clone(), &mut dice, left);
         let mut payload = encode_message(&message, encoding);
-        if wire.dice.chance(1_500) {
+        // What a push that was hit by chance would write, nobody would know of.
+        let is_vandalism = vandal.is_some() && matches!(message, Message::Push { .. });
+        if !is_vandalism && dice.chance(1_500) {
             let mut bytes = payload.to_vec();
-            let at = wire.dice.below(bytes.len());
-            bytes[at] ^= 1 << wire.dice.below(8);
+            let at = dice.below(bytes.len());
+            bytes[at] ^= 1 << dice.below(8);
             payload = bytes.into();
         }
         self.trace
             .note(self.now, 9, ROOT, &payload, || format!("is told on {number}: {}", super::shown(&message)));
         let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
+        wire.dice = dice;
         let pause = wire.dice.between(1, PAUSE_US);
         if let Some(session) = &mut wire.end_mut(Side::Below).session {
             let payload = Payload::cut(payload, encoding, self.surroundings.frame_bytes);
@@ -113,6 +123,29 @@ impl World {
         }
         self.plan_at(pause, Happening::Say { wire: number, left: left - 1 });
         self.pump(number, Side::Below)
+    }
+
+    fn hostile_message(
+        &mut self,
+        number: u64,
+        vandal: Option<Vandal>,
+        dice: &mut Dice,
+        left: u64,
+    ) -> Message {
+        let said = match self.overheard.len() {
+            0 => Message::Ping { nonce: left },
+            many => self.overheard[dice.below(many)].1.clone(),
+        };
+        match vandal {
+            Some(mut vandal) if dice.chance(PUSHES) || matches!(said, Message::Push { .. }) => {
+                let message = self.vandalism(dice, &mut vandal);
+                if let Some(wire) = self.wires.get_mut(&number) {
+                    wire.vandal = Some(vandal);
+                }
+                message
+            }
+            _ => altered(dice, said),
+        }
     }
 
     /// Whoever is hostile leaves.
@@ -161,8 +194,8 @@ impl World {
     }
 
     /// What a hostile client may do.
-    pub(super) fn grant_of_nobody() -> Grant {
-        Grant::new("nobody", false)
+    pub(super) fn grant_of_nobody(may_edit: bool) -> Grant {
+        Grant::new("nobody", may_edit)
     }
 }
 

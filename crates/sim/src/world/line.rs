@@ -119,7 +119,11 @@ impl World {
     /// The authority has decided who is at the other end of a wire.
     pub(super) fn authenticate(&mut self, number: u64) -> Checked {
         let Some(wire) = self.wires.get(&number) else { return Ok(()) };
-        let grant = if wire.hostile { Self::grant_of_nobody() } else { self.nodes[wire.follower].grant() };
+        let grant = if wire.hostile {
+            Self::grant_of_nobody(wire.vandal.is_some())
+        } else {
+            self.nodes[wire.follower].grant()
+        };
         self.tell(number, Side::Above, SessionInput::Authenticated(grant))
     }
 

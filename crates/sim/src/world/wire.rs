@@ -6,6 +6,8 @@ use std::sync::Arc;
 use rejoin_core::{LinkId, Session};
 use rejoin_wire::{Encoding, Frame};
 
+use super::vandal::Vandal;
+
 use crate::dice::Dice;
 
 /// Which end of a connection.
@@ -37,6 +39,8 @@ pub(crate) struct Wire {
     pub(crate) spoiled: bool,
     /// Nobody of this world is below.
     pub(crate) hostile: bool,
+    /// Who they are where they may edit.
+    pub(crate) vandal: Option<Vandal>,
     pub(crate) dice: Dice,
     below_end: End,
     above_end: End,
@@ -75,6 +79,7 @@ impl Wire {
             cut: false,
             spoiled: false,
             hostile: false,
+            vandal: None,
             dice,
             below_end: end(below_end),
             above_end: end(above_end),
