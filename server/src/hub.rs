@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::num::NonZero;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -72,7 +72,7 @@ pub(crate) enum Outgoing {
 pub(crate) struct Link {
     pub(crate) id: LinkId,
     pub(crate) queue: mpsc::Receiver<Outgoing>,
-    overflow: Arc<Overflow>,
+    urgent: Arc<Urgent>,
     hub: Hub,
     workspace: WorkspaceId,
 }
@@ -80,27 +80,47 @@ pub(crate) struct Link {
 /// The end of a link that its shard holds.
 struct LinkEnd {
     queue: mpsc::Sender<Outgoing>,
-    overflow: Arc<Overflow>,
+    urgent: Arc<Urgent>,
     encoding: Encoding,
 }
 
-/// Says that a link was too slow and its queue overflowed. It is asked at each wake of each socket, so that it takes no lock.
+/// Why a link ends whatever waits in its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// It was too slow, and its queue overflowed.
+    Overflow,
+    /// The server stops.
+    Stop,
+}
+
+/// Says that a link ends. It is asked at each wake of each socket, so that it takes no lock.
 #[derive(Default)]
-pub(crate) struct Overflow {
-    is_told: AtomicBool,
+pub(crate) struct Urgent {
+    overflows: AtomicBool,
+    stops: AtomicBool,
     waker: AtomicWaker,
 }
 
-impl Overflow {
-    fn tell(&self) {
-        self.is_told.store(true, Ordering::Release);
+impl Urgent {
+    fn tell(&self, urgency: Urgency) {
+        let said = match urgency {
+            Urgency::Overflow => &self.overflows,
+            Urgency::Stop => &self.stops,
+        };
+        said.store(true, Ordering::Release);
         self.waker.wake();
     }
 
     /// Ready from then on.
-    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Urgency> {
         self.waker.register(context.waker());
-        if self.is_told.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        if self.stops.load(Ordering::Acquire) {
+            Poll::Ready(Urgency::Stop)
+        } else if self.overflows.load(Ordering::Acquire) {
+            Poll::Ready(Urgency::Overflow)
+        } else {
+            Poll::Pending
+        }
     }
 }
 
@@ -124,9 +144,17 @@ pub struct Hub {
 struct Shared {
     shards: Vec<mpsc::Sender<ShardInput>>,
     next_link: AtomicU64,
-    links: AtomicU64,
+    /// Open links.
+    links: Mutex<BTreeMap<LinkId, Arc<Urgent>>>,
     stopping: AtomicBool,
+    /// For sockets without a link.
     stop: Notify,
+}
+
+impl Shared {
+    fn links(&self) -> MutexGuard<'_, BTreeMap<LinkId, Arc<Urgent>>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The server is stopping, or a replica is gone.
@@ -176,7 +204,7 @@ impl Hub {
         let shared = Shared {
             shards: senders,
             next_link: AtomicU64::new(1),
-            links: AtomicU64::new(0),
+            links: Mutex::default(),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
         };
@@ -200,13 +228,16 @@ impl Hub {
     pub(crate) async fn open(&self, workspace: &WorkspaceId, peer: Peer) -> Result<Link, Stopped> {
         let link = LinkId(self.shared.next_link.fetch_add(1, Ordering::Relaxed));
         let (sender, queue) = mpsc::channel(LINK_QUEUE);
-        let overflow = Arc::<Overflow>::default();
-        let end = LinkEnd { queue: sender, overflow: Arc::clone(&overflow), encoding: peer.encoding };
+        let urgent = Arc::<Urgent>::default();
+        let end = LinkEnd { queue: sender, urgent: Arc::clone(&urgent), encoding: peer.encoding };
         let input = ShardInput::Open { workspace: workspace.clone(), link, peer, end };
         self.shard(workspace).send(input).await.map_err(|_| Stopped)?;
-        self.shared.links.fetch_add(1, Ordering::Relaxed);
+        self.shared.links().insert(link, Arc::clone(&urgent));
+        if self.is_stopping() {
+            urgent.tell(Urgency::Stop);
+        }
         metrics::gauge!(instruments::LINKS).increment(1.0);
-        Ok(Link { id: link, queue, overflow, hub: self.clone(), workspace: workspace.clone() })
+        Ok(Link { id: link, queue, urgent, hub: self.clone(), workspace: workspace.clone() })
     }
 
     /// Has a workspace's replica do something that it answers with a reply. Where the store does not let it answer in time it is refused
@@ -246,7 +277,7 @@ impl Hub {
 
     /// Links that are open now.
     pub fn links(&self) -> u64 {
-        self.shared.links.load(Ordering::Relaxed)
+        self.shared.links().len() as u64
     }
 
     /// True once the server is told to stop: no link is taken any more.
@@ -257,6 +288,7 @@ impl Hub {
     /// Tells every socket to move, and waits until they have gone or the time is over.
     pub async fn stop(&self, patience: Duration) {
         self.shared.stopping.store(true, Ordering::Release);
+        self.shared.links().values().for_each(|urgent| urgent.tell(Urgency::Stop));
         self.shared.stop.notify_waiters();
         let gone = async {
             while self.links() > 0 {
@@ -269,7 +301,7 @@ impl Hub {
         }
     }
 
-    /// Resolves when the server is told to stop.
+    /// Resolves when the server is told to stop. For sockets without a link: others are told by that.
     pub(crate) async fn stopped(&self) {
         let notified = self.shared.stop.notified();
         if !self.is_stopping() {
@@ -279,9 +311,9 @@ impl Hub {
 }
 
 impl Link {
-    /// What comes for the socket, and what says that it was too slow.
-    pub(crate) fn ends(&mut self) -> (Option<&mut mpsc::Receiver<Outgoing>>, Option<&Overflow>) {
-        (Some(&mut self.queue), Some(&self.overflow))
+    /// What comes for the socket, and what says that it ends.
+    pub(crate) fn ends(&mut self) -> (Option<&mut mpsc::Receiver<Outgoing>>, Option<&Urgent>) {
+        (Some(&mut self.queue), Some(&self.urgent))
     }
 
     /// Hands a message to the replica; waits while its shard is busy.
@@ -302,7 +334,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.hub.shared.links.fetch_sub(1, Ordering::Relaxed);
+        self.hub.shared.links().remove(&self.id);
         metrics::gauge!(instruments::LINKS).decrement(1.0);
         let input = ShardInput::Closed { workspace: self.workspace.clone(), link: self.id };
         let shard = self.hub.shard(&self.workspace).clone();
@@ -616,7 +648,7 @@ impl Shard {
     fn give(&self, end: &LinkEnd, outgoing: Outgoing) -> bool {
         let given = end.queue.try_send(outgoing).is_ok();
         if !given {
-            end.overflow.tell();
+            end.urgent.tell(Urgency::Overflow);
         }
         given
     }

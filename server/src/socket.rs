@@ -21,7 +21,7 @@ use rejoin_wire::{
 use tokio::time::{Sleep, timeout};
 
 use crate::connections::Connection;
-use crate::hub::{Hub, Link, Outgoing};
+use crate::hub::{Hub, Link, Outgoing, Urgency};
 use crate::instruments;
 use crate::policies::Policies;
 use crate::rates::Limiters;
@@ -100,7 +100,7 @@ pub(crate) fn serve(
 ) -> impl Future<Output = ()> + Send {
     let mut task = Task {
         socket,
-        started: std::time::Instant::now(),
+        started: tokio::time::Instant::now(),
         link: None,
         door: None,
         unread: 0,
@@ -124,7 +124,7 @@ pub(crate) fn serve(
 
 struct Task {
     socket: WebSocket,
-    started: std::time::Instant,
+    started: tokio::time::Instant,
     link: Option<Link>,
     /// Boxed, since most links have none.
     door: Option<Box<TextDoor>>,
@@ -195,9 +195,11 @@ impl Task {
 
     /// Sees to it that the alarm goes off in time. It may do so too early, when what was due has been put off since.
     fn set(&self, mut alarm: Pin<&mut Sleep>) {
-        let wait = self.deadline().map_or(LONGEST_WAIT, |at| at.since(self.now()));
-        let due = tokio::time::Instant::now() + wait;
-        if due < alarm.deadline() || alarm.is_elapsed() {
+        // The clock is read only where it goes off, not at each message.
+        let due = self.deadline().and_then(|at| self.started.checked_add(Duration::from_micros(at.0)));
+        if alarm.is_elapsed() {
+            alarm.as_mut().reset(due.unwrap_or_else(|| tokio::time::Instant::now() + LONGEST_WAIT));
+        } else if let Some(due) = due.filter(|due| *due < alarm.deadline()) {
             alarm.as_mut().reset(due);
         }
     }
@@ -205,7 +207,7 @@ impl Task {
     /// Waits for whatever comes first. Of a blocked socket nothing is asked but that it takes what it was given, and what it still
     /// reads: what else there is to say stays with the replica, which counts it, and a text client's requests wait.
     async fn wait(&mut self, alarm: Pin<&mut Sleep>) -> Wake {
-        let hub = self.conversation.hub.clone();
+        let stopped = self.conversation.hub.stopped();
         let is_open = !self.is_over();
         let is_blocked = self.blocked.is_some();
         // A text client that has asked for more than it was answered is not read until it was.
@@ -218,7 +220,8 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
-        let (outgoing, overflow) = match &mut self.link {
+        let has_link = self.link.is_some();
+        let (outgoing, urgent) = match &mut self.link {
             Some(link) => link.ends(),
             None => (None, None),
         };
@@ -228,7 +231,7 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
-        let overflow = poll_fn(|context| overflow.map_or(Poll::Pending, |overflow| overflow.poll(context)));
+        let urgent = poll_fn(|context| urgent.map_or(Poll::Pending, |urgent| urgent.poll(context)));
         let socket = &mut self.socket;
         let socket = poll_fn(|context| {
             if is_blocked && let Poll::Ready(flushed) = socket.poll_flush_unpin(context) {
@@ -241,8 +244,11 @@ impl Task {
         });
         tokio::select! {
             biased;
-            () = hub.stopped(), if is_open => Wake::Stop,
-            () = overflow, if is_open => Wake::Overflow,
+            urgency = urgent, if is_open => match urgency {
+                Urgency::Stop => Wake::Stop,
+                Urgency::Overflow => Wake::Overflow,
+            },
+            () = stopped, if is_open && !has_link => Wake::Stop,
             outgoing = outgoing, if is_open && !is_blocked && takes_news => Wake::Outgoing(outgoing),
             () = door, if is_open && !is_blocked => Wake::Door,
             wake = socket => wake,
@@ -430,6 +436,9 @@ impl Task {
 
     /// Hands on what waits when its turn has come; at once when the session is over, which has nothing to wait for.
     async fn hand_on_held(&mut self) {
+        if self.held.is_none() {
+            return;
+        }
         let (now, is_over) = (self.now(), self.is_over());
         let Some(held) = self.held.take_if(|held| is_over || now >= held.until) else { return };
         let over = if is_over { None } else { self.quota.take().err() };

@@ -218,7 +218,7 @@ fn stuck() -> (Hub, mpsc::Receiver<ShardInput>) {
     let shared = Shared {
         shards: vec![sender],
         next_link: AtomicU64::new(1),
-        links: AtomicU64::new(0),
+        links: Mutex::default(),
         stopping: AtomicBool::new(false),
         stop: Notify::new(),
     };
@@ -284,10 +284,14 @@ async fn a_link_that_takes_nothing_is_let_go_at_one_message_too_many() {
     }
     answered().await;
     assert_eq!(link.queue.len(), LINK_QUEUE, "just full");
-    assert_eq!(poll_fn(|context| link.overflow.poll(context)).now_or_never(), None);
+    assert_eq!(poll_fn(|context| link.urgent.poll(context)).now_or_never(), None);
     link.received(page(0)).await.unwrap();
     answered().await;
-    assert_eq!(poll_fn(|context| link.overflow.poll(context)).now_or_never(), Some(()), "its socket is told");
+    assert_eq!(
+        poll_fn(|context| link.urgent.poll(context)).now_or_never(),
+        Some(Urgency::Overflow),
+        "its socket is told"
+    );
     for _ in 0..LINK_QUEUE {
         assert!(link.queue.recv().await.is_some());
     }
