@@ -1,6 +1,7 @@
 //! The recent revisions of a document that are held in memory.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use rejoin_json::Limits;
 use rejoin_wire::{ChainHash, Change, Effect, Entry, Have, ReplicaId, Revision};
@@ -46,12 +47,12 @@ impl Revised {
     }
 }
 
-/// Consecutive revisions, the newest last.
+/// Consecutive revisions, the newest last. Each is shared: a decision that is made elsewhere takes all since its base along.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Log {
     /// The revision that the front entry made.
     first: Revision,
-    entries: VecDeque<Revised>,
+    entries: VecDeque<Arc<Revised>>,
 }
 
 impl Log {
@@ -63,7 +64,8 @@ impl Log {
     /// A copy without what was before a revision.
     pub(crate) fn after_revision(&self, revision: Revision) -> Self {
         let floor = self.floor().max(revision);
-        let entries = self.since(floor).map(|(_, revised)| revised.clone()).collect();
+        let skip = usize::try_from(floor.0.saturating_sub(self.floor().0)).unwrap_or(usize::MAX);
+        let entries = self.entries.iter().skip(skip).cloned().collect();
         Self { first: floor.next(), entries }
     }
 
@@ -72,15 +74,20 @@ impl Log {
         self.first.previous()
     }
 
+    /// The newest revision; the floor where there is none above it.
+    pub(crate) fn newest(&self) -> Revision {
+        Revision(self.floor().0 + self.entries.len() as u64)
+    }
+
     pub(crate) fn push(&mut self, revised: Revised) {
-        self.entries.push_back(revised);
+        self.entries.push_back(Arc::new(revised));
     }
 
     /// Adds older revisions in front; they must end just before the floor's successor.
     pub(crate) fn prepend(&mut self, older: Vec<Revised>) {
         self.first = Revision(self.first.0 - older.len() as u64);
         for revised in older.into_iter().rev() {
-            self.entries.push_front(revised);
+            self.entries.push_front(Arc::new(revised));
         }
     }
 
@@ -100,7 +107,7 @@ impl Log {
 
     pub(crate) fn revised(&self, revision: Revision) -> Option<&Revised> {
         let index = revision.0.checked_sub(self.first.0)?;
-        self.entries.get(usize::try_from(index).ok()?)
+        self.entries.get(usize::try_from(index).ok()?).map(Arc::as_ref)
     }
 
     /// Revisions after one, oldest first.
@@ -111,7 +118,7 @@ impl Log {
             .iter()
             .skip(skip)
             .enumerate()
-            .map(move |(at, revised)| (Revision(first + at as u64), revised))
+            .map(move |(at, revised)| (Revision(first + at as u64), revised.as_ref()))
     }
 
     /// The chain hash at a revision, when the log reaches it; `tip` is the newest point.

@@ -2,7 +2,9 @@
 //!
 //! Independent of the engine's merge: it applies the patches of the log, and otherwise only counts and compares.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rejoin_core::{Life, View};
@@ -65,7 +67,7 @@ pub(crate) struct Logged {
     pub(crate) life: Life,
     pub(crate) header: Arc<Header>,
     pub(crate) content: Json,
-    pub(crate) counts: Arc<Counts>,
+    counts: OnceCell<Counts>,
     pub(crate) conflicts: Arc<BTreeMap<ConflictId, ConflictRecord>>,
     pub(crate) made: Option<MadeId>,
     /// The base of that change.
@@ -82,22 +84,27 @@ impl Logged {
             life: Life::Absent,
             header: Arc::new(Header::default()),
             content: Json::Null,
-            counts: Arc::default(),
+            counts: OnceCell::new(),
             conflicts: Arc::default(),
             made: None,
             made_on: None,
             made_over: 0,
         }
     }
+
+    /// The tokens of its content, counted when somebody asks.
+    pub(crate) fn counts(&self) -> &Counts {
+        self.counts.get_or_init(|| tokens(&self.content))
+    }
 }
 
 /// One line of history of one document; the front is revision 0.
 #[derive(Clone, Debug)]
-pub(crate) struct Line(pub(crate) Vec<Logged>);
+pub(crate) struct Line(pub(crate) Vec<Rc<Logged>>);
 
 impl Line {
     fn new() -> Self {
-        Self(vec![Logged::absent()])
+        Self(vec![Rc::new(Logged::absent())])
     }
 
     pub(crate) fn revision(&self) -> Revision {
@@ -105,7 +112,7 @@ impl Line {
     }
 
     pub(crate) fn at(&self, revision: Revision) -> Option<&Logged> {
-        self.0.get(usize::try_from(revision.0).ok()?)
+        self.0.get(usize::try_from(revision.0).ok()?).map(Rc::as_ref)
     }
 
     pub(crate) fn tip(&self) -> &Logged {
@@ -127,13 +134,13 @@ pub(crate) struct Model {
     /// Changes that are, or were, in the log.
     logged: BTreeSet<MadeId>,
     /// Their hashes there.
-    accepted: BTreeSet<(DocumentId, ChangeHash)>,
+    accepted: BTreeMap<DocumentId, BTreeSet<ChangeHash>>,
     pub(crate) typed_by: BTreeMap<Token, MadeId>,
     lines: BTreeMap<DocumentId, Line>,
     /// What a restored authority lost: for each document the line as it was, and the last revision that stayed.
     pub(crate) lost_lines: Vec<(DocumentId, Line, Revision)>,
     /// Every state that ever was in the log.
-    states: BTreeMap<(DocumentId, ChainHash), (Revision, Logged)>,
+    states: BTreeMap<DocumentId, BTreeMap<ChainHash, (Revision, Rc<Logged>)>>,
 }
 
 /// One revision that was appended to the log, for the checks.
@@ -194,7 +201,7 @@ impl Model {
 
     /// Whether a change is, or was, in the log under just this hash.
     pub(crate) fn is_accepted(&self, document: &DocumentId, hash: ChangeHash) -> bool {
-        self.accepted.contains(&(document.clone(), hash))
+        self.accepted.get(document).is_some_and(|accepted| accepted.contains(&hash))
     }
 
     /// Notes a change that somebody made; `left` is the content with which it left its author.
@@ -252,14 +259,14 @@ impl Model {
         &mut self,
         document: &DocumentId,
         first: Revision,
-        entries: &[Entry],
+        entries: Vec<Entry>,
     ) -> Result<Vec<Revision>, Violation> {
         let mut new = Vec::new();
-        for (at, entry) in entries.iter().enumerate() {
+        for (at, entry) in entries.into_iter().enumerate() {
             let revision = Revision(first.0 + at as u64);
             let line = self.lines.entry(document.clone()).or_insert_with(Line::new);
             if let Some(known) = line.at(revision) {
-                if known.entry.as_ref() != Some(entry) {
+                if known.entry.as_ref() != Some(&entry) {
                     let what =
                         format!("{document} revision {revision} is {:?} and was {:?}", entry, known.entry);
                     return Err(Violation::new(Claim::RevisionsOnce, what));
@@ -269,11 +276,13 @@ impl Model {
             if revision != line.revision().next() {
                 continue;
             }
-            let before = line.tip().clone();
-            let logged = self.logged(document, revision, &before, entry)?;
+            let Some(before) = line.0.last().map(Rc::clone) else { continue };
+            let hash = entry.hash;
+            let logged = Rc::new(self.logged(document, revision, &before, entry)?);
             self.logged.extend(logged.made);
-            self.accepted.insert((document.clone(), entry.hash));
-            self.states.insert((document.clone(), logged.chain), (revision, logged.clone()));
+            self.accepted.entry(document.clone()).or_default().insert(hash);
+            let states = self.states.entry(document.clone()).or_default();
+            states.insert(logged.chain, (revision, Rc::clone(&logged)));
             if let Some(line) = self.lines.get_mut(document) {
                 line.0.push(logged);
             }
@@ -287,9 +296,15 @@ impl Model {
         document: &DocumentId,
         revision: Revision,
         before: &Logged,
-        entry: &Entry,
+        entry: Entry,
     ) -> Result<Logged, Violation> {
-        let mut next = before.clone();
+        let mut next = Logged {
+            header: Arc::clone(&before.header),
+            content: before.content.clone(),
+            conflicts: Arc::clone(&before.conflicts),
+            life: before.life,
+            ..Logged::absent()
+        };
         match &entry.effect {
             Effect::Created { header, content } => {
                 next.life = Life::Alive;
@@ -324,12 +339,11 @@ impl Model {
                 conflicts.insert(record.id, record.clone());
             }
         }
-        next.counts = Arc::new(tokens(&next.content));
-        next.chain = before.chain.then(ChangeHash(Sha256::digest(rejoin_wire::to_bytes(entry)).into()));
-        next.made = self.find(document, revision, entry);
+        next.chain = before.chain.then(ChangeHash(Sha256::digest(rejoin_wire::to_bytes(&entry)).into()));
+        next.made = self.find(document, revision, &entry);
         next.made_on = next.made.map(|made| self.made[made].base);
         next.made_over = next.made.map_or(0, |made| self.made[made].over);
-        next.entry = Some(entry.clone());
+        next.entry = Some(entry);
         Ok(next)
     }
 
@@ -435,8 +449,8 @@ impl Model {
     }
 
     /// What every replica must hold that says it holds this revision.
-    pub(crate) fn state_of(&self, document: &DocumentId, view: &View) -> Option<&(Revision, Logged)> {
-        self.states.get(&(document.clone(), view.chain))
+    pub(crate) fn state_of(&self, document: &DocumentId, view: &View) -> Option<(Revision, &Logged)> {
+        self.states.get(document)?.get(&view.chain).map(|(revision, logged)| (*revision, logged.as_ref()))
     }
 }
 

@@ -450,7 +450,9 @@ impl World {
             }
         }
         // A driver that was told "nothing more" asks again only when something has happened.
-        if let Some(output) = self.nodes[node].replica.as_mut().and_then(Replica::poll_output) {
+        if self.observed
+            && let Some(output) = self.nodes[node].replica.as_mut().and_then(Replica::poll_output)
+        {
             return Err(Violation::new(
                 Claim::Liveness,
                 format!("node {node} was not done, and had {output:?}"),
@@ -504,8 +506,9 @@ impl World {
                 self.plan_at(after, Happening::Dial { node, life, link });
             }
             Output::Transmit { to, payload } => {
+                let mut read = None;
                 for link in to.iter() {
-                    self.transmit(node, *link, &payload)?;
+                    self.transmit(node, *link, &payload, &mut read)?;
                 }
             }
             Output::Disconnect { link, code, reason } => {

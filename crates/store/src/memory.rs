@@ -103,14 +103,17 @@ impl MemoryStore {
         self.sync_some(self.unsynced.len());
     }
 
-    /// Makes the first so many of the batches durable that are not, as a machine may do before it crashes.
-    pub fn sync_some(&mut self, batches: usize) {
+    /// Makes the first so many of the batches durable that are not, as a machine may do before it crashes; returns them.
+    pub fn sync_some(&mut self, batches: usize) -> Vec<Batch> {
         let batches = batches.min(self.unsynced.len());
+        let mut synced = Vec::with_capacity(batches);
         for (workspace, batch) in self.unsynced.drain(..batches) {
             self.durable
                 .commit(&workspace, &batch, None)
                 .expect("invariant: the durable image takes, in order, what the live image took");
+            synced.push(batch);
         }
+        synced
     }
 
     /// Loses everything that is not durable, as a crash does. Planned faults stay planned.

@@ -1,6 +1,7 @@
 //! What a decision computes: what the author of a change saw, and what becomes of the change. It remembers nothing, so that it can be
 //! done elsewhere where it takes long.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use rejoin_json::{ContentHash, Json, Limits, PlacePath, Side, touched};
@@ -281,7 +282,7 @@ impl<'a> Material<'a> {
     fn meet(&self, change: &Change, seen: &State) -> Result<Decided, Refusal> {
         let Self { tip, log, limits, .. } = *self;
         let clean = self.clean();
-        let places = Places { tip, log, base: change.base, replica: change.replica, limits };
+        let places = Places::new(tip, log, change, limits);
         let time = change.time.min(self.received);
         let newer = |place: &PlacePath| places.newer(place, time);
         let meeting = Meeting {
@@ -398,14 +399,60 @@ fn unsayable() -> Refusal {
 
 /// The places that revisions touched since a base.
 struct Places<'a> {
-    tip: &'a Point,
     log: &'a Log,
     base: Revision,
     replica: ReplicaId,
     limits: &'a Limits,
+    /// Each place that is asked for goes back over the same revisions.
+    walked: RefCell<Walked<'a>>,
 }
 
-impl Places<'_> {
+/// How far one has gone back.
+struct Walked<'a> {
+    /// The next revision to look at.
+    next: Revision,
+    /// The state that it made; absent where that cannot be had.
+    state: Option<State>,
+    /// What others did, newest first.
+    others: Vec<(Revision, &'a Revised, Touched)>,
+}
+
+/// What a revision touched.
+enum Touched {
+    Everything,
+    Whole,
+    Places(Vec<PlacePath>),
+    Nothing,
+}
+
+impl Touched {
+    fn by(effect: &Effect, before: &State) -> Self {
+        match effect {
+            Effect::Patched { patch } => {
+                Self::Places(touched(&before.content, patch, &before.header.identity))
+            }
+            Effect::Created { .. } => Self::Everything,
+            Effect::Deleted | Effect::Undeleted => Self::Whole,
+            Effect::Own | Effect::Header { .. } | Effect::Void => Self::Nothing,
+        }
+    }
+
+    fn has(&self, place: &PlacePath) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Whole => place.steps().is_empty(),
+            Self::Places(places) => places.iter().any(|other| other.overlaps(place)),
+            Self::Nothing => false,
+        }
+    }
+}
+
+impl<'a> Places<'a> {
+    fn new(tip: &Point, log: &'a Log, change: &Change, limits: &'a Limits) -> Self {
+        let walked = Walked { next: log.newest(), state: Some(tip.state.clone()), others: Vec::new() };
+        Self { log, base: change.base, replica: change.replica, limits, walked: RefCell::new(walked) }
+    }
+
     /// The newest revision after the base, by anybody else, that touched a place.
     fn newest(&self, place: &PlacePath) -> Option<Revision> {
         self.touching(place).map(|(revision, _)| revision)
@@ -424,26 +471,31 @@ impl Places<'_> {
     }
 
     /// The newest revision that touched a place, found by going back from the newest one.
-    fn touching(&self, place: &PlacePath) -> Option<(Revision, &Revised)> {
-        let mut before = self.tip.state.clone();
-        for (revision, revised) in self.log.since(self.base).rev() {
-            apply_reverse(&mut before, &revised.reverse, self.limits).ok()?;
-            if revised.entry.change.replica != self.replica && touches(&before, &revised.entry.effect, place)
-            {
-                return Some((revision, revised));
+    fn touching(&self, place: &PlacePath) -> Option<(Revision, &'a Revised)> {
+        let mut walked = self.walked.borrow_mut();
+        let mut at = 0;
+        loop {
+            while let Some((revision, revised, touched)) = walked.others.get(at) {
+                if touched.has(place) {
+                    return Some((*revision, revised));
+                }
+                at += 1;
             }
+            self.step(&mut walked)?;
         }
-        None
     }
-}
 
-fn touches(before: &State, effect: &Effect, place: &PlacePath) -> bool {
-    match effect {
-        Effect::Patched { patch } => {
-            touched(&before.content, patch, &before.header.identity).iter().any(|other| other.overlaps(place))
+    /// Goes back over one more revision; `None` at the base, or where it is not known what was before.
+    fn step(&self, walked: &mut Walked<'a>) -> Option<()> {
+        let revised = self.log.revised(walked.next).filter(|_| walked.next > self.base)?;
+        let mut before = walked.state.take()?;
+        apply_reverse(&mut before, &revised.reverse, self.limits).ok()?;
+        if revised.entry.change.replica != self.replica {
+            let touched = Touched::by(&revised.entry.effect, &before);
+            walked.others.push((walked.next, revised, touched));
         }
-        Effect::Created { .. } => true,
-        Effect::Deleted | Effect::Undeleted => place.steps().is_empty(),
-        Effect::Own | Effect::Header { .. } | Effect::Void => false,
+        walked.state = Some(before);
+        walked.next = walked.next.previous();
+        Some(())
     }
 }

@@ -370,16 +370,22 @@ impl Replica {
         if self.documents.len() <= most + most / 8 {
             return;
         }
-        let unsaved = self.storing.unsaved();
-        // What was made on behalf of whom is then nowhere else.
-        let memory_only = self.storing.is_memory_only();
-        let idle: BTreeSet<(u64, DocumentId)> = self
+        let idle: Vec<(&DocumentId, &Document)> = self
             .documents
             .iter()
             .filter(|(id, document)| {
                 let is_awaited = || SERVES && (self.is_awaited(id) || self.is_gathered(id));
                 document.is_idle() && !self.busy.contains(*id) && !self.is_compared(id) && !is_awaited()
             })
+            .collect();
+        if idle.is_empty() {
+            return;
+        }
+        let unsaved = self.storing.unsaved();
+        // What was made on behalf of whom is then nowhere else.
+        let memory_only = self.storing.is_memory_only();
+        let idle: BTreeSet<(u64, DocumentId)> = idle
+            .into_iter()
             .filter(|(id, document)| !(unsaved.contains(id) || memory_only && document.outbox.has_origins()))
             .map(|(id, document)| (document.used, id.clone()))
             .collect();

@@ -297,9 +297,12 @@ impl Replica {
 
     /// Tells every link what it waits for, as far as it can take it.
     pub(super) fn serve_links(&mut self) {
+        let waits = |downstream: &Downstream| !downstream.is_full() && downstream.is_waiting();
+        if self.owed.is_empty() && self.following_links(waits).next().is_none() {
+            return;
+        }
         let may_wait: BTreeSet<LinkId> = self.owed.iter().chain(&self.following).copied().collect();
         for link in may_wait {
-            let waits = |downstream: &Downstream| !downstream.is_full() && downstream.is_waiting();
             if self.links.get(&link).is_some_and(waits) {
                 self.serve(link);
             }

@@ -448,22 +448,19 @@ fn as_first(write: Write, found: impl Fn(MetaKey) -> bool) -> Write {
 }
 
 /// Leaves out writes that a later one of the same batch replaces.
-fn newest_only(writes: Vec<Write>) -> Vec<Write> {
+fn newest_only(mut writes: Vec<Write>) -> Vec<Write> {
     let mut records = BTreeSet::new();
     let mut heads = BTreeSet::new();
     let mut metas = BTreeSet::new();
-    let mut kept: Vec<Write> = Vec::with_capacity(writes.len());
-    for write in writes.into_iter().rev() {
-        let newest = match &write {
-            Write::PutRecord { key, .. } | Write::DropRecord { key } => records.insert(key.clone()),
-            Write::PutHead(head) => heads.insert(head.document.clone()),
+    let mut newest = Vec::with_capacity(writes.len());
+    for write in writes.iter().rev() {
+        newest.push(match write {
+            Write::PutRecord { key, .. } | Write::DropRecord { key } => records.insert(key),
+            Write::PutHead(head) => heads.insert(&head.document),
             Write::AddMeta { key, .. } | Write::PutMeta { key, .. } => metas.insert(*key),
             _ => true,
-        };
-        if newest {
-            kept.push(write);
-        }
+        });
     }
-    kept.reverse();
-    kept
+    writes.retain(|_| newest.pop().unwrap_or(true));
+    writes
 }

@@ -1,6 +1,7 @@
 //! Checks of each revision that the authority appends to its log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use rejoin_core::Life;
 use rejoin_json::{Json, Policy};
@@ -97,8 +98,8 @@ impl NoPhantom {
         let mut seen = made.and_then(|made| made.seen.as_ref()).map(tokens).unwrap_or_default();
         seen.append(&mut appended.below_rejected());
         let accepted_before =
-            |token: &Token| appended.line.0.iter().any(|logged| logged.counts.contains_key(token));
-        for token in after.counts.keys().filter(|token| !before.counts.contains_key(token)) {
+            |token: &Token| appended.line.0.iter().any(|logged| logged.counts().contains_key(token));
+        for token in after.counts().keys().filter(|token| !before.counts().contains_key(token)) {
             if !issuer.has_issued(*token) {
                 return Err(breach(Claim::NoPhantom, appended, "a value that nobody typed"));
             }
@@ -131,15 +132,15 @@ impl NoSilentOverwrite {
             return Ok(());
         }
         let Some(seen) = made.and_then(|made| made.seen.as_ref()) else { return Ok(()) };
-        let gone = |token: &&Token| !after.counts.contains_key(*token);
-        if !before.counts.keys().any(|token| gone(&token)) {
+        let gone = |token: &&Token| !after.counts().contains_key(*token);
+        if !before.counts().keys().any(|token| gone(&token)) {
             return Ok(());
         }
         let mut seen = tokens(seen);
         // What an author replaced by a change that was rejected was seen too, before that.
         seen.append(&mut appended.below_rejected());
         let recorded = in_records(&entry.conflicts);
-        for token in before.counts.keys().filter(gone) {
+        for token in before.counts().keys().filter(gone) {
             if !seen.contains_key(token) && !recorded.contains_key(token) {
                 return Err(breach(
                     Claim::NoSilentOverwrite,
@@ -164,7 +165,7 @@ impl NothingLost {
         let mut kept = in_effect(&appended.entry.effect);
         kept.append(&mut in_records(&appended.entry.conflicts));
         for token in made.fresh.keys() {
-            if !kept.contains_key(token) && !appended.before.counts.contains_key(token) {
+            if !kept.contains_key(token) && !appended.before.counts().contains_key(token) {
                 return Err(breach(
                     Claim::NothingLost,
                     appended,
@@ -199,7 +200,7 @@ impl AtMostOnce {
         for (token, count) in submitted {
             *self.written.entry((appended.document.clone(), token)).or_default() += count;
         }
-        for (token, count) in appended.after.counts.iter().filter(|(_, count)| **count > 1) {
+        for (token, count) in appended.after.counts().iter().filter(|(_, count)| **count > 1) {
             let written = self.written.get(&(appended.document.clone(), *token)).copied().unwrap_or(0);
             if *count > written {
                 let what = format!("{token:?} stands {count} times and was written {written} times");
@@ -274,13 +275,13 @@ impl OfflineView {
             .any(|logged| logged.header.policy == Policy::Latest);
         let decided_alike = !latest || appended.first_base_of_run(base) == Some(made.base);
         // A change that was made over a rejected one is decided without that one, which its author cannot know.
-        let over_rejected = alone.iter().take(until).any(|logged| appended.is_over_rejected(logged));
+        let over_rejected = || alone.iter().take(until).any(|logged| appended.is_over_rejected(logged));
         if over_all
-            && !over_rejected
             && decided_alike
             && run.len() == until
             && made.after_own_run(&run)
             && appended.after.content != *after
+            && !over_rejected()
         {
             return Err(breach(Claim::OfflineView, appended, &format!("its author was shown {after}")));
         }
@@ -370,10 +371,10 @@ impl RecordsTrue {
         let mut own = in_body(&made.body);
         own.append(&mut made.seen.as_ref().map(tokens).unwrap_or_default());
         // A record takes in that of an own change before it, at the same place.
-        let same_author = |logged: &&Logged| {
+        let same_author = |logged: &&Rc<Logged>| {
             logged.entry.as_ref().is_some_and(|entry| entry.change.replica == appended.entry.change.replica)
         };
-        let stood = |token: &Token| appended.line.0.iter().any(|at| at.counts.contains_key(token));
+        let stood = |token: &Token| appended.line.0.iter().any(|at| at.counts().contains_key(token));
         let written = |token: &Token| {
             let before = usize::try_from(appended.revision.0).unwrap_or(usize::MAX);
             let own = appended.line.0.iter().take(before).filter(same_author);

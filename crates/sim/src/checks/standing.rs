@@ -57,7 +57,7 @@ impl Standing {
         let Some((revision, state)) = model.state_of(document, view) else {
             return Err(differs("a history that the authority never had".into()));
         };
-        if *revision != view.revision {
+        if revision != view.revision {
             return Err(differs(format!("the history of revision {revision}")));
         }
         if state.content != view.content {

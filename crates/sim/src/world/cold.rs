@@ -88,7 +88,7 @@ impl World {
             let Some((at, state)) = self.model.state_of(&document, &view) else {
                 return wrong("a history that never was");
             };
-            if *at != revision || view.revision != revision {
+            if at != revision || view.revision != revision {
                 return wrong(&format!("revision {}", view.revision));
             }
             if state.content != view.content || state.life != view.life || *state.header != *view.header {

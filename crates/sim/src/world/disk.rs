@@ -13,7 +13,6 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
     store: MemoryStore,
-    unflushed: Vec<Batch>,
     durable: Durable,
     /// When the commits so far are done.
     pub(crate) free_at: u64,
@@ -40,15 +39,10 @@ impl Disk {
     }
 
     pub(crate) fn execute(&mut self, workspace: &WorkspaceId, operation: &Operation) -> Answer {
-        let Operation::Commit(batch) = operation else { return self.store.execute(workspace, operation) };
-        if self.full {
+        if self.full && matches!(operation, Operation::Commit(_)) {
             return Err(StoreError::QuotaExceeded("the simulated disk is full".into()));
         }
-        let answer = self.store.execute(workspace, operation);
-        if answer.is_ok() {
-            self.unflushed.push(batch.clone());
-        }
-        answer
+        self.store.execute(workspace, operation)
     }
 
     /// All documents.
@@ -69,18 +63,17 @@ impl Disk {
 
     /// What was written becomes durable; returns it.
     pub(crate) fn flush(&mut self) -> Vec<Batch> {
-        self.flush_some(self.unflushed.len())
+        self.flush_some(self.unflushed())
     }
 
     /// How many commits are not durable yet.
     pub(crate) fn unflushed(&self) -> usize {
-        self.unflushed.len()
+        self.store.unsynced()
     }
 
     /// The first so many commits become durable; returns them.
     pub(crate) fn flush_some(&mut self, commits: usize) -> Vec<Batch> {
-        self.store.sync_some(commits);
-        let flushed: Vec<Batch> = self.unflushed.drain(..commits).collect();
+        let flushed = self.store.sync_some(commits);
         for write in flushed.iter().flat_map(|batch| &batch.writes) {
             self.durable.note(write);
         }
@@ -155,7 +148,6 @@ impl Disk {
     /// What was not flushed is gone.
     pub(crate) fn crash(&mut self, now: u64) {
         self.store.crash();
-        self.unflushed.clear();
         self.free_at = now;
     }
 }

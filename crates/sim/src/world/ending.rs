@@ -249,12 +249,12 @@ impl World {
             let stays = |token: &&Token| {
                 (held.0..=confirmed.0)
                     .filter_map(|revision| line.at(Revision(revision)))
-                    .all(|at| at.life == Life::Alive && at.counts.contains_key(*token))
+                    .all(|at| at.life == Life::Alive && at.counts().contains_key(*token))
             };
-            for token in lost.counts.keys().filter(stays) {
+            for token in lost.counts().keys().filter(stays) {
                 let again = now.0.iter().any(|at| {
                     let entry = at.entry.as_ref();
-                    at.counts.contains_key(token)
+                    at.counts().contains_key(token)
                         || entry.is_some_and(|entry| {
                             in_effect(&entry.effect).contains_key(token)
                                 || in_records(&entry.conflicts).contains_key(token)

@@ -49,8 +49,14 @@ impl World {
         self.pump(number, Side::Below)
     }
 
-    /// A replica hands a message over.
-    pub(super) fn transmit(&mut self, node: usize, link: LinkId, payload: &bytes::Bytes) -> Checked {
+    /// A replica hands a message over. Who looks into it reads it once for all links: `read` is what was read of it so far.
+    pub(super) fn transmit(
+        &mut self,
+        node: usize,
+        link: LinkId,
+        payload: &bytes::Bytes,
+        read: &mut Option<Message>,
+    ) -> Checked {
         self.messages += 1;
         let Some(number) = self.nodes[node].links.get(&link).copied() else { return Ok(()) };
         let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
@@ -58,19 +64,26 @@ impl World {
         let mut payload = payload.clone();
         let serves = wire.above == node;
         if (serves && self.observed) || self.plant.is_some() || (!serves && self.listens) {
-            let mut message = decode_message(&payload, encoding).map_err(|error| {
-                Violation::new(Claim::Hospitality, format!("node {node} sends what cannot be read: {error}"))
-            })?;
+            let message = match read {
+                Some(message) => &*message,
+                None => read.insert(decode_message(&payload, encoding).map_err(|error| {
+                    let what = format!("node {node} sends what cannot be read: {error}");
+                    Violation::new(Claim::Hospitality, what)
+                })?),
+            };
             if !serves && self.listens {
                 self.overhear(node, message.clone());
             }
             if self.observed && (self.is_root(node) || (serves && !self.restored)) {
-                Standing::check_told(&message, self.nodes[ROOT].disk.durable())?;
+                Standing::check_told(message, self.nodes[ROOT].disk.durable())?;
             }
-            match self.spoil(node, &mut message) {
-                Spoiled::Not => {}
-                Spoiled::Altered => payload = rejoin_wire::encode_message(&message, encoding),
-                Spoiled::Lost => return Ok(()),
+            if self.plant.is_some() {
+                let mut message = message.clone();
+                match self.spoil(node, &mut message) {
+                    Spoiled::Not => {}
+                    Spoiled::Altered => payload = rejoin_wire::encode_message(&message, encoding),
+                    Spoiled::Lost => return Ok(()),
+                }
             }
         }
         self.trace.note(self.now, 1, node, &payload, || {

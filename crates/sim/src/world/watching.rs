@@ -72,7 +72,7 @@ impl World {
         if self.observed {
             self.revisions.check_outcomes(document, &entries, &rejected)?;
         }
-        for revision in self.model.extend(document, row.first_revision, &entries)? {
+        for revision in self.model.extend(document, row.first_revision, entries)? {
             if let Some(appended) = self.model.appended(document, revision).filter(|_| self.observed) {
                 self.revisions.check(&appended, &self.model.issuer)?;
             }
@@ -200,8 +200,11 @@ impl World {
             if known.map_or(here.is_empty(), |known| known.keys().eq(here.iter())) {
                 continue;
             }
+            // Looked at only where one is gone: each is hashed anew.
+            let is_gone = known.is_some_and(|known| known.keys().any(|hash| !here.contains(hash)));
+            let rejected = if is_gone { replica.rejected(&document) } else { Vec::new() };
             let rejected: BTreeSet<ChangeHash> =
-                replica.rejected(&document).iter().map(|rejected| rejected.change.hash(&document)).collect();
+                rejected.iter().map(|rejected| rejected.change.hash(&document)).collect();
             let mut own = self.nodes[node].own.remove(&document).unwrap_or_default();
             for OwnChange { hash, change, .. } in &pending {
                 if own.contains_key(hash) {
