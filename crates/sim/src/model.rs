@@ -68,7 +68,7 @@ pub(crate) struct Logged {
     pub(crate) header: Arc<Header>,
     pub(crate) content: Json,
     counts: OnceCell<Counts>,
-    pub(crate) conflicts: Arc<BTreeMap<ConflictId, ConflictRecord>>,
+    pub(crate) conflicts: Arc<BTreeMap<ConflictId, Arc<ConflictRecord>>>,
     pub(crate) made: Option<MadeId>,
     /// The base of that change.
     pub(crate) made_on: Option<Revision>,
@@ -90,6 +90,11 @@ impl Logged {
             made_on: None,
             made_over: 0,
         }
+    }
+
+    /// Whether just these records were open then.
+    pub(crate) fn has_open(&self, records: &BTreeMap<ConflictId, ConflictRecord>) -> bool {
+        self.conflicts.iter().map(|(id, record)| (id, record.as_ref())).eq(records)
     }
 
     /// The tokens of its content, counted when somebody asks.
@@ -336,7 +341,7 @@ impl Model {
                 conflicts.remove(id);
             }
             for record in &entry.conflicts {
-                conflicts.insert(record.id, record.clone());
+                conflicts.insert(record.id, Arc::new(record.clone()));
             }
         }
         next.chain = before.chain.then(ChangeHash(Sha256::digest(rejoin_wire::to_bytes(&entry)).into()));

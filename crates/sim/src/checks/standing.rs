@@ -69,7 +69,7 @@ impl Standing {
         if *state.header != *view.header {
             return Err(differs("another header".into()));
         }
-        if !state.conflicts.iter().eq(view.conflicts.iter()) {
+        if !state.has_open(&view.conflicts) {
             let what = format!(
                 "node {node}, {document} revision {revision}: {:?} instead of {:?}",
                 view.conflicts, state.conflicts

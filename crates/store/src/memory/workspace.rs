@@ -71,14 +71,13 @@ impl Workspace {
         self.check_expectations(batch)?;
         self.check_feed(batch)?;
         let mut replaced = Vec::with_capacity(batch.writes.len());
+        let mut cells = Vec::new();
         for write in &batch.writes {
-            match self.cells(write) {
-                Ok(cells) => replaced.extend(cells.into_iter().map(|cell| self.put(cell))),
-                Err(error) => {
-                    self.undo(replaced);
-                    return Err(error);
-                }
+            if let Err(error) = self.cells(write, &mut cells) {
+                self.undo(replaced);
+                return Err(error);
             }
+            replaced.extend(cells.drain(..).map(|cell| self.put(cell)));
         }
         Ok(replaced)
     }
@@ -237,34 +236,35 @@ impl Workspace {
     }
 
     /// What a write puts where.
-    fn cells(&self, write: &Write) -> Result<Vec<Cell>, StoreError> {
-        Ok(match write {
-            Write::PutHead(head) => vec![Cell::Head(head.document.clone(), Some(head.clone()))],
+    fn cells(&self, write: &Write, cells: &mut Vec<Cell>) -> Result<(), StoreError> {
+        match write {
+            Write::PutHead(head) => cells.push(Cell::Head(head.document.clone(), Some(head.clone()))),
             Write::PutCheckpoint { document, revision, body } => {
-                vec![Cell::Checkpoint((document.clone(), *revision), Some(body.clone()))]
+                cells.push(Cell::Checkpoint((document.clone(), *revision), Some(body.clone())));
             }
             Write::DropCheckpoints { document, before } => {
                 let low = self.checkpoints.range(checkpoints_until(document, *before));
                 let low = low.filter(|((_, revision), _)| revision < before);
-                low.map(|(key, _)| Cell::Checkpoint(key.clone(), None)).collect()
+                cells.extend(low.map(|(key, _)| Cell::Checkpoint(key.clone(), None)));
             }
-            Write::AppendChanges(row) => vec![self.new_change(row, false)?],
-            Write::PutChanges(row) => vec![self.new_change(row, true)?],
+            Write::AppendChanges(row) => cells.push(self.new_change(row, false)?),
+            Write::PutChanges(row) => cells.push(self.new_change(row, true)?),
             Write::TrimChanges { document, through } => {
                 let low = self.changes.range(changes_between(document, Revision(0), through.next()));
                 let low = low.filter(|(_, row)| row.last_revision <= *through);
-                low.map(|(key, _)| Cell::Change(key.clone(), None)).collect()
+                cells.extend(low.map(|(key, _)| Cell::Change(key.clone(), None)));
             }
-            Write::PutRecord { key, body } => vec![Cell::Record(key.clone(), Some(body.clone()))],
-            Write::DropRecord { key } => vec![Cell::Record(key.clone(), None)],
+            Write::PutRecord { key, body } => cells.push(Cell::Record(key.clone(), Some(body.clone()))),
+            Write::DropRecord { key } => cells.push(Cell::Record(key.clone(), None)),
             Write::AddMeta { key, .. } if self.meta.contains_key(key) => {
                 return Err(StoreError::Conflict(format!("there is a meta record {key:?}").into()));
             }
             Write::AddMeta { key, body } | Write::PutMeta { key, body } => {
-                vec![Cell::Meta(*key, Some(body.clone()))]
+                cells.push(Cell::Meta(*key, Some(body.clone())));
             }
-            Write::Purge { document } => self.everything_of(document),
-        })
+            Write::Purge { document } => cells.extend(self.everything_of(document)),
+        }
+        Ok(())
     }
 
     /// A row at its key; where it may replace one, just the row of that key.
@@ -286,14 +286,14 @@ impl Workspace {
         Ok(Cell::Change(key, Some(row.clone())))
     }
 
-    fn everything_of(&self, document: &DocumentId) -> Vec<Cell> {
+    fn everything_of(&self, document: &DocumentId) -> impl Iterator<Item = Cell> {
         let head = Cell::Head(document.clone(), None);
         let checkpoints = self.checkpoints.range(checkpoints_until(document, LAST));
         let checkpoints = checkpoints.map(|(key, _)| Cell::Checkpoint(key.clone(), None));
         let changes = self.changes.range(changes_between(document, Revision(0), LAST));
         let changes = changes.map(|(key, _)| Cell::Change(key.clone(), None));
         let records = self.records_of(document).map(|(key, _)| Cell::Record(key.clone(), None));
-        [head].into_iter().chain(checkpoints).chain(changes).chain(records).collect()
+        [head].into_iter().chain(checkpoints).chain(changes).chain(records)
     }
 
     fn records_of(&self, document: &DocumentId) -> impl Iterator<Item = (&RecordKey, &Bytes)> {
@@ -313,8 +313,9 @@ impl Workspace {
                 Cell::Head(document, replaced)
             }
             Cell::Checkpoint(key, body) => {
-                let replaced = exchange(&mut self.checkpoints, key.clone(), body.clone());
-                self.count(replaced.as_ref(), body.as_ref());
+                let bytes = bytes_of(body.as_ref());
+                let replaced = exchange(&mut self.checkpoints, key.clone(), body);
+                self.count(replaced.as_ref(), bytes);
                 Cell::Checkpoint(key, replaced)
             }
             Cell::Change(key, row) => {
@@ -323,19 +324,21 @@ impl Workspace {
                     let counters = (document.clone(), *replica, *counter);
                     exchange(&mut self.counters, counters, row.is_some().then(|| key.clone()));
                 }
-                let body = row.as_ref().map(|row| row.body.clone());
+                let bytes = bytes_of(row.as_ref().map(|row| &row.body));
                 let replaced = exchange(&mut self.changes, key.clone(), row);
-                self.count(replaced.as_ref().map(|row| &row.body), body.as_ref());
+                self.count(replaced.as_ref().map(|row| &row.body), bytes);
                 Cell::Change(key, replaced)
             }
             Cell::Record(key, body) => {
-                let replaced = exchange(&mut self.records, key.clone(), body.clone());
-                self.count(replaced.as_ref(), body.as_ref());
+                let bytes = bytes_of(body.as_ref());
+                let replaced = exchange(&mut self.records, key.clone(), body);
+                self.count(replaced.as_ref(), bytes);
                 Cell::Record(key, replaced)
             }
             Cell::Meta(key, body) => {
-                let replaced = exchange(&mut self.meta, key, body.clone());
-                self.count(replaced.as_ref(), body.as_ref());
+                let bytes = bytes_of(body.as_ref());
+                let replaced = exchange(&mut self.meta, key, body);
+                self.count(replaced.as_ref(), bytes);
                 Cell::Meta(key, replaced)
             }
         }
@@ -355,9 +358,8 @@ impl Workspace {
         }
     }
 
-    fn count(&mut self, old: Option<&Bytes>, new: Option<&Bytes>) {
-        let of = |body: Option<&Bytes>| body.map_or(0, |body| length(body));
-        self.bytes = self.bytes - of(old) + of(new);
+    fn count(&mut self, old: Option<&Bytes>, new: u64) {
+        self.bytes = self.bytes - bytes_of(old) + new;
     }
 }
 
@@ -366,6 +368,10 @@ fn exchange<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> Op
         Some(value) => map.insert(key, value),
         None => map.remove(&key),
     }
+}
+
+fn bytes_of(body: Option<&Bytes>) -> u64 {
+    body.map_or(0, |body| length(body))
 }
 
 fn length(body: &[u8]) -> u64 {
