@@ -59,6 +59,14 @@ pub(crate) enum Fate {
     Lost,
 }
 
+/// Records that are open at a revision.
+pub(crate) type OpenRecords = Arc<BTreeMap<ConflictId, Arc<ConflictRecord>>>;
+
+/// Whether what is open is just what somebody shows.
+pub(crate) fn equal_records(open: &OpenRecords, shown: &BTreeMap<ConflictId, ConflictRecord>) -> bool {
+    open.iter().map(|(id, record)| (id, record.as_ref())).eq(shown)
+}
+
 /// A revision in the log.
 #[derive(Clone, Debug)]
 pub(crate) struct Logged {
@@ -68,7 +76,7 @@ pub(crate) struct Logged {
     pub(crate) header: Arc<Header>,
     pub(crate) content: Json,
     counts: OnceCell<Counts>,
-    pub(crate) conflicts: Arc<BTreeMap<ConflictId, Arc<ConflictRecord>>>,
+    pub(crate) conflicts: OpenRecords,
     pub(crate) made: Option<MadeId>,
     /// The base of that change.
     pub(crate) made_on: Option<Revision>,
@@ -90,11 +98,6 @@ impl Logged {
             made_on: None,
             made_over: 0,
         }
-    }
-
-    /// Whether just these records were open then.
-    pub(crate) fn has_open(&self, records: &BTreeMap<ConflictId, ConflictRecord>) -> bool {
-        self.conflicts.iter().map(|(id, record)| (id, record.as_ref())).eq(records)
     }
 
     /// The tokens of its content, counted when somebody asks.

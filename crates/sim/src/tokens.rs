@@ -34,47 +34,51 @@ impl Issuer {
     }
 }
 
-/// Counts the tokens of a text.
-pub(crate) fn count_text(text: &str, counts: &mut Counts) {
-    for token in text.chars().filter(|token| u32::from(*token) >= FIRST) {
-        *counts.entry(token).or_default() += 1;
-    }
+/// Finds the tokens of a text.
+fn find_in_text(text: &str, found: &mut Vec<Token>) {
+    found.extend(text.chars().filter(|token| u32::from(*token) >= FIRST));
 }
 
-/// Counts the tokens of a value, those in keys too.
-pub(crate) fn count(value: &Json, counts: &mut Counts) {
+/// Finds the tokens of a value, those in keys too.
+fn find(value: &Json, found: &mut Vec<Token>) {
     match value {
-        Json::String(text) => count_text(text.as_str(), counts),
-        Json::Array(array) => array.iter().for_each(|element| count(element, counts)),
+        Json::String(text) => find_in_text(text.as_str(), found),
+        Json::Array(array) => array.iter().for_each(|element| find(element, found)),
         Json::Object(object) => object.iter().for_each(|(key, member)| {
-            count_text(key, counts);
-            count(member, counts);
+            find_in_text(key, found);
+            find(member, found);
         }),
         Json::Null | Json::Bool(_) | Json::Number(_) => {}
     }
 }
 
-/// The tokens of a value.
-pub(crate) fn tokens(value: &Json) -> Counts {
-    let mut counts = Counts::new();
-    count(value, &mut counts);
-    counts
+/// How often each token was found.
+fn counted(mut found: Vec<Token>) -> Counts {
+    found.sort_unstable();
+    found.chunk_by(PartialEq::eq).map(|equal| (equal[0], equal.len() as u32)).collect()
 }
 
-fn count_patch(patch: &rejoin_json::Patch, counts: &mut Counts) {
+/// Counts the tokens of a value.
+pub(crate) fn tokens(value: &Json) -> Counts {
+    let mut found = Vec::new();
+    find(value, &mut found);
+    counted(found)
+}
+
+fn find_in_patch(patch: &rejoin_json::Patch, found: &mut Vec<Token>) {
     for operation in patch.iter() {
         match operation {
             rejoin_json::Operation::Test { .. } => {}
-            rejoin_json::Operation::Splice { insert, .. } => count_text(insert, counts),
+            rejoin_json::Operation::Splice { insert, .. } => find_in_text(insert, found),
             other => {
                 if let Some(value) = other.value() {
-                    count(value, counts);
+                    find(value, found);
                 }
                 // The key of a new member is typed too.
                 if let rejoin_json::Operation::Add { path, .. } = other
                     && let Some(key) = path.tokens().last()
                 {
-                    count_text(&key.decoded(), counts);
+                    find_in_text(&key.decoded(), found);
                 }
             }
         }
@@ -83,33 +87,33 @@ fn count_patch(patch: &rejoin_json::Patch, counts: &mut Counts) {
 
 /// The tokens that a change writes into the content.
 pub(crate) fn in_body(body: &Body) -> Counts {
-    let mut counts = Counts::new();
+    let mut found = Vec::new();
     match body {
-        Body::Create { content, .. } => count(content, &mut counts),
-        Body::Edit { patch, .. } => count_patch(patch, &mut counts),
+        Body::Create { content, .. } => find(content, &mut found),
+        Body::Edit { patch, .. } => find_in_patch(patch, &mut found),
         Body::Header { .. } | Body::Delete | Body::Undelete | Body::Void => {}
     }
-    counts
+    counted(found)
 }
 
 /// The tokens that a revision writes into the content.
 pub(crate) fn in_effect(effect: &Effect) -> Counts {
-    let mut counts = Counts::new();
+    let mut found = Vec::new();
     match effect {
-        Effect::Created { content, .. } => count(content, &mut counts),
-        Effect::Patched { patch } => count_patch(patch, &mut counts),
+        Effect::Created { content, .. } => find(content, &mut found),
+        Effect::Patched { patch } => find_in_patch(patch, &mut found),
         Effect::Own | Effect::Header { .. } | Effect::Deleted | Effect::Undeleted | Effect::Void => {}
     }
-    counts
+    counted(found)
 }
 
 /// The tokens of conflict records.
 pub(crate) fn in_records<'a>(records: impl IntoIterator<Item = &'a ConflictRecord>) -> Counts {
-    let mut counts = Counts::new();
+    let mut found = Vec::new();
     for record in records {
         for value in [&record.base, &record.current, &record.incoming].into_iter().flatten() {
-            count(value, &mut counts);
+            find(value, &mut found);
         }
     }
-    counts
+    counted(found)
 }

@@ -8,7 +8,7 @@ mod ending;
 mod faults;
 mod hostile;
 mod line;
-mod node;
+pub(crate) mod node;
 mod planting;
 mod roots;
 mod vandal;

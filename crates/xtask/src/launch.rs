@@ -31,7 +31,7 @@ pub(crate) fn dev(workspace: &Workspace, arguments: &[String]) -> Result<ExitCod
 pub(crate) fn sim(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     become_program(
         workspace
-            .cargo(&["run", "--release", "--package", "rejoin-sim", "--features", "program", "--"])
+            .cargo(&["run", "--profile", "sim", "--package", "rejoin-sim", "--features", "program", "--"])
             .args(arguments),
     )
 }

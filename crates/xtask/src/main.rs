@@ -54,7 +54,7 @@ enum Task {
     },
     /// Checks the structure of the repository: dependencies, bans, the list of crates, files.
     Check,
-    /// Runs the simulation in release mode.
+    /// Runs the simulation, built for speed.
     Sim {
         /// Passed on to the simulation.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

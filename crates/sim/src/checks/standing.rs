@@ -6,6 +6,7 @@ use rejoin_wire::{DocumentId, Fate, Message, Revision};
 use crate::model::Model;
 use crate::violation::{Checked, Claim, Violation};
 use crate::world::disk::{Durable, pending_key};
+use crate::world::node;
 
 /// Checks that keep nothing.
 pub(crate) struct Standing;
@@ -44,7 +45,13 @@ impl Standing {
     }
 
     /// A replica that says that it holds a revision holds what the authority has there.
-    pub(crate) fn check_confirmed(model: &Model, node: usize, document: &DocumentId, view: &View) -> Checked {
+    pub(crate) fn check_confirmed(
+        model: &Model,
+        node: usize,
+        document: &DocumentId,
+        view: &View,
+        checked: &mut node::Checked,
+    ) -> Checked {
         if view.revision == Revision(0) {
             return Ok(());
         }
@@ -69,7 +76,7 @@ impl Standing {
         if *state.header != *view.header {
             return Err(differs("another header".into()));
         }
-        if !state.has_open(&view.conflicts) {
+        if !checked.shows_open(document, &view.conflicts, &state.conflicts) {
             let what = format!(
                 "node {node}, {document} revision {revision}: {:?} instead of {:?}",
                 view.conflicts, state.conflicts

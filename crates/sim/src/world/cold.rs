@@ -8,6 +8,7 @@ use super::World;
 use super::disk::Disk;
 use super::node::Node;
 use crate::dice::Dice;
+use crate::model::equal_records;
 use crate::violation::{Checked, Claim, Violation};
 
 /// Dice of their own, so that what is looked at does not change what happens.
@@ -94,7 +95,7 @@ impl World {
             if state.content != view.content || state.life != view.life || *state.header != *view.header {
                 return wrong("another content");
             }
-            if !state.has_open(&view.conflicts) {
+            if !equal_records(&state.conflicts, &view.conflicts) {
                 return wrong("other records");
             }
             if !cold.replica.pending(&document).is_empty() {

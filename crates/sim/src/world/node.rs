@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use rejoin_core::{Config, Grant, LinkId, Replica, Role, Seen, View};
 use rejoin_json::Json;
-use rejoin_wire::{ChainHash, ChangeHash, ChangeId, DocumentId, Revision, Scope, WorkspaceId};
+use rejoin_wire::{
+    ChainHash, ChangeHash, ChangeId, ConflictId, ConflictRecord, DocumentId, Revision, Scope, WorkspaceId,
+};
 
 use super::disk::{Disk, pending_key};
 use super::{ROOT, Replied};
 use crate::dice::Dice;
-use crate::model::MadeId;
+use crate::model::{MadeId, OpenRecords, equal_records};
 use crate::plan::Surroundings;
 
 /// A process with its disk.
@@ -158,26 +160,50 @@ impl Node {
 
 /// What was looked at last of each document, so that it is not looked at again while nothing moves.
 #[derive(Debug, Default)]
-pub(crate) struct Checked(BTreeMap<DocumentId, View>);
+pub(crate) struct Checked {
+    views: BTreeMap<DocumentId, View>,
+    /// The open records of each as they were shown last, and those that they were found equal to.
+    records: BTreeMap<DocumentId, (Arc<Records>, OpenRecords)>,
+}
+
+type Records = BTreeMap<ConflictId, ConflictRecord>;
 
 impl Checked {
     /// Whether a view is another one than that which was looked at last. One that is shown with other bytes is.
     pub(crate) fn is_news(&mut self, document: &DocumentId, view: &View) -> bool {
         let is_known = |known: &View| {
-            let same_content = known.content.ptr_eq(&view.content) || known.content == view.content;
+            let same_content = || known.content.ptr_eq(&view.content) || known.content == view.content;
             let same_records =
-                Arc::ptr_eq(&known.conflicts, &view.conflicts) || known.conflicts == view.conflicts;
-            let same_header = Arc::ptr_eq(&known.header, &view.header) || known.header == view.header;
+                || Arc::ptr_eq(&known.conflicts, &view.conflicts) || known.conflicts == view.conflicts;
+            let same_header = || Arc::ptr_eq(&known.header, &view.header) || known.header == view.header;
             known.chain == view.chain
                 && known.life == view.life
-                && same_content
-                && same_records
-                && same_header
+                && same_header()
+                && same_content()
+                && same_records()
         };
-        if self.0.get(document).is_some_and(is_known) {
+        if self.views.get(document).is_some_and(is_known) {
             return false;
         }
-        self.0.insert(document.clone(), view.clone());
+        self.views.insert(document.clone(), view.clone());
         true
+    }
+
+    /// Whether the records that are shown are those that are open: most revisions leave both as they are.
+    pub(crate) fn shows_open(
+        &mut self,
+        document: &DocumentId,
+        shown: &Arc<Records>,
+        open: &OpenRecords,
+    ) -> bool {
+        let known = self.records.get(document);
+        if known.is_some_and(|known| Arc::ptr_eq(&known.0, shown) && Arc::ptr_eq(&known.1, open)) {
+            return true;
+        }
+        let are_equal = equal_records(open, shown);
+        if are_equal {
+            self.records.insert(document.clone(), (Arc::clone(shown), Arc::clone(open)));
+        }
+        are_equal
     }
 }

@@ -119,7 +119,7 @@ impl World {
                 continue;
             };
             if checked.is_news(document, &view) {
-                Standing::check_confirmed(&self.model, node, document, &view)?;
+                Standing::check_confirmed(&self.model, node, document, &view, checked)?;
             }
         }
         Ok(())
@@ -178,11 +178,11 @@ impl World {
             if self.observed {
                 self.check_read(node, &document, &view)?;
             }
-            let is_news = self.observed && self.nodes[node].checked.is_news(&document, &view);
-            let Some(replica) = &self.nodes[node].replica else { return Ok(()) };
-            if is_news {
-                Standing::check_confirmed(&self.model, node, &document, &view)?;
+            let checked = &mut self.nodes[node].checked;
+            if self.observed && checked.is_news(&document, &view) {
+                Standing::check_confirmed(&self.model, node, &document, &view, checked)?;
             }
+            let Some(replica) = &self.nodes[node].replica else { return Ok(()) };
             if let Some(held) =
                 self.held_when_lost.get_mut(&document).and_then(|holders| holders.get_mut(&node))
                 && view.revision > held.confirmed
