@@ -55,7 +55,8 @@ fn find(value: &Json, found: &mut Vec<Token>) {
 /// How often each token was found.
 fn counted(mut found: Vec<Token>) -> Counts {
     found.sort_unstable();
-    found.chunk_by(PartialEq::eq).map(|equal| (equal[0], equal.len() as u32)).collect()
+    let often = |equal: &[Token]| u32::try_from(equal.len()).unwrap_or(u32::MAX);
+    found.chunk_by(PartialEq::eq).map(|equal| (equal[0], often(equal))).collect()
 }
 
 /// Counts the tokens of a value.
