@@ -10,12 +10,10 @@ use std::num::NonZero;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use futures_util::task::AtomicWaker;
 use rejoin_core::storage::{Answer, RequestId, StoreError};
 use rejoin_core::{
     Backlog, Computed, Config, Event, Input, Instant, LinkId, Output, Payload, Peer, Replica, Reply, Role,
@@ -29,6 +27,10 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use crate::instruments;
 use crate::recordings::Recordings;
 use crate::text_door::Told;
+pub(crate) use urgent::Urgency;
+use urgent::Urgent;
+
+mod urgent;
 
 #[cfg(test)]
 mod tests;
@@ -82,46 +84,6 @@ struct LinkEnd {
     queue: mpsc::Sender<Outgoing>,
     urgent: Arc<Urgent>,
     encoding: Encoding,
-}
-
-/// Why a link ends whatever waits in its queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Urgency {
-    /// It was too slow, and its queue overflowed.
-    Overflow,
-    /// The server stops.
-    Stop,
-}
-
-/// Says that a link ends. It is asked at each wake of each socket, so that it takes no lock.
-#[derive(Default)]
-pub(crate) struct Urgent {
-    overflows: AtomicBool,
-    stops: AtomicBool,
-    waker: AtomicWaker,
-}
-
-impl Urgent {
-    fn tell(&self, urgency: Urgency) {
-        let said = match urgency {
-            Urgency::Overflow => &self.overflows,
-            Urgency::Stop => &self.stops,
-        };
-        said.store(true, Ordering::Release);
-        self.waker.wake();
-    }
-
-    /// Ready from then on.
-    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Urgency> {
-        self.waker.register(context.waker());
-        if self.stops.load(Ordering::Acquire) {
-            Poll::Ready(Urgency::Stop)
-        } else if self.overflows.load(Ordering::Acquire) {
-            Poll::Ready(Urgency::Overflow)
-        } else {
-            Poll::Pending
-        }
-    }
 }
 
 type Run = Box<dyn FnOnce(&mut Replica, Token) + Send>;

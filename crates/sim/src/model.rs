@@ -19,6 +19,9 @@ use crate::tokens::{Counts, Issuer, Token, in_body, in_effect, in_records, token
 use crate::violation::{Claim, Violation};
 use crate::world::NOBODY;
 
+/// In place of a node: all who hold what an authority lost.
+const RECOVERED: usize = NOBODY - 1;
+
 /// Names a change of the model.
 pub(crate) type MadeId = usize;
 
@@ -43,9 +46,14 @@ pub(crate) struct Made {
 }
 
 impl Made {
+    /// Whether clients made it to bring back what an authority lost.
+    pub(crate) fn is_recovered(&self) -> bool {
+        self.node == RECOVERED
+    }
+
     /// Whether nobody of this world waits for what becomes of it.
     pub(crate) fn is_strangers(&self) -> bool {
-        self.node == usize::MAX || self.node == NOBODY
+        self.is_recovered() || self.node == NOBODY
     }
 }
 
@@ -420,7 +428,7 @@ impl Model {
         };
         let id = self.made.len();
         self.made.push(Made {
-            node: usize::MAX,
+            node: RECOVERED,
             replica: entry.change.replica,
             document: document.clone(),
             body,

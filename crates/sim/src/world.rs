@@ -356,21 +356,27 @@ impl World {
                 self.input(node, Input::Timeout)
             }
             Happening::Execute { node, life, store, request, operation }
-                if self.lives(node, life) && self.nodes[node].stores == store =>
+                if self.lives(node, life) && self.stands(node, store) =>
             {
                 self.execute(node, request, operation)
             }
-            Happening::Execute { node, operation, .. } => {
-                self.outlive(node, operation);
+            Happening::Execute { node, store, operation, .. } => {
+                self.outlive(node, store, operation);
                 Ok(())
             }
-            Happening::Outlive { node, store, operation } if self.nodes[ROOT].stores == store => {
+            Happening::Outlive { node, store, operation } if self.stands(node, store) => {
                 self.execute_outlived(node, &operation)
             }
             Happening::Hint { node } => self.hint(node),
+            Happening::Die { node, life } if self.lives(node, life) => {
+                self.crash(node)?;
+                let after = self.nodes[node].dice.between(1_000, DOWN_US);
+                self.plan_at(after, Happening::Start { node });
+                Ok(())
+            }
             Happening::Flush { node, life, store, request, answer } if self.lives(node, life) => {
                 // What a store that is gone says comes all the same.
-                let stands = self.nodes[node].stores == store;
+                let stands = self.stands(node, store);
                 if stands && matches!(answer, Ok(rejoin_core::storage::Answered::Committed)) {
                     self.flush(node, life)?;
                 }
@@ -533,8 +539,11 @@ impl World {
                 if commit {
                     disk.free_at = at;
                 }
-                let store = self.nodes[node].stores;
+                let store = self.nodes[self.store_of(node)].stores;
                 self.plan_at(at - self.now, Happening::Execute { node, life, store, request, operation });
+                if commit && std::mem::take(&mut self.nodes[node].dies_asking) {
+                    self.plan_at(0, Happening::Die { node, life });
+                }
             }
             Output::Compute { request, job } => {
                 let after = self.nodes[node].dice.between(1, self.surroundings.compute_us);
@@ -613,8 +622,10 @@ impl World {
             };
             format!("store {} {}: {done}", request.0, kind_of(operation))
         });
-        let after = if commit { self.disk_time(node) } else { 0 };
-        let store = self.nodes[node].stores;
+        // What is read of a shared store may be old when it arrives.
+        let takes_time = commit || self.shares_store() && self.is_root(node);
+        let after = if takes_time { self.disk_time(node) } else { 0 };
+        let store = self.nodes[self.store_of(node)].stores;
         let disk = &mut self.nodes[node].disk;
         disk.free_at = disk.free_at.max(self.now + after);
         self.plan_at(after, Happening::Flush { node, life, store, request, answer });

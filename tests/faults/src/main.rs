@@ -31,10 +31,10 @@ use clap::Parser;
 use plan::Plan;
 use scenarios::{SCENARIOS, Scenario};
 
-/// Breaks what Rejoin runs on, and counts what is left.
 /// What short runs begin with.
 const SHORT_SEED: u64 = 1;
 
+/// Breaks what Rejoin runs on, and counts what is left.
 #[derive(Parser)]
 #[command(name = "cargo xtask faults", bin_name = "cargo xtask faults")]
 struct Arguments {

@@ -88,7 +88,7 @@ impl InOrder {
     }
 }
 
-/// Every value in a document was typed by somebody, and by nobody whose change was rejected.
+/// Every value that comes into a document was typed by somebody, and is in what the author of the revision submitted or had seen.
 struct NoPhantom;
 
 impl NoPhantom {
@@ -367,7 +367,7 @@ impl RecordsTrue {
         if appended.entry.conflicts.is_empty() || appended.recovered {
             return Ok(());
         }
-        let Some(made) = appended.made.filter(|made| made.node != usize::MAX) else { return Ok(()) };
+        let Some(made) = appended.made.filter(|made| !made.is_recovered()) else { return Ok(()) };
         let mut own = in_body(&made.body);
         own.append(&mut made.seen.as_ref().map(tokens).unwrap_or_default());
         // A record takes in that of an own change before it, at the same place.

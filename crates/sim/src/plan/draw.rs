@@ -177,9 +177,8 @@ impl Swarm {
                         1 + line.below(clients)
                     }
                 }
-                Action::Partition | Action::SlowReader | Action::Clock => {
-                    1 + line.below(surroundings.nodes() - 1)
-                }
+                Action::Clock => line.below(surroundings.nodes()),
+                Action::Partition | Action::SlowReader => 1 + line.below(surroundings.nodes() - 1),
                 Action::Submit | Action::Repeat | Action::Image | Action::Restore | Action::Rot => {
                     super::ROOT
                 }

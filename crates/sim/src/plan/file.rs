@@ -115,6 +115,7 @@ impl Surroundings {
         let counts = [
             ("followers", self.followers.len(), 1),
             ("relays", self.relays, 0),
+            ("authorities", self.roots, 1),
             ("documents", self.documents, 1),
         ];
         for (name, count, least) in counts {
@@ -159,6 +160,11 @@ mod tests {
         assert!(problem("").starts_with("line 1"));
         assert!(problem(&text.replace("\"rejoin-sim\":1", "\"rejoin-sim\":2")).contains("format"));
         assert!(problem(&text.replace("\"documents\":", "\"documents\":9")).contains("documents are 9"));
+        let roots = |roots| text.replacen("\"documents\":", &format!("\"roots\":{roots},\"documents\":"), 1);
+        assert!(
+            problem(&roots(0)).contains("authorities are 0")
+                && problem(&roots(65)).contains("authorities are 65")
+        );
         let spoiled =
             text.lines().next().expect("a plan has a first line").to_owned() + "\n{\"do\":\"dance\"}";
         assert!(problem(&spoiled).starts_with("line 2"), "{}", problem(&spoiled));

@@ -45,8 +45,13 @@ impl Acting {
         self.keyed.remove(&made);
     }
 
-    /// The authority is down: what was submitted may have been accepted or not.
+    /// An authority is down: what was submitted and not answered may have been accepted or not.
     pub(super) fn forget(&mut self) {
+        self.keyed.retain(|_, keyed| keyed.revision.is_some());
+    }
+
+    /// What was accepted may be lost.
+    pub(super) fn forget_all(&mut self) {
         self.keyed.clear();
     }
 }

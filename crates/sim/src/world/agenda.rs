@@ -44,6 +44,7 @@ pub(super) enum Happening {
     FlushLate { node: usize, life: u32 },
     Compute { node: usize, life: u32, request: RequestId, job: Box<Job> },
     Hint { node: usize },
+    Die { node: usize, life: u32 },
     Outlive { node: usize, store: u32, operation: Operation },
     Dial { node: usize, life: u32, link: LinkId },
     Deliver { wire: u64, to: Side },

@@ -75,6 +75,8 @@ impl World {
     fn stay_quiet(&mut self) -> Checked {
         let (said, written, lost) = (self.messages, self.frames, self.silences);
         let quiet = if self.seed.is_multiple_of(8) { LONG_QUIET_US } else { QUIET_US };
+        // Links are asked whether they are there meanwhile.
+        let quiet = quiet.max(2 * self.surroundings.heartbeat_us);
         self.run_until(self.now + quiet)?;
         if self.messages != said {
             let what = format!("{} messages were sent while nobody did anything", self.messages - said);

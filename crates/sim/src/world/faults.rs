@@ -63,6 +63,12 @@ impl World {
             Action::Partition => {
                 self.partition(node, lasts);
             }
+            // Between asking the store and hearing of it, which it seldom is by chance.
+            Action::Crash
+                if is_up && self.shares_store() && self.is_root(node) && self.dice.chance(5_000) =>
+            {
+                self.nodes[node].dies_asking = true;
+            }
             Action::Crash if is_up => {
                 self.crash(node)?;
                 self.plan_at(self.down_for(node, lasts), Happening::Start { node });
@@ -101,7 +107,9 @@ impl World {
                 self.start_all(self.roots(), lasts / 4);
             }
             Action::Clock if is_up => {
-                let unix = EPOCH_MS + self.now / 1_000 - HOUR_MS + self.dice.between(0, 2 * HOUR_MS);
+                let jump = i64::try_from(self.dice.between(0, 2 * HOUR_MS)).unwrap_or(0) - HOUR_MS as i64;
+                self.nodes[node].skew_ms = jump;
+                let unix = self.wall_clock(node);
                 self.trace.note(self.now, 9, node, &unix.to_le_bytes(), || format!("has the time {unix}"));
                 self.input(node, Input::Clock(UnixMillis(unix)))?;
             }
@@ -220,7 +228,7 @@ impl World {
         }
         self.trace.note(self.now, 9, node, &[2], || "crashes".into());
         let crashed = &mut self.nodes[node];
-        crashed.dies_after = None;
+        (crashed.dies_after, crashed.dies_asking) = (None, false);
         // Of what was not said to be durable, any beginning may have become it.
         let kept = crashed.dice.between(0, crashed.disk.unflushed() as u64);
         let flushed = crashed.disk.flush_some(usize::try_from(kept).unwrap_or(0));
@@ -329,6 +337,11 @@ impl World {
         true
     }
 
+    /// What the wall clock of a node says, in milliseconds.
+    fn wall_clock(&self, node: usize) -> u64 {
+        (EPOCH_MS + self.now / 1_000).saturating_add_signed(self.nodes[node].skew_ms)
+    }
+
     /// A process starts.
     ///
     /// # Errors
@@ -343,7 +356,7 @@ impl World {
         }
         self.trace.note(self.now, 9, node, &[3], || "starts".into());
         let seed = self.nodes[node].dice.seed();
-        let unix = UnixMillis(EPOCH_MS + self.now / 1_000 + self.nodes[node].skew_ms);
+        let unix = UnixMillis(self.wall_clock(node));
         let starting = &mut self.nodes[node];
         starting.life += 1;
         starting.replica = Some(Replica::new(starting.config.clone(), seed, Instant(self.now), unix));
@@ -396,6 +409,7 @@ impl World {
         }
         self.nodes[ROOT].disk = image;
         self.restored = true;
+        self.acting.forget_all();
         for document in &self.documents {
             let last = self.nodes[ROOT].disk.durable().revisions.get(document).copied().unwrap_or_default();
             self.model.note_restored(document, last);
@@ -424,6 +438,7 @@ impl World {
         for node in 0..self.nodes.len() {
             let healed = &mut self.nodes[node];
             (healed.partitioned, healed.slow_until, healed.dies_after) = (false, 0, None);
+            healed.dies_asking = false;
             self.plan_at(0, Happening::Start { node });
             if !self.is_root(node) {
                 self.allow(node, true)?;

@@ -36,7 +36,7 @@ pub(crate) struct Node {
     pub(crate) partitioned: bool,
     pub(crate) may_edit: bool,
     /// How far its wall clock is wrong, in milliseconds.
-    pub(crate) skew_ms: u64,
+    pub(crate) skew_ms: i64,
     pub(crate) wake_at: Option<u64>,
     /// Documents that may look different since they were last looked at.
     pub(crate) dirty: BTreeSet<DocumentId>,
@@ -54,6 +54,8 @@ pub(crate) struct Node {
     pub(crate) slow_until: u64,
     /// How many more effects it has before its process ends.
     pub(crate) dies_after: Option<u64>,
+    /// Its process ends once it has asked its store for the next commit.
+    pub(crate) dies_asking: bool,
     /// What it shows others of itself.
     pub(crate) shown: BTreeMap<DocumentId, Json>,
     /// The confirmed revision that it showed last of each document, in this life.
@@ -85,7 +87,7 @@ impl Node {
         let mut config = Config::new(workspace.clone(), Role::Follower { scope });
         config.principal = format!("user {number}").into();
         config.max_idle_documents = surroundings.idle_documents;
-        Self::new(config, dice.between(0, 4_000))
+        Self::new(config, i64::try_from(dice.between(0, 4_000)).unwrap_or(0))
     }
 
     /// A node between the authority and followers.
@@ -97,7 +99,7 @@ impl Node {
         Self::new(config, 0)
     }
 
-    fn new(config: Config, skew_ms: u64) -> Self {
+    fn new(config: Config, skew_ms: i64) -> Self {
         Self {
             config,
             replica: None,
@@ -121,6 +123,7 @@ impl Node {
             dials: 0,
             slow_until: 0,
             dies_after: None,
+            dies_asking: false,
             spoiled: BTreeSet::new(),
             shown: BTreeMap::new(),
             read: BTreeMap::new(),

@@ -47,6 +47,11 @@ impl World {
         if self.is_root(node) { ROOT } else { node }
     }
 
+    /// Whether what a node asked of a store is for the one that it has now.
+    pub(super) fn stands(&self, node: usize, store: u32) -> bool {
+        self.nodes[self.store_of(node)].stores == store
+    }
+
     /// One of the authorities.
     pub(super) fn any_root(&mut self) -> usize {
         if self.shares_store() { *self.dice.pick(&self.roots()) } else { ROOT }
@@ -99,7 +104,7 @@ impl World {
     }
 
     /// What an authority asked of a shared store, and did not live to see done: it may be done all the same, behind its back.
-    pub(super) fn outlive(&mut self, node: usize, operation: Operation) {
+    pub(super) fn outlive(&mut self, node: usize, store: u32, operation: Operation) {
         let is_commit = matches!(operation, Operation::Commit(_));
         if self.healed || !self.shares_store() || !self.is_root(node) || !is_commit {
             return;
@@ -107,7 +112,6 @@ impl World {
         let dice = &mut self.nodes[node].dice;
         let (outlives, after) = (dice.chance(OUTLIVES), dice.between(1, OUTLIVES_WITHIN_US));
         if outlives {
-            let store = self.nodes[ROOT].stores;
             self.plan_at(after, Happening::Outlive { node, store, operation });
         }
     }

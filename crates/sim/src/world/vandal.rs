@@ -124,7 +124,11 @@ impl World {
                 }
                 body => in_body(body),
             };
-            let made = self.model.note_made(NOBODY, &document, &change, None, None, &left);
+            // What it says of that is true.
+            let is_honest =
+                matches!(lie, Lie::Nothing | Lie::SameCounter | Lie::SkippedCounter | Lie::NothingSeen);
+            let saw = (is_honest && life == Life::Alive).then(|| content.clone());
+            let made = self.model.note_made(NOBODY, &document, &change, saw, None, &left);
             self.model.name(change.hash(&document), made);
             changes.push(PushedChange { change, seen });
         }

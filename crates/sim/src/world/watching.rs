@@ -137,7 +137,13 @@ impl World {
                 self.acting.accepted(*made, accepted.revision);
                 Ok(())
             }
-            (Asked::Driver(made), Reply::Refused { .. }) => {
+            (Asked::Driver(made), Reply::Refused { code, .. }) => {
+                // What the store did not answer for may have been done.
+                if code != ErrorCode::Unavailable && self.model.is_logged(*made) && !self.restored {
+                    let what =
+                        format!("a change is refused as {code:?} and accepted: {:?}", self.model.made[*made]);
+                    return Err(Violation::new(Claim::AtMostOnce, what));
+                }
                 self.model.made[*made].fate = Fate::Rejected;
                 self.acting.refused(*made);
                 Ok(())
