@@ -94,7 +94,7 @@ impl Replica {
             return None;
         }
         let InFlight { change, links, .. } = self.settle_forwarded(&key)?;
-        self.relay.authors.push((revision, links));
+        self.relay.authors.push((revision, links.into_keys().collect()));
         if entry.effect == Effect::Own {
             entry.effect = effect_of(&change.body);
             return None;

@@ -337,6 +337,47 @@ fn who_is_told_of_a_fork_takes_back_nothing_that_another_pushed() {
 }
 
 #[test]
+fn a_fork_takes_back_no_other_push_that_came_over_the_same_link() {
+    let mut world = World::new(0);
+    let upper = world.add_relay(None);
+    let lower = world.add_relay(Some(upper));
+    let [ada, bo] = [world.add_below(lower), world.add_below(lower)];
+    settle(&mut world);
+    for at in [ada, bo] {
+        world.followers[at].replica.open(&id("d"));
+    }
+    settle(&mut world);
+    world.create(bo, "d", r#"{"l":[]}"#);
+    add(&mut world, bo, "known");
+    world.run();
+    world.root.holds_commits = true;
+    add(&mut world, bo, "on its way");
+    world.run();
+    // What a copy of that profile pushes comes to the upper relay over the same link.
+    let mut copied = world.followers[bo].replica.pending(&id("d"))[0].change.as_ref().clone();
+    let name = copied.id();
+    copied.counter = Counter(2);
+    copied.over = copied.counter;
+    let changes = vec![PushedChange { change: copied, seen: None }];
+    let push = DocumentPush { document: id("d"), changes, author: None };
+    world.say_to_root(ada, Message::Push { pushes: vec![push] });
+    world.run();
+    let tell = |world: &mut World, message: Message| {
+        let link = world.followers[upper].up.unwrap();
+        world.followers[upper].replica.handle_input(world.now, Input::Received { link, message });
+        world.run();
+    };
+    let (document, replica) = (id("d"), name.replica);
+    tell(&mut world, Message::Forked { document: document.clone(), replica, counter: Counter(2) });
+    assert!(kinds(&world, ada).contains(&"forked"), "{:?}", kinds(&world, ada));
+    tell(&mut world, Message::NeedSeen { document, replica, counter: name.counter });
+    assert!(kinds(&world, bo).contains(&"need_seen"), "{:?}", kinds(&world, bo));
+    world.let_root_commits_through();
+    settle(&mut world);
+    assert_eq!(rung(&world, bo), Rung::Acknowledged);
+}
+
+#[test]
 fn a_rejected_change_is_told_to_its_author_only() {
     let mut world = world();
     world.create(ADA, "d", r#"{"l":[]}"#);

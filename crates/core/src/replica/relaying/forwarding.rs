@@ -16,8 +16,9 @@ const CHANGE_OVERHEAD_BYTES: usize = 256;
 pub(super) struct InFlight {
     pub(super) change: Arc<Change>,
     pub(super) hash: ChangeHash,
-    /// Those who pushed it and are still here.
-    pub(super) links: BTreeSet<LinkId>,
+    /// Those who pushed it and are still here, each with the first change of its push: one link may carry the pushes of several copies of a
+    /// profile, as that of another relay does.
+    pub(super) links: BTreeMap<LinkId, ChangeHash>,
     /// Who pushed it first.
     owner: LinkId,
     bytes: usize,
@@ -46,15 +47,16 @@ impl Replica {
             self.refuse_push(link, &id, first, code, reason);
             return;
         }
+        let Some(push) = hashed.first().map(|(hash, _)| *hash) else { return };
         for (hash, change) in hashed {
             let bytes = in_flight_bytes(&change);
             let relay = &mut self.relay;
             let in_flight = relay.in_flight.entry((id.clone(), change.id())).or_insert_with(|| {
                 relay.bytes += bytes;
                 *relay.bytes_of.entry(link).or_default() += bytes;
-                InFlight { change, hash, links: BTreeSet::new(), owner: link, bytes, need_seen: false }
+                InFlight { change, hash, links: BTreeMap::new(), owner: link, bytes, need_seen: false }
             });
-            in_flight.links.insert(link);
+            in_flight.links.insert(link, push);
         }
         self.send_upstream_payload(payload);
     }
@@ -132,7 +134,7 @@ impl Replica {
         let mut routed: BTreeMap<LinkId, Vec<Outcome>> = BTreeMap::new();
         for outcome in outcomes {
             let Some(in_flight) = self.settle_forwarded(&(id.clone(), outcome.change)) else { continue };
-            for link in in_flight.links {
+            for link in in_flight.links.into_keys() {
                 routed.entry(link).or_default().push(outcome.clone());
             }
         }
@@ -147,7 +149,7 @@ impl Replica {
         let keys: Vec<_> = of_document.cloned().collect();
         let mut links = BTreeSet::new();
         for key in keys {
-            links.extend(self.settle_forwarded(&key).into_iter().flat_map(|in_flight| in_flight.links));
+            links.extend(self.settle_forwarded(&key).into_iter().flat_map(|in_flight| in_flight.links.into_keys()));
         }
         for link in links {
             self.disconnect(link, CloseCode::Unavailable, NO_ANSWER);
@@ -163,19 +165,19 @@ impl Replica {
         }
     }
 
-    /// Those who pushed a change push it again, and what they made after it: they wait for no outcomes of these any more. Others who use the
-    /// same name, as the copy of a profile does, have pushes of their own, which are answered by themselves.
+    /// Those who pushed a change push it again, and what came after it in the same push: they wait for no outcomes of these any more. Others
+    /// who use the same name, as the copy of a profile does, have pushes of their own, which are answered by themselves.
     fn take_back_from(&mut self, id: &DocumentId, change: ChangeId) -> BTreeSet<LinkId> {
         let pushed = self.relay.in_flight.get(&(id.clone(), change));
-        let links = pushed.map(|in_flight| in_flight.links.clone()).unwrap_or_default();
+        let pushes = pushed.map(|in_flight| in_flight.links.clone()).unwrap_or_default();
         for key in self.run_in_flight(id, change) {
             let Some(in_flight) = self.relay.in_flight.get_mut(&key) else { continue };
-            in_flight.links.retain(|link| !links.contains(link));
+            in_flight.links.retain(|link, push| pushes.get(link) != Some(push));
             if in_flight.links.is_empty() {
                 self.settle_forwarded(&key);
             }
         }
-        links
+        pushes.into_keys().collect()
     }
 
     /// Asks the newest of those who pushed a change what its author saw, since older links of a client that came back may be dead; false for
@@ -186,7 +188,7 @@ impl Replica {
             return self.documents.get(id).is_none_or(|document| document.outbox.own(change).is_none());
         };
         in_flight.need_seen = true;
-        match in_flight.links.iter().next_back().copied() {
+        match in_flight.links.keys().next_back().copied() {
             Some(link) => {
                 let ChangeId { replica, counter } = change;
                 self.send(link, &Message::NeedSeen { document: id.clone(), replica, counter });
@@ -211,7 +213,7 @@ impl Replica {
         let Message::SeenContent { document, replica, counter, .. } = message else { return };
         let change = ChangeId { replica: *replica, counter: *counter };
         let in_flight = self.relay.in_flight.get_mut(&(document.clone(), change));
-        let asked = |in_flight: &&mut InFlight| in_flight.need_seen && in_flight.links.contains(&link);
+        let asked = |in_flight: &&mut InFlight| in_flight.need_seen && in_flight.links.contains_key(&link);
         if let Some(in_flight) = in_flight.filter(asked) {
             in_flight.need_seen = false;
             self.send_upstream(message);
@@ -222,7 +224,7 @@ impl Replica {
     pub(in crate::replica) fn forget_forwarded(&mut self, link: LinkId) {
         let mut unsaid = Vec::new();
         for ((id, change), in_flight) in &mut self.relay.in_flight {
-            if in_flight.links.remove(&link) && in_flight.need_seen {
+            if in_flight.links.remove(&link).is_some() && in_flight.need_seen {
                 unsaid.push((id.clone(), *change));
             }
         }
