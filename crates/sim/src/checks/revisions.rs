@@ -265,7 +265,8 @@ impl OfflineView {
             run.windows(2).all(|pair| pair.first().map(|first| first + 1) == pair.last().copied());
         let over_all =
             run.first().is_some_and(|first| *first > 0 && contiguous) && made.base < appended.revision;
-        // Under `latest` neither side can know, before the change is received, who will have written later.
+        // Under `latest` neither side can know, before the change is received, who will have written later. What was made in a part of the
+        // program that was behind has an older base than what comes before and after it.
         let latest = appended
             .line
             .0
@@ -273,7 +274,8 @@ impl OfflineView {
             .skip(base)
             .take(until + 1)
             .any(|logged| logged.header.policy == Policy::Latest);
-        let decided_alike = !latest || appended.first_base_of_run(base) == Some(made.base);
+        let decided_alike =
+            !latest || alone.iter().take(until).all(|logged| logged.made_on >= Some(made.base));
         // A change that was made over a rejected one is decided without that one, which its author cannot know.
         let over_rejected = || alone.iter().take(until).any(|logged| appended.is_over_rejected(logged));
         if over_all
@@ -290,11 +292,6 @@ impl OfflineView {
 }
 
 impl Appended<'_> {
-    /// The base of the change that made the first revision after one.
-    fn first_base_of_run(&self, base: usize) -> Option<Revision> {
-        self.line.0.get(base + 1).and_then(|first| first.made_on)
-    }
-
     /// Whether a logged change was made over one of the same replica that is not in the log.
     fn is_over_rejected(&self, logged: &Logged) -> bool {
         let Some(change) = logged.entry.as_ref().map(|entry| entry.change) else { return false };
