@@ -265,7 +265,11 @@ impl Outbox {
         for own in run.window.iter_mut().filter(|own| own.fate == OwnFate::Pending) {
             let ready = memory_only || own.progress.rung >= Rung::Saved;
             bytes += own.progress.bytes;
+            // Where the outcome of a later change is known before that of an earlier one, as from a log in which a row cannot be read, the
+            // changes around it go one after the other: a push has no gap.
+            let behind = pushed.last().map(|last: &PushedChange| last.change.counter.next());
             if !ready
+                || behind.is_some_and(|next| own.change.counter != next)
                 || pushed.len() >= MAX_CHANGES_PER_PUSH
                 || (bytes > MAX_PUSH_BYTES && !pushed.is_empty())
             {

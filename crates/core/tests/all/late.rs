@@ -11,8 +11,8 @@ use rejoin_core::{
     EditError, Grant, Input, Life, LinkStatus, MAX_QUESTIONS, Output, Peer, Reply, Rung, Token,
 };
 use rejoin_wire::{
-    Body, ChainHash, Change, CloseCode, Counter, DocumentPush, Encoding, ErrorCode, ErrorMessage, Have,
-    Message, OpenDocument, PushedChange, ReplicaId, Revision, Scope, Sequence, UnixMillis,
+    Body, ChainHash, Change, CloseCode, Counter, DocumentPush, Encoding, ErrorCode, ErrorMessage, Fate,
+    Have, Message, OpenDocument, Outcome, PushedChange, ReplicaId, Revision, Scope, Sequence, UnixMillis,
 };
 
 /// Long enough that a few edits of its kind are told by a snapshot rather than one by one.
@@ -502,4 +502,34 @@ fn a_document_that_is_closed_while_it_is_compared_does_not_keep_the_feed_from_go
     world.run();
     world.create(0, "later", "[]");
     assert!(world.followers[1].replica.confirmed(&id("later")).is_some(), "the feed brings it");
+}
+
+#[test]
+fn what_lies_around_an_outcome_goes_in_pushes_without_a_gap() {
+    let mut world = World::new(1);
+    world.open("d");
+    world.create(0, "d", "{}");
+    world.root.holds_commits = true;
+    for key in ["a", "b", "c"] {
+        world.edit(0, "d", &format!(r#"[{{"op":"add","path":"/{key}","value":1}}]"#));
+    }
+    // Of the second an outcome is known before that of the first, as when the log cannot be read where that one is.
+    let second = world.followers[0].replica.pending(&id("d"))[1].clone();
+    let fate = Fate::Rejected { code: ErrorCode::Corrupted, message: "lost".into() };
+    let outcomes = vec![Outcome { change: second.change.id(), hash: second.hash, fate }];
+    let (now, link) = (world.now, world.followers[0].up.unwrap());
+    let message = Message::Outcomes { document: id("d"), outcomes };
+    world.followers[0].replica.handle_input(now, Input::Received { link, message });
+    world.run();
+    world.offline(0);
+    let store = world.root.store.clone();
+    world.root.holds_commits = false;
+    world.root.uncommitted.clear();
+    world.restart_root(store);
+    world.followers[0].messages.clear();
+    world.online(0);
+    world.run_for(60_000);
+    assert_eq!(world.errors(0), []);
+    assert_eq!(world.converged("d"), r#"{"a":1,"c":1}"#);
+    assert_eq!(world.followers[0].replica.rejected(&id("d")).len(), 1);
 }
