@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use rejoin_core::Life;
-use rejoin_json::{Json, Policy};
-use rejoin_wire::{Body, ChangeId, ConflictRecord, Counter, DocumentId, Effect, Entry, ReplicaId, Revision};
+use rejoin_json::{ConflictKind, Json, Policy};
+use rejoin_wire::{Body, ChangeId, ConflictRecord, Counter, DocumentId, Effect, Entry, ReplicaId};
 
 use crate::model::{Appended, Logged, Made, MadeId};
 use crate::tokens::{Counts, Issuer, Token, in_body, in_effect, in_records, tokens};
@@ -200,6 +200,11 @@ impl AtMostOnce {
         for (token, count) in submitted {
             *self.written.entry((appended.document.clone(), token)).or_default() += count;
         }
+        // Of two wordings of one passage one stands, with a record. What the other side has moved out of that passage stands where it moved it to.
+        for (token, count) in in_both_wordings(&appended.entry.conflicts) {
+            let written = self.written.entry((appended.document.clone(), token)).or_default();
+            *written = (*written).max(count);
+        }
         for (token, count) in appended.after.counts().iter().filter(|(_, count)| **count > 1) {
             let written = self.written.get(&(appended.document.clone(), *token)).copied().unwrap_or(0);
             if *count > written {
@@ -209,6 +214,21 @@ impl AtMostOnce {
         }
         Ok(())
     }
+}
+
+/// What stands on both sides of texts that could not be merged without a record, with how often it stands there in all.
+fn in_both_wordings(records: &[ConflictRecord]) -> Counts {
+    let mut both = Counts::new();
+    for record in records.iter().filter(|record| record.kind == ConflictKind::Text) {
+        let [current, incoming] =
+            [&record.current, &record.incoming].map(|side| side.as_ref().map(tokens).unwrap_or_default());
+        for (token, count) in current {
+            if let Some(other) = incoming.get(&token) {
+                *both.entry(token).or_default() += count + other;
+            }
+        }
+    }
+    both
 }
 
 /// Where the counter of every generated document is.
