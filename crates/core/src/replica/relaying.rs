@@ -40,6 +40,8 @@ pub(super) struct Relay {
     stored: Option<Cursor>,
     /// Changes from below without an outcome.
     in_flight: BTreeMap<(DocumentId, ChangeId), InFlight>,
+    /// The number of the newest push from below.
+    last_push: u64,
     /// Bytes of these, in total and by who pushed them first.
     bytes: usize,
     bytes_of: BTreeMap<LinkId, usize>,

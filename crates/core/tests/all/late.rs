@@ -11,8 +11,8 @@ use rejoin_core::{
     EditError, Grant, Input, Life, LinkStatus, MAX_QUESTIONS, Output, Peer, Reply, Rung, Token,
 };
 use rejoin_wire::{
-    Body, ChainHash, Change, CloseCode, Counter, DocumentPush, Encoding, ErrorCode, ErrorMessage, Fate,
-    Have, Message, OpenDocument, Outcome, PushedChange, ReplicaId, Revision, Scope, Sequence, UnixMillis,
+    Body, ChainHash, Change, CloseCode, Counter, DocumentPush, Encoding, ErrorCode, ErrorMessage, Fate, Have,
+    Message, OpenDocument, Outcome, PushedChange, ReplicaId, Revision, Scope, Sequence, UnixMillis,
 };
 
 /// Long enough that a few edits of its kind are told by a snapshot rather than one by one.

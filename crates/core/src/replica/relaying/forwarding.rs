@@ -16,9 +16,9 @@ const CHANGE_OVERHEAD_BYTES: usize = 256;
 pub(super) struct InFlight {
     pub(super) change: Arc<Change>,
     pub(super) hash: ChangeHash,
-    /// Those who pushed it and are still here, each with the first change of its push: one link may carry the pushes of several copies of a
+    /// Those who pushed it and are still here, each with the number of its push here: one link may carry the pushes of several copies of a
     /// profile, as that of another relay does.
-    pub(super) links: BTreeMap<LinkId, ChangeHash>,
+    pub(super) links: BTreeMap<LinkId, u64>,
     /// Who pushed it first.
     owner: LinkId,
     bytes: usize,
@@ -47,7 +47,7 @@ impl Replica {
             self.refuse_push(link, &id, first, code, reason);
             return;
         }
-        let Some(push) = hashed.first().map(|(hash, _)| *hash) else { return };
+        let push = self.number_of_push(link, &id, &hashed);
         for (hash, change) in hashed {
             let bytes = in_flight_bytes(&change);
             let relay = &mut self.relay;
@@ -59,6 +59,22 @@ impl Replica {
             in_flight.links.insert(link, push);
         }
         self.send_upstream_payload(payload);
+    }
+
+    /// The number of a push: that of an earlier one of the same link whose changes it pushes again, of which some wait still.
+    fn number_of_push(
+        &mut self,
+        link: LinkId,
+        id: &DocumentId,
+        changes: &[(ChangeHash, Arc<Change>)],
+    ) -> u64 {
+        let relay = &mut self.relay;
+        let in_flight = |change: &Change| relay.in_flight.get(&(id.clone(), change.id()));
+        let known = changes.iter().find_map(|(_, change)| in_flight(change)?.links.get(&link).copied());
+        known.unwrap_or_else(|| {
+            relay.last_push += 1;
+            relay.last_push
+        })
     }
 
     /// Why a push is not passed on.
@@ -149,7 +165,9 @@ impl Replica {
         let keys: Vec<_> = of_document.cloned().collect();
         let mut links = BTreeSet::new();
         for key in keys {
-            links.extend(self.settle_forwarded(&key).into_iter().flat_map(|in_flight| in_flight.links.into_keys()));
+            links.extend(
+                self.settle_forwarded(&key).into_iter().flat_map(|in_flight| in_flight.links.into_keys()),
+            );
         }
         for link in links {
             self.disconnect(link, CloseCode::Unavailable, NO_ANSWER);
