@@ -343,9 +343,10 @@ impl Appended<'_> {
 }
 
 impl crate::model::Made {
-    /// Whether all own changes that its author saw pending are in a run of accepted ones.
+    /// Whether a run of accepted changes is of those that its author saw pending, from the first on. Where its disk has lost what was confirmed,
+    /// it has not seen those before.
     fn after_own_run(&self, run: &[u64]) -> bool {
-        run.first().is_some_and(|first| *first <= self.over)
+        run.first() == Some(&self.over)
     }
 }
 
