@@ -140,8 +140,8 @@ impl Node {
         for (document, changes) in &mut own {
             changes.retain(|_, (change, _)| durable.pending.contains(&pending_key(document, *change)));
         }
-        let (opened, above) = (self.opened.clone(), self.above);
-        Self { disk, own, opened, above, ..Self::new(self.config.clone(), self.skew_ms) }
+        let (opened, above, spoiled) = (self.opened.clone(), self.above, self.spoiled.clone());
+        Self { disk, own, opened, above, spoiled, ..Self::new(self.config.clone(), self.skew_ms) }
     }
 
     pub(crate) fn grant(&self) -> Grant {
