@@ -152,8 +152,12 @@ impl World {
     pub(super) fn end_attacks(&mut self) {
         let hostile: Vec<u64> =
             self.wires.iter().filter(|(_, wire)| wire.hostile).map(|(number, _)| *number).collect();
-        for wire in hostile {
-            self.cut(wire, Some(0), Some(0));
+        for number in hostile {
+            if let Some(wire) = self.wires.get_mut(&number) {
+                // What it never read is gone with its socket, or the authority would wait for room there for ever.
+                wire.end_mut(Side::Above).pipe.lose();
+            }
+            self.cut(number, Some(0), Some(0));
         }
     }
 
