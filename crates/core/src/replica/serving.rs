@@ -62,6 +62,8 @@ pub(super) struct Downstream {
     unread: usize,
     /// Documents whose presence the link missed while it was full: the next it gets of each is everybody there.
     stale_presence: BTreeSet<DocumentId>,
+    /// Whether it has closed a document. When it opens one again, what it was told before may still be on its way, and is taken for what holds.
+    has_closed: bool,
     /// Documents to be brought up to date, in order.
     behind: VecDeque<DocumentId>,
     /// Documents subscribed to by themselves.
@@ -264,7 +266,7 @@ impl Replica {
             self.send_error(link, ErrorCode::RateLimited, reason, Some(&open.document));
             return;
         }
-        let again = !downstream.subscribed.insert(open.document.clone());
+        let again = !downstream.subscribed.insert(open.document.clone()) || downstream.has_closed;
         downstream.owe(&open.document);
         self.owed.insert(link);
         self.reconsider_shown(&open.document);
@@ -282,7 +284,7 @@ impl Replica {
 
     fn unsubscribe(&mut self, link: LinkId, id: &DocumentId) {
         let Some(downstream) = self.links.get_mut(&link) else { return };
-        downstream.subscribed.remove(id);
+        downstream.has_closed |= downstream.subscribed.remove(id);
         downstream.behind.retain(|behind| behind != id);
         downstream.stale_presence.remove(id);
         let members = downstream.members();

@@ -39,6 +39,7 @@ impl Replica {
                 early: Early::default(),
                 unread: 0,
                 stale_presence: BTreeSet::new(),
+                has_closed: false,
                 behind: VecDeque::new(),
                 subscribed: BTreeSet::new(),
                 following: None,
