@@ -194,6 +194,7 @@ impl Replica {
         note!(self, Open { document: id.clone() });
         let document = self.document(id);
         document.opened += 1;
+        document.was_opened = true;
         if document.loaded {
             self.event(Event::Opened { document: id.clone() });
             if self.loaded(id).is_some_and(|document| document.outbox.sync == super::outbox::Sync::Closed) {

@@ -70,6 +70,8 @@ pub(crate) struct Document {
     pub(crate) relayed: BTreeMap<MemberId, Relayed>,
     /// Times that the program has opened it and not closed it.
     pub(crate) opened: u32,
+    /// Whether it ever has.
+    pub(crate) was_opened: bool,
     /// Conflicts already told to the program.
     pub(crate) told: BTreeSet<ConflictId>,
     /// When it was last used.
@@ -100,6 +102,7 @@ impl Document {
             own_presence: OwnParts::default(),
             relayed: BTreeMap::new(),
             opened: 0,
+            was_opened: false,
             told: BTreeSet::new(),
             used: 0,
         }
@@ -382,11 +385,14 @@ impl Replica {
             return;
         }
         let unsaved = self.storing.unsaved();
-        // What was made on behalf of whom is then nowhere else.
+        // Then what was made on behalf of whom is nowhere else, and the store shows what somebody has looked at as it was before.
         let memory_only = self.storing.is_memory_only();
         let idle: BTreeSet<(u64, DocumentId)> = idle
             .into_iter()
-            .filter(|(id, document)| !(unsaved.contains(id) || memory_only && document.outbox.has_origins()))
+            .filter(|(id, document)| {
+                !(unsaved.contains(id)
+                    || memory_only && (document.outbox.has_origins() || document.was_opened))
+            })
             .map(|(id, document)| (document.used, id.clone()))
             .collect();
         let surplus = self.documents.len() - most;

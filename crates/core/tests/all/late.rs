@@ -533,3 +533,42 @@ fn what_lies_around_an_outcome_goes_in_pushes_without_a_gap() {
     assert_eq!(world.converged("d"), r#"{"a":1,"c":1}"#);
     assert_eq!(world.followers[0].replica.rejected(&id("d")).len(), 1);
 }
+
+#[test]
+fn who_opens_a_document_again_is_not_shown_those_who_were_there_before() {
+    let mut world = World::with_scope(2, None);
+    world.followers[0].replica.open(&id("d"));
+    world.run();
+    world.create(0, "d", "{}");
+    world.followers[0].replica.set_presence(&id("d"), Some(json("1"))).unwrap();
+    world.run_for(1_000);
+    // What it is told of its first look arrives during the second one.
+    world.followers[1].holds_messages = true;
+    world.followers[1].replica.open(&id("d"));
+    world.run();
+    world.followers[1].replica.close(&id("d"));
+    world.run();
+    world.followers[0].replica.set_presence(&id("d"), None).unwrap();
+    world.run_for(1_000);
+    world.followers[1].replica.open(&id("d"));
+    world.run();
+    world.let_messages_through(1);
+    assert!(world.followers[1].replica.present(&id("d")).is_empty());
+}
+
+#[test]
+fn what_was_looked_at_stays_in_memory_where_nothing_is_stored_any_more() {
+    let mut world = World::new(1);
+    let full = world.add_forgetful(None, 0);
+    world.run();
+    world.open("d");
+    world.create(0, "d", r#"{"n":1}"#);
+    world.followers[full].store.fail_next_commits(1, StoreError::QuotaExceeded("full".into()));
+    world.edit(0, "d", r#"[{"op":"replace","path":"/n","value":2}]"#);
+    world.offline(full);
+    world.followers[full].replica.close(&id("d"));
+    world.run();
+    world.followers[full].replica.open(&id("d"));
+    world.run();
+    assert_eq!(world.content(full, "d"), r#"{"n":2}"#);
+}
