@@ -116,6 +116,8 @@ impl World {
                 replica.open(&document);
             }
         }
+        // Nothing else may wake it, where all are connected to other authorities.
+        self.drain(ROOT)?;
         let until = self.now + SETTLED_WITHIN_US;
         loop {
             self.run_until(self.now + 500_000)?;
