@@ -348,7 +348,8 @@ impl Outbox {
         gone
     }
 
-    /// Moves the changes of a run from a counter on to another replica id. Base, patch and time stay as they are.
+    /// Moves the changes of a run from a counter on to another replica id; gives the names that are not used any more. Base, patch and time stay as
+    /// they are.
     fn renumber(&mut self, id: &DocumentId, from: ChangeId, to: ReplicaId, limits: &Limits) -> Vec<ChangeId> {
         let Some(at) = self.runs.iter().position(|run| run.replica == Some(from.replica)) else {
             return Vec::new();
@@ -370,10 +371,11 @@ impl Outbox {
         let mut names = BTreeMap::new();
         let mut gone = Vec::new();
         for mut own in moved {
+            let old = own.change.id();
+            gone.push(old);
             if own.fate != OwnFate::Pending {
                 continue;
             }
-            let old = own.change.id();
             let counter = run.next;
             run.next = counter.next();
             names.insert(old, counter);
@@ -387,7 +389,6 @@ impl Outbox {
             own.change = Arc::new(change);
             own.progress.rung = Rung::Local;
             run.window.append(own, limits);
-            gone.push(old);
         }
         self.in_flight = None;
         gone

@@ -39,7 +39,7 @@ impl Replica {
             if !opening {
                 self.open_again(id);
             }
-        } else if self.take_entries(id, update, held) {
+        } else if self.take_entries(id, update, held, opening) {
             self.finish_hole(id);
             if opening || last >= held {
                 self.note_open(id);
@@ -53,8 +53,15 @@ impl Replica {
         }
     }
 
-    /// Takes in the entries after a revision; false when they can't be taken and were asked for again.
-    pub(super) fn take_entries(&mut self, id: &DocumentId, update: Update, held: Revision) -> bool {
+    /// Takes in the entries after a revision; false when they can't be taken and were asked for again. Outcomes come before them where they
+    /// are the answer to that.
+    pub(super) fn take_entries(
+        &mut self,
+        id: &DocumentId,
+        update: Update,
+        held: Revision,
+        answers: bool,
+    ) -> bool {
         let limits = self.config.limits;
         let skip = usize::try_from(held.next().0.saturating_sub(update.first.0)).unwrap_or(usize::MAX);
         let mut taken: Vec<StoredRevision> = Vec::new();
@@ -72,6 +79,11 @@ impl Replica {
                         entry.effect = effect_of(&body);
                     }
                     exact
+                }
+                // A copy of this replica took that name, and a later change from here may have been accepted behind it: only asking tells.
+                OwnPart::Forked if !answers && self.has_pending_after(id, entry.change) => {
+                    complete = false;
+                    break;
                 }
                 OwnPart::Forked => {
                     self.fork(id, entry.change);
@@ -115,6 +127,12 @@ impl Replica {
             self.open_again(id);
         }
         complete
+    }
+
+    fn has_pending_after(&self, id: &DocumentId, change: ChangeId) -> bool {
+        let after = |own: &ChangeId| own.replica == change.replica && own.counter > change.counter;
+        let document = self.documents.get(id);
+        document.is_some_and(|document| document.outbox.pending().any(|own| after(&own.change.id())))
     }
 
     /// What an entry is to this replica.
@@ -332,6 +350,8 @@ impl Replica {
             let Some(document) = self.documents.get(id) else { return };
             let Some(own) = document.outbox.own(outcome.change) else { continue };
             if own.hash != outcome.hash && own.change.body != Body::Void {
+                // What has an outcome is not made again, whatever name stands before it.
+                self.settle_known(id, outcomes);
                 self.fork(id, outcome.change);
                 return;
             }
@@ -348,6 +368,16 @@ impl Replica {
             }
         }
         self.tell_rung(id);
+    }
+
+    /// Notes the outcomes of own changes, though the revisions that some made are still to come.
+    fn settle_known(&mut self, id: &DocumentId, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            let own = self.documents.get(id).and_then(|document| document.outbox.own(outcome.change));
+            if own.is_some_and(|own| own.hash == outcome.hash) {
+                self.settle_own(id, outcome.change, &outcome.fate);
+            }
+        }
     }
 
     pub(super) fn handle_need_seen(&mut self, id: &DocumentId, change: ChangeId) {
