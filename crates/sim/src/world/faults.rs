@@ -1,7 +1,7 @@
 //! What goes wrong, and how it is mended.
 
 use rejoin_core::storage::StoreError;
-use rejoin_core::{Input, Instant, Replica};
+use rejoin_core::{Input, Instant, LinkId, Replica};
 use rejoin_store::Place;
 use rejoin_wire::{DocumentId, UnixMillis};
 
@@ -415,6 +415,34 @@ impl World {
             self.model.note_restored(document, last);
         }
         self.revisions.note_restored();
+        Ok(())
+    }
+
+    /// What a follower may do at the authority changes.
+    ///
+    /// # Errors
+    ///
+    /// The first breach of a claim.
+    pub fn allow(&mut self, node: usize, may_edit: bool) -> Checked {
+        self.nodes[node].may_edit = may_edit;
+        if !may_edit {
+            // What it has not brought back yet it cannot bring back any more.
+            for held in self.held_when_lost.values_mut() {
+                held.remove(&node);
+            }
+        }
+        let grant = self.nodes[node].grant();
+        let links: Vec<(usize, LinkId)> = self
+            .wires
+            .values()
+            .filter(|wire| wire.follower == node)
+            .map(|wire| (wire.above, wire.end(Side::Above).link))
+            .filter(|(above, link)| self.nodes[*above].links.contains_key(link))
+            .collect();
+        for (above, link) in links {
+            let grant = grant.clone();
+            self.input(above, Input::Granted { link, grant })?;
+        }
         Ok(())
     }
 

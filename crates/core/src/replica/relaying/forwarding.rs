@@ -206,7 +206,8 @@ impl Replica {
             return self.documents.get(id).is_none_or(|document| document.outbox.own(change).is_none());
         };
         in_flight.need_seen = true;
-        match in_flight.links.keys().next_back().copied() {
+        let newest = in_flight.links.keys().next_back().copied();
+        match newest {
             Some(link) => {
                 let ChangeId { replica, counter } = change;
                 self.send(link, &Message::NeedSeen { document: id.clone(), replica, counter });
