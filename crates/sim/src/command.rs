@@ -39,7 +39,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seeds: u64,
     /// Goes on with further seeds for so many minutes, instead of a number of seeds
-    #[arg(long, value_name = "M", conflicts_with = "seeds")]
+    #[arg(long, value_name = "M", conflicts_with = "seeds", value_parser = clap::value_parser!(u64).range(1..))]
     minutes: Option<u64>,
     /// Things that are done or go wrong in each world
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_STEPS)))]
@@ -51,7 +51,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
     /// Runs a plan from a file instead of seeds; may be repeated
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds", "minutes", "steps", "save", "plant"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds", "minutes", "steps", "save", "plant", "documents"])]
     replay: Vec<PathBuf>,
     /// Simulates with own documents: a folder of JSON files, one a document
     #[arg(long, value_name = "FOLDER")]
@@ -128,7 +128,7 @@ impl Job {
 pub fn run(arguments: &Arguments) -> ExitCode {
     if arguments.plants {
         for (name, plant) in Plant::ALL {
-            println!("{name:<24} {:?}", plant.breaks());
+            say(&format!("{name:<24} {:?}\n", plant.breaks()));
         }
         return ExitCode::SUCCESS;
     }
@@ -136,7 +136,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Ok(is_sound) if is_sound => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(problem) => {
-            println!("{problem}");
+            eprintln!("error: {problem}");
             ExitCode::from(2)
         }
     }
@@ -164,7 +164,7 @@ impl<'a> Simulation<'a> {
             let (plan, why) =
                 Plan::read(&read(path)?).map_err(|error| format!("{}: {error}", path.display()))?;
             if let Some(why) = why {
-                println!("{}: {why}", path.display());
+                say(&format!("{}: {why}\n", path.display()));
             }
             replayed.push((path.clone(), plan));
         }
@@ -197,7 +197,7 @@ impl<'a> Simulation<'a> {
         let plan = self.plan(first)?;
         if let Some(path) = &self.arguments.save {
             fs::write(path, plan.to_text(None)).map_err(|error| format!("{}: {error}", path.display()))?;
-            println!("the plan of seed {first} is in {}", path.display());
+            say(&format!("the plan of seed {first} is in {}\n", path.display()));
         }
         let count = if self.replayed.is_empty() { self.arguments.seeds } else { self.replayed.len() as u64 };
         if std::io::stderr().is_terminal() && !self.arguments.trace {
@@ -235,16 +235,17 @@ impl<'a> Simulation<'a> {
         });
         self.progress.finish_and_clear();
         let totals = self.totals.into_inner().unwrap_or_else(PoisonError::into_inner);
-        print!("{}", totals.shown(self.arguments.steps, !self.arguments.once, self.started.elapsed()));
+        let steps = self.replayed.is_empty().then_some(self.arguments.steps);
+        say(&totals.shown(steps, !self.arguments.once, self.started.elapsed()));
         match self.failed.into_inner() {
             u64::MAX => Ok(true),
             seed if self.replayed.is_empty() => {
-                println!("seed {seed}");
+                say(&format!("seed {seed}\n"));
                 Ok(false)
             }
             number => {
                 let at = usize::try_from(number - first).unwrap_or(0);
-                println!("{}", self.replayed[at].0.display());
+                say(&format!("{}\n", self.replayed[at].0.display()));
                 Ok(false)
             }
         }
@@ -305,7 +306,7 @@ impl<'a> Simulation<'a> {
             said.push('\n');
             said.push_str(&self.keep(seed, &job.plan, violation));
         }
-        self.progress.suspend(|| println!("{said}"));
+        self.progress.suspend(|| say(&format!("{said}\n")));
         if counts {
             self.failed.fetch_min(seed, Ordering::Relaxed);
         }
@@ -335,6 +336,11 @@ impl<'a> Simulation<'a> {
         result.expect("invariant: text can be written to a string");
         said
     }
+}
+
+/// Writes to the standard output. Whoever reads that may have seen enough.
+fn say(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -375,6 +381,11 @@ fn read_documents(folder: &Path, policies: Option<&Path>) -> Result<Vec<Content>
     }
     if contents.is_empty() {
         return Err(named(folder, "there are no files here whose names end with .json".into()));
+    }
+    let unknown =
+        headers.keys().find(|name| *name != "*" && !contents.iter().any(|it| it.document.as_str() == *name));
+    if let (Some(path), Some(unknown)) = (policies, unknown) {
+        return Err(named(path, format!("there is no {unknown}.json in {}", folder.display())));
     }
     Ok(contents)
 }

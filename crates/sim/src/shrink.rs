@@ -94,7 +94,9 @@ impl<F: FnMut(usize, u32)> Search<F> {
     /// Makes the world smaller and plainer, one thing after the other.
     fn surroundings(&mut self) {
         let plain = PLAIN().surroundings;
-        let changes: [fn(&mut Plan, &crate::plan::Surroundings); 16] = [
+        let changes: [fn(&mut Plan, &crate::plan::Surroundings); 18] = [
+            |plan, plain| plan.surroundings.roots = plain.roots,
+            |plan, plain| plan.surroundings.root_document_bytes = plain.root_document_bytes,
             |plan, _| plan.surroundings.rates = Rates::default(),
             |plan, _| plan.surroundings.rates.garbage = 0,
             |plan, _| plan.surroundings.rates.disk = 0,

@@ -56,7 +56,7 @@ impl Totals {
     }
 
     /// The report that is printed.
-    pub(crate) fn shown(&self, steps: u32, twice: bool, took: Duration) -> String {
+    pub(crate) fn shown(&self, steps: Option<u32>, twice: bool, took: Duration) -> String {
         let mut text = String::new();
         let mut line = |said: std::fmt::Arguments<'_>| {
             writeln!(text, "{said}").expect("invariant: text can be written to a string");
@@ -64,8 +64,9 @@ impl Totals {
         let seconds = took.as_secs_f64();
         let worlds = self.worlds.max(1) as f64;
         line(format_args!(
-            "{} worlds of {steps} lines, {}, in {seconds:.1} s: {:.1} a second",
+            "{} worlds{}, {}, in {seconds:.1} s: {:.1} a second",
             self.worlds,
+            steps.map(|steps| format!(" of {steps} lines")).unwrap_or_default(),
             if twice { "each twice with equal traces" } else { "each once" },
             self.worlds as f64 / seconds.max(0.001),
         ));
