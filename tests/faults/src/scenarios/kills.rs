@@ -17,7 +17,8 @@ pub(super) async fn run(plan: Plan) -> Result<Report> {
     let mut dice = Dice::new(plan.seed);
     let crowd = Crowd { natives: plan.pick(12, 24), texts: plan.pick(12, 24), documents: 4, doubles: false };
     let crashes = plan.kills.unwrap_or(plan.pick(20, 500));
-    let rounds = Rounds { crashes, crowd, crashes_a_crowd: plan.pick(10, 25) };
+    let rounds =
+        Rounds { crashes, crowd, crashes_a_crowd: plan.pick(10, 25), serves_within: Rounds::patience(&plan) };
     let mut report = Report::default();
     let outcome = rounds::run(&mut Mortal::new(End::Killed)?, rounds, &mut dice).await?;
     outcome.report(&mut report, "kills");

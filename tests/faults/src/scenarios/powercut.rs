@@ -17,7 +17,8 @@ pub(super) async fn run(plan: Plan) -> Result<Report> {
     let mut dice = Dice::new(plan.seed);
     let crowd = Crowd { natives: plan.pick(6, 12), texts: plan.pick(6, 12), documents: 3, doubles: false };
     let crashes = plan.kills.unwrap_or(plan.pick(15, 200));
-    let rounds = Rounds { crashes, crowd, crashes_a_crowd: plan.pick(15, 20) };
+    let rounds =
+        Rounds { crashes, crowd, crashes_a_crowd: plan.pick(15, 20), serves_within: Rounds::patience(&plan) };
     let mut report = Report::default();
     let mut machine = Machine::new(false).await?;
     let outcome = rounds::run(&mut machine, rounds, &mut dice).await?;
