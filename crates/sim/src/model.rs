@@ -71,9 +71,12 @@ pub(crate) enum Fate {
 pub(crate) type OpenRecords = Arc<BTreeMap<ConflictId, Arc<ConflictRecord>>>;
 
 /// Whether what is open is just what somebody shows.
-pub(crate) fn equal_records(open: &OpenRecords, shown: &BTreeMap<ConflictId, ConflictRecord>) -> bool {
-    open.iter().map(|(id, record)| (id, record.as_ref())).eq(shown)
+pub(crate) fn equal_records(open: &OpenRecords, shown: &Records) -> bool {
+    open.iter().map(|(id, record)| (id, record.as_ref())).eq(shown.iter())
 }
+
+/// The open records of a document as a view has them: in the engine's own map where that is built for pages.
+pub(crate) type Records = rejoin_core::collections::BTreeMap<ConflictId, ConflictRecord>;
 
 /// A revision in the log.
 #[derive(Clone, Debug)]

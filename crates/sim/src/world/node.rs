@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use rejoin_core::{Config, Grant, LinkId, Replica, Role, Seen, View};
 use rejoin_json::Json;
-use rejoin_wire::{
-    ChainHash, ChangeHash, ChangeId, ConflictId, ConflictRecord, DocumentId, Revision, Scope, WorkspaceId,
-};
+use rejoin_wire::{ChainHash, ChangeHash, ChangeId, DocumentId, Revision, Scope, WorkspaceId};
 
 use super::disk::{Disk, pending_key};
 use super::{ROOT, Replied};
 use crate::dice::Dice;
-use crate::model::{MadeId, OpenRecords, equal_records};
+use crate::model::{MadeId, OpenRecords, Records, equal_records};
 use crate::plan::Surroundings;
 
 /// A process with its disk.
@@ -168,8 +166,6 @@ pub(crate) struct Checked {
     /// The open records of each as they were shown last, and those that they were found equal to.
     records: BTreeMap<DocumentId, (Arc<Records>, OpenRecords)>,
 }
-
-type Records = BTreeMap<ConflictId, ConflictRecord>;
 
 impl Checked {
     /// Whether a view is another one than that which was looked at last. One that is shown with other bytes is.
