@@ -64,8 +64,7 @@ impl Log {
     /// A copy without what was before a revision.
     pub(crate) fn after_revision(&self, revision: Revision) -> Self {
         let floor = self.floor().max(revision);
-        let skip = usize::try_from(floor.0.saturating_sub(self.floor().0)).unwrap_or(usize::MAX);
-        let entries = self.entries.iter().skip(skip).cloned().collect();
+        let entries = self.entries.iter().skip(self.entries_until(floor)).cloned().collect();
         Self { first: floor.next(), entries }
     }
 
@@ -110,9 +109,14 @@ impl Log {
         self.entries.get(usize::try_from(index).ok()?).map(Arc::as_ref)
     }
 
+    /// How many entries there are up to a revision, were they all here.
+    fn entries_until(&self, revision: Revision) -> usize {
+        usize::try_from(revision.0.saturating_sub(self.floor().0)).unwrap_or(usize::MAX)
+    }
+
     /// Revisions after one, oldest first.
     pub(crate) fn since(&self, after: Revision) -> impl DoubleEndedIterator<Item = (Revision, &Revised)> {
-        let skip = usize::try_from(after.0.saturating_sub(self.floor().0)).unwrap_or(usize::MAX);
+        let skip = self.entries_until(after);
         let first = self.first.0 + skip as u64;
         self.entries
             .iter()

@@ -367,13 +367,8 @@ impl World {
             Happening::Outlive { node, store, operation } if self.stands(node, store) => {
                 self.execute_outlived(node, &operation)
             }
-            Happening::Hint { node } => self.hint(node),
-            Happening::Die { node, life } if self.lives(node, life) => {
-                self.crash(node)?;
-                let after = self.nodes[node].dice.between(1_000, DOWN_US);
-                self.plan_at(after, Happening::Start { node });
-                Ok(())
-            }
+            Happening::Hint { node } => self.input(node, Input::StoreMoved),
+            Happening::Die { node, life } if self.lives(node, life) => self.go_down(node),
             Happening::Flush { node, life, store, request, answer } if self.lives(node, life) => {
                 // What a store that is gone says comes all the same.
                 let stands = self.stands(node, store);
@@ -444,10 +439,7 @@ impl World {
         loop {
             while let Some(output) = self.nodes[node].replica.as_mut().and_then(Replica::poll_output) {
                 if self.dies_now(node, &output) {
-                    self.crash(node)?;
-                    let after = self.nodes[node].dice.between(1_000, DOWN_US);
-                    self.plan_at(after, Happening::Start { node });
-                    return Ok(());
+                    return self.go_down(node);
                 }
                 self.obey(node, output)?;
             }
@@ -478,6 +470,14 @@ impl World {
         } else {
             self.nodes[node].wake_at = None;
         }
+        Ok(())
+    }
+
+    /// A process ends, and starts again after a while.
+    fn go_down(&mut self, node: usize) -> Checked {
+        self.crash(node)?;
+        let after = self.nodes[node].dice.between(1_000, DOWN_US);
+        self.plan_at(after, Happening::Start { node });
         Ok(())
     }
 

@@ -100,7 +100,7 @@ impl World {
 
     /// One of those whom people work with, copies too, by number from 1.
     pub(super) fn client(&self, number: usize) -> Option<usize> {
-        let mut clients = self.below_roots().filter(|node| !self.nodes[*node].is_relay());
+        let mut clients = self.below_roots().into_iter().filter(|node| !self.nodes[*node].is_relay());
         clients.nth(number.checked_sub(1)?)
     }
 
@@ -112,6 +112,10 @@ impl World {
     fn is_ready(&self, node: usize) -> bool {
         let node = &self.nodes[node];
         node.begun && node.replica.as_ref().is_some_and(Replica::is_ready)
+    }
+
+    fn drain_if_up(&mut self, node: usize) -> Checked {
+        if self.nodes[node].replica.is_some() { self.drain(node) } else { Ok(()) }
     }
 
     fn act_on(&mut self, node: usize, document: &DocumentId, action: Action) -> Result<bool, Violation> {
@@ -384,9 +388,7 @@ impl World {
             let key = key.as_deref().map(|key| request_key(key, &body));
             replica.submit(token, Self::grant_of_root(), document, body, base, key.as_ref());
         }
-        if self.nodes[root].replica.is_some() {
-            self.drain(root)?;
-        }
+        self.drain_if_up(root)?;
         Ok(true)
     }
 
@@ -408,9 +410,7 @@ impl World {
                 replica.submit(token, Self::grant_of_root(), &document, body, base, Some(&key));
             }
         }
-        if self.nodes[root].replica.is_some() {
-            self.drain(root)?;
-        }
+        self.drain_if_up(root)?;
         Ok(true)
     }
 }

@@ -393,7 +393,7 @@ impl World {
         self.crash_roots()?;
         for document in self.documents.clone() {
             // Who may only read cannot bring anything back.
-            let editors = self.below_roots().filter(|node| self.nodes[*node].may_edit);
+            let editors = self.below_roots().into_iter().filter(|node| self.nodes[*node].may_edit);
             let held = editors.filter_map(|number| {
                 let node = &self.nodes[number];
                 let confirmed = node.replica.as_ref()?.confirmed(&document)?.revision;

@@ -101,8 +101,8 @@ impl World {
             return Ok(());
         }
         let mut dice = wire.dice.clone();
-        let vandal = wire.vandal.clone();
-        let message = self.hostile_message(number, vandal.clone(), &mut dice, left);
+        let mut vandal = wire.vandal.take();
+        let message = self.hostile_message(vandal.as_mut(), &mut dice, left);
         let mut payload = encode_message(&message, encoding);
         // What a push that was hit by chance would write, nobody would know of.
         let is_vandalism = vandal.is_some() && matches!(message, Message::Push { .. });
@@ -115,7 +115,7 @@ impl World {
         self.trace
             .note(self.now, 9, ROOT, &payload, || format!("is told on {number}: {}", super::shown(&message)));
         let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
-        wire.dice = dice;
+        (wire.dice, wire.vandal) = (dice, vandal);
         let pause = wire.dice.between(1, PAUSE_US);
         if let Some(session) = &mut wire.end_mut(Side::Below).session {
             let payload = Payload::cut(payload, encoding, self.surroundings.frame_bytes);
@@ -125,24 +125,14 @@ impl World {
         self.pump(number, Side::Below)
     }
 
-    fn hostile_message(
-        &mut self,
-        number: u64,
-        vandal: Option<Vandal>,
-        dice: &mut Dice,
-        left: u64,
-    ) -> Message {
+    fn hostile_message(&mut self, vandal: Option<&mut Vandal>, dice: &mut Dice, left: u64) -> Message {
         let said = match self.overheard.len() {
             0 => Message::Ping { nonce: left },
             many => self.overheard[dice.below(many)].1.clone(),
         };
         match vandal {
-            Some(mut vandal) if dice.chance(PUSHES) || matches!(said, Message::Push { .. }) => {
-                let message = self.vandalism(dice, &mut vandal);
-                if let Some(wire) = self.wires.get_mut(&number) {
-                    wire.vandal = Some(vandal);
-                }
-                message
+            Some(vandal) if dice.chance(PUSHES) || matches!(said, Message::Push { .. }) => {
+                self.vandalism(dice, vandal)
             }
             _ => altered(dice, said),
         }

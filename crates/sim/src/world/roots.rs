@@ -5,7 +5,6 @@ use rejoin_core::storage::{Answer, Operation};
 use rejoin_core::{Input, Role};
 
 use super::{Happening, ROOT, World};
-use crate::dice::Dice;
 use crate::violation::{Checked, Violation};
 
 /// Commits, in ten thousand, of which another authority hears; of the others it learns when it looks by itself.
@@ -32,9 +31,8 @@ impl World {
     }
 
     /// Those who are no authorities.
-    pub(super) fn below_roots(&self) -> impl Iterator<Item = usize> + use<> {
-        let roots: Vec<bool> = (0..self.nodes.len()).map(|node| self.is_root(node)).collect();
-        (0..roots.len()).filter(move |node| !roots[*node])
+    pub(super) fn below_roots(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|node| !self.is_root(*node)).collect()
     }
 
     /// Whether there are several authorities.
@@ -77,20 +75,20 @@ impl World {
         node
     }
 
+    fn is_shared_commit(&self, node: usize, operation: &Operation) -> bool {
+        self.shares_store() && self.is_root(node) && matches!(operation, Operation::Commit(_))
+    }
+
     /// A store that is shared has done what an authority asked: it is durable, and others hear of it, or not.
     pub(super) fn note_shared(&mut self, node: usize, operation: &Operation, answer: &Answer) -> Checked {
-        if !self.shares_store() || !self.is_root(node) {
-            return Ok(());
-        }
-        if !matches!(operation, Operation::Commit(_)) || answer.is_err() {
+        if answer.is_err() || !self.is_shared_commit(node, operation) {
             return Ok(());
         }
         self.flush_now(ROOT)?;
         for other in self.roots().into_iter().filter(|other| *other != node) {
             let dice = &mut self.nodes[node].dice;
             let (hears, twice) = (dice.chance(HEARD_OF), dice.chance(HEARD_TWICE));
-            let within = |dice: &mut Dice, most| dice.between(1, most);
-            let afters = [within(dice, self.surroundings.delay_us), within(dice, self.surroundings.delay_us)];
+            let afters = [(); 2].map(|()| dice.between(1, self.surroundings.delay_us));
             for after in afters.into_iter().take(usize::from(hears) + usize::from(hears && twice)) {
                 self.plan_at(after, Happening::Hint { node: other });
             }
@@ -98,15 +96,9 @@ impl World {
         Ok(())
     }
 
-    /// An authority hears that another one may have committed.
-    pub(super) fn hint(&mut self, node: usize) -> Checked {
-        self.input(node, Input::StoreMoved)
-    }
-
     /// What an authority asked of a shared store, and did not live to see done: it may be done all the same, behind its back.
     pub(super) fn outlive(&mut self, node: usize, store: u32, operation: Operation) {
-        let is_commit = matches!(operation, Operation::Commit(_));
-        if self.healed || !self.shares_store() || !self.is_root(node) || !is_commit {
+        if self.healed || !self.is_shared_commit(node, &operation) {
             return;
         }
         let dice = &mut self.nodes[node].dice;
