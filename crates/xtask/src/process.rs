@@ -14,9 +14,19 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::step::program;
 
+/// Lines at the end of an output that are told again when the command has failed.
+const LAST_LINES: usize = 16;
+
+/// Lines before them that say what failed, at most.
+const TELLING_LINES: usize = 32;
+
+/// What stands in a line that says what failed.
+const TELLING: [&str; 6] = ["FAILED", "panicked at", "error:", "✖", "Violation", "not ok"];
+
 /// Runs a command to its end, copies its standard output as it comes, and returns it.
 ///
-/// Fails when the command does, and when it takes longer than `limit`: then it is ended with all that it started.
+/// Fails when the command does, with the part of its output that says why, and when it takes longer than `limit`: then it is ended with all
+/// that it started.
 pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<String> {
     // Nobody reading our output is no reason to stop a test run.
     run_with(command, limit, |line| drop(std::io::stdout().lock().write_all(line.as_bytes())))
@@ -37,9 +47,21 @@ fn run_with(command: &mut Command, limit: Duration, show: fn(&str)) -> Result<St
     let output = copy.join().map_err(|_| anyhow!("the output of {name} could not be copied"))?;
     match status? {
         Some(status) if status.success() => Ok(output),
-        Some(status) => bail!("{name} failed ({status})"),
-        None => bail!("{name} was ended: it took longer than {} s", limit.as_secs()),
+        Some(status) => bail!("{name} failed ({status})\n{}", excerpt(&output)),
+        None => bail!("{name} was ended: it took longer than {} s\n{}", limit.as_secs(), excerpt(&output)),
     }
+}
+
+/// The end of an output, and what says before that something failed, each with the line after it.
+fn excerpt(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().collect();
+    let (before, last) = lines.split_at(lines.len().saturating_sub(LAST_LINES));
+    let tells = |line: &&str| TELLING.iter().any(|words| line.contains(words));
+    let is_told =
+        |at: usize| before.get(at).is_some_and(tells) || at > 0 && before.get(at - 1).is_some_and(tells);
+    let telling = before.iter().enumerate().filter(|(at, _)| is_told(*at)).map(|(_, line)| *line);
+    let chosen: Vec<&str> = telling.take(TELLING_LINES).chain(last.iter().copied()).collect();
+    chosen.join("\n")
 }
 
 /// Waits for a process and ends its group: at the limit, when it answers `None`, or after its end, when it left
@@ -166,6 +188,15 @@ mod tests {
     #[test]
     fn a_command_that_fails_is_an_error() {
         assert!(run(&mut shell("exit 3"), LONG).unwrap_err().to_string().contains("3"));
+    }
+
+    #[test]
+    fn a_failure_tells_what_failed_and_how_the_output_ended() {
+        let script = "echo 'test this ... FAILED'; echo because; seq 1 100; exit 1";
+        let error = run(&mut shell(script), LONG).unwrap_err().to_string();
+        let lines: Vec<_> = error.lines().skip(1).collect();
+        assert_eq!(lines[..3], ["test this ... FAILED", "because", "85"], "{error}");
+        assert_eq!(lines.len(), 2 + LAST_LINES, "{error}");
     }
 
     #[test]

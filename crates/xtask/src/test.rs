@@ -68,7 +68,7 @@ fn run_one(workspace: &Workspace, suite: &Suite, missing: &BTreeMap<Tool, String
     let outcome = judge(result, took, budget);
     match &outcome {
         Ok(note) => println!("✓ {} passed in {:.1} s {note}", suite.name, took.as_secs_f64()),
-        Err(why) => println!("✗ {} failed in {:.1} s: {why}", suite.name, took.as_secs_f64()),
+        Err(why) => println!("✗ {} failed in {:.1} s: {}", suite.name, took.as_secs_f64(), first_line(why)),
     }
     Finished { name: suite.name, budget, took, outcome }
 }
@@ -83,13 +83,23 @@ fn judge(result: Result<String, String>, took: Duration, budget: Duration) -> Re
     Ok(if note.is_empty() { late } else { format!("{note}; {late}") })
 }
 
+fn first_line(why: &str) -> &str {
+    why.lines().next().unwrap_or_default()
+}
+
 fn summary(finished: &[Finished], preparation: Duration, whole: Duration) -> String {
-    let mut text = format!("\n{:<14}{:<8}{:>9}{:>9}\n", "suite", "result", "time", "budget");
+    let mut text = String::new();
+    // Once more, for whoever reads only the end of a long output.
+    for Finished { name, outcome, .. } in finished {
+        if let Err(why) = outcome {
+            text.push_str(&format!("\n━━ {name} failed: {why}\n"));
+        }
+    }
+    text.push_str(&format!("\n{:<14}{:<8}{:>9}{:>9}\n", "suite", "result", "time", "budget"));
     for Finished { name, budget, took, outcome } in finished {
         let (word, remark) = match outcome {
             Ok(note) => ("passed", note.as_str()),
-            // The first line says what; the rest stands with the suite's output above.
-            Err(why) => ("failed", why.lines().next().unwrap_or_default()),
+            Err(why) => ("failed", first_line(why)),
         };
         let line =
             format!("{name:<14}{word:<8}{:>7.1} s{:>7} s  {remark}", took.as_secs_f64(), budget.as_secs());
@@ -145,7 +155,8 @@ mod tests {
         let all = [finished("one", Ok("3 tests".into())), finished("two", Err("it broke\nhere".into()))];
         let text = summary(&all, SECOND, SECOND * 2);
         assert!(text.ends_with("\n1 passed, 1 failed\n"), "{text}");
-        assert!(text.contains("it broke") && !text.contains("here"), "{text}");
+        assert!(text.starts_with("\n━━ two failed: it broke\nhere\n"), "{text}");
+        assert!(text.contains("\ntwo           failed      1.0 s      2 s  it broke\n"), "{text}");
     }
 
     #[test]
