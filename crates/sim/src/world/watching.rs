@@ -150,7 +150,8 @@ impl World {
             }
             (Asked::Repeat(Some(revision)), reply) => match reply {
                 Reply::Accepted(accepted) if accepted.revision == *revision => Ok(()),
-                Reply::Refused { code: ErrorCode::Corrupted, .. } => Ok(()),
+                // Whoever asks while the disk fails learns nothing, and is told that it may ask again.
+                Reply::Refused { code: ErrorCode::Corrupted | ErrorCode::Unavailable, .. } => Ok(()),
                 other => Err(Violation::new(
                     Claim::AtMostOnce,
                     format!("a repeat of revision {revision} is answered by {other:?}"),
