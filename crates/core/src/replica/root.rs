@@ -186,7 +186,7 @@ impl Queued {
         let follows = behind.peek().is_some_and(|next| next.change.counter == last.next());
         if follows && self.is_of_one_replica(&other) {
             self.changes.extend(behind);
-            self.taken.extend(other.taken);
+            Taken::join(&mut self.taken, other.taken);
         }
     }
 

@@ -189,7 +189,7 @@ impl Acceptance<'_> {
                 queued.first().map(|first| first.counter) == next && push.is_of_one_replica(&queued);
             if follows && fits {
                 push.changes.extend(queued.changes);
-                push.taken.extend(queued.taken);
+                Taken::join(&mut push.taken, queued.taken);
             } else {
                 self.document.queue.waiting.push_back(queued);
             }

@@ -23,7 +23,7 @@ pub(super) struct Room(Arc<AtomicUsize>);
 
 /// Bytes taken until no part of the push is kept any more: pushes are cut, joined and put back, and every part says so by being there.
 #[derive(Clone, Debug)]
-pub(super) struct Taken(#[expect(dead_code, reason = "held for its end")] Arc<Held>);
+pub(super) struct Taken(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
@@ -45,6 +45,14 @@ impl Taken {
         }
         Some(Self(Arc::new(Held { bytes, rooms })))
     }
+
+    /// Holds on to what another part of a push held too, once each: a push that is cut and joined again and again would hold twice as many each
+    /// time.
+    pub(super) fn join(held: &mut Vec<Self>, others: Vec<Self>) {
+        held.extend(others);
+        held.sort_unstable_by_key(|taken| Arc::as_ptr(&taken.0));
+        held.dedup_by(|one, other| Arc::ptr_eq(&one.0, &other.0));
+    }
 }
 
 impl Drop for Held {
@@ -65,5 +73,26 @@ impl Queued {
             _ => 0,
         };
         changes + seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_that_is_cut_and_joined_holds_each_place_once() {
+        let rooms = [Room::default(), Room::default()];
+        let [document, all] = &rooms;
+        let mut held: Vec<_> = [10, 20].into_iter().filter_map(|bytes| Taken::of(bytes, document, all)).collect();
+        for _ in 0..64 {
+            let rest = held.clone();
+            Taken::join(&mut held, rest);
+        }
+        assert_eq!(held.len(), 2);
+        let taken = || rooms.each_ref().map(|room| room.0.load(Ordering::Relaxed));
+        assert_eq!(taken(), [30, 30]);
+        drop(held);
+        assert_eq!(taken(), [0, 0]);
     }
 }
