@@ -1,13 +1,13 @@
 //! What the machine keeps in the store, byte by byte. Every record ends with a checksum, so that one that went bad is noticed and
-//! quarantined alone.
+//! quarantined alone. Those of documents are checked together with the document's name: a damaged index finds what belongs to another one.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rejoin_json::{Json, Patch};
 use rejoin_wire::{
-    ChainHash, Change, ChangeHash, ChangeId, ConflictRecord, Counter, DecodeError, DecodeErrorKind, Entry,
-    ErrorCode, Header, Reader, ReplicaId, Revision, Sequence, UnixMillis, Wire, Writer,
+    ChainHash, Change, ChangeHash, ChangeId, ConflictRecord, Counter, DecodeError, DecodeErrorKind,
+    DocumentId, Entry, ErrorCode, Header, Reader, ReplicaId, Revision, Sequence, UnixMillis, Wire, Writer,
     limits::MAX_TEXT_BYTES,
 };
 use sha2::{Digest, Sha256};
@@ -16,6 +16,7 @@ use crate::clock::VectorClock;
 use crate::collections::BTreeMap;
 use crate::log::Revised;
 use crate::state::{Life, Point, Reverse, State};
+use crate::storage::ChangeRow;
 
 /// Bytes of the checksum: enough to notice accidents, which is all that it is for.
 const CHECKSUM_BYTES: usize = 8;
@@ -46,12 +47,22 @@ pub enum RecordError {
 
 /// Encodes a record with its checksum.
 pub(crate) fn seal<T: Wire>(value: &T) -> Bytes {
-    seal_with(ROW_BYTES, |out| value.write(out))
+    seal_with(None, ROW_BYTES, |out| value.write(out))
+}
+
+/// Encodes a record of a document with a checksum that is right for this document alone.
+pub(crate) fn seal_of<T: Wire>(document: &DocumentId, value: &T) -> Bytes {
+    seal_with(Some(document), ROW_BYTES, |out| value.write(out))
 }
 
 /// Encodes a [`Row`] without a copy of what goes into it.
-pub(crate) fn seal_row(previous: ChainHash, revised: &[&Revised], rejected: &[Rejection]) -> Bytes {
-    seal_with(ROW_BYTES + revised.len() * REVISED_BYTES, |out| {
+pub(crate) fn seal_row(
+    document: &DocumentId,
+    previous: ChainHash,
+    revised: &[&Revised],
+    rejected: &[Rejection],
+) -> Bytes {
+    seal_with(Some(document), ROW_BYTES + revised.len() * REVISED_BYTES, |out| {
         previous.write(out);
         out.count(revised.len());
         for Revised { entry, reverse, submitted, .. } in revised {
@@ -63,24 +74,38 @@ pub(crate) fn seal_row(previous: ChainHash, revised: &[&Revised], rejected: &[Re
     })
 }
 
-fn seal_with(usual_bytes: usize, write: impl FnOnce(&mut Writer)) -> Bytes {
+fn seal_with(document: Option<&DocumentId>, usual_bytes: usize, write: impl FnOnce(&mut Writer)) -> Bytes {
     let mut out = Writer::with_capacity(usual_bytes);
     out.byte(FORMAT);
     write(&mut out);
     let mut bytes = out.into_bytes();
-    let digest = Sha256::digest(&bytes);
-    bytes.extend(digest.iter().take(CHECKSUM_BYTES));
+    let digest = digest(document, &bytes);
+    bytes.extend(digest.as_ref().iter().take(CHECKSUM_BYTES));
     bytes.into()
+}
+
+fn digest(document: Option<&DocumentId>, body: &[u8]) -> impl AsRef<[u8]> + use<> {
+    let name = document.map_or("", DocumentId::as_str);
+    Sha256::new().chain_update(body).chain_update(name).finalize()
 }
 
 /// Decodes a record after checking its checksum.
 pub(crate) fn unseal<T: Wire>(bytes: &[u8]) -> Result<T, RecordError> {
+    unseal_with(None, bytes)
+}
+
+/// Decodes a record of a document after checking that it is this one's.
+pub(crate) fn unseal_of<T: Wire>(document: &DocumentId, bytes: &[u8]) -> Result<T, RecordError> {
+    unseal_with(Some(document), bytes)
+}
+
+fn unseal_with<T: Wire>(document: Option<&DocumentId>, bytes: &[u8]) -> Result<T, RecordError> {
     let (body, checksum) = bytes
         .len()
         .checked_sub(CHECKSUM_BYTES)
         .and_then(|at| bytes.split_at_checked(at))
         .ok_or(RecordError::Checksum)?;
-    if !Sha256::digest(body).starts_with(checksum) {
+    if !digest(document, body).as_ref().starts_with(checksum) {
         return Err(RecordError::Checksum);
     }
     let mut input = Reader::new(body);
@@ -226,13 +251,13 @@ pub struct LoggedRow {
 }
 
 impl LoggedRow {
-    /// Reads the body of a [`ChangeRow`](crate::storage::ChangeRow).
+    /// Reads the body of a row.
     ///
     /// # Errors
     ///
-    /// When it went bad, or a newer release wrote it.
-    pub fn read(body: &[u8]) -> Result<Self, RecordError> {
-        let Row { previous, revised, rejected } = unseal(body)?;
+    /// When it went bad, belongs to another document, or a newer release wrote it.
+    pub fn read(row: &ChangeRow) -> Result<Self, RecordError> {
+        let Row { previous, revised, rejected } = unseal_of(&row.document, &row.body)?;
         let entries = revised.0.into_iter().map(|revision| revision.entry).collect();
         let rejected = rejected.0.into_iter().map(|rejection| rejection.change).collect();
         Ok(Self { previous, entries, rejected })
@@ -501,14 +526,18 @@ mod tests {
             Revised { previous: ChainHash([2; 32]), entry, reverse: Reverse::Nothing, submitted: None };
         let rejection =
             Rejection { change, hash: ChangeHash([3; 32]), code: ErrorCode::Forbidden, message: "no".into() };
-        let sealed = seal_row(revised.previous, &[&revised, &revised], std::slice::from_ref(&rejection));
+        let [document, other] = ["ours", "others"].map(|id| DocumentId::new(id).unwrap());
+        let sealed =
+            seal_row(&document, revised.previous, &[&revised, &revised], std::slice::from_ref(&rejection));
         let stored = StoredRevision::from(&revised);
         let row = Row {
             previous: revised.previous,
             revised: List(vec![stored.clone(), stored]),
             rejected: List(vec![rejection]),
         };
-        assert_eq!(unseal::<Row>(&sealed).unwrap(), row);
-        assert_eq!(seal(&row), sealed);
+        assert_eq!(unseal_of::<Row>(&document, &sealed).unwrap(), row);
+        assert_eq!(seal_of(&document, &row), sealed);
+        // An index that is damaged finds it in another document's place.
+        assert_eq!(unseal_of::<Row>(&other, &sealed).unwrap_err(), RecordError::Checksum);
     }
 }

@@ -28,7 +28,7 @@ use super::{
 use crate::backoff::Backoff;
 use crate::collections::{BTreeMap, BTreeSet};
 use crate::log::{Log, MAX_LOG_REVISIONS, Revised};
-use crate::records::{CursorRecord, List, Row, StoredRevision, seal};
+use crate::records::{CursorRecord, List, Row, StoredRevision, seal, seal_of};
 use crate::state::{Life, Point, State, apply_effect, chain_after};
 use crate::storage::{ChangeRow, Head, MetaKey, Operation, RecordKey, RecordKind, Write};
 use crate::time::Instant;

@@ -60,7 +60,7 @@ impl World {
 
     fn read_row(&mut self, row: &ChangeRow) -> Checked {
         let document = &row.document;
-        let LoggedRow { mut entries, rejected, .. } = match LoggedRow::read(&row.body) {
+        let LoggedRow { mut entries, rejected, .. } = match LoggedRow::read(row) {
             Ok(logged) => logged,
             Err(_) if self.rotten.contains(document) => return Ok(()),
             Err(error) => {

@@ -8,7 +8,7 @@ use rejoin_wire::{ChainHash, ChangeId, DocumentId, Fate, Have, Revision};
 use super::{Document, checkpoint_body};
 use crate::collections::BTreeSet;
 use crate::log::{Log, MAX_LOG_REVISIONS};
-use crate::records::{Row, unseal};
+use crate::records::{Row, unseal_of};
 use crate::replica::{Event, LinkId, Purpose, Replica, SERVES};
 use crate::state::Point;
 use crate::storage::{ChangeRow, Head, Loaded, Operation, RecordKey, RecordKind, RowKey, StoreError, Write};
@@ -65,7 +65,7 @@ impl Gap {
         if row.last_revision < row.first_revision || !self.is_open() {
             return;
         }
-        match unseal::<Row>(&row.body) {
+        match unseal_of::<Row>(&row.document, &row.body) {
             Ok(body) => {
                 self.end = Some(Have { revision: row.first_revision.previous(), chain: body.previous });
             }
@@ -194,7 +194,7 @@ impl Replica {
         loading.records = loaded.records;
         let point = match &loaded.checkpoint {
             None => Ok(Point::absent()),
-            Some((revision, body)) => unseal::<Point>(body).map_err(|_| *revision),
+            Some((revision, body)) => unseal_of::<Point>(id, body).map_err(|_| *revision),
         };
         match point {
             Ok(point) => {
@@ -377,7 +377,7 @@ impl Loading {
             self.spoiled.pop_if(|revision| *revision <= point.revision && *revision < next)
         {
             if revision == point.revision {
-                let body = checkpoint_body(point);
+                let body = checkpoint_body(id, point);
                 self.anew.push(Write::PutCheckpoint { document: id.clone(), revision, body });
             }
         }
@@ -405,7 +405,7 @@ fn replay(
     fits: bool,
     limits: &rejoin_json::Limits,
 ) -> Result<(), Unreadable> {
-    let Ok(body) = unseal::<Row>(&row.body) else {
+    let Ok(body) = unseal_of::<Row>(&row.document, &row.body) else {
         if row.last_revision >= row.first_revision {
             return Err(Unreadable::Revisions);
         }

@@ -177,7 +177,7 @@ impl Replica {
             replica: ReplicaId(0),
             first_counter: Counter(0),
             last_counter: Counter(0),
-            body: seal(&row),
+            body: seal_of(id, &row),
         }));
         self.storing.write(Write::PutHead(head_of(id, &document.durable)));
         let floor = document.log.floor();
@@ -198,7 +198,7 @@ impl Replica {
         let Some(document) = self.documents.get_mut(id) else { return };
         let revision = document.durable.revision;
         document.checkpoint = revision;
-        let body = checkpoint_body(&document.durable);
+        let body = checkpoint_body(id, &document.durable);
         self.storing.write(Write::PutCheckpoint { document: id.clone(), revision, body });
         self.storing.write(Write::DropCheckpoints { document: id.clone(), before: revision });
         let kept = Revision(revision.0.saturating_sub(MAX_LOG_REVISIONS as u64));

@@ -369,7 +369,7 @@ impl Acceptance<'_> {
         let Some((first, last)) = span else { return };
         let replica = queued.changes.first().map_or(ReplicaId(0), |pushed| pushed.change.replica);
         let sequence = revised.last().map_or(Sequence(0), |revised| revised.entry.sequence);
-        let body = seal_row(previous, &revised, rejected);
+        let body = seal_row(self.id, previous, &revised, rejected);
         self.document.queue.rows.push(ChangeRow {
             document: self.id.clone(),
             first_revision,

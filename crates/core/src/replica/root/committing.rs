@@ -93,7 +93,7 @@ impl Replica {
                 batch.writes.push(Write::DropRecord { key: mended_key(id) });
             }
             if announced || tip.revision.0 >= document.checkpoint.0 + CHECKPOINT_INTERVAL {
-                let body = checkpoint_body(tip);
+                let body = checkpoint_body(id, tip);
                 batch.writes.push(Write::PutCheckpoint {
                     document: id.clone(),
                     revision: tip.revision,

@@ -334,7 +334,7 @@ fn rows_of(
         let own: Vec<Revised> = (0..count).map_while(|_| revised.pop_front()).collect();
         let previous = own.first()?.previous;
         let sequence = own.last()?.entry.sequence;
-        let body = seal_row(previous, &own.iter().collect::<Vec<_>>(), &[]);
+        let body = seal_row(&row.document, previous, &own.iter().collect::<Vec<_>>(), &[]);
         Some(ChangeRow { sequence, body, ..row.clone() })
     };
     rows.iter().map(made).collect()

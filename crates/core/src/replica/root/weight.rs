@@ -84,7 +84,8 @@ mod tests {
     fn a_push_that_is_cut_and_joined_holds_each_place_once() {
         let rooms = [Room::default(), Room::default()];
         let [document, all] = &rooms;
-        let mut held: Vec<_> = [10, 20].into_iter().filter_map(|bytes| Taken::of(bytes, document, all)).collect();
+        let mut held: Vec<_> =
+            [10, 20].into_iter().filter_map(|bytes| Taken::of(bytes, document, all)).collect();
         for _ in 0..64 {
             let rest = held.clone();
             Taken::join(&mut held, rest);
