@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::ws::WebSocketUpgrade;
@@ -16,13 +17,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
-use rejoin_core::storage::{Answer, Operation};
+use rejoin_core::storage::{Answer, Operation, StoreError};
 use rejoin_core::{Config, Grant, Instant, Reply, Role, Session, SessionConfig, Token};
 use rejoin_json::Policy;
 use rejoin_store::{SqliteOptions, SqliteStore, Store};
 use rejoin_wire::limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
 use rejoin_wire::{Encoding, ErrorCode, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Sequence, WorkspaceId};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::admission::{LOCAL, Open, Secret};
@@ -149,6 +151,8 @@ pub struct Server {
 struct Shared {
     hub: Hub,
     store: Arc<dyn Store>,
+    /// Whether the log says that the store does not answer.
+    store_fails: AtomicBool,
     answer_patience: Duration,
     /// The database, where the server opened it.
     database: Option<Arc<SqliteStore>>,
@@ -214,6 +218,7 @@ impl Server {
         let shared = Shared {
             hub,
             store: Arc::clone(store),
+            store_fails: AtomicBool::new(false),
             answer_patience: options.answer_patience,
             database,
             names: Names {
@@ -278,17 +283,36 @@ impl Server {
         self.shared.hub.command(&self.shared.workspace, run).await
     }
 
-    /// Whether the store answers a read. Nothing lies behind the end of a feed, so that no damage to a document or a workspace matters.
-    async fn store_answers(&self) -> bool {
+    /// Why the store does not answer a read, where it does not. Nothing lies behind the end of a feed, so that no damage to a document or a
+    /// workspace matters. The log says so once, until it answers again.
+    async fn store_fails(&self) -> Option<&'static str> {
+        const SILENT: &str = "the store does not answer";
         let (sender, answer) = oneshot::channel();
         let reply = Box::new(move |answer: Answer| {
-            let _ = sender.send(answer.is_ok());
+            let _ = sender.send(answer.err());
         });
         let operation = Operation::ScanHeads { after: Sequence(u64::MAX), past: None, limit: 1 };
-        self.shared.store.submit(&self.shared.workspace, operation, reply).is_ok()
-            && tokio::time::timeout(self.shared.answer_patience, answer)
-                .await
-                .is_ok_and(|answer| answer == Ok(true))
+        let is_asked = self.shared.store.submit(&self.shared.workspace, operation, reply).is_ok();
+        let answer = if is_asked { timeout(self.shared.answer_patience, answer).await.ok() } else { None };
+        let error = match answer {
+            Some(Ok(None)) => {
+                self.shared.store_fails.store(false, Ordering::Relaxed);
+                return None;
+            }
+            Some(Ok(error)) => error,
+            _ => None,
+        };
+        if !self.shared.store_fails.swap(true, Ordering::Relaxed) {
+            let why = error.as_ref().map_or_else(|| SILENT.to_owned(), ToString::to_string);
+            tracing::error!(why, "not ready");
+        }
+        Some(match error {
+            None => SILENT,
+            Some(StoreError::Corrupted(_)) => {
+                "the database is damaged: `rejoin doctor` says how, and what can be done"
+            }
+            Some(_) => "the store answers with an error, which the log has",
+        })
     }
 
     /// The events of the default workspace.
@@ -386,10 +410,9 @@ async fn ready(State(server): State<Server>) -> Response {
     if server.shared.hub.is_stopping() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping").into_response();
     }
-    if server.store_answers().await {
-        "ready".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer").into_response()
+    match server.store_fails().await {
+        None => "ready".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
     }
 }
 

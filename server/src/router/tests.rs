@@ -51,6 +51,12 @@ impl Running {
     }
 
     async fn http(&self, request: &str, headers: &str, body: &str) -> (u16, String, Value) {
+        let (status, head, body) = self.plain(request, headers, body).await;
+        (status, head.to_ascii_lowercase(), serde_json::from_str(&body).unwrap_or_default())
+    }
+
+    /// A request's answer, whose body is a text.
+    async fn plain(&self, request: &str, headers: &str, body: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let length = body.len();
         let text = format!(
@@ -61,7 +67,7 @@ impl Running {
         within("an answer", stream.read_to_string(&mut answer)).await.unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, head.to_ascii_lowercase(), serde_json::from_str(body).unwrap_or_default())
+        (status, head.to_owned(), body.to_owned())
     }
 
     /// Adds a number to the list of `d`, under a key of its own.
@@ -204,6 +210,9 @@ async fn a_document_that_cannot_be_read_is_said_to_be_corrupted_and_the_others_a
     running.store.set(Fault::Reads(StoreError::Corrupted("a checksum is wrong".into())));
     let (status, _, refused) = running.http("GET /api/documents/other", "", "").await;
     assert_eq!((status, &refused["error"]["code"]), (500, &json!("corrupted")), "{refused}");
+    let (status, _, why) = running.plain("GET /ready", "", "").await;
+    assert_eq!(status, 503);
+    assert!(why.contains("`rejoin doctor`"), "{why}");
     let create = r#"{"id":"other","content":1}"#;
     let (status, _, refused) = running.http("POST /api/documents", "", create).await;
     assert_eq!((status, &refused["error"]["code"]), (500, &json!("corrupted")), "{refused}");

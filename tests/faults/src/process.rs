@@ -14,6 +14,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::rest;
 
+/// What a server says that runs and will never be ready.
+pub(crate) const DAMAGED: &str = "the database is damaged";
+
 /// A server that has not begun to serve by then never will.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -131,12 +134,19 @@ impl Starting {
         };
         let process = Process { child: self.child, address, log: self.log };
         let asking = async {
-            while !matches!(rest::ask(address, "GET /ready", "").await, Ok((200, _))) {
-                sleep(ASKING_PAUSE).await;
+            loop {
+                match rest::ask(address, "GET /ready", "").await {
+                    Ok((200, _)) => return None,
+                    // It waits for an operator.
+                    Ok((503, why)) if why.contains(DAMAGED) => return Some(why),
+                    _ => sleep(ASKING_PAUSE).await,
+                }
             }
         };
-        if timeout(START_PATIENCE, asking).await.is_err() {
-            bail!("the server does not become ready: {}", process.logged());
+        match timeout(START_PATIENCE, asking).await {
+            Ok(None) => {}
+            Ok(Some(why)) => bail!("the server does not become ready: {why}"),
+            Err(_) => bail!("the server does not become ready: {}", process.logged()),
         }
         Ok((process, self.since.elapsed()))
     }

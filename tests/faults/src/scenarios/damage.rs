@@ -14,7 +14,7 @@ use crate::database::doctor;
 use crate::dice::Dice;
 use crate::load::within;
 use crate::plan::Plan;
-use crate::process::{Process, Settings, Starting};
+use crate::process::{DAMAGED, Process, Settings, Starting};
 use crate::report::Report;
 use crate::rest;
 
@@ -150,7 +150,8 @@ async fn examine(folder: &Path, contents: &BTreeMap<String, Value>, counts: &mut
         Ok((server, _)) => server,
         Err(error) => {
             let error = format!("{error:#}");
-            ensure!(error.contains("rejoin: ") && !error.contains("panicked"), "it ended with {error}");
+            let is_said = error.contains("rejoin: ") || error.contains(DAMAGED);
+            ensure!(is_said && !error.contains("panicked"), "it ended with {error}");
             ensure!(!is_good, "the doctor found nothing, and the server does not start: {error}");
             counts.refused += 1;
             return Ok(());
