@@ -4,13 +4,15 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::support::bare::{Bare, creation, push_to};
+use crate::support::bare::{Bare, announced_edit, creation, edit, push_to};
 use crate::support::{World, id, json, workspace};
 use proptest::prelude::*;
 use rejoin_core::storage::{Answered, RequestId, StoreError};
 use rejoin_core::{ConflictChoice, Event, Grant, Input, Instant, LinkId, Output, Replica};
 use rejoin_store::{MemoryStore, Place};
-use rejoin_wire::{Body, Encoding, ErrorCode, Message, Revision, Scope, decode_message, encode_message};
+use rejoin_wire::{
+    Body, Encoding, ErrorCode, Have, Message, OpenDocument, Revision, Scope, decode_message, encode_message,
+};
 
 /// A world in which messages of every usual kind went both ways.
 fn busy_world() -> World {
@@ -199,4 +201,34 @@ fn a_change_that_does_nothing_makes_no_document() {
     // Of one that is there it makes a revision.
     bare.say(ada, push_to("d", 9, 1, Body::Void, None, None));
     assert_eq!(bare.outcomes(ada, 9), [None]);
+}
+
+#[test]
+fn what_is_decided_waits_for_its_commit_whatever_else_is_pushed_with_it() {
+    let mut bare = Bare::new(0);
+    let (ada, bob, carl) = (LinkId(1), LinkId(2), LinkId(3));
+    bare.link(ada, Grant::new("ada", true));
+    bare.link(bob, Grant::new("bob", true));
+    bare.link(carl, Grant::new("carl", true));
+    bare.say(ada, creation(7, None));
+    let open = OpenDocument { document: id("d"), have: Have::default(), pending: Vec::new() };
+    bare.say(bob, Message::Open { documents: vec![open] });
+    bare.holds_commits = true;
+    bare.said.clear();
+    // In one turn: an edit, one that is made on a revision which nobody knows, and one that is decided elsewhere.
+    bare.replica.handle_input(bare.now, Input::Received { link: ada, message: edit(8, 1) });
+    bare.replica.handle_input(bare.now, Input::Received { link: bob, message: edit(9, 99) });
+    bare.say(carl, announced_edit(10));
+    let told = |bare: &Bare| {
+        let tells = |message: &Message| matches!(message, Message::Update(_) | Message::Outcomes { .. });
+        bare.said.iter().filter(|(_, message)| tells(message)).count()
+    };
+    assert_eq!(told(&bare), 0, "{:?}", bare.said);
+    // What a failed commit took back is decided again.
+    bare.answer_commits(&Err(StoreError::Unavailable("busy".into())));
+    bare.pass(60_000);
+    assert_eq!(told(&bare), 0, "{:?}", bare.said);
+    bare.answer_commits(&Ok(()));
+    assert_eq!(bare.outcomes(ada, 8), [None]);
+    assert_eq!(bare.replica.confirmed(&id("d")).unwrap().revision, Revision(2));
 }

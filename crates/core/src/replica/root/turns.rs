@@ -36,7 +36,10 @@ impl Replica {
             && let Some(id) = alone.take().or_else(|| self.next_busy())
         {
             self.busy.remove(&id);
-            if self.root.separate.waits(&id, &committed) {
+            // A document that has something in this commit may have been called again meanwhile. Its next turn is after the commit: what a turn
+            // without a decision tells is told at once.
+            let is_committed = self.documents.get(&id).is_some_and(|document| document.tentative.is_some());
+            if is_committed || self.root.separate.waits(&id, &committed) {
                 again.insert(id);
                 continue;
             }
