@@ -317,6 +317,7 @@ impl Replica {
                 document.loading = None;
                 document.loaded = true;
                 document.damage = Some(Box::default());
+                document.unread = !decides;
                 self.busy.insert(id.clone());
                 self.event(Event::Quarantined { document: id.clone() });
                 if decides {
@@ -346,6 +347,7 @@ impl Replica {
         } else {
             let point = document.durable.clone();
             quarantined |= !document.outbox.restore(&point, &document.log, &loading.records, &limits);
+            document.unread = quarantined;
             document.told.extend(point.conflicts.keys());
         }
         let readable = document.durable.revision;
