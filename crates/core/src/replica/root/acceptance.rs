@@ -151,11 +151,16 @@ impl Acceptance<'_> {
         }
         let rest = queued.changes.split_off(done);
         self.note_row(&queued, first_revision, previous, &rejected);
-        if matches!(stop, Stop::Forked) {
-            queued.changes.extend(rest.first().cloned());
-        }
         let waits = match stop {
-            Stop::Done | Stop::Drop | Stop::Forked => None,
+            Stop::Done | Stop::Drop => None,
+            Stop::Forked => {
+                // Its author makes all of them again under another name, those too that a failed commit has cut off. They stay with what is told.
+                let mut rest = queued.rest(rest);
+                self.reunite(&mut rest);
+                queued.changes.extend(rest.changes);
+                Taken::join(&mut queued.taken, rest.taken);
+                None
+            }
             Stop::Wait => Some(queued.rest(rest)),
             Stop::Park(change) => {
                 // Whoever is asked does not hold up the others.
