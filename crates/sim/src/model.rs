@@ -134,6 +134,12 @@ impl Line {
         self.0.get(usize::try_from(revision.0).ok()?).map(Rc::as_ref)
     }
 
+    /// What comes after a revision.
+    pub(crate) fn after(&self, revision: Revision) -> impl Iterator<Item = &Logged> {
+        let kept = usize::try_from(revision.0).unwrap_or(usize::MAX).saturating_add(1);
+        self.0.iter().skip(kept).map(Rc::as_ref)
+    }
+
     pub(crate) fn tip(&self) -> &Logged {
         self.0.last().expect("invariant: a line has revision 0")
     }
@@ -173,7 +179,7 @@ pub(crate) struct Appended<'a> {
     pub(crate) made: Option<&'a Made>,
     /// Whether the document ever had another line of history.
     pub(crate) recovered: bool,
-    model: &'a Model,
+    pub(crate) model: &'a Model,
 }
 
 impl Appended<'_> {
@@ -259,12 +265,30 @@ impl Model {
         id
     }
 
-    /// The authority goes back to an older image of its disk, in which this is the last revision of a document.
-    pub(crate) fn note_restored(&mut self, document: &DocumentId, last: Revision) {
-        let Some(line) = self.lines.get_mut(document).filter(|line| last < line.revision()) else { return };
+    /// The authority goes back to an older image of its disk, in which this is the last revision of a document. True where it loses some.
+    pub(crate) fn note_restored(&mut self, document: &DocumentId, last: Revision) -> bool {
+        let Some(line) = self.lines.get_mut(document).filter(|line| last < line.revision()) else { return false };
         let kept = Line(line.0.iter().take(usize::try_from(last.0).unwrap_or(0) + 1).cloned().collect());
         let lost = std::mem::replace(line, kept);
         self.lost_lines.push((document.clone(), lost, last));
+        true
+    }
+
+    /// Whether a change was accepted in what the authority lost when it went back: it may have another outcome after that.
+    pub(crate) fn was_lost(&self, made: MadeId) -> bool {
+        self.lost_lines.iter().any(|(_, line, last)| line.after(*last).any(|lost| lost.made == Some(made)))
+    }
+
+    /// Whether a replica's name is one under which clients bring back what the authority lost of a document.
+    pub(crate) fn brings_back(&self, document: &DocumentId, replica: ReplicaId) -> bool {
+        let mut lost = self.lost_lines.iter().filter(|(of, ..)| of == document).map(|(_, line, _)| line);
+        lost.any(|line| line.0.iter().any(|at| recovers(at.chain, replica).is_some()))
+    }
+
+    /// The newest revision of a document that the authority lost when it went back.
+    pub(crate) fn newest_lost(&self, document: &DocumentId) -> Option<Revision> {
+        let lost = self.lost_lines.iter().filter(|(of, ..)| of == document);
+        lost.map(|(_, line, _)| line.revision()).max()
     }
 
     /// Whether this is a revision that the authority lost when it went back, as it was.
@@ -397,14 +421,7 @@ impl Model {
     /// The change by which clients bring back what the authority lost: a revision, or all that stood at one where they know of
     /// nothing in common.
     fn recovery(&mut self, document: &DocumentId, entry: &Entry) -> Option<MadeId> {
-        let named = |chain| {
-            let replica = replica_of(chain);
-            match entry.change.replica {
-                named if named == replica => Some(false),
-                named if named.0 == !replica.0 => Some(true),
-                _ => None,
-            }
-        };
+        let named = |chain| recovers(chain, entry.change.replica);
         let (lost, before, whole) =
             self.lost_lines.iter().filter(|(of, ..)| of == document).find_map(|(_, line, _)| {
                 let (at, whole) =
@@ -470,6 +487,16 @@ impl Model {
     /// What every replica must hold that says it holds this revision.
     pub(crate) fn state_of(&self, document: &DocumentId, view: &View) -> Option<(Revision, &Logged)> {
         self.states.get(document)?.get(&view.chain).map(|(revision, logged)| (*revision, logged.as_ref()))
+    }
+}
+
+/// Whether a replica's name is that of recovered changes of the line with this chain hash: true where they bring back all that stood.
+fn recovers(chain: ChainHash, named: ReplicaId) -> Option<bool> {
+    let replica = replica_of(chain);
+    if named == replica {
+        Some(false)
+    } else {
+        (named.0 == !replica.0).then_some(true)
     }
 }
 

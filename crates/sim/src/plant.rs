@@ -14,6 +14,8 @@ pub enum Plant {
     RewritePending,
     /// Clients send what they have sent once more under another name, as one that forgets who it was.
     PushTwice,
+    /// Once the authority went back, clients send what is not yet known there twice, the second time under another name.
+    PushTwiceAfterward,
     /// The disks of clients say that a commit is durable a little before it is.
     ClientsFlushLate,
     /// The disk of the authority says that a commit is durable a little before it is.
@@ -74,9 +76,10 @@ pub enum Plant {
 
 impl Plant {
     /// Every fault, by its name for the command line.
-    pub const ALL: [(&'static str, Self); 30] = [
+    pub const ALL: [(&'static str, Self); 31] = [
         ("rewrite-pending", Self::RewritePending),
         ("push-twice", Self::PushTwice),
+        ("push-twice-afterward", Self::PushTwiceAfterward),
         ("clients-flush-late", Self::ClientsFlushLate),
         ("authority-flushes-late", Self::AuthorityFlushesLate),
         ("lose-flushed", Self::LoseFlushed),
@@ -122,7 +125,7 @@ impl Plant {
     pub const fn breaks(self) -> Claim {
         match self {
             Self::RewritePending => Claim::NoSilentOverwrite,
-            Self::PushTwice => Claim::AtMostOnce,
+            Self::PushTwice | Self::PushTwiceAfterward => Claim::AtMostOnce,
             Self::ClientsFlushLate => Claim::Rungs,
             Self::AuthorityFlushesLate => Claim::DurableOnly,
             Self::LoseFlushed => Claim::Durability,

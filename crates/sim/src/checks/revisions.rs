@@ -7,7 +7,7 @@ use rejoin_core::Life;
 use rejoin_json::{ConflictKind, Json, Policy};
 use rejoin_wire::{Body, ChangeId, ConflictRecord, Counter, DocumentId, Effect, Entry, ReplicaId};
 
-use crate::model::{Appended, Logged, Made, MadeId};
+use crate::model::{Appended, Line, Logged, Made, MadeId};
 use crate::tokens::{Counts, Issuer, Token, in_body, in_effect, in_records, tokens};
 use crate::violation::{Checked, Claim, Violation};
 
@@ -50,11 +50,15 @@ impl Revisions {
         Ok(())
     }
 
-    /// The authority lost what came after a point: counters may come again.
-    pub(crate) fn note_restored(&mut self) {
-        self.order.0.clear();
-        self.outcomes.0.clear();
-        self.once.restored = true;
+    /// The authority lost what came after this line of a document: counters from there on may come again.
+    pub(crate) fn note_lost(&mut self, document: &DocumentId, kept: &Line) {
+        let stays: BTreeSet<ChangeId> =
+            kept.0.iter().filter_map(|logged| logged.entry.as_ref()).map(|entry| entry.change).collect();
+        self.outcomes.0.retain(|(of, change), _| of != document || stays.contains(change));
+        self.order.0.retain(|(of, _), _| of != document);
+        for change in stays {
+            self.order.0.insert((document.clone(), change.replica), change.counter);
+        }
     }
 }
 
@@ -185,15 +189,13 @@ struct Outcomes(BTreeMap<(DocumentId, ChangeId), bool>);
 #[derive(Debug, Default)]
 struct AtMostOnce {
     accepted: BTreeSet<MadeId>,
-    /// What a restored authority lost comes back from who held it, and pending changes go on under fresh names: those of copies under several.
-    restored: bool,
     written: BTreeMap<(DocumentId, Token), u32>,
 }
 
 impl AtMostOnce {
     fn check(&mut self, appended: &Appended<'_>) -> Checked {
         let again = appended.after.made.is_some_and(|made| !self.accepted.insert(made));
-        if again && !self.restored {
+        if again && !appended.may_come_again() {
             return Err(breach(Claim::AtMostOnce, appended, "a change that was accepted before"));
         }
         let submitted = appended.made.map(|made| in_body(&made.body)).unwrap_or_default();
@@ -312,6 +314,14 @@ impl OfflineView {
 }
 
 impl Appended<'_> {
+    /// Whether the change of the revision may have been accepted before: in what the authority lost, or under the name of a copy of its
+    /// author. Copies each go on under a fresh name when the authority went back.
+    fn may_come_again(&self) -> bool {
+        let copied = |node| self.model.copies.iter().any(|(copy, of)| *copy == node || *of == node);
+        self.after.made.is_some_and(|made| self.model.was_lost(made))
+            || self.recovered && self.made.is_some_and(|made| copied(made.node))
+    }
+
     /// Whether a logged change was made over one of the same replica that is not in the log.
     fn is_over_rejected(&self, logged: &Logged) -> bool {
         let Some(change) = logged.entry.as_ref().map(|entry| entry.change) else { return false };

@@ -12,11 +12,15 @@ use crate::world::node;
 pub(crate) struct Standing;
 
 impl Standing {
-    /// Nobody is told what the authority's disk does not have.
-    pub(crate) fn check_told(message: &Message, durable: &Durable) -> Checked {
+    /// Nobody is told what the authority's disk does not have, and did not have before it lost it.
+    pub(crate) fn check_told(
+        message: &Message,
+        durable: &Durable,
+        lost: impl Fn(&DocumentId) -> Option<Revision>,
+    ) -> Checked {
         let check = |document: &DocumentId, revision: Revision| {
             let held = durable.revisions.get(document).copied().unwrap_or_default();
-            if revision <= held {
+            if revision <= held || lost(document) >= Some(revision) {
                 return Ok(());
             }
             let what = format!(

@@ -412,9 +412,12 @@ impl World {
         self.acting.forget_all();
         for document in &self.documents {
             let last = self.nodes[ROOT].disk.durable().revisions.get(document).copied().unwrap_or_default();
-            self.model.note_restored(document, last);
+            if self.model.note_restored(document, last)
+                && let Some(kept) = self.model.line(document)
+            {
+                self.revisions.note_lost(document, kept);
+            }
         }
-        self.revisions.note_restored();
         Ok(())
     }
 

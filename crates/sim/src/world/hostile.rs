@@ -153,13 +153,10 @@ impl World {
 
     /// What a follower pushed, and was accepted, arrives once more on its newest link; false where there is no such push.
     pub(super) fn redeliver(&mut self) -> Result<bool, Violation> {
-        if self.restored {
-            return Ok(false);
-        }
         let known = |push: &DocumentPush| {
             push.changes.iter().all(|pushed| {
                 let made = self.model.named(pushed.change.hash(&push.document));
-                made.is_some_and(|made| self.model.is_logged(made))
+                made.is_some_and(|made| self.model.is_logged(made) && !self.model.was_lost(made))
             })
         };
         let old: Vec<(usize, Message)> = self

@@ -74,8 +74,10 @@ impl World {
             if !serves && self.listens {
                 self.overhear(node, message.clone());
             }
-            if self.observed && (self.is_root(node) || (serves && !self.restored)) {
-                Standing::check_told(message, self.nodes[ROOT].disk.durable())?;
+            if self.observed && serves {
+                // What the authority lost a relay may hold still.
+                let lost = |document: &_| self.model.newest_lost(document).filter(|_| !self.is_root(node));
+                Standing::check_told(message, self.nodes[ROOT].disk.durable(), lost)?;
             }
             if self.plant.is_some() {
                 let mut message = message.clone();

@@ -53,6 +53,10 @@ impl World {
                 self.push_twice(pushes);
                 true
             }
+            (Plant::PushTwiceAfterward, Message::Push { pushes }) if self.restored => {
+                self.push_twice(pushes);
+                true
+            }
             (Plant::ReversePushes, Message::Push { pushes }) => {
                 pushes.iter_mut().for_each(|push| push.changes.reverse());
                 pushes.iter().any(|push| push.changes.len() > 1)

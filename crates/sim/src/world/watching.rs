@@ -139,7 +139,8 @@ impl World {
             }
             (Asked::Driver(made), Reply::Refused { code, .. }) => {
                 // What the store did not answer for may have been done.
-                if code != ErrorCode::Unavailable && self.model.is_logged(*made) && !self.restored {
+                if code != ErrorCode::Unavailable && self.model.is_logged(*made) && !self.model.was_lost(*made)
+                {
                     let what =
                         format!("a change is refused as {code:?} and accepted: {:?}", self.model.made[*made]);
                     return Err(Violation::new(Claim::AtMostOnce, what));
@@ -240,7 +241,8 @@ impl World {
                         own.insert(*hash, (change.id(), made));
                         self.model.name(*hash, made);
                     }
-                    None if self.restored => {}
+                    // Brought back: what the authority lost.
+                    None if self.model.brings_back(&document, change.replica) => {}
                     None => {
                         let what =
                             format!("node {node} has a change of {document} that nobody made: {change:?}");
@@ -256,7 +258,10 @@ impl World {
             for (hash, id, made) in gone {
                 own.remove(&hash);
                 if rejected.contains(&hash) {
-                    if self.observed && !self.restored && self.model.is_accepted(&document, hash) {
+                    if self.observed
+                        && self.model.is_accepted(&document, hash)
+                        && !self.model.was_lost(made)
+                    {
                         let what =
                             format!("node {node}: {id:?} of {document} is accepted, and told as rejected");
                         return Err(Violation::new(Claim::AtMostOnce, what));
