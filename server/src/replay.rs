@@ -1,8 +1,10 @@
 //! `rejoin replay`: has a replica hear a recording again.
 
+use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::Args;
 use rejoin_core::LinkStatus;
@@ -20,12 +22,52 @@ pub(crate) struct ReplayFlags {
     /// The recording
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Stops behind this step and shows the state of the replica there
-    #[arg(long, value_name = "N")]
-    until: Option<u64>,
+    /// Stops behind this step and shows the state of the replica there; in the segment of this number, or in the first that has such a step
+    #[arg(long, value_name = "[SEGMENT:]STEP")]
+    until: Option<Place>,
     /// Shows every step, and what came out of it
     #[arg(long)]
     show: bool,
+}
+
+/// A step of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    /// Segments are counted from 1. Absent: the first that has such a step.
+    segment: Option<u64>,
+    step: u64,
+}
+
+impl Place {
+    /// Whether a step of a segment is this one, or comes after it in the segment that is meant.
+    fn is_reached(self, segment: u64, step: u64) -> bool {
+        self.segment.is_none_or(|meant| meant == segment) && step >= self.step
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |digits: &str| digits.parse::<u64>().map_err(|_| format!("`{digits}` is no number"));
+        match text.split_once(':') {
+            None => Ok(Self { segment: None, step: number(text)? }),
+            Some((segment, step)) => match number(segment)? {
+                0 => Err("segments are counted from 1".to_owned()),
+                segment => Ok(Self { segment: Some(segment), step: number(step)? }),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "step {}", self.step)?;
+        match self.segment {
+            Some(segment) => write!(out, " in segment {segment}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Replays a file. Fails, with a status of 1, where something else comes out than was recorded, and where it cannot be read.
@@ -63,7 +105,8 @@ fn replay(file: &[u8], flags: &ReplayFlags, out: &mut impl Write) -> io::Result<
                 if flags.show {
                     self::step(out, &step)?;
                 }
-                if flags.until.is_some_and(|until| step.number >= until) {
+                let segment = replay.progress().segments;
+                if flags.until.is_some_and(|until| until.is_reached(segment, step.number)) {
                     return stopped(out, &mut replay, &step);
                 }
             }
@@ -77,7 +120,7 @@ fn replay(file: &[u8], flags: &ReplayFlags, out: &mut impl Write) -> io::Result<
         }
     }
     if let Some(until) = flags.until {
-        writeln!(out, "there is no step {until}: the recording ends before")?;
+        writeln!(out, "there is no {until}: the recording ends before")?;
     }
     summary(out, &replay, has_content)?;
     if let Some(state) = replay.state() {
@@ -185,4 +228,22 @@ fn failed(out: &mut impl Write, replay: &Replay<'_>, error: &ReplayError) -> io:
 
 fn seconds(microseconds: u64) -> String {
     format!("{}.{:06}", microseconds / 1_000_000, microseconds % 1_000_000)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_that_of_the_segment_that_is_named_or_of_the_first_that_has_it() {
+        let place = |text: &str| text.parse::<Place>();
+        let (any, second) = (place("12").unwrap(), place("2:12").unwrap());
+        assert!(any.is_reached(1, 12) && any.is_reached(3, 13) && !any.is_reached(1, 11));
+        assert!(second.is_reached(2, 12) && !second.is_reached(1, 12) && !second.is_reached(2, 11));
+        assert_eq!((any.to_string(), second.to_string()), ("step 12".into(), "step 12 in segment 2".into()));
+        for wrong in ["", ":", "2:", ":12", "0:12", "2:12:3", "x", "-1"] {
+            assert!(place(wrong).is_err(), "{wrong}");
+        }
+    }
 }

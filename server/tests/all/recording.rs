@@ -77,6 +77,13 @@ async fn what_a_server_and_a_native_client_record_replays_to_the_same_outputs() 
     assert!(told.contains("create             `note` {\"text\":\"Hello\",\"votes\":1}"), "{told}");
     assert!(said(&replay(&of_client, &[])).contains("byte for byte as recorded"));
     let bytes = std::fs::read(&of_client).unwrap();
+    // A length of 0 ends a segment before another.
+    let twice = folder.path().join("twice.recording");
+    std::fs::write(&twice, [&bytes[..], &[0], &bytes].concat()).unwrap();
+    let told = said(&replay(&twice, &["--until", "2:12"]));
+    assert!(told.contains("segment 2:") && told.contains("stopped behind step 12"), "{told}");
+    assert!(!said(&replay(&twice, &["--until", "12"])).contains("segment 2:"));
+    assert!(said(&replay(&twice, &["--until", "3:12"])).contains("there is no step 12 in segment 3"));
     assert!(!bytes.windows(13).any(|part| part == b"nobody else's"));
     #[cfg(unix)]
     for file in [&of_client, &of_server[0]] {
