@@ -36,12 +36,18 @@ pub(crate) fn sim(workspace: &Workspace, arguments: &[String]) -> Result<ExitCod
     )
 }
 
-/// Builds the server and the scenarios, and runs these; that of the name `browser` is a test in Chromium.
+/// Builds the server and the scenarios, and runs these, or lists them; that of the name `browser` is a test in Chromium.
 pub(crate) fn faults(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     if let [name, rest @ ..] = arguments
         && name == "browser"
     {
         return kill_browsers(workspace, rest);
+    }
+    // Whoever asks what there is waits for nothing but the program that knows it.
+    if arguments.iter().any(|argument| argument == "--list") {
+        println!("{:<10} {}", "browser", "Chromium is killed, and what it said to be saved is counted");
+        let mut list = workspace.cargo(&["run", "--quiet", "--package", "rejoin-faults", "--"]);
+        return become_program(list.arg("--list"));
     }
     let mut build = workspace.cargo(&["build", "--release", "--bins"]);
     build.args(["--package", "rejoin-server", "--package", "rejoin-faults"]);
