@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: the fuzz targets, led by what they reach where a nightly compiler and cargo-fuzz are there, else by dice.
 
 use std::collections::VecDeque;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -76,8 +76,7 @@ impl Wanted {
     }
 }
 
-/// Runs the targets as the arguments say. Runs by minutes are led where they can be, and then written down in the
-/// ledger.
+/// Runs the targets as the arguments say. Runs by minutes are led where they can be, and written down in the ledger.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     let wanted = Wanted::read(arguments)?;
     let is_led = !wanted.by_dice && wanted.others.is_empty() && (wanted.gathers || wanted.minutes.is_some());
@@ -115,10 +114,31 @@ fn by_dice(workspace: &Workspace, wanted: &Wanted) -> Result<ExitCode> {
         command.arg("--no-default-features");
     }
     command.arg("--").args(&wanted.targets).args(&wanted.others);
-    if let Some(minutes) = wanted.minutes {
-        command.args(["--minutes", &minutes.to_string()]);
+    let Some(minutes) = wanted.minutes else { return become_program(&mut command) };
+    command.args(["--minutes", &minutes.to_string()]);
+    let mut driver = command.stdout(Stdio::piped()).spawn().context("the driver did not start")?;
+    for line in driver.stdout.take().into_iter().flat_map(|said| BufReader::new(said).lines()) {
+        let line = line.context("what the driver said cannot be read")?;
+        println!("{line}");
+        if let Some(report) = report_of(&line) {
+            write_down(workspace, &report)?;
+        }
     }
-    become_program(&mut command)
+    let status = driver.wait().context("the driver did not end")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What a line of the driver on stable Rust says of one target: that it ran so many inputs, or what was wrong with one.
+fn report_of(line: &str) -> Option<Report> {
+    let (target, said) = line.split_once(' ')?;
+    let seconds = |text: &str| Duration::try_from_secs_f64(text.parse().ok()?).ok();
+    let report = |executions, took, finding| Report { target: target.to_owned(), executions, took, finding };
+    if let Some((inputs, took)) = said.trim_start().split_once(" inputs in ") {
+        return Some(report(inputs.parse().ok()?, seconds(took.strip_suffix(" s")?)?, None));
+    }
+    let (before, _) = said.split_once(" s; the input is ")?;
+    let (_, took) = before.rsplit_once(" after ")?;
+    Some(report(0, seconds(took)?, Some(said.trim_start().to_owned())))
 }
 
 /// That a nightly compiler and cargo-fuzz are there.
@@ -402,6 +422,19 @@ mod tests {
         assert_eq!(executions("#5 NEW\nstat::number_of_executed_units: 1234\nstat::x: 2"), 1_234);
         assert_eq!(executions("#2\tINITED cov: 7\n#4096\tpulse  cov: 9\n==1== ERROR"), 4_096);
         assert_eq!(executions(""), 0);
+    }
+
+    #[test]
+    fn what_the_driver_on_stable_rust_says_is_a_report() {
+        let ran = report_of("session              1234 inputs in 60.1 s").unwrap();
+        assert_eq!((ran.target.as_str(), ran.executions, ran.finding), ("session", 1_234, None));
+        assert_eq!(ran.took, Duration::from_millis(60_100));
+        let found = report_of("json_diff        panicked after 3.5 s; the input is artifacts/x").unwrap();
+        assert_eq!((found.target.as_str(), found.took), ("json_diff", Duration::from_millis(3_500)));
+        assert_eq!(found.finding.as_deref(), Some("panicked after 3.5 s; the input is artifacts/x"));
+        for other in ["", "again: cargo xtask fuzz json_diff --input artifacts/x", "thread 'main' panicked"] {
+            assert_eq!(report_of(other), None, "{other}");
+        }
     }
 
     #[test]
