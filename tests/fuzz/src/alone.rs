@@ -30,8 +30,9 @@ pub(crate) fn replica_alone(bytes: &[u8]) {
     let role =
         input.pick(&[Role::Root, Role::Relay, Role::Follower { scope: Some(Scope::Documents) }]).clone();
     let now = Instant(1_000_000);
+    let (idle, shares) = *input.pick(&[(1, false), (1_024, false), (1, true), (1_024, true)]);
     let mut alone = Alone {
-        node: Node::new(role, *input.pick(&[1, 1_024]), now),
+        node: Node::new(role, idle, shares, now),
         now,
         encoding: *input.pick(&[Encoding::Binary, Encoding::Json]),
         upstream: None,
@@ -141,7 +142,11 @@ impl Alone {
 
     fn host(&mut self, input: &mut Input<'_>) {
         match input.below(5) {
-            0 => self.give(Given::Online(input.chance(160))),
+            // An authority passes over the one, and whoever is below one over the other.
+            0 => {
+                self.give(Given::Online(input.chance(160)));
+                self.give(Given::StoreMoved);
+            }
             1 => self.give(Given::Clock(UnixMillis(u64::from(input.pair()) << input.below(40)))),
             2 => self.node.restart(self.now),
             3 => {

@@ -36,8 +36,10 @@ pub(crate) enum Wish {
 }
 
 impl Node {
-    pub(crate) fn new(role: Role, max_idle_documents: usize, now: Instant) -> Self {
+    /// `shares` is whether others may write to the store of an authority.
+    pub(crate) fn new(role: Role, max_idle_documents: usize, shares: bool, now: Instant) -> Self {
         let mut config = Config::new(workspace(), role);
+        config.shares_store = shares;
         config.max_idle_documents = max_idle_documents;
         config.max_outbox_bytes = 64 << 10;
         config.max_inline_bytes = 64;

@@ -70,11 +70,11 @@ impl Pair {
     pub(super) fn new(input: &mut Input<'_>) -> Self {
         let now = Instant(1_000_000);
         let scope = *input.pick(&[Some(Scope::Documents), None, Some(Scope::List)]);
-        let idle = *input.pick(&[1, 1_024]);
+        let (idle, shares) = *input.pick(&[(1, false), (1_024, false), (1, true), (1_024, true)]);
         let mut pair = Self {
             now,
-            root: Node::new(Role::Root, idle, now),
-            follower: Node::new(Role::Follower { scope }, idle, now),
+            root: Node::new(Role::Root, idle, shares, now),
+            follower: Node::new(Role::Follower { scope }, idle, false, now),
             encoding: *input.pick(&[Encoding::Binary, Encoding::Json]),
             link: None,
             root_link: LinkId(1),
@@ -304,7 +304,10 @@ impl Pair {
                 let grant = grant(may_edit);
                 self.root.replica.handle_input(self.now, Given::Granted { link: self.root_link, grant });
             }
-            3 => self.follower.replica.handle_input(self.now, Given::Online(input.chance(128))),
+            3 => {
+                self.follower.replica.handle_input(self.now, Given::Online(input.chance(128)));
+                self.root.replica.handle_input(self.now, Given::StoreMoved);
+            }
             4 => {
                 if let Some(link) = self.link.take() {
                     let code = Some(4_000 + u16::from(input.byte()) * 4);
