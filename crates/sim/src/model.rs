@@ -281,20 +281,22 @@ impl Model {
 
     /// Whether a replica's name is one under which clients bring back what the authority lost of a document.
     pub(crate) fn brings_back(&self, document: &DocumentId, replica: ReplicaId) -> bool {
-        let mut lost = self.lost_lines.iter().filter(|(of, ..)| of == document).map(|(_, line, _)| line);
-        lost.any(|line| line.0.iter().any(|at| recovers(at.chain, replica).is_some()))
+        self.lost_lines_of(document).any(|line| line.0.iter().any(|at| recovers(at.chain, replica).is_some()))
     }
 
     /// The newest revision of a document that the authority lost when it went back.
     pub(crate) fn newest_lost(&self, document: &DocumentId) -> Option<Revision> {
-        let lost = self.lost_lines.iter().filter(|(of, ..)| of == document);
-        lost.map(|(_, line, _)| line.revision()).max()
+        self.lost_lines_of(document).map(Line::revision).max()
+    }
+
+    /// Lines of a document that the authority lost when it went back.
+    pub(crate) fn lost_lines_of(&self, document: &DocumentId) -> impl Iterator<Item = &Line> {
+        self.lost_lines.iter().filter(move |(of, ..)| of == document).map(|(_, line, _)| line)
     }
 
     /// Whether this is a revision that the authority lost when it went back, as it was.
     pub(crate) fn is_lost(&self, document: &DocumentId, revision: Revision, chain: ChainHash) -> bool {
-        let mut lost = self.lost_lines.iter().filter(|(of, ..)| of == document).map(|(_, line, _)| line);
-        lost.any(|line| line.at(revision).is_some_and(|at| at.chain == chain))
+        self.lost_lines_of(document).any(|line| line.at(revision).is_some_and(|at| at.chain == chain))
     }
 
     /// Takes in revisions as the authority's disk has them; returns which are new.
@@ -423,7 +425,7 @@ impl Model {
     fn recovery(&mut self, document: &DocumentId, entry: &Entry) -> Option<MadeId> {
         let named = |chain| recovers(chain, entry.change.replica);
         let (lost, before, whole) =
-            self.lost_lines.iter().filter(|(of, ..)| of == document).find_map(|(_, line, _)| {
+            self.lost_lines_of(document).find_map(|line| {
                 let (at, whole) =
                     line.0.iter().enumerate().find_map(|(at, logged)| Some((at, named(logged.chain)?)))?;
                 let revision = at as u64 + entry.change.counter.0 - 1;

@@ -70,13 +70,17 @@ pub enum Plant {
     SkipWrite,
     /// Of several authorities each stores what it decided, whatever another one stored meanwhile.
     OverwriteRivals,
+    /// What is told of a document's history is not when it was made.
+    RedateHistory,
+    /// An authority beside the first to which nobody is connected sees nothing of what the others have stored.
+    IgnoreRivalsAlone,
     /// Of several authorities none sees what another one has stored since it last looked.
     MissRivals,
 }
 
 impl Plant {
     /// Every fault, by its name for the command line.
-    pub const ALL: [(&'static str, Self); 31] = [
+    pub const ALL: [(&'static str, Self); 33] = [
         ("rewrite-pending", Self::RewritePending),
         ("push-twice", Self::PushTwice),
         ("push-twice-afterward", Self::PushTwiceAfterward),
@@ -107,6 +111,8 @@ impl Plant {
         ("show-older", Self::ShowOlder),
         ("skip-write", Self::SkipWrite),
         ("overwrite-rivals", Self::OverwriteRivals),
+        ("redate-history", Self::RedateHistory),
+        ("ignore-rivals-alone", Self::IgnoreRivalsAlone),
         ("miss-rivals", Self::MissRivals),
     ];
 
@@ -144,7 +150,7 @@ impl Plant {
             Self::ReversePushes => Claim::Hospitality,
             Self::LoseAcknowledgements | Self::KeepPending => Claim::Liveness,
             Self::DropRejected | Self::LoseRows => Claim::ColdLoad,
-            Self::ReviveTombstones => Claim::Convergence,
+            Self::ReviveTombstones | Self::RedateHistory | Self::IgnoreRivalsAlone => Claim::Convergence,
             Self::KeepGhosts => Claim::Presence,
             Self::OmitRecords => Claim::NoSilentOverwrite,
             Self::FalsifyRecords => Claim::RecordsTrue,
@@ -171,7 +177,7 @@ impl Plant {
             Self::RetitleListed => plan.surroundings.followers.fill(Follows::List),
             // The store of several authorities is a server of its own, which does as it says.
             Self::AuthorityFlushesLate => plan.surroundings.roots = 1,
-            Self::OverwriteRivals | Self::MissRivals => plan.surroundings.roots = 2,
+            Self::OverwriteRivals | Self::MissRivals | Self::IgnoreRivalsAlone => plan.surroundings.roots = 2,
             _ => {}
         }
         plan

@@ -3,6 +3,7 @@
 mod acting;
 mod agenda;
 mod cold;
+mod comparing;
 pub(crate) mod disk;
 mod ending;
 mod faults;

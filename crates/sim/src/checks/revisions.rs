@@ -50,6 +50,11 @@ impl Revisions {
         Ok(())
     }
 
+    /// The authority went back: a rejection is lost with the row that says so, even where no revision of its document is.
+    pub(crate) fn note_restored(&mut self) {
+        self.outcomes.0.retain(|_, is_accepted| *is_accepted);
+    }
+
     /// The authority lost what came after this line of a document: counters from there on may come again.
     pub(crate) fn note_lost(&mut self, document: &DocumentId, kept: &Line) {
         let stays: BTreeSet<ChangeId> =

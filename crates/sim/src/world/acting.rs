@@ -199,7 +199,8 @@ impl World {
                 Ok(true)
             }
             Action::History => {
-                let token = self.token(node, Asked::Nothing);
+                let asked = Asked::History { document: document.clone(), is_newest: false };
+                let token = self.token(node, asked);
                 if let Some(replica) = &mut self.nodes[node].replica {
                     replica.remote_history(token, document, None, 20);
                 }

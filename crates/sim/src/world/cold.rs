@@ -1,8 +1,8 @@
-//! What everybody has at the end: the same bytes, the same company, and the same again from the disk alone.
+//! What everybody has at the end: the same company, and the same again from the disk alone.
 
 use rejoin_core::storage::Operation;
 use rejoin_core::{Input, Instant, Output, Replica};
-use rejoin_wire::{DocumentId, Revision, to_bytes};
+use rejoin_wire::{DocumentId, Revision};
 
 use super::World;
 use super::disk::Disk;
@@ -15,23 +15,6 @@ use crate::violation::{Checked, Claim, Violation};
 const LOOKS: u64 = 7;
 
 impl World {
-    /// Everybody holds the same bytes, not only what is equal.
-    pub(super) fn check_bytes(&self) -> Checked {
-        for (document, line) in self.model.lines() {
-            let expected = to_bytes(&line.tip().content);
-            for (number, node) in self.nodes.iter().enumerate() {
-                let view = node.replica.as_ref().and_then(|replica| replica.confirmed(document));
-                if let Some(view) = view.filter(|_| !self.is_root(number) && node.opened.contains(document))
-                    && to_bytes(&view.content) != expected
-                {
-                    let what = format!("node {number} holds other bytes of {document}: {}", view.content);
-                    return Err(Violation::new(Claim::Convergence, what));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Everybody sees the others who show themselves on what they have open, and nobody else.
     pub(super) fn check_presence(&self) -> Checked {
         for (number, node) in self.nodes.iter().enumerate().filter(|(_, node)| !node.is_relay()) {

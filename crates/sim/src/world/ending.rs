@@ -39,10 +39,11 @@ impl World {
         self.run_until(self.now + 3 * self.surroundings.heartbeat_us + RECONNECTED_US)?;
         self.settle()?;
         self.stay_quiet()?;
+        self.ask_everybody()?;
         if self.observed {
             self.check_lists()?;
             self.check_end()?;
-            self.check_bytes()?;
+            self.check_shown()?;
             self.check_presence()?;
             self.check_cold()?;
         }

@@ -410,6 +410,7 @@ impl World {
         self.nodes[ROOT].disk = image;
         self.restored = true;
         self.acting.forget_all();
+        self.revisions.note_restored();
         for document in &self.documents {
             let last = self.nodes[ROOT].disk.durable().revisions.get(document).copied().unwrap_or_default();
             if self.model.note_restored(document, last)

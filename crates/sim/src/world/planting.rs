@@ -40,6 +40,10 @@ impl World {
                 return Spoiled::Lost;
             }
             (Plant::ReviveTombstones, Message::Snapshot(snapshot)) => std::mem::take(&mut snapshot.deleted),
+            (Plant::RedateHistory, Message::HistoryPage { entries, .. }) => {
+                entries.iter_mut().for_each(|told| told.time.0 += 1);
+                !entries.is_empty()
+            }
             (Plant::KeepGhosts, Message::Members { left, keyframe, .. }) => {
                 *keyframe = false;
                 left.clear();
@@ -131,7 +135,12 @@ impl World {
 
     /// What the planted fault makes of what a disk answers.
     pub(super) fn plant_answer(&mut self, node: usize, operation: &Asked, answer: &mut Answer) {
-        if self.plant == Some(Plant::MissRivals)
+        let misses = match self.plant {
+            Some(Plant::MissRivals) => true,
+            Some(Plant::IgnoreRivalsAlone) => node != ROOT && self.nodes[node].links.is_empty(),
+            _ => false,
+        };
+        if misses
             && self.is_root(node)
             && let (Asked::ScanHeads { .. }, Ok(Answered::Heads(heads))) = (operation, &mut *answer)
         {

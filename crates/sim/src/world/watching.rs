@@ -19,8 +19,8 @@ pub(super) enum Asked {
     Driver(usize),
     /// The same again, under the same key.
     Repeat(Option<Revision>),
-    /// Something whose answer does not matter.
-    Nothing,
+    /// A page of history.
+    History { document: DocumentId, is_newest: bool },
 }
 
 impl World {
@@ -107,7 +107,7 @@ impl World {
     fn watch_root(&mut self, node: usize) -> Checked {
         for (token, reply) in std::mem::take(&mut self.nodes[node].replies) {
             let Some((_, asked)) = self.asked.remove(&token) else { continue };
-            self.take_reply(&asked, reply)?;
+            self.take_reply(node, &asked, reply)?;
         }
         let Node { replica: Some(replica), checked, .. } = &mut self.nodes[node] else { return Ok(()) };
         if !self.observed {
@@ -125,8 +125,11 @@ impl World {
         Ok(())
     }
 
-    fn take_reply(&mut self, asked: &Asked, reply: Reply) -> Checked {
+    fn take_reply(&mut self, node: usize, asked: &Asked, reply: Reply) -> Checked {
         match (asked, reply) {
+            (Asked::History { is_newest, .. }, Reply::History(page)) if self.observed => {
+                self.check_page(node, &page, *is_newest)
+            }
             (Asked::Driver(made), Reply::Accepted(accepted)) => {
                 let document = &self.model.made[*made].document;
                 let line = self.model.line(document);
@@ -179,7 +182,10 @@ impl World {
     }
 
     fn watch_follower(&mut self, node: usize) -> Checked {
-        self.nodes[node].replies.clear();
+        for (token, reply) in std::mem::take(&mut self.nodes[node].replies) {
+            let Some((_, asked)) = self.asked.remove(&token) else { continue };
+            self.take_reply(node, &asked, reply)?;
+        }
         for document in std::mem::take(&mut self.nodes[node].dirty) {
             let Some(replica) = &self.nodes[node].replica else { return Ok(()) };
             let Some(view) = replica.confirmed(&document) else { continue };
