@@ -113,6 +113,9 @@ pub struct Rates {
     pub disk: u32,
     /// Another writer was first, at the authority.
     pub conflict: u32,
+    /// A disk has made a commit durable, and its answer is lost: the process is told that it is unavailable, and goes on.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub lost_answer: u32,
 }
 
 /// One thing that somebody does or that goes wrong. All chance in it comes from its own dice, so that it stays what it is when
@@ -150,6 +153,11 @@ const fn is_one(number: &usize) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 const fn is_zero(number: &usize) -> bool {
     *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_never(chances: &u32) -> bool {
+    *chances == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

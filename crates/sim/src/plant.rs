@@ -46,6 +46,8 @@ pub enum Plant {
     SkipBadFrames,
     /// The authority sends what it tells again and again, without waiting for the link to have room.
     SendForever,
+    /// Links go dead in one direction though nothing happened to them.
+    SwallowFrames,
     /// Clients send their changes in the order in which they were made last.
     ReversePushes,
     /// Nobody is told that a change of theirs was accepted or rejected.
@@ -80,7 +82,7 @@ pub enum Plant {
 
 impl Plant {
     /// Every fault, by its name for the command line.
-    pub const ALL: [(&'static str, Self); 33] = [
+    pub const ALL: [(&'static str, Self); 34] = [
         ("rewrite-pending", Self::RewritePending),
         ("push-twice", Self::PushTwice),
         ("push-twice-afterward", Self::PushTwiceAfterward),
@@ -99,6 +101,7 @@ impl Plant {
         ("lose-count", Self::LoseCount),
         ("skip-bad-frames", Self::SkipBadFrames),
         ("send-forever", Self::SendForever),
+        ("swallow-frames", Self::SwallowFrames),
         ("reverse-pushes", Self::ReversePushes),
         ("lose-acknowledgements", Self::LoseAcknowledgements),
         ("keep-pending", Self::KeepPending),
@@ -147,7 +150,7 @@ impl Plant {
             Self::LoseCount => Claim::Order,
             Self::SkipBadFrames => Claim::BadFrames,
             Self::SendForever => Claim::Bounded,
-            Self::ReversePushes => Claim::Hospitality,
+            Self::ReversePushes | Self::SwallowFrames => Claim::Hospitality,
             Self::LoseAcknowledgements | Self::KeepPending => Claim::Liveness,
             Self::DropRejected | Self::LoseRows => Claim::ColdLoad,
             Self::ReviveTombstones | Self::RedateHistory | Self::IgnoreRivalsAlone => Claim::Convergence,

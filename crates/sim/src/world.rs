@@ -46,6 +46,7 @@ const WORLD: u64 = 3;
 const NODES: u64 = 4;
 const WIRES: u64 = 5;
 const LINES: u64 = 6;
+const LOSSES: u64 = 10;
 
 /// The authority, and the first where there are several: on its disk all of them store.
 pub const ROOT: usize = 0;
@@ -66,6 +67,8 @@ pub struct World {
     plant: Option<Plant>,
     /// Of the line that happens.
     dice: Dice,
+    /// Of answers that are lost: a stream of its own, so that all else stays as it is.
+    losses: Dice,
     now: u64,
     agenda: BinaryHeap<Reverse<Due>>,
     planned: u64,
@@ -208,6 +211,7 @@ impl World {
             played: 0,
             coverage: Coverage::default(),
             dice,
+            losses: Dice::of(seed, LOSSES, 0),
             now: 1_000_000,
             agenda: BinaryHeap::new(),
             planned: 0,
@@ -613,6 +617,10 @@ impl World {
         };
         self.note_shared(node, operation, &answer)?;
         self.plant_answer(node, operation, &mut answer);
+        if commit && answer.is_ok() && self.loses_answer() {
+            self.flush(node, life)?;
+            answer = Err(StoreError::Unavailable("the simulated disk did it, and its answer is lost".into()));
+        }
         if let Operation::Commit(batch) = operation {
             self.trace.note_batch(batch);
         }
@@ -654,6 +662,12 @@ impl World {
             return Some(StoreError::Conflict("a simulated other writer was first".into()));
         }
         None
+    }
+
+    /// Whether what a disk says to a commit that it made is lost.
+    fn loses_answer(&mut self) -> bool {
+        let chance = if self.healed { 0 } else { self.surroundings.rates.lost_answer };
+        chance > 0 && self.losses.chance(chance)
     }
 
     fn grant_of_root() -> Grant {

@@ -44,6 +44,7 @@ impl World {
                     format!("wire {wire} {} from {side:?}", if is_void { "goes dead" } else { "stalls" })
                 });
                 let Some(wire) = self.wires.get_mut(&wire) else { return Ok(false) };
+                wire.is_troubled = true;
                 let pipe = &mut wire.end_mut(side).pipe;
                 if is_void {
                     pipe.is_void = true;
@@ -55,6 +56,7 @@ impl World {
             Action::SlowReader => {
                 for number in self.nodes[node].links.values() {
                     let Some(wire) = self.wires.get_mut(number) else { continue };
+                    wire.is_troubled = true;
                     let other = wire.side(node).other();
                     wire.end_mut(other).pipe.slow_until = until;
                 }
@@ -157,7 +159,7 @@ impl World {
         for wire in live {
             let until = self.now + self.dice.between(0, lasts);
             if let Some(wire) = self.wires.get_mut(&wire).filter(|_| self.dice.chance(6_000)) {
-                any = true;
+                (any, wire.is_troubled) = (true, true);
                 for side in [Side::Below, Side::Above] {
                     wire.end_mut(side).pipe.stalled_until = until;
                 }
@@ -241,7 +243,9 @@ impl World {
         crashed.dirty.clear();
         crashed.replies.clear();
         crashed.shown.clear();
-        crashed.read.clear();
+        // What was shown, and is stored, is shown again.
+        let Node { read, disk, .. } = crashed;
+        read.retain(|document, (revision, _)| disk.durable().revisions.get(document) >= Some(revision));
         crashed.links.clear();
         self.drop_sessions(node);
         if self.is_root(node) {

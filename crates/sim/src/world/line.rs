@@ -172,7 +172,7 @@ impl World {
 
     fn deliver_garbage(&mut self, number: u64, to: Side, frame: Frame) -> Checked {
         let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
-        wire.spoiled = true;
+        (wire.spoiled, wire.is_troubled) = (true, true);
         let skips = self.plant == Some(Plant::SkipBadFrames);
         let Some(session) = &mut wire.end_mut(to).session else { return Ok(()) };
         session.handle_input(
@@ -309,6 +309,7 @@ impl World {
         let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
         let (node, link) = (wire.node(side), wire.end(side).link);
         let (spoiled, cut, hostile) = (wire.spoiled, wire.cut, wire.hostile);
+        let is_troubled = wire.is_troubled;
         wire.end_mut(side).session = None;
         if wire.is_over() {
             self.wires.remove(&number);
@@ -321,7 +322,7 @@ impl World {
             format!("{link:?} ended with {code}: {reason}{}", if by_peer { ", by the peer" } else { "" })
         });
         self.silences += u64::from(!by_peer && code == CloseCode::HeartbeatTimeout.number());
-        if !by_peer && !hostile && !is_expected(code, spoiled) {
+        if !by_peer && !hostile && !is_expected(code, spoiled, is_troubled) {
             let what = format!("node {node} ends a link with {code}: {reason}");
             let claim = if spoiled { Claim::BadFrames } else { Claim::Hospitality };
             return Err(Violation::new(claim, what));
@@ -344,7 +345,7 @@ impl World {
     /// by the silence.
     pub(super) fn cut(&mut self, number: u64, follower_after: Option<u64>, root_after: Option<u64>) {
         let Some(wire) = self.wires.get_mut(&number).filter(|wire| !wire.cut) else { return };
-        wire.cut = true;
+        (wire.cut, wire.is_troubled) = (true, true);
         for side in [Side::Below, Side::Above] {
             if wire.dice.chance(5_000) {
                 wire.end_mut(side).pipe.lose();
@@ -377,14 +378,14 @@ impl World {
     }
 }
 
-/// Whether a session may end a link with this code by itself, between correct peers on a network that loses links, or on one that
-/// spoiled a frame.
-fn is_expected(code: u16, spoiled: bool) -> bool {
-    let lost =
-        [CloseCode::Normal, CloseCode::HeartbeatTimeout, CloseCode::HelloTimeout, CloseCode::Unavailable];
+/// Whether a session may end a link with this code by itself, between correct peers: by silence on a link to which something happened, and
+/// for a bad frame on one that spoiled a frame.
+fn is_expected(code: u16, spoiled: bool, is_troubled: bool) -> bool {
+    let ended = [CloseCode::Normal, CloseCode::Unavailable];
+    let silent = [CloseCode::HeartbeatTimeout, CloseCode::HelloTimeout];
     let bad = [CloseCode::BadMessage, CloseCode::TooLarge];
     let is = |codes: &[CloseCode]| codes.iter().any(|known| known.number() == code);
-    is(&lost) || (spoiled && is(&bad))
+    is(&ended) || (is_troubled && is(&silent)) || (spoiled && is(&bad))
 }
 
 /// A frame that no correct peer sends, made of one that a correct peer sent.

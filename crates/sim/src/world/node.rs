@@ -56,7 +56,7 @@ pub(crate) struct Node {
     pub(crate) dies_asking: bool,
     /// What it shows others of itself.
     pub(crate) shown: BTreeMap<DocumentId, Json>,
-    /// The confirmed revision that it showed last of each document, in this life.
+    /// The confirmed revision that it showed last of each document, in this life or, where that is stored, in those before.
     pub(crate) read: BTreeMap<DocumentId, (Revision, ChainHash)>,
     /// What was looked at of its documents.
     pub(crate) checked: Checked,

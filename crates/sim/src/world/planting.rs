@@ -5,6 +5,7 @@ use rejoin_core::storage::{Answer, Answered, Operation as Asked, RecordKey, Reco
 use rejoin_json::{Json, Operation};
 use rejoin_wire::{Body, Counter, DocumentPush, Effect, Entry, Message, ReplicaId, Revision};
 
+use super::wire::Side;
 use super::{Happening, ROOT, World};
 use crate::plant::Plant;
 use crate::violation::Checked;
@@ -169,6 +170,11 @@ impl World {
                     self.nodes[ROOT].disk = flushed;
                 }
                 self.start_all(roots, 1_000);
+            }
+            Some(Plant::SwallowFrames) if self.played == half => {
+                for wire in self.wires.values_mut() {
+                    wire.end_mut(Side::Above).pipe.is_void = true;
+                }
             }
             Some(Plant::RewriteLog) if self.played == half => {
                 let roots = self.crash_roots()?;

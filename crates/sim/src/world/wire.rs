@@ -35,6 +35,8 @@ pub(crate) struct Wire {
     pub(crate) encoding: Encoding,
     /// Nothing that is written arrives any more, though an end may not know it yet.
     pub(crate) cut: bool,
+    /// It was cut, went dead or slow, or carried something bad: an end may take it for dead.
+    pub(crate) is_troubled: bool,
     /// Something came over it that no correct peer sends.
     pub(crate) spoiled: bool,
     /// Nobody of this world is below.
@@ -77,6 +79,7 @@ impl Wire {
             above,
             encoding,
             cut: false,
+            is_troubled: false,
             spoiled: false,
             hostile: false,
             vandal: None,
