@@ -18,6 +18,7 @@ mod checks;
 pub mod command;
 mod coverage;
 mod dice;
+mod judged;
 mod model;
 mod plan;
 mod plant;
@@ -32,6 +33,7 @@ mod violation;
 mod world;
 
 pub use coverage::Coverage;
+pub use judged::Judged;
 pub use plan::{
     Action, Content, FORMAT, Follows, Line, MAX_PLAN_BYTES, Plan, PlanError, Rates, Surroundings,
 };

@@ -15,6 +15,7 @@ use rejoin_wire::{
 };
 use sha2::{Digest, Sha256};
 
+use crate::judged::Judging;
 use crate::tokens::{Counts, Issuer, Token, in_body, in_effect, in_records, tokens};
 use crate::violation::{Claim, Violation};
 use crate::world::NOBODY;
@@ -148,6 +149,8 @@ impl Line {
 /// All that is known from outside.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
+    /// How often each claim was judged.
+    pub(crate) judging: Judging,
     pub(crate) issuer: Issuer,
     pub(crate) made: Vec<Made>,
     /// Changes by the hashes that they have had: a change that is renumbered stays the same.
@@ -267,7 +270,9 @@ impl Model {
 
     /// The authority goes back to an older image of its disk, in which this is the last revision of a document. True where it loses some.
     pub(crate) fn note_restored(&mut self, document: &DocumentId, last: Revision) -> bool {
-        let Some(line) = self.lines.get_mut(document).filter(|line| last < line.revision()) else { return false };
+        let Some(line) = self.lines.get_mut(document).filter(|line| last < line.revision()) else {
+            return false;
+        };
         let kept = Line(line.0.iter().take(usize::try_from(last.0).unwrap_or(0) + 1).cloned().collect());
         let lost = std::mem::replace(line, kept);
         self.lost_lines.push((document.clone(), lost, last));
@@ -311,6 +316,7 @@ impl Model {
             let revision = Revision(first.0 + at as u64);
             let line = self.lines.entry(document.clone()).or_insert_with(Line::new);
             if let Some(known) = line.at(revision) {
+                self.judging.note(Claim::RevisionsOnce);
                 if known.entry.as_ref() != Some(&entry) {
                     let what =
                         format!("{document} revision {revision} is {:?} and was {:?}", entry, known.entry);
@@ -424,17 +430,16 @@ impl Model {
     /// nothing in common.
     fn recovery(&mut self, document: &DocumentId, entry: &Entry) -> Option<MadeId> {
         let named = |chain| recovers(chain, entry.change.replica);
-        let (lost, before, whole) =
-            self.lost_lines_of(document).find_map(|line| {
-                let (at, whole) =
-                    line.0.iter().enumerate().find_map(|(at, logged)| Some((at, named(logged.chain)?)))?;
-                let revision = at as u64 + entry.change.counter.0 - 1;
-                Some((
-                    line.at(Revision(revision))?.clone(),
-                    line.at(Revision(revision.saturating_sub(1)))?,
-                    whole,
-                ))
-            })?;
+        let (lost, before, whole) = self.lost_lines_of(document).find_map(|line| {
+            let (at, whole) =
+                line.0.iter().enumerate().find_map(|(at, logged)| Some((at, named(logged.chain)?)))?;
+            let revision = at as u64 + entry.change.counter.0 - 1;
+            Some((
+                line.at(Revision(revision))?.clone(),
+                line.at(Revision(revision.saturating_sub(1)))?,
+                whole,
+            ))
+        })?;
         let (seen, time) = ((!whole).then(|| before.content.clone()), lost.entry.as_ref()?.time);
         let body = if whole {
             Body::Create { header: (*lost.header).clone(), content: lost.content }
@@ -495,11 +500,7 @@ impl Model {
 /// Whether a replica's name is that of recovered changes of the line with this chain hash: true where they bring back all that stood.
 fn recovers(chain: ChainHash, named: ReplicaId) -> Option<bool> {
     let replica = replica_of(chain);
-    if named == replica {
-        Some(false)
-    } else {
-        (named.0 == !replica.0).then_some(true)
-    }
+    if named == replica { Some(false) } else { (named.0 == !replica.0).then_some(true) }
 }
 
 /// The replica id that recovered changes get from the chain hash of the first lost revision.

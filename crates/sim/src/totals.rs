@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::coverage::Coverage;
+use crate::judged::Judged;
 use crate::world::Report;
 
 /// Kinds of lines that go in one row.
@@ -17,6 +18,7 @@ pub(crate) struct Totals {
     /// The fewest replicas of a world.
     least_replicas: u64,
     coverage: Coverage,
+    judged: Judged,
     sums: [u64; 10],
 }
 
@@ -40,6 +42,7 @@ impl Totals {
         self.worlds += 1;
         self.replicas += report.replicas;
         self.coverage.add(&report.coverage);
+        self.judged.add(&report.judged);
         let of = [
             report.revisions,
             report.conflicts,
@@ -87,6 +90,12 @@ impl Totals {
                 });
                 line(format_args!("  {}", cells.collect::<String>().trim_end()));
             }
+        }
+        line(format_args!("what was judged, and how often"));
+        let judged: Vec<_> = self.judged.claims().collect();
+        for row in judged.chunks(KINDS_IN_A_ROW) {
+            let cells = row.iter().map(|(claim, times)| format!("{:<18} {times:<14}", format!("{claim:?}")));
+            line(format_args!("  {}", cells.collect::<String>().trim_end()));
         }
         text
     }

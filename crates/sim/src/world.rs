@@ -30,6 +30,7 @@ use rejoin_wire::{CloseCode, ConflictRecord, DocumentId, Message, Revision, Work
 use crate::checks::Revisions;
 use crate::coverage::Coverage;
 use crate::dice::Dice;
+use crate::judged::Judged;
 use crate::model::Model;
 use crate::plan::{Action, Content, Line, Plan, Rates, Surroundings};
 use crate::plant::Plant;
@@ -131,6 +132,8 @@ pub struct Report {
     pub replicas: u64,
     /// Lines that took place.
     pub coverage: Coverage,
+    /// How often each claim was judged: less where nobody observes.
+    pub judged: Judged,
     /// Effects that processes had.
     pub effects: u64,
     /// Equal for equal runs.

@@ -13,6 +13,7 @@ const STEPS: u32 = 200;
 const CAUGHT: &[(&str, &[u64])] = &[
     ("rewrite-pending", &[4, 5]),
     ("push-twice", &[1, 2]),
+    ("push-twice-afterward", &[26, 84]),
     ("clients-flush-late", &[1, 2]),
     ("authority-flushes-late", &[1, 2]),
     ("lose-flushed", &[1, 2]),
@@ -28,6 +29,7 @@ const CAUGHT: &[(&str, &[u64])] = &[
     ("lose-count", &[1, 2]),
     ("skip-bad-frames", &[1, 2]),
     ("send-forever", &[1, 2]),
+    ("swallow-frames", &[1, 2]),
     ("reverse-pushes", &[1, 2]),
     ("lose-acknowledgements", &[1, 4]),
     ("keep-pending", &[1, 2]),
@@ -40,6 +42,8 @@ const CAUGHT: &[(&str, &[u64])] = &[
     ("show-older", &[11, 13]),
     ("skip-write", &[1, 2]),
     ("overwrite-rivals", &[1, 2]),
+    ("redate-history", &[1, 2]),
+    ("ignore-rivals-alone", &[7, 31]),
     ("miss-rivals", &[2, 4]),
 ];
 

@@ -88,6 +88,7 @@ impl InOrder {
     fn check(&mut self, appended: &Appended<'_>) -> Checked {
         let change = appended.entry.change;
         let key = (appended.document.clone(), change.replica);
+        appended.judges(Claim::Order);
         match self.0.insert(key, change.counter) {
             Some(last) if last >= change.counter => {
                 Err(breach(Claim::Order, appended, &format!("counter {last} was accepted before")))
@@ -103,6 +104,7 @@ struct NoPhantom;
 impl NoPhantom {
     fn check(appended: &Appended<'_>, issuer: &Issuer) -> Checked {
         let Appended { before, after, made, .. } = appended;
+        appended.judges(Claim::NoPhantom);
         let submitted = made.map(|made| in_body(&made.body)).unwrap_or_default();
         let mut seen = made.and_then(|made| made.seen.as_ref()).map(tokens).unwrap_or_default();
         seen.append(&mut appended.below_rejected());
@@ -145,6 +147,7 @@ impl NoSilentOverwrite {
         if !before.counts().keys().any(|token| gone(&token)) {
             return Ok(());
         }
+        appended.judges(Claim::NoSilentOverwrite);
         let mut seen = tokens(seen);
         // What an author replaced by a change that was rejected was seen too, before that.
         seen.append(&mut appended.below_rejected());
@@ -171,6 +174,7 @@ impl NothingLost {
         if made.fresh.is_empty() {
             return Ok(());
         }
+        appended.judges(Claim::NothingLost);
         let mut kept = in_effect(&appended.entry.effect);
         kept.append(&mut in_records(&appended.entry.conflicts));
         for token in made.fresh.keys() {
@@ -199,6 +203,7 @@ struct AtMostOnce {
 
 impl AtMostOnce {
     fn check(&mut self, appended: &Appended<'_>) -> Checked {
+        appended.judges(Claim::AtMostOnce);
         let again = appended.after.made.is_some_and(|made| !self.accepted.insert(made));
         if again && !appended.may_come_again() {
             return Err(breach(Claim::AtMostOnce, appended, "a change that was accepted before"));
@@ -305,13 +310,11 @@ impl OfflineView {
             !latest || alone.iter().take(until).all(|logged| logged.made_on >= Some(made.base));
         // A change that was made over a rejected one is decided without that one, which its author cannot know.
         let over_rejected = || alone.iter().take(until).any(|logged| appended.is_over_rejected(logged));
-        if over_all
-            && decided_alike
-            && run.len() == until
-            && made.after_own_run(&run)
-            && appended.after.content != *after
-            && !over_rejected()
-        {
+        if !over_all || !decided_alike || run.len() != until || !made.after_own_run(&run) {
+            return Ok(());
+        }
+        appended.judges(Claim::OfflineView);
+        if appended.after.content != *after && !over_rejected() {
             return Err(breach(Claim::OfflineView, appended, &format!("its author was shown {after}")));
         }
         Ok(())
@@ -319,6 +322,10 @@ impl OfflineView {
 }
 
 impl Appended<'_> {
+    fn judges(&self, claim: Claim) {
+        self.model.judging.note(claim);
+    }
+
     /// Whether the change of the revision may have been accepted before: in what the authority lost, or under the name of a copy of its
     /// author. Copies each go on under a fresh name when the authority went back.
     fn may_come_again(&self) -> bool {
@@ -376,6 +383,7 @@ impl RecordsStay {
             _ => &[],
         };
         for id in &entry.settled {
+            appended.judges(Claim::Conflicts);
             let Some(record) = before.conflicts.get(id) else {
                 return Err(breach(Claim::Conflicts, appended, "settles a record that is not open"));
             };
@@ -401,6 +409,7 @@ impl RecordsTrue {
             return Ok(());
         }
         let Some(made) = appended.made.filter(|made| !made.is_recovered()) else { return Ok(()) };
+        appended.judges(Claim::RecordsTrue);
         let mut own = in_body(&made.body);
         own.append(&mut made.seen.as_ref().map(tokens).unwrap_or_default());
         // A record takes in that of an own change before it, at the same place.

@@ -59,6 +59,10 @@ impl Standing {
         if view.revision == Revision(0) {
             return Ok(());
         }
+        model.judging.note(Claim::Convergence);
+        if !view.conflicts.is_empty() {
+            model.judging.note(Claim::Conflicts);
+        }
         let differs = |what: String| {
             Violation::new(
                 Claim::Convergence,

@@ -54,7 +54,6 @@ const LONGEST_US: u64 = 5_000_000;
 const PLAN: u64 = 1;
 const LINES: u64 = 2;
 const ROOTS: u64 = 8;
-const LOST_ANSWERS: u64 = 9;
 
 impl Plan {
     /// The world of a seed, with this many lines.
@@ -62,11 +61,6 @@ impl Plan {
         let mut dice = Dice::of(seed, PLAN, 0);
         let mut surroundings = Surroundings::drawn(&mut dice);
         surroundings.roots = Dice::of(seed, ROOTS, 0).weighted(&[(80, 1), (14, 2), (6, 3)]);
-        let mut lost = Dice::of(seed, LOST_ANSWERS, 0);
-        let (is_lossy, lossy) = (lost.chance(1_500), lost.between(20, 300));
-        if is_lossy {
-            surroundings.rates.lost_answer = u32::try_from(lossy).unwrap_or(0);
-        }
         let pace_us = *dice.pick(&[2_000, 40_000, 400_000]);
         let swarm = Swarm::drawn(&mut dice);
         if swarm.faults.is_empty() {
@@ -91,6 +85,7 @@ impl Surroundings {
             garbage: often(dice, 2_500, 60),
             disk: often(dice, 3_500, 500),
             conflict: often(dice, 1_700, 100),
+            // Plans in `open` have it: seeds do when none of them breaks a claim any more.
             lost_answer: 0,
         };
         Self {

@@ -4,9 +4,9 @@ use rejoin_core::storage::Operation;
 use rejoin_core::{Input, Instant, Output, Replica};
 use rejoin_wire::{DocumentId, Revision};
 
-use super::{ROOT, World};
 use super::disk::Disk;
 use super::node::Node;
+use super::{ROOT, World};
 use crate::model::equal_records;
 use crate::violation::{Checked, Claim, Violation};
 
@@ -32,6 +32,7 @@ impl World {
                     .iter()
                     .map(|(_, presence)| presence.state.canonical())
                     .collect();
+                self.model.judging.note(Claim::Presence);
                 there.sort_unstable();
                 seen.sort_unstable();
                 if seen != there {
@@ -64,6 +65,7 @@ impl World {
             kept.map(|(document, revision)| (document.clone(), *revision)).collect();
         let mut cold = Cold::new(node, disk, self.now);
         for (document, revision) in kept {
+            self.model.judging.note(Claim::ColdLoad);
             let before = (!is_root).then(|| replica.rejected(&document).len());
             cold.start(&self.workspace, |replica| replica.open(&document));
             let wrong = |what: &str| {

@@ -4,8 +4,8 @@ use rejoin_core::{HistoryPage, Input};
 use rejoin_json::{Limits, apply};
 use rejoin_wire::{Effect, Revision, to_bytes};
 
-use super::watching::Asked;
 use super::World;
+use super::watching::Asked;
 use crate::model::{Line, equal_records};
 use crate::plant::Plant;
 use crate::violation::{Checked, Claim, Violation};
@@ -31,6 +31,8 @@ impl World {
             }
             self.drain(root)?;
         }
+        // What they have in memory may be old until they have read what the others stored.
+        self.run_until(self.now + ANSWERED_WITHIN_US)?;
         let mut tokens = Vec::new();
         for node in 0..self.nodes.len() {
             if self.nodes[node].is_relay() {
@@ -66,9 +68,11 @@ impl World {
                 let is_open = is_root || node.opened.contains(document);
                 let Some(replica) = node.replica.as_mut().filter(|_| is_open) else { continue };
                 let differs = |what: &str| {
-                    let what = format!("node {number} shows {what} of {document}, which is at {}", line.revision());
+                    let what =
+                        format!("node {number} shows {what} of {document}, which is at {}", line.revision());
                     Err(Violation::new(Claim::Convergence, what))
                 };
+                self.model.judging.note(Claim::Convergence);
                 let Some(view) = replica.view(document) else { return differs("nothing") };
                 if view.unreadable.is_some() {
                     continue;
@@ -99,6 +103,7 @@ impl World {
         if matches!(self.plant, Some(Plant::LoseCount | Plant::OmitRecords | Plant::FalsifyRecords)) {
             return Ok(());
         }
+        self.model.judging.note(Claim::Convergence);
         let HistoryPage { document, first, entries, more } = page;
         let differs = |what: String| {
             let what = format!("node {node} is told of {document} from revision {first} on: {what}");
@@ -106,11 +111,14 @@ impl World {
         };
         let is_told = |line: &&Line| {
             let numbered = (first.0..).map(Revision).zip(entries);
-            numbered.into_iter().all(|(at, told)| {
-                line.at(at).and_then(|logged| logged.entry.as_ref()) == Some(&told.entry)
-            })
+            numbered
+                .into_iter()
+                .all(|(at, told)| line.at(at).and_then(|logged| logged.entry.as_ref()) == Some(&told.entry))
         };
         let now = self.model.line(document);
+        if entries.is_empty() && now.is_none() {
+            return Ok(());
+        }
         let Some(line) = now.into_iter().chain(self.model.lost_lines_of(document)).find(is_told) else {
             return differs(format!("what never was in the log: {entries:?}"));
         };

@@ -58,6 +58,7 @@ impl World {
         Ok(Report {
             replicas: self.nodes.len() as u64,
             coverage: self.coverage,
+            judged: self.model.judging.judged(),
             effects: self.effects,
             trace: self.trace.hash(),
             events: self.trace.events(),
@@ -74,6 +75,7 @@ impl World {
 
     /// Nobody says anything, but that the authority asks each follower now and then whether it is there, and is answered.
     fn stay_quiet(&mut self) -> Checked {
+        self.model.judging.note(Claim::Quiet);
         let (said, written, lost) = (self.messages, self.frames, self.silences);
         let quiet = if self.seed.is_multiple_of(8) { LONG_QUIET_US } else { QUIET_US };
         // Links are asked whether they are there meanwhile.
@@ -119,6 +121,7 @@ impl World {
         }
         // Nothing else may wake it, where all are connected to other authorities.
         self.drain(ROOT)?;
+        self.model.judging.note(Claim::Liveness);
         let until = self.now + SETTLED_WITHIN_US;
         loop {
             self.run_until(self.now + 500_000)?;
@@ -201,6 +204,7 @@ impl World {
         for (number, node) in
             self.nodes.iter().enumerate().filter(|(_, node)| node.scope() == Some(Scope::List))
         {
+            self.model.judging.note(Claim::Lists);
             let shown = node.replica.as_ref().map(Replica::list).unwrap_or_default();
             if shown != held {
                 let what = format!("node {number} is shown {shown:?} instead of {held:?}");
@@ -214,6 +218,7 @@ impl World {
         for (id, made) in
             self.model.made.iter().enumerate().filter(|(_, made)| !made.is_strangers() && made.node != ROOT)
         {
+            self.model.judging.note(Claim::NothingLost);
             let lost = |what: &str| Violation::new(Claim::NothingLost, format!("{what}: {made:?}"));
             match made.fate {
                 Fate::Acknowledged | Fate::Lost => {}

@@ -76,6 +76,7 @@ impl World {
             }
             if self.observed && serves {
                 // What the authority lost a relay may hold still.
+                self.model.judging.note(Claim::DurableOnly);
                 let lost = |document: &_| self.model.newest_lost(document).filter(|_| !self.is_root(node));
                 Standing::check_told(message, self.nodes[ROOT].disk.durable(), lost)?;
             }
@@ -106,6 +107,7 @@ impl World {
         }
         session.handle_input(Instant(self.now), SessionInput::Send(payload));
         let waiting = session.queued_bytes() + end.pipe.bytes();
+        self.model.judging.note(Claim::Bounded);
         if waiting > MAX_LINK_BYTES {
             return Err(Violation::new(Claim::Bounded, format!("{waiting} bytes wait on a link")));
         }
@@ -173,6 +175,7 @@ impl World {
     fn deliver_garbage(&mut self, number: u64, to: Side, frame: Frame) -> Checked {
         let Some(wire) = self.wires.get_mut(&number) else { return Ok(()) };
         (wire.spoiled, wire.is_troubled) = (true, true);
+        self.model.judging.note(Claim::BadFrames);
         let skips = self.plant == Some(Plant::SkipBadFrames);
         let Some(session) = &mut wire.end_mut(to).session else { return Ok(()) };
         session.handle_input(
@@ -315,6 +318,7 @@ impl World {
             self.wires.remove(&number);
         }
         let Disconnect { code, reason, by_peer } = end;
+        self.model.judging.note(Claim::Hospitality);
         if node == super::hostile::NOBODY {
             return Ok(());
         }
@@ -381,8 +385,9 @@ impl World {
 /// Whether a session may end a link with this code by itself, between correct peers: by silence on a link to which something happened, and
 /// for a bad frame on one that spoiled a frame.
 fn is_expected(code: u16, spoiled: bool, is_troubled: bool) -> bool {
-    let ended = [CloseCode::Normal, CloseCode::Unavailable];
-    let silent = [CloseCode::HeartbeatTimeout, CloseCode::HelloTimeout];
+    // Whoever is above may not be able to welcome anybody yet.
+    let ended = [CloseCode::Normal, CloseCode::HelloTimeout, CloseCode::Unavailable];
+    let silent = [CloseCode::HeartbeatTimeout];
     let bad = [CloseCode::BadMessage, CloseCode::TooLarge];
     let is = |codes: &[CloseCode]| codes.iter().any(|known| known.number() == code);
     is(&ended) || (is_troubled && is(&silent)) || (spoiled && is(&bad))

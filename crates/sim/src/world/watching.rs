@@ -83,6 +83,7 @@ impl World {
     /// The authority's disk has what the model has: no revision less, and none that is another.
     pub(super) fn check_log(&mut self) -> Checked {
         for document in self.documents.clone() {
+            self.model.judging.note(Claim::Durability);
             let line = self.model.line(&document).map_or(Revision(0), crate::model::Line::revision);
             let held = self.nodes[ROOT].disk.durable().revisions.get(&document).copied().unwrap_or_default();
             if held < line {
@@ -142,7 +143,9 @@ impl World {
             }
             (Asked::Driver(made), Reply::Refused { code, .. }) => {
                 // What the store did not answer for may have been done.
-                if code != ErrorCode::Unavailable && self.model.is_logged(*made) && !self.model.was_lost(*made)
+                if code != ErrorCode::Unavailable
+                    && self.model.is_logged(*made)
+                    && !self.model.was_lost(*made)
                 {
                     let what =
                         format!("a change is refused as {code:?} and accepted: {:?}", self.model.made[*made]);
@@ -171,6 +174,7 @@ impl World {
         let Some((revision, chain)) = read.insert(document.clone(), (view.revision, view.chain)) else {
             return Ok(());
         };
+        self.model.judging.note(Claim::MonotonicReads);
         if view.revision >= revision
             || spoiled.contains(document)
             || self.model.is_lost(document, revision, chain)
@@ -205,7 +209,8 @@ impl World {
                 held.confirmed = view.revision;
             }
             let pending = replica.pending(&document);
-            if self.observed && replica.sync_status().durable {
+            if self.observed && !pending.is_empty() && replica.sync_status().durable {
+                self.model.judging.note(Claim::Rungs);
                 Standing::check_rungs(node, &document, &pending, self.nodes[node].disk.durable())?;
             }
             // By their hashes: a name can pass to another change when changes are renumbered.
@@ -262,11 +267,10 @@ impl World {
                 .map(|(hash, (id, made))| (*hash, *id, *made))
                 .collect();
             for (hash, id, made) in gone {
+                self.model.judging.note(Claim::Durability);
                 own.remove(&hash);
                 if rejected.contains(&hash) {
-                    if self.observed
-                        && self.model.is_accepted(&document, hash)
-                        && !self.model.was_lost(made)
+                    if self.observed && self.model.is_accepted(&document, hash) && !self.model.was_lost(made)
                     {
                         let what =
                             format!("node {node}: {id:?} of {document} is accepted, and told as rejected");
