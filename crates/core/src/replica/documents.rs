@@ -43,8 +43,6 @@ pub(crate) struct Document {
     loading: Option<Box<Loading>>,
     /// What of it cannot be read; then nobody can change it.
     pub(crate) damage: Option<Box<Damage>>,
-    /// Not all that is stored of it could be read, and the next snapshot takes the place of all; not at the authority.
-    pub(crate) unread: bool,
     /// Rows were written again from what a client held, and not everybody was told yet; at the authority only.
     pub(crate) mended: bool,
     /// What is durable at the authority, as far as it is known here.
@@ -87,7 +85,6 @@ impl Document {
             requests: 0,
             loading: None,
             damage: None,
-            unread: false,
             mended: false,
             durable: Point::absent(),
             tentative: None,

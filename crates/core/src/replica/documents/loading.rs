@@ -317,7 +317,6 @@ impl Replica {
                 document.loading = None;
                 document.loaded = true;
                 document.damage = Some(Box::default());
-                document.unread = !decides;
                 self.busy.insert(id.clone());
                 self.event(Event::Quarantined { document: id.clone() });
                 if decides {
@@ -347,7 +346,6 @@ impl Replica {
         } else {
             let point = document.durable.clone();
             quarantined |= !document.outbox.restore(&point, &document.log, &loading.records, &limits);
-            document.unread = quarantined;
             document.told.extend(point.conflicts.keys());
         }
         let readable = document.durable.revision;

@@ -214,16 +214,7 @@ impl Replica {
         let held = document.durable.revision;
         if !snapshot.continues {
             if !answers(&snapshot, document) {
-                // It holds just what is held here, and not what a change was made on: it went back while this device could not read that
-                // either. What is pending is made anew on what stands.
-                let is_held = snapshot.revision == held && snapshot.chain == document.durable.chain;
-                if is_held && document.outbox.pending().any(|own| own.change.base > held) {
-                    self.take_outcomes(id, &snapshot.outcomes);
-                    self.recover(id, Vec::new());
-                    self.tell_rung(id);
-                } else {
-                    self.ask_anew(id);
-                }
+                self.ask_anew(id);
                 return;
             }
             if self.reach_common(id, &snapshot) {
@@ -251,10 +242,6 @@ impl Replica {
             return;
         }
         let outcomes = snapshot.outcomes.clone();
-        if document.unread {
-            // Newer revisions than the snapshot's may be among that, where the authority went back.
-            self.purge(id);
-        }
         self.adopt(id, snapshot);
         self.take_outcomes(id, &outcomes);
         self.store_starts_whole(id);
@@ -274,16 +261,6 @@ impl Replica {
         }
         document.outbox.sync = Sync::Closed;
         self.open_again(id);
-    }
-
-    /// Drops what is stored of a document's history.
-    fn purge(&mut self, id: &DocumentId) {
-        let all = Revision(i64::MAX.unsigned_abs());
-        self.storing.write(Write::TrimChanges { document: id.clone(), through: all });
-        self.storing.write(Write::DropCheckpoints { document: id.clone(), before: all });
-        if let Some(document) = self.documents.get_mut(id) {
-            document.unread = false;
-        }
     }
 
     /// Makes a snapshot the confirmed content.
@@ -353,8 +330,13 @@ impl Replica {
         if had_content {
             self.keep_recovered(id, content);
         }
-        // First: rows of the lost line must not meet those of the new one.
-        self.purge(id);
+        // Purge first: rows of the lost line must not meet those of the new one.
+        self.storing
+            .write(Write::TrimChanges { document: id.clone(), through: Revision(i64::MAX.unsigned_abs()) });
+        self.storing.write(Write::DropCheckpoints {
+            document: id.clone(),
+            before: Revision(i64::MAX.unsigned_abs()),
+        });
         let outcomes = snapshot.outcomes.clone();
         self.adopt(id, snapshot);
         self.take_outcomes(id, &outcomes);
