@@ -57,6 +57,8 @@ pub(crate) struct Document {
     pub(crate) chains: BTreeMap<Revision, Option<ChainHash>>,
     /// The revision of the newest checkpoint.
     pub(crate) checkpoint: Revision,
+    /// Whether the store holds of it what cannot be read and was given up; at followers only.
+    pub(crate) given_up: bool,
     pub(crate) authority: Authority,
     pub(crate) queue: Queue,
     pub(crate) outbox: Outbox,
@@ -92,6 +94,7 @@ impl Document {
             more_below: false,
             chains: BTreeMap::new(),
             checkpoint: Revision(0),
+            given_up: false,
             authority: Authority::default(),
             queue: Queue::default(),
             outbox: Outbox::default(),

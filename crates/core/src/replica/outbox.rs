@@ -348,9 +348,16 @@ impl Outbox {
         gone
     }
 
-    /// Moves the changes of a run from a counter on to another replica id; gives the names that are not used any more. Base, patch and time stay as
-    /// they are.
-    fn renumber(&mut self, id: &DocumentId, from: ChangeId, to: ReplicaId, limits: &Limits) -> Vec<ChangeId> {
+    /// Moves the changes of a run from a counter on to another replica id; gives the names that are not used any more. Patch and time stay as they
+    /// are, and so do bases up to `newest`; the others become that.
+    fn renumber(
+        &mut self,
+        id: &DocumentId,
+        from: ChangeId,
+        to: ReplicaId,
+        newest: Revision,
+        limits: &Limits,
+    ) -> Vec<ChangeId> {
         let Some(at) = self.runs.iter().position(|run| run.replica == Some(from.replica)) else {
             return Vec::new();
         };
@@ -384,7 +391,8 @@ impl Outbox {
             }
             let seen_from = ChangeId { replica: old.replica, counter: own.change.over };
             let over = names.range(seen_from..=old).next().map_or(counter, |(_, counter)| *counter);
-            let change = Change { replica: to, counter, over, ..(*own.change).clone() };
+            let base = own.change.base.min(newest);
+            let change = Change { replica: to, counter, base, over, ..(*own.change).clone() };
             own.hash = change.hash(id);
             own.change = Arc::new(change);
             own.progress.rung = Rung::Local;

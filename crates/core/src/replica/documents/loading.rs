@@ -281,6 +281,7 @@ impl Replica {
         document.durable = Point::absent();
         document.log = Log::after(Revision(0));
         document.checkpoint = Revision(0);
+        document.given_up = true;
         if let Some(loading) = &mut document.loading {
             loading.quarantined = true;
         }
@@ -317,6 +318,7 @@ impl Replica {
                 document.loading = None;
                 document.loaded = true;
                 document.damage = Some(Box::default());
+                document.given_up = !decides;
                 self.busy.insert(id.clone());
                 self.event(Event::Quarantined { document: id.clone() });
                 if decides {

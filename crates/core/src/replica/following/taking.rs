@@ -214,6 +214,7 @@ impl Replica {
         let held = document.durable.revision;
         if !snapshot.continues {
             if !answers(&snapshot, document) {
+                self.leave_lost_line(id, snapshot.revision);
                 self.ask_anew(id);
                 return;
             }
@@ -263,8 +264,20 @@ impl Replica {
         self.open_again(id);
     }
 
+    /// Removes the rows and checkpoints that are stored: those of a lost line must not meet those of the new one.
+    fn purge(&mut self, id: &DocumentId) {
+        let newest = Revision(i64::MAX.unsigned_abs());
+        self.storing.write(Write::TrimChanges { document: id.clone(), through: newest });
+        self.storing.write(Write::DropCheckpoints { document: id.clone(), before: newest });
+    }
+
     /// Makes a snapshot the confirmed content.
     pub(super) fn adopt(&mut self, id: &DocumentId, snapshot: Snapshot) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        if std::mem::take(&mut document.given_up) {
+            // What could not be read may be later than the snapshot, of an authority that went back, and would be in its way.
+            self.purge(id);
+        }
         let Some(document) = self.documents.get_mut(id) else { return };
         let exists = snapshot.revision > Revision(0);
         let life = match (exists, snapshot.deleted) {
@@ -330,13 +343,7 @@ impl Replica {
         if had_content {
             self.keep_recovered(id, content);
         }
-        // Purge first: rows of the lost line must not meet those of the new one.
-        self.storing
-            .write(Write::TrimChanges { document: id.clone(), through: Revision(i64::MAX.unsigned_abs()) });
-        self.storing.write(Write::DropCheckpoints {
-            document: id.clone(),
-            before: Revision(i64::MAX.unsigned_abs()),
-        });
+        self.purge(id);
         let outcomes = snapshot.outcomes.clone();
         self.adopt(id, snapshot);
         self.take_outcomes(id, &outcomes);

@@ -206,16 +206,35 @@ impl Replica {
 
     /// Another change stands under an own name: everything from there on is made again under a fresh id.
     pub(in crate::replica) fn fork(&mut self, id: &DocumentId, from: ChangeId) {
-        let limits = self.config.limits;
         if self.documents.get(id).is_none_or(|document| document.outbox.own(from).is_none()) {
             return;
         }
         if self.identity == from.replica {
             self.take_fresh_identity();
         }
+        self.make_again(id, from, Revision(u64::MAX));
+    }
+
+    /// The authority's history, of which what is confirmed here is a part, ends at `newest`, and own changes were made on later revisions: on another
+    /// line, of which nothing else can be read here any more. It has none of these changes, and takes none on such a base. They are made again on a
+    /// revision that it has, under an id that nobody knows; what their authors saw is told with them, or told to be unknown.
+    pub(in crate::replica) fn leave_lost_line(&mut self, id: &DocumentId, newest: Revision) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        // The push that this answers was dropped.
+        document.outbox.in_flight = None;
+        let first = document.outbox.pending().find(|own| own.change.base > newest);
+        if let Some(from) = first.map(|own| own.change.id()) {
+            self.take_fresh_identity();
+            self.make_again(id, from, newest);
+        }
+    }
+
+    /// Makes everything from an own change on again under the id that new changes get, on no later revision than `newest`.
+    fn make_again(&mut self, id: &DocumentId, from: ChangeId, newest: Revision) {
+        let limits = self.config.limits;
         let to = self.identity;
         let Some(document) = self.documents.get_mut(id) else { return };
-        let gone = document.outbox.renumber(id, from, to, &limits);
+        let gone = document.outbox.renumber(id, from, to, newest, &limits);
         document.outbox.forget_view();
         let fresh: Vec<ChangeId> = document
             .outbox
@@ -254,7 +273,7 @@ impl Replica {
                 .find(|own| own.progress.rung == Rung::Local && own.change.replica == lost)
                 .map(|own| own.change.id());
             if let Some(from) = unsaved {
-                document.outbox.renumber(&id, from, to, &limits);
+                document.outbox.renumber(&id, from, to, Revision(u64::MAX), &limits);
                 document.outbox.forget_view();
             }
             // What waited for the store waits no longer.
