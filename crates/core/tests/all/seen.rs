@@ -210,7 +210,11 @@ fn what_nobody_can_tell_of_a_lost_line_rejects_the_changes_that_were_made_on_it(
             0
         };
         start_from(&mut world, at, store);
-        assert_eq!(parted(&world, at), 1, "the authority says once that it does not have what they were made on");
+        assert_eq!(
+            parted(&world, at),
+            1,
+            "the authority says once that it does not have what they were made on"
+        );
         let replica = &mut world.followers[at].replica;
         let status = replica.status(&id("d")).unwrap();
         assert_eq!((status.pending, status.rejected), (0, 2), "relayed {relayed}");
