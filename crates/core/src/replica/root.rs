@@ -178,16 +178,29 @@ impl Queued {
         self.from == other.from && replica(self) == replica(other)
     }
 
-    /// Takes over the changes of another push that come right behind its own.
+    /// Takes over the changes of another push that come right behind its own. What a copy of the profile made under the same names was made
+    /// behind other changes, and goes: whoever still waits for it pushes it again.
     fn go_on_with(&mut self, other: Self) {
         let Some(last) = self.changes.last().map(|last| last.change.counter) else { return };
         let mut behind =
             other.changes.iter().skip_while(|pushed| pushed.change.counter <= last).cloned().peekable();
         let follows = behind.peek().is_some_and(|next| next.change.counter == last.next());
-        if follows && self.is_of_one_replica(&other) {
+        if follows && self.is_of_one_replica(&other) && self.has_the_same(&other) {
             self.changes.extend(behind);
             Taken::join(&mut self.taken, other.taken);
         }
+    }
+
+    /// Whether two pushes of one replica have the same changes where they have the same names. The counters of a push follow one another.
+    fn has_the_same(&self, other: &Self) -> bool {
+        let first = self.first().max(other.first());
+        let shared = |queued: &Self| {
+            let is_shared = |pushed: &PushedChange| Some(pushed.change.id()) >= first;
+            queued.changes.iter().position(is_shared).unwrap_or(queued.changes.len())
+        };
+        let (own, others) =
+            (self.changes.iter().skip(shared(self)), other.changes.iter().skip(shared(other)));
+        own.zip(others).all(|(own, other)| own.change == other.change)
     }
 
     /// The same with only the changes that are still to be decided.

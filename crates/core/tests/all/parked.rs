@@ -7,7 +7,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use crate::support::bare::{Bare, create, creation, edit, odd_edit, odd_edit_of, push_to, put, seen_content};
 use crate::support::{World, id};
 use rejoin_core::{Grant, Input, Instant, LinkId, MAX_QUEUED_BYTES, SEEN_PATIENCE};
-use rejoin_wire::{Author, Counter, ErrorCode, Message, ReplicaId, Scope};
+use rejoin_wire::{Author, Change, Counter, ErrorCode, Message, PushedChange, ReplicaId, Scope};
 
 const ADA: LinkId = LinkId(1);
 const BOB: LinkId = LinkId(2);
@@ -173,4 +173,30 @@ fn a_push_that_is_sent_again_shorter_loses_nothing_of_the_longer_one() {
     bare.say(ADA, Message::Push { pushes: odd });
     bare.say(ADA, seen_content(8));
     assert_eq!(bare.outcomes(ADA, 8), [None, None]);
+}
+
+#[test]
+fn what_a_copy_pushed_behind_a_change_of_the_same_name_does_not_go_on_behind_the_other() {
+    let mut bare = bare();
+    bare.grant(ADA, Grant { may_relay: true, ..Grant::new("relay", true) });
+    let author = || Some(Author { principal: "bob".into(), may_edit: true });
+    let changed = |bytes| {
+        let Message::Push { pushes } = push_to("d", 8, 1, put(8, bytes), None, author()) else {
+            panic!("it is a push")
+        };
+        pushes[0].changes[0].change.clone()
+    };
+    let Message::Push { pushes: odd } = odd_edit(8, author()) else { panic!("it is a push") };
+    let mut copied = odd.clone();
+    copied[0].changes[0].change = changed(2);
+    let second = Change { counter: Counter(2), over: Counter(1), ..changed(3) };
+    copied[0].changes.push(PushedChange { change: second, seen: None });
+    bare.say(ADA, Message::Push { pushes: copied });
+    assert!(bare.was_asked(ADA, 8));
+    // Nobody below the relay waits for that any more, and it passes on what another copy of the profile made.
+    bare.say(ADA, Message::Push { pushes: odd });
+    bare.say(ADA, seen_content(8));
+    assert_eq!(bare.outcomes(ADA, 8), [None], "the first of one, and not the second of the other");
+    assert_eq!(bare.replica.backlog(bare.now).waiting, 0);
+    assert_eq!(bare.replica.poll_timeout(), None, "nothing is left to wait for");
 }
