@@ -194,12 +194,9 @@ impl Queued {
     /// Whether two pushes of one replica have the same changes where they have the same names. The counters of a push follow one another.
     fn has_the_same(&self, other: &Self) -> bool {
         let first = self.first().max(other.first());
-        let shared = |queued: &Self| {
-            let is_shared = |pushed: &PushedChange| Some(pushed.change.id()) >= first;
-            queued.changes.iter().position(is_shared).unwrap_or(queued.changes.len())
-        };
-        let (own, others) =
-            (self.changes.iter().skip(shared(self)), other.changes.iter().skip(shared(other)));
+        let is_before = |pushed: &&PushedChange| Some(pushed.change.id()) < first;
+        let own = self.changes.iter().skip_while(is_before);
+        let others = other.changes.iter().skip_while(is_before);
         own.zip(others).all(|(own, other)| own.change == other.change)
     }
 
