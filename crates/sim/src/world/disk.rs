@@ -105,8 +105,8 @@ impl Disk {
                 newest.insert(document.clone(), place);
             }
         }
-        for place in newest.values() {
-            self.store.corrupt(workspace, place, |row| rename_author(row));
+        for (document, place) in &newest {
+            self.store.corrupt(workspace, place, |row| rename_author(document, row));
         }
     }
 
@@ -192,11 +192,11 @@ pub(crate) fn pending_key(document: &DocumentId, change: ChangeId) -> RecordKey 
 const CHECKSUM_BYTES: usize = 8;
 
 /// Gives the last author in a row of the log another name of the same length, under a checksum that is right.
-fn rename_author(row: &mut [u8]) {
+fn rename_author(document: &DocumentId, row: &mut [u8]) {
     const USER: &[u8] = b"user ";
     let body = row.len().saturating_sub(CHECKSUM_BYTES);
     let Some(at) = row[..body].windows(USER.len()).rposition(|bytes| bytes == USER) else { return };
     row[at..at + USER.len()].copy_from_slice(b"nobod");
-    let checksum = Sha256::digest(&row[..body]);
+    let checksum = Sha256::new().chain_update(&row[..body]).chain_update(document.as_str()).finalize();
     row[body..].copy_from_slice(&checksum[..CHECKSUM_BYTES]);
 }
