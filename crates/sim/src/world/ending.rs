@@ -13,7 +13,7 @@ use crate::tokens::{Counts, Token, in_body, in_effect, in_records};
 use crate::violation::{Checked, Claim, Violation};
 
 /// After healing, everything has arrived within this time, in microseconds: the longest pauses before another attempt, a few times.
-const SETTLED_WITHIN_US: u64 = 240_000_000;
+pub(super) const SETTLED_WITHIN_US: u64 = 240_000_000;
 
 /// The longest pause before another attempt to connect, with the time that this may take, in microseconds.
 const RECONNECTED_US: u64 = 40_000_000;
