@@ -45,7 +45,7 @@ pub(crate) fn faults(workspace: &Workspace, arguments: &[String]) -> Result<Exit
     }
     // Whoever asks what there is waits for nothing but the program that knows it.
     if arguments.iter().any(|argument| argument == "--list") {
-        println!("{:<10} {}", "browser", "Chromium is killed, and what it said to be saved is counted");
+        println!("{:<10} Chromium is killed, and what it said to be saved is counted", "browser");
         let mut list = workspace.cargo(&["run", "--quiet", "--package", "rejoin-faults", "--"]);
         return become_program(list.arg("--list"));
     }

@@ -4,7 +4,7 @@
 //! and so that nothing outlives the command that started it. A terminal's Ctrl-C reaches only the foreground group:
 //! [`end_with_signals`] passes it on.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -21,7 +21,7 @@ const LAST_LINES: usize = 16;
 const TELLING_LINES: usize = 32;
 
 /// What stands in a line that says what failed.
-const TELLING: [&str; 6] = ["FAILED", "panicked at", "error:", "✖", "Violation", "not ok"];
+const TELLING: [&str; 7] = ["FAILED", "panicked at", "error:", "error[", "✖", "Violation", "not ok"];
 
 /// Runs a command to its end, copies its standard output as it comes, and returns it.
 ///
@@ -40,15 +40,32 @@ pub(crate) fn run_unseen(command: &mut Command, limit: Duration) -> Result<Strin
 fn run_with(command: &mut Command, limit: Duration, show: fn(&str)) -> Result<String> {
     let name = program(command);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
+    // A terminal is given colours and progress, which commands do not show to a pipe.
+    if !std::io::stderr().is_terminal() {
+        command.stderr(Stdio::piped());
+    }
     let mut child = group::spawn(command).with_context(|| format!("{name} did not start"))?;
     let output = child.stdout.take().context("the output was piped")?;
     let copy = thread::spawn(move || copy_lines(BufReader::new(output), show));
+    let errors = child.stderr.take().map(|errors| {
+        let show = |line: &str| drop(std::io::stderr().lock().write_all(line.as_bytes()));
+        thread::spawn(move || copy_lines(BufReader::new(errors), show))
+    });
     let status = wait(child, limit);
-    let output = copy.join().map_err(|_| anyhow!("the output of {name} could not be copied"))?;
+    let joined = |copy: thread::JoinHandle<String>| {
+        copy.join().map_err(|_| anyhow!("the output of {name} could not be copied"))
+    };
+    let (output, errors) = (joined(copy)?, errors.map(joined).transpose()?.unwrap_or_default());
     match status? {
         Some(status) if status.success() => Ok(output),
-        Some(status) => bail!("{name} failed ({status})\n{}", excerpt(&output)),
-        None => bail!("{name} was ended: it took longer than {} s\n{}", limit.as_secs(), excerpt(&output)),
+        Some(status) => bail!("{name} failed ({status})\n{}", excerpt(&(errors + &output))),
+        None => {
+            bail!(
+                "{name} was ended: it took longer than {} s\n{}",
+                limit.as_secs(),
+                excerpt(&(errors + &output))
+            )
+        }
     }
 }
 
@@ -195,8 +212,10 @@ mod tests {
         let script = "echo 'test this ... FAILED'; echo because; seq 1 100; exit 1";
         let error = run(&mut shell(script), LONG).unwrap_err().to_string();
         let lines: Vec<_> = error.lines().skip(1).collect();
-        assert_eq!(lines[..3], ["test this ... FAILED", "because", "85"], "{error}");
-        assert_eq!(lines.len(), 2 + LAST_LINES, "{error}");
+        let told = ["test this ... FAILED", "because", "85"];
+        assert!(lines.windows(told.len()).any(|lines| lines == told), "{error}");
+        assert_eq!(lines.last(), Some(&"100"), "{error}");
+        assert!(lines.len() <= TELLING_LINES + LAST_LINES, "{error}");
     }
 
     #[test]
