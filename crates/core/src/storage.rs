@@ -119,7 +119,8 @@ pub enum Write {
     },
     /// Appends a row of changes. Fails with [`StoreError::Conflict`] when the row's key exists.
     AppendChanges(ChangeRow),
-    /// Writes a row of changes in the place of one that cannot be read any more, which has its key; inserts it where there is none.
+    /// Writes a row of changes in the place of one that has its key, since that cannot be read any more or may be the same; inserts it where
+    /// there is none.
     PutChanges(ChangeRow),
     /// Removes change rows whose last revision is at most this one.
     TrimChanges {

@@ -386,6 +386,8 @@ impl Replica {
                 self.mark_saved(&saving);
             }
             Err(error @ StoreError::Unavailable(_)) => {
+                // It may have been done, and only the answer is lost: what is written again must find its own rows there.
+                writes = writes.into_iter().map(as_repeated).collect();
                 writes.append(&mut self.storing.writes);
                 saving.append(&mut self.storing.saving);
                 self.storing.writes = writes;
@@ -443,6 +445,14 @@ fn answers(purpose: &Purpose, answered: &Answered) -> bool {
 fn as_first(write: Write, found: impl Fn(MetaKey) -> bool) -> Write {
     match write {
         Write::PutMeta { key, body } if !found(key) => Write::AddMeta { key, body },
+        other => other,
+    }
+}
+
+/// The write of what may be in the store already, as the same write has left it.
+fn as_repeated(write: Write) -> Write {
+    match write {
+        Write::AppendChanges(row) => Write::PutChanges(row),
         other => other,
     }
 }

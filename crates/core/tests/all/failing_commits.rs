@@ -4,7 +4,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::support::{World, id, json, patch};
+use crate::support::{World, id, json, patch, workspace};
 use rejoin_core::storage::{Operation, StoreError, Write};
 use rejoin_core::{Base, Event, Grant, Input, MAX_COMMIT_BYTES, Reply, Rung, Token};
 use rejoin_store::MemoryStore;
@@ -166,4 +166,45 @@ fn authors_whose_changes_the_store_does_not_take_are_told_so_once_each() {
         world.run_for(5_000);
         assert_eq!((told(&world, 0).len(), told(&world, late).len()), (2, 1));
     }
+}
+
+/// What a follower's or relay's store was asked to write is written, and the answer is lost.
+fn lose_answers(world: &mut World, at: usize) {
+    let node = &mut world.followers[at];
+    node.holds_commits = false;
+    let uncommitted = std::mem::take(&mut node.uncommitted);
+    assert!(!uncommitted.is_empty(), "nothing was to be written");
+    for (request, operation) in uncommitted {
+        node.store.execute(&workspace(), &operation).unwrap();
+        node.store.sync();
+        let answer = Err(StoreError::Unavailable("the answer is lost".into()));
+        node.replica.handle_input(world.now, Input::Stored { request, answer });
+    }
+    world.run();
+}
+
+#[test]
+fn a_replica_whose_store_wrote_what_it_did_not_answer_writes_it_again() {
+    let mut world = World::new(1);
+    let relay = world.add_relay(None);
+    let below = world.add_below(relay);
+    world.open("d");
+    world.create(0, "d", "{}");
+    for (at, member) in [(0, "a"), (relay, "b"), (below, "c")] {
+        world.followers[at].events.clear();
+        world.followers[at].holds_commits = true;
+        world.edit(0, "d", &format!(r#"[{{"op":"add","path":"/{member}","value":1}}]"#));
+        lose_answers(&mut world, at);
+        world.run_for(10_000);
+        let events = &world.followers[at].events;
+        assert!(events.iter().any(|event| matches!(event, Event::StoreWorks)), "{events:?}");
+        let is_lost = |event: &Event| matches!(event, Event::StoreFailed { lasting: true, .. });
+        assert!(!events.iter().any(is_lost), "{events:?}");
+    }
+    assert_eq!(world.converged("d"), r#"{"a":1,"b":1,"c":1}"#);
+    // And it reads what it wrote twice.
+    world.restart(0, Some(Scope::Documents));
+    world.followers[0].network = false;
+    world.open("d");
+    assert_eq!(world.content(0, "d"), r#"{"a":1,"b":1,"c":1}"#);
 }
