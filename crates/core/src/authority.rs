@@ -140,6 +140,11 @@ impl Authority {
         self.outcomes.get(&change)
     }
 
+    /// Whether a change has an outcome in the commit that is being made, or is under way.
+    pub(crate) fn is_undurable(&self, change: ChangeId) -> bool {
+        self.tentative.contains_key(&change)
+    }
+
     /// Notes outcomes read from the store or made durable.
     pub(crate) fn note_outcome(&mut self, change: ChangeId, hash: ChangeHash, fate: Fate) {
         self.outcomes.insert(change, (hash, fate));

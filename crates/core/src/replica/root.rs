@@ -30,6 +30,7 @@ use super::{
 };
 use crate::authority::{Computed, Job, Provided, Step, Submission, Work};
 use crate::collections::{BTreeMap, BTreeSet};
+use crate::ids::is_keyed;
 use crate::log::{MAX_LOG_REVISIONS, MAX_OLDER_REVISIONS, Revised};
 use crate::merging::Refusal;
 use crate::records::{Rejection, seal_row};
@@ -158,6 +159,8 @@ struct Queued {
     relayed: bool,
     /// The question about what others wrote that a driver's change waits for.
     awaits: Option<Stamp>,
+    /// Counters that a driver's change had in commits of which it is not known whether they were done.
+    tried: BTreeSet<Counter>,
     /// The room that they take.
     taken: Vec<Taken>,
 }
@@ -165,6 +168,21 @@ struct Queued {
 impl Queued {
     fn first(&self) -> Option<ChangeId> {
         self.changes.first().map(|pushed| pushed.change.id())
+    }
+
+    /// Whether its change gets its counter when it is decided.
+    fn is_numbered_here(&self) -> bool {
+        self.base.is_some() && self.first().is_some_and(|change| !is_keyed(change.replica))
+    }
+
+    /// Hash of a change of it, by which a repeat is told from another change of the same name.
+    fn hash_of(&self, document: &DocumentId, change: &Change) -> ChangeHash {
+        match (self.asked, &self.base) {
+            (Some(asked), _) => asked,
+            (None, None) => change.hash(document),
+            // The base of a driver's change is found when it is accepted, and must not tell a repeat from the first time.
+            (None, Some(_)) => Change { base: Revision(0), ..change.clone() }.hash(document),
+        }
     }
 
     /// True for pushes of which one waits at a document at most.
@@ -212,6 +230,7 @@ impl Queued {
             asked: self.asked,
             relayed: self.relayed,
             awaits: self.awaits,
+            tried: self.tried.clone(),
             taken: self.taken.clone(),
         }
     }
@@ -284,6 +303,7 @@ impl Replica {
             asked: None,
             relayed,
             awaits: None,
+            tried: BTreeSet::new(),
             taken: Vec::new(),
         };
         self.enqueue(&push.document, queued);
@@ -312,6 +332,7 @@ impl Replica {
                 asked,
                 relayed: false,
                 awaits: None,
+                tried: BTreeSet::new(),
                 taken: Vec::new(),
             },
         );
@@ -382,7 +403,8 @@ impl Replica {
             budget: MAX_CHANGES_PER_TURN,
             room: *room,
             work: Work { per_change: work, left: work.saturating_mul(MAX_INLINE_CHANGES_PER_TURN).max(1) },
-            news: self.config.shares_store.then(|| self.root.gathering.known()),
+            news: self.root.gathering.known(),
+            shared: self.config.shares_store,
             needs: Vec::new(),
             moved: false,
         };

@@ -4,11 +4,11 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::support::{World, id, json, patch, workspace};
+use crate::support::{World, id, json, patch};
 use rejoin_core::storage::{Operation, StoreError, Write};
 use rejoin_core::{Base, Event, Grant, Input, MAX_COMMIT_BYTES, Reply, Rung, Token};
 use rejoin_store::MemoryStore;
-use rejoin_wire::{Body, ErrorCode, ErrorMessage, Scope};
+use rejoin_wire::{Body, ErrorCode, ErrorMessage, Revision, Scope};
 
 fn rung(world: &World, name: &str) -> Rung {
     world.followers[0].replica.status(&id(name)).unwrap().rung
@@ -168,21 +168,6 @@ fn authors_whose_changes_the_store_does_not_take_are_told_so_once_each() {
     }
 }
 
-/// What a follower's or relay's store was asked to write is written, and the answer is lost.
-fn lose_answers(world: &mut World, at: usize) {
-    let node = &mut world.followers[at];
-    node.holds_commits = false;
-    let uncommitted = std::mem::take(&mut node.uncommitted);
-    assert!(!uncommitted.is_empty(), "nothing was to be written");
-    for (request, operation) in uncommitted {
-        node.store.execute(&workspace(), &operation).unwrap();
-        node.store.sync();
-        let answer = Err(StoreError::Unavailable("the answer is lost".into()));
-        node.replica.handle_input(world.now, Input::Stored { request, answer });
-    }
-    world.run();
-}
-
 #[test]
 fn a_replica_whose_store_wrote_what_it_did_not_answer_writes_it_again() {
     let mut world = World::new(1);
@@ -194,7 +179,7 @@ fn a_replica_whose_store_wrote_what_it_did_not_answer_writes_it_again() {
         world.followers[at].events.clear();
         world.followers[at].holds_commits = true;
         world.edit(0, "d", &format!(r#"[{{"op":"add","path":"/{member}","value":1}}]"#));
-        lose_answers(&mut world, at);
+        world.lose_answers(at);
         world.run_for(10_000);
         let events = &world.followers[at].events;
         assert!(events.iter().any(|event| matches!(event, Event::StoreWorks)), "{events:?}");
@@ -207,4 +192,109 @@ fn a_replica_whose_store_wrote_what_it_did_not_answer_writes_it_again() {
     world.followers[0].network = false;
     world.open("d");
     assert_eq!(world.content(0, "d"), r#"{"a":1,"b":1,"c":1}"#);
+}
+
+fn submit(world: &mut World, token: u64, text: &str, base: Base) {
+    let body = Body::Edit { patch: patch(text), settles: Vec::new(), undoes: None };
+    world.root.replica.submit(Token(token), Grant::new("ada", true), &id("d"), body, base, None);
+}
+
+/// A follower that has `d` open, in which there is a list.
+fn world_with_list() -> World {
+    let mut world = World::new(1);
+    world.open("d");
+    world.create(0, "d", r#"{"list":[1]}"#);
+    world
+}
+
+/// What became of a driver's change: the revision that it made, or why it was refused.
+fn outcome(world: &World, token: u64) -> Result<Revision, ErrorCode> {
+    match &world.root.replies[&token] {
+        Reply::Accepted(accepted) => Ok(accepted.revision),
+        Reply::Refused { code, .. } => Err(*code),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_drivers_submitted_is_made_once_though_the_answer_to_its_commit_is_lost() {
+    let mut world = world_with_list();
+    world.root.holds_commits = true;
+    let revision = world.root.replica.view(&id("d")).unwrap().revision;
+    submit(&mut world, 1, r#"[{"op":"add","path":"/list/-","value":2}]"#, Base::Current);
+    // The next two cannot be made again on themselves, and the one after that cannot be made at all.
+    submit(&mut world, 2, r#"[{"op":"remove","path":"/list/1"}]"#, Base::Exactly(revision.next()));
+    submit(&mut world, 3, r#"[{"op":"remove","path":"/list/0"}]"#, Base::Current);
+    submit(&mut world, 4, r#"[{"op":"remove","path":"/list/7"}]"#, Base::Current);
+    world.run();
+    world.lose_root_answers();
+    submit(&mut world, 5, r#"[{"op":"add","path":"/list/-","value":5}]"#, Base::Current);
+    world.run_for(10_000);
+    let outcomes: Vec<_> = (1..=5).map(|token| outcome(&world, token)).collect();
+    let made = |after: u64| Ok(Revision(revision.0 + after));
+    assert_eq!(outcomes, [made(1), made(2), made(3), Err(ErrorCode::InvalidPatch), made(4)]);
+    assert_eq!(world.converged("d"), r#"{"list":[5]}"#);
+}
+
+#[test]
+fn what_a_driver_submitted_is_made_though_the_commit_was_not_done() {
+    let mut world = world_with_list();
+    world.root.holds_commits = true;
+    let revision = world.root.replica.view(&id("d")).unwrap().revision;
+    submit(&mut world, 1, r#"[{"op":"add","path":"/list/-","value":2}]"#, Base::Exactly(revision));
+    world.run();
+    let (request, _) = world.root.uncommitted.pop().unwrap();
+    let answer = Err(StoreError::Unavailable("test".into()));
+    world.root.replica.handle_input(world.now, Input::Stored { request, answer });
+    world.root.holds_commits = false;
+    world.run_for(10_000);
+    assert_eq!(outcome(&world, 1), Ok(revision.next()));
+    assert_eq!(world.converged("d"), r#"{"list":[1,2]}"#);
+}
+
+#[test]
+fn a_rejection_without_any_revision_is_found_though_the_answer_to_its_commit_is_lost() {
+    let mut world = world_with_list();
+    world.root.holds_commits = true;
+    submit(&mut world, 1, r#"[{"op":"remove","path":"/list/7"}]"#, Base::Current);
+    world.run();
+    world.lose_root_answers();
+    let clock = |world: &mut World| world.root.replica.view(&id("d")).unwrap().clock;
+    world.run_for(10_000);
+    assert_eq!(outcome(&world, 1), Err(ErrorCode::InvalidPatch));
+    let before = clock(&mut world);
+    submit(&mut world, 2, r#"[{"op":"add","path":"/list/-","value":2}]"#, Base::Current);
+    world.run();
+    let newest = world.root.replica.view(&id("d")).unwrap().revision;
+    assert_eq!(outcome(&world, 2), Ok(newest));
+    assert_ne!(clock(&mut world), before);
+    assert_eq!(world.converged("d"), r#"{"list":[1,2]}"#);
+}
+
+#[test]
+fn a_driver_is_not_refused_what_it_made_since_whose_change_was_before_it_is_gone() {
+    let mut world = world_with_list();
+    world.root.holds_commits = true;
+    let revision = world.root.replica.view(&id("d")).unwrap().revision;
+    // The first commit waits, so that the next one holds changes of both.
+    submit(&mut world, 1, r#"[{"op":"add","path":"/list/-","value":2}]"#, Base::Current);
+    world.run();
+    world.edit(0, "d", r#"[{"op":"add","path":"/x","value":1}]"#);
+    submit(
+        &mut world,
+        2,
+        r#"[{"op":"add","path":"/list/-","value":3}]"#,
+        Base::Exactly(Revision(revision.0 + 2)),
+    );
+    let (request, operation) = world.root.uncommitted.pop().unwrap();
+    let answer = world.root.store.execute(&crate::support::workspace(), &operation);
+    world.root.replica.handle_input(world.now, Input::Stored { request, answer });
+    world.run();
+    world.root.store.sync();
+    world.offline(0);
+    world.lose_root_answers();
+    world.run_for(10_000);
+    assert_eq!(outcome(&world, 2), Ok(Revision(revision.0 + 3)));
+    world.online(0);
+    assert_eq!(world.converged("d"), r#"{"list":[1,2,3],"x":1}"#);
 }

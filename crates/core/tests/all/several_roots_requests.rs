@@ -77,6 +77,46 @@ fn requests_without_a_key_have_numbers_of_their_own_at_both() {
 }
 
 #[test]
+fn a_request_without_a_key_is_made_once_whether_or_not_the_commit_was_done_that_failed() {
+    for was_done in [true, false] {
+        let mut cluster = two();
+        cluster.roots[0].holds = commits;
+        submit(&mut cluster, 0, 1, "x", Base::Exactly(Revision(1)), None);
+        if was_done {
+            cluster.lose_answers(0);
+        } else {
+            cluster.fail_held(0, &StoreError::Unavailable("test".into()));
+        }
+        // The other gives the same number, or the next.
+        submit(&mut cluster, 1, 2, "y", Base::Current, None);
+        cluster.let_through(0);
+        cluster.run_for(interval());
+        let replies = [&cluster.roots[0].replies[&1], &cluster.roots[1].replies[&2]];
+        let made = |reply: &Reply| matches!(reply, Reply::Accepted(_));
+        assert_eq!(replies.map(made), [was_done, true], "{replies:?}");
+        assert_eq!(cluster.converged("d"), if was_done { r#"{"x":1,"y":1}"# } else { r#"{"y":1}"# });
+        assert_eq!(cluster.head(&id("d")).0, Revision(if was_done { 3 } else { 2 }));
+    }
+}
+
+#[test]
+fn a_request_without_a_key_whose_number_another_authority_gave_is_made_under_the_next() {
+    let mut cluster = two();
+    cluster.roots[0].holds = commits;
+    submit(&mut cluster, 0, 1, "x", Base::Current, None);
+    cluster.fail_held(0, &StoreError::Unavailable("test".into()));
+    submit(&mut cluster, 1, 2, "y", Base::Current, None);
+    cluster.let_through(0);
+    cluster.run_for(interval());
+    for (at, token, revision) in [(0, 1, 3), (1, 2, 2)] {
+        let reply = &cluster.roots[at].replies[&token];
+        let is_made = matches!(reply, Reply::Accepted(accepted) if accepted.revision == Revision(revision));
+        assert!(is_made, "{reply:?}");
+    }
+    assert_eq!(cluster.converged("d"), r#"{"x":1,"y":1}"#);
+}
+
+#[test]
 fn a_request_on_what_another_authority_made_is_not_refused() {
     let mut cluster = two();
     cluster.roots[1].is_deaf = true;

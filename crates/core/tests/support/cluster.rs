@@ -355,6 +355,16 @@ impl Cluster {
         }
     }
 
+    /// The store does what an authority asked for and was held, and its answers are lost: it is said to be unavailable.
+    pub fn lose_answers(&mut self, at: usize) {
+        for (request, operation) in std::mem::take(&mut self.roots[at].asked) {
+            self.store.execute(&workspace(), &operation).unwrap();
+            self.store.sync();
+            let answer = Err(StoreError::Unavailable("the answer is lost".into()));
+            self.roots[at].replica.handle_input(self.now, Input::Stored { request, answer });
+        }
+    }
+
     /// The store does all that was held of an authority, and answers.
     pub fn let_through(&mut self, at: usize) {
         self.roots[at].holds = nothing;

@@ -139,6 +139,17 @@ impl Node {
             uncommitted: Vec::new(),
         }
     }
+
+    fn lose_answers(&mut self, now: Instant) {
+        self.holds_commits = false;
+        assert!(!self.uncommitted.is_empty(), "nothing was to be written");
+        for (request, operation) in std::mem::take(&mut self.uncommitted) {
+            self.store.execute(&workspace(), &operation).unwrap();
+            self.store.sync();
+            let answer = Err(StoreError::Unavailable("the answer is lost".into()));
+            self.replica.handle_input(now, Input::Stored { request, answer });
+        }
+    }
 }
 
 impl World {
@@ -292,6 +303,20 @@ impl World {
             self.root.store.sync();
             self.root.replica.handle_input(self.now, Input::Stored { request, answer });
         }
+        self.run();
+    }
+
+    /// The root's store does what it was asked meanwhile, and its answers are lost: it is said to be unavailable.
+    pub fn lose_root_answers(&mut self) {
+        let now = self.now;
+        self.root.lose_answers(now);
+        self.run();
+    }
+
+    /// The same of a follower's or relay's store.
+    pub fn lose_answers(&mut self, at: usize) {
+        let now = self.now;
+        self.followers[at].lose_answers(now);
         self.run();
     }
 

@@ -1,7 +1,6 @@
 //! One document's part of a turn: each change gets its one outcome.
 
 use super::*;
-use crate::ids::is_keyed;
 
 /// How a document's turn ended.
 pub(super) enum Turn {
@@ -46,8 +45,10 @@ pub(super) struct Acceptance<'a> {
     pub(super) work: Work,
     /// Bytes that it may still add to the commit.
     pub(super) room: usize,
-    /// Where others write to the same store: the last question about them that is done, and the next one.
-    pub(super) news: Option<(Stamp, Stamp)>,
+    /// The last question about what others wrote that is done, and the next one.
+    pub(super) news: (Stamp, Stamp),
+    /// Whether others write to the same store.
+    pub(super) shared: bool,
     pub(super) needs: Vec<Need>,
     /// True once there is something to commit.
     pub(super) moved: bool,
@@ -109,12 +110,7 @@ impl Acceptance<'_> {
                 stop = Stop::Wait;
                 break;
             }
-            let hash = match (queued.asked, &queued.base) {
-                (Some(asked), _) => asked,
-                (None, None) => pushed.change.hash(self.id),
-                // The base of a driver's change is found when it is accepted, and must not tell a repeat from the first time.
-                (None, Some(_)) => Change { base: Revision(0), ..pushed.change.clone() }.hash(self.id),
-            };
+            let hash = queued.hash_of(self.id, &pushed.change);
             match self.step(&queued, pushed, hash) {
                 Step::Accepted => {
                     self.sequence = self.sequence.next();
@@ -203,6 +199,10 @@ impl Acceptance<'_> {
 
     /// Fills in what a driver's change was made on, and its counter.
     fn resolve(&mut self, queued: &mut Queued) -> Result<(), Refusal> {
+        if self.may_be_made(queued) {
+            return Ok(());
+        }
+        let is_numbered_here = queued.is_numbered_here();
         let (Some(base), Some(pushed)) = (&queued.base, queued.changes.first_mut()) else { return Ok(()) };
         let change = &mut pushed.change;
         let tip = self.document.tip();
@@ -232,16 +232,47 @@ impl Acceptance<'_> {
             }
         };
         // The number is given when it is decided: another authority may have given it meanwhile.
-        if !is_keyed(change.replica) {
+        if is_numbered_here {
             change.counter = tip.clock.counter(change.replica).next();
         }
         change.over = change.counter;
         Ok(())
     }
 
-    /// Whether what a driver's change names may have been written by others, who were not asked about since it came.
+    /// Gives a driver's change the name under which a commit that may have been done has made it, where that is known or is still to be asked:
+    /// then the outcome under that name counts, whatever the document has become.
+    fn may_be_made(&self, queued: &mut Queued) -> bool {
+        if queued.tried.is_empty() {
+            return false;
+        }
+        let authority = &self.document.authority;
+        let mut tried = std::mem::take(&mut queued.tried);
+        let Some(pushed) = queued.changes.first() else { return false };
+        let named = |counter| Change { counter, over: counter, ..pushed.change.clone() };
+        tried.retain(|counter| {
+            let change = named(*counter);
+            let made = authority.outcome(change.id());
+            made.is_none_or(|(hash, _)| *hash == queued.hash_of(self.id, &change))
+        });
+        let used = self.document.tip().clock.counter(pushed.change.replica);
+        let is_used =
+            |counter: &&Counter| **counter <= used && !authority.is_undurable(named(**counter).id());
+        let made = tried.iter().find(is_used).map(|counter| named(*counter));
+        let is_made = made.is_some();
+        if let (Some(change), Some(pushed)) = (made, queued.changes.first_mut()) {
+            pushed.change = change;
+        }
+        queued.tried = tried;
+        is_made
+    }
+
+    /// Whether what a driver's change names may have been written by others, or it may have been made itself, and the store was not asked since it
+    /// came.
     fn may_be_news(&self, queued: &mut Queued) -> bool {
-        let Some((done, next)) = self.news else { return false };
+        if !self.shared && queued.tried.is_empty() {
+            return false;
+        }
+        let (done, next) = self.news;
         *queued.awaits.get_or_insert(next) > done
     }
 
@@ -344,7 +375,7 @@ impl Acceptance<'_> {
             is_plain: queued.base.is_some(),
             received: self.received,
             sequence: self.sequence.next(),
-            shared: self.news.is_some(),
+            shared: self.shared,
         };
         let step = authority.accept(tip, log, submission, computed, &mut self.work, self.limits);
         self.moved |= matches!(step, Step::Accepted | Step::Rejected(_));

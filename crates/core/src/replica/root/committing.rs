@@ -135,6 +135,9 @@ impl Replica {
             Err(error) => {
                 self.root.failing = true;
                 self.root.given = self.root.durable;
+                if matches!(error, StoreError::Unavailable(_)) {
+                    self.note_tried(&documents);
+                }
                 for id in &documents {
                     self.roll_back(id);
                 }
@@ -256,6 +259,17 @@ impl Replica {
         let before = document.log.floor();
         document.log.trim(Revision(u64::MAX), MAX_LOG_REVISIONS);
         document.more_below |= document.log.floor() > before;
+    }
+
+    /// A commit may have been done although the store said that it was not: what drivers submitted may be found under the counters that it had.
+    fn note_tried(&mut self, documents: &[DocumentId]) {
+        for id in documents {
+            let Some(document) = self.documents.get_mut(id) else { continue };
+            for queued in document.queue.retained.iter_mut().filter(|queued| queued.is_numbered_here()) {
+                queued.tried.extend(queued.changes.iter().map(|pushed| pushed.change.counter));
+                queued.awaits = None;
+            }
+        }
     }
 
     fn roll_back(&mut self, id: &DocumentId) {

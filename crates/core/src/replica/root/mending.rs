@@ -301,6 +301,7 @@ impl Replica {
                 seen: None,
                 relayed: false,
                 awaits: None,
+                tried: BTreeSet::new(),
                 since,
                 taken: Vec::new(),
                 asked: None,
