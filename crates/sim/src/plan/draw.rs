@@ -54,6 +54,7 @@ const LONGEST_US: u64 = 5_000_000;
 const PLAN: u64 = 1;
 const LINES: u64 = 2;
 const ROOTS: u64 = 8;
+const LOST_ANSWERS: u64 = 11;
 
 impl Plan {
     /// The world of a seed, with this many lines.
@@ -65,10 +66,17 @@ impl Plan {
         let swarm = Swarm::drawn(&mut dice);
         if swarm.faults.is_empty() {
             surroundings.rates = Rates::default();
+        } else {
+            surroundings.rates.lost_answer = often(&mut Dice::of(seed, LOST_ANSWERS, 0), 1_000, 200);
         }
         let lines = swarm.lines(seed, &surroundings, steps, pace_us);
         Self { seed, surroundings, lines, contents: Vec::new(), plant: None }
     }
+}
+
+/// A rate of up to so many of ten thousand, in so many of ten thousand worlds.
+fn often(dice: &mut Dice, worlds: u32, most: u64) -> u32 {
+    if dice.chance(worlds) { u32::try_from(dice.between(0, most)).unwrap_or(0) } else { 0 }
 }
 
 impl Surroundings {
@@ -78,14 +86,11 @@ impl Surroundings {
         let followers: Vec<_> = (0..followers).map(|_| dice.weighted(&follows)).collect();
         let relays = dice.weighted(&[(65, 0), (25, 1), (10, 2)]);
         let relayed = followers.iter().map(|_| dice.below(relays + 1)).collect();
-        let often = |dice: &mut Dice, worlds: u32, most: u64| {
-            if dice.chance(worlds) { u32::try_from(dice.between(0, most)).unwrap_or(0) } else { 0 }
-        };
         let rates = Rates {
             garbage: often(dice, 2_500, 60),
             disk: often(dice, 3_500, 500),
             conflict: often(dice, 1_700, 100),
-            // Plans in `open` have it: seeds do when none of them breaks a claim any more.
+            // Drawn by itself, so that the seeds without it stay what they were.
             lost_answer: 0,
         };
         Self {
