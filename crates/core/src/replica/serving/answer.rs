@@ -69,12 +69,23 @@ pub(super) fn answer(
             }
         }
         None => {
-            let named = || common.cloned().unwrap_or_else(|| ancestors(document, have.revision));
+            let named = || match common {
+                Some(found) => with_later(ancestors(document, have.revision), found),
+                None => ancestors(document, have.revision),
+            };
             let parted = (!continues).then(named);
             messages.push(snapshot(id, document, parted, subscriber.runs.clone(), outcomes));
         }
     }
     Ok(messages)
+}
+
+/// What the authority found of its line when it was asked, behind what the line has had since: whoever asked takes only what is named from where
+/// both may be the same.
+fn with_later(own: Vec<Have>, found: &[Have]) -> Vec<Have> {
+    let known = found.first().map_or(Revision(0), |newest| newest.revision);
+    let later = own.into_iter().filter(|have| have.revision > known);
+    later.chain(found.iter().cloned()).take(MAX_ANCESTORS).collect()
 }
 
 /// What a follower without a subscription lacks of a document that changed after a position.
