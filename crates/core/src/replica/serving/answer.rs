@@ -70,7 +70,7 @@ pub(super) fn answer(
         }
         None => {
             let named = || match common {
-                Some(found) => with_later(ancestors(document, have.revision), found),
+                Some(found) => until_now(document, have.revision, found),
                 None => ancestors(document, have.revision),
             };
             let parted = (!continues).then(named);
@@ -80,12 +80,13 @@ pub(super) fn answer(
     Ok(messages)
 }
 
-/// What the authority found of its line when it was asked, behind what the line has had since: whoever asked takes only what is named from where
-/// both may be the same.
-fn with_later(own: Vec<Have>, found: &[Have]) -> Vec<Have> {
-    let known = found.first().map_or(Revision(0), |newest| newest.revision);
-    let later = own.into_iter().filter(|have| have.revision > known);
-    later.chain(found.iter().cloned()).take(MAX_ANCESTORS).collect()
+/// What the authority found of its line when it was asked, as far as it is here, and before that what has come since: whoever asked takes only what
+/// is named from where both may be the same.
+fn until_now(document: &Document, newest: Revision, found: &[Have]) -> Vec<Have> {
+    let known = found.first().map_or(Revision(0), |first| first.revision);
+    let later = ancestors(document, newest).into_iter().filter(|have| have.revision > known);
+    let here = found.iter().filter(|have| have.revision <= document.durable.revision);
+    later.chain(here.cloned()).take(MAX_ANCESTORS).collect()
 }
 
 /// What a follower without a subscription lacks of a document that changed after a position.
