@@ -11,13 +11,6 @@ pub(crate) struct Figures {
     pub(crate) goals: Vec<Goal>,
 }
 
-impl Figures {
-    /// Tables alone.
-    pub(crate) fn of(tables: Vec<Table>) -> Self {
-        Self { tables, ..Self::default() }
-    }
-}
-
 /// What a figure should be, and what it is. Nothing fails because of it: the page says whether it is met.
 pub(crate) struct Goal {
     what: &'static str,

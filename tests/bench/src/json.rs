@@ -12,10 +12,14 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::family::Figures;
+use crate::plot::Plot;
 use crate::table::Table;
 use cases::Case;
 use figures::{Figure, Measure};
 use node::{LIBRARIES, Peers};
+
+/// The size whose cases are plotted; tables have the others.
+pub(crate) const PLOTTED: &str = "100 KB";
 
 /// Figures of one case: by measure, then by library in the order of the columns.
 type Row = BTreeMap<Measure, Vec<Figure>>;
@@ -31,7 +35,18 @@ pub(crate) fn run() -> Result<Figures> {
     }
     let mut tables: Vec<Table> = Measure::ALL.map(|measure| times(measure, &rows)).into();
     tables.push(bytes(&rows));
-    Ok(Figures::of(tables))
+    let plots = [(Measure::InPlace, "patch"), (Measure::Apart, "diff")];
+    let plots = plots.map(|(measure, name)| plot(measure, name, &rows)).into();
+    Ok(Figures { tables, plots, ..Figures::default() })
+}
+
+/// The cases of one size with every library.
+fn plot(measure: Measure, name: &'static str, rows: &[(Case, Row)]) -> Plot {
+    let shown = rows.iter().filter(|(case, row)| case.size == PLOTTED && !is_absent(&row[&measure]));
+    let panels =
+        shown.map(|(case, row)| (case.edit.to_owned(), row[&measure].iter().map(Figure::time).collect()));
+    let series = ["rejoin-json", "json-patch"].into_iter().chain(LIBRARIES);
+    Plot::of_times(name, format!("{}, {PLOTTED}", measure.title()), series, panels)
 }
 
 fn measure(case: &Case, peers: &Peers) -> Result<Row> {

@@ -1,6 +1,9 @@
 //! Plots as SVG: lines over a logarithmic scale, or bars. They are read on light and dark pages, so they bring their own ground.
 
 use std::fmt::Write;
+use std::time::Duration;
+
+use crate::measure::duration;
 
 /// Colours that people tell apart who see few (Okabe and Ito), the first for what others are held against.
 const COLOURS: [&str; 7] = ["#7d838c", "#0072b2", "#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00"];
@@ -35,6 +38,22 @@ pub(crate) enum Kind {
 }
 
 impl Plot {
+    /// Bars alone: panels by their titles, each with a time for every series.
+    pub(crate) fn of_times(
+        name: &'static str,
+        title: impl Into<String>,
+        series: impl IntoIterator<Item = impl Into<String>>,
+        panels: impl IntoIterator<Item = (String, Vec<Option<Duration>>)>,
+    ) -> Self {
+        let bar = |time: Option<Duration>| time.map(|time| (time.as_secs_f64(), duration(time)));
+        let panel = |(title, times): (String, Vec<Option<Duration>>)| Panel {
+            title,
+            kind: Kind::Bars(times.into_iter().map(bar).collect()),
+        };
+        let series = series.into_iter().map(Into::into).collect();
+        Self { name, title: title.into(), series, panels: panels.into_iter().map(panel).collect() }
+    }
+
     /// The file.
     pub(crate) fn svg(&self) -> String {
         let mut out = String::new();

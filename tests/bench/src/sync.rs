@@ -18,11 +18,10 @@ pub(crate) fn run() -> Result<Figures> {
     cores::pin_generator()?;
     let runtime = Runtime::new()?;
     runtime.block_on(async {
-        Ok(Figures::of(vec![
-            edits::run().await?,
-            reconnect::run().await?,
-            queue::run().await?,
-            durable::run().await?,
-        ]))
+        let (edits, reconnect) = (edits::run().await?, reconnect::run().await?);
+        let (queue, queue_plot) = queue::run().await?;
+        let (durable, durable_plot) = durable::run().await?;
+        let tables = vec![edits, reconnect, queue, durable];
+        Ok(Figures { tables, plots: vec![queue_plot, durable_plot], ..Figures::default() })
     })
 }

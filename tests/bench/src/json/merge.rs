@@ -7,13 +7,21 @@ use anyhow::{Context, Result, ensure};
 use rejoin_json::{Json, Limits, MergeOptions, Patch, apply, merge};
 use serde_json::{Value, json};
 
+use super::PLOTTED;
 use super::documents::{board, card, text};
 use crate::family::Figures;
 use crate::measure::{duration, per_call};
+use crate::plot::Plot;
 use crate::random::Random;
 use crate::table::Table;
 
 const SIZES: [(&str, usize); 3] = [("1 KB", 1_000), ("100 KB", 100_000), ("5 MB", 5_000_000)];
+const SERIES: [&str; 4] = [
+    "case",
+    "rejoin-json, versions that share",
+    "rejoin-json, parsed apart",
+    "json-patch: difference and patch",
+];
 const REPETITIONS: usize = 15;
 const SLICE: Duration = Duration::from_millis(20);
 
@@ -66,25 +74,23 @@ fn cases(board: &Value, random: &mut Random) -> Vec<Case> {
 
 /// Measures every case.
 pub(crate) fn run() -> Result<Figures> {
-    let mut table = Table::new(
-        "Three-way merge of two edits made apart",
-        [
-            "case",
-            "rejoin-json, versions that share",
-            "rejoin-json, parsed apart",
-            "json-patch: difference and patch",
-        ],
-    );
+    let mut table = Table::new("Three-way merge of two edits made apart", SERIES);
     let mut random = Random::new(7);
+    let mut panels = Vec::new();
     for (size, bytes) in SIZES {
         let board = board(bytes, &mut random);
         for case in cases(&board, &mut random) {
             eprintln!("merge: {size}: {}", case.name);
             let cells = measure(&board, &case).with_context(|| format!("{size}: {}", case.name))?;
+            if size == PLOTTED {
+                panels.push((case.name.to_owned(), cells.map(Some).to_vec()));
+            }
             table.row([format!("{size}: {}", case.name)].into_iter().chain(cells.map(duration)));
         }
     }
-    Ok(Figures::of(vec![table]))
+    let title = format!("Three-way merge of two edits made apart, {PLOTTED}");
+    let plot = Plot::of_times("merge", title, SERIES.into_iter().skip(1), panels);
+    Ok(Figures { tables: vec![table], plots: vec![plot], ..Figures::default() })
 }
 
 fn measure(board: &Value, case: &Case) -> Result<[Duration; 3]> {

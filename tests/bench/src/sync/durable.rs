@@ -13,6 +13,7 @@ use rejoin_json::Json;
 use self::bare::Rows;
 use self::load::{Load, Shape};
 use crate::measure::{Samples, duration};
+use crate::plot::{Kind, Panel, Plot};
 use crate::process::{Kept, Process};
 use crate::table::Table;
 
@@ -23,6 +24,7 @@ const SHAPES: [Shape; 3] = [
     Shape { clients: 50, documents: 4, changes: 1, pushes: 100 },
 ];
 const REPETITIONS: usize = 3;
+const TITLE: &str = "Durable acknowledgements, SQLite with synchronous=FULL";
 
 /// Each time the mean of a run.
 #[derive(Default)]
@@ -33,9 +35,9 @@ struct Runs {
     server: Vec<Duration>,
 }
 
-pub(super) async fn run() -> Result<Table> {
+pub(super) async fn run() -> Result<(Table, Plot)> {
     let mut table = Table::new(
-        "Durable acknowledgements, SQLite with synchronous=FULL",
+        TITLE,
         ["case", "per second", "of hundred-row commits", "of single commits", "server's processor time each"],
     );
     let mut ours: [Runs; SHAPES.len()] = std::array::from_fn(|_| Runs::default());
@@ -69,15 +71,24 @@ pub(super) async fn run() -> Result<Table> {
             processor,
         ]
     };
+    let (mut series, mut bars) = (Vec::new(), Vec::new());
+    let mut bar = |name: String, figure: f64| {
+        series.push(name);
+        bars.push(Some((figure, format!("{figure:.0}"))));
+    };
     for (Shape { clients, documents, changes, .. }, runs) in SHAPES.into_iter().zip(ours) {
         let name = format!("rejoin, {clients} clients × {documents} documents, {changes} a push");
-        table.row(row(name, rate(median(runs.each)), duration(median(runs.server))));
+        let figure = rate(median(runs.each));
+        bar(format!("rejoin, {changes} a push"), figure);
+        table.row(row(name, figure, duration(median(runs.server))));
     }
     for ((rows, at_once), figure) in cases.into_iter().zip(bare) {
         let name = format!("bare SQLite, {} of {bytes} B, {at_once} a commit", rows.name());
+        bar(format!("{}, {at_once} a commit", rows.name()), figure);
         table.row(row(name, figure, String::new()));
     }
-    Ok(table)
+    let panels = vec![Panel { title: "a second".into(), kind: Kind::Bars(bars) }];
+    Ok((table, Plot { name: "durable", title: TITLE.into(), series, panels }))
 }
 
 /// The time that one acknowledgement takes, and the processor's time that the server spends on it.

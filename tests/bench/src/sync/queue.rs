@@ -7,18 +7,22 @@ use rejoin_client::{Client, ClientOptions, Operation, Patch, PointerBuf};
 
 use super::sample;
 use crate::measure::{Samples, duration};
+use crate::plot::Plot;
 use crate::process::{Kept, Process};
 use crate::table::Table;
 
 const EDITS: usize = 10_000;
 const REPETITIONS: usize = 3;
 
-pub(super) async fn run() -> Result<Table> {
+pub(super) async fn run() -> Result<(Table, Plot)> {
+    let title = format!("{EDITS} edits of a document of 100 KB, made offline");
     let mut table = Table::new(
-        format!("{EDITS} edits of a document of 100 KB, made offline"),
+        title.clone(),
         ["the client's store", "made and saved", "connected until all acknowledged", "slowest"],
     );
-    for (name, on_disk) in [("memory", false), ("SQLite", true)] {
+    let (mut made, mut sent) = (Vec::new(), Vec::new());
+    let stores = [("memory", false), ("SQLite", true)];
+    for (name, on_disk) in stores {
         let (mut making, mut sending) = (Vec::new(), Vec::new());
         for _ in 0..REPETITIONS {
             let (made, sent) = measure(on_disk).await?;
@@ -26,6 +30,8 @@ pub(super) async fn run() -> Result<Table> {
             sending.push(sent);
         }
         let (making, sending) = (Samples::new(making), Samples::new(sending));
+        made.push(Some(making.median()));
+        sent.push(Some(sending.median()));
         table.row([
             name.to_owned(),
             duration(making.median()),
@@ -33,7 +39,8 @@ pub(super) async fn run() -> Result<Table> {
             duration(sending.percentile(100)),
         ]);
     }
-    Ok(table)
+    let panels = [("made and saved".to_owned(), made), ("connected until all acknowledged".to_owned(), sent)];
+    Ok((table, Plot::of_times("offline", title, stores.map(|(name, _)| name), panels)))
 }
 
 async fn measure(on_disk: bool) -> Result<(std::time::Duration, std::time::Duration)> {
