@@ -3,9 +3,9 @@
  *
  * usage: node tests/browser/bench.mjs [--write] [size | starts | edits | patches | memory]…
  *
- * Prints tables; `--write` puts them into docs/benchmarks.md.
+ * Prints tables; `--write` puts them into docs/benchmarks.md, and plots beside it.
  */
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { edits } from "./bench/edits.mjs";
 import { memory } from "./bench/memory.mjs";
@@ -15,10 +15,12 @@ import { starts } from "./bench/starts.mjs";
 import { World } from "./support/world.mjs";
 
 const PAGE = new URL("../../docs/benchmarks.md", import.meta.url);
+const PLOTS = new URL("../../docs/plots/", import.meta.url);
 const GROUPS = { size, starts, edits, patches, memory };
 
 const names = process.argv.slice(2).filter((argument) => argument in GROUPS);
 const tables = [];
+const plots = [];
 let version = "";
 for (const [name, measure] of Object.entries(GROUPS)) {
   if (names.length > 0 && !names.includes(name)) continue;
@@ -26,7 +28,9 @@ for (const [name, measure] of Object.entries(GROUPS)) {
   const world = new World();
   try {
     await world.start();
-    tables.push(await measure(world));
+    const { table, plot } = await measure(world);
+    tables.push(table);
+    if (plot) plots.push(plot);
     version ||= (await world.browser(0)).browser().version();
   } finally {
     await world.end();
@@ -38,7 +42,12 @@ if (process.argv.includes("--write")) await write();
 async function write() {
   if (names.length > 0) throw new Error("what is written down is measured together: leave out the names");
   const machine = `${cpus().length} × ${cpus()[0].model}, Chromium ${version}`;
-  const section = [`\`cargo xtask bench browser --write\` on ${machine}.`, ...tables].join("\n\n");
+  const pictures = plots.map(({ name, title }) => `![${title}](plots/${name}.svg)`);
+  const section = [`\`cargo xtask bench browser --write\` on ${machine}.`, ...pictures, ...tables].join(
+    "\n\n",
+  );
+  await mkdir(PLOTS, { recursive: true });
+  for (const { name, svg } of plots) await writeFile(new URL(`${name}.svg`, PLOTS), svg);
   const text = await readFile(PAGE, "utf8");
   const parts = /^([^]*<!-- browser: begin -->\n)[^]*(<!-- browser: end -->[^]*)$/.exec(text);
   if (!parts) throw new Error("docs/benchmarks.md has no markers for browser");

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { bars } from "./plot.mjs";
 import { table } from "./table.mjs";
 
 const DIST = fileURLToPath(new URL("../../../npm/rejoin/dist", import.meta.url));
@@ -26,6 +27,7 @@ export async function size() {
     stdio: "inherit",
   });
   const rows = [["rejoin", kib(gzipped(DIST)), "yes"]];
+  const heading = "What a page loads, by gzip";
   for (const [name, contents] of Object.entries(PAGES)) {
     const { outputFiles } = await build({
       stdin: { contents, resolveDir: PEERS },
@@ -42,7 +44,8 @@ export async function size() {
     const bytes = outputFiles.reduce((sum, file) => sum + gzipSync(file.contents, { level: 9 }).length, 0);
     rows.push([`${name} ${version(name)}`, kib(bytes), name === "sharedb" ? "no" : "yes"]);
   }
-  return table("What a page loads, by gzip", ["package", "KiB", "stores on the device"], rows);
+  const plotted = rows.map(([name, size]) => [name, Number(size), `${size} KiB`]);
+  return table(heading, ["package", "KiB", "stores on the device"], rows, bars("size", heading, plotted));
 }
 
 /** All scripts of the package but the one for React. */

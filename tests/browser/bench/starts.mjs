@@ -1,7 +1,8 @@
 import { launch, withProfile } from "../support/chromium.mjs";
 import { Tab } from "../support/tab.mjs";
 import { BOARD } from "./board.mjs";
-import { times, table } from "./table.mjs";
+import { bars } from "./plot.mjs";
+import { duration, median, table, times } from "./table.mjs";
 
 const REPETITIONS = 7;
 
@@ -29,14 +30,21 @@ export async function starts(world) {
     const id = `document-${repetition * 7}`;
     many.push(await startOf(world, await world.browser(0), { ...full, id }));
   }
+  const heading = "From the navigation to the first value of a document";
+  const cases = [
+    ["100 KB from the server, in a browser that has just been installed", cold],
+    ["100 KB from the device", kept],
+    [`one of ${DOCUMENTS} documents from the device`, many],
+  ];
   return table(
-    "From the navigation to the first value of a document",
+    heading,
     ["case", "median", "nine of ten"],
-    [
-      ["100 KB from the server, in a browser that has just been installed", ...times(cold)],
-      ["100 KB from the device", ...times(kept)],
-      [`one of ${DOCUMENTS} documents from the device`, ...times(many)],
-    ],
+    cases.map(([name, samples]) => [name, ...times(samples)]),
+    bars(
+      "start",
+      heading,
+      cases.map(([name, samples]) => [name, median(samples), duration(median(samples))]),
+    ),
   );
 }
 

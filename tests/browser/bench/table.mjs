@@ -1,5 +1,5 @@
 /** The middle one of some figures. */
-function median(samples) {
+export function median(samples) {
   return samples.toSorted((a, b) => a - b)[Math.floor(samples.length / 2)];
 }
 
@@ -9,7 +9,7 @@ export function times(samples) {
   return [median(samples), late].map(duration);
 }
 
-function duration(ms) {
+export function duration(ms) {
   if (ms < 1) return `${(ms * 1000).toPrecision(3)} µs`;
   return ms < 1000 ? `${ms.toPrecision(3)} ms` : `${(ms / 1000).toPrecision(3)} s`;
 }
@@ -18,12 +18,12 @@ export function mebibytes(bytes) {
   return `${(bytes / (1 << 20)).toFixed(2)} MiB`;
 }
 
-/** A table of Markdown below a heading. */
-export function table(heading, columns, rows) {
+/** A table of Markdown below a heading, and a plot where there is one. */
+export function table(heading, columns, rows, plot) {
   const line = (cells) => `| ${cells.join(" | ")} |`;
   const ruler = `|---|${columns
     .slice(1)
     .map(() => "---:|")
     .join("")}`;
-  return [`### ${heading}`, "", line(columns), ruler, ...rows.map(line)].join("\n");
+  return { table: [`### ${heading}`, "", line(columns), ruler, ...rows.map(line)].join("\n"), plot };
 }
