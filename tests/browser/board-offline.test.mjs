@@ -74,7 +74,8 @@ test("a conflict is shown with what was before, theirs and mine, and one click s
   assert.equal(await value(conflict, "conflict-theirs"), "Red");
   assert.equal(await value(conflict, "conflict-mine"), "Blue");
   // Whose a version is comes from the history, which is read once the conflict is there.
-  const heading = (person, part, words) => person.part(part).locator("h5").filter({ hasText: words }).waitFor();
+  const heading = (person, part, words) =>
+    person.part(part).locator("h5").filter({ hasText: words }).waitFor();
   await heading(ada, "conflict-theirs", /^Grace’s/);
   await heading(ada, "conflict-mine", /^Yours\s*shown now$/);
   const [left, middle, right] = await Promise.all(

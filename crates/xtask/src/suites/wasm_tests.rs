@@ -22,7 +22,7 @@ const BUILDS: [(&[&str], &[&str]); 3] = [
 const RECORDING: &str = "REJOIN_RECORDING";
 
 /// How long Chromium has for the tests of one program, in seconds; without it, 20.
-const BROWSER_PATIENCE_S: &str = "120";
+const BROWSER_PATIENCE_S: &str = "300";
 
 /// Switches of Chromium: no window, and nothing that reaches for the network by itself.
 const SWITCHES: [&str; 8] = [
