@@ -292,16 +292,14 @@ impl Server {
             let _ = sender.send(answer.err());
         });
         let operation = Operation::ScanHeads { after: Sequence(u64::MAX), past: None, limit: 1 };
-        let is_asked = self.shared.store.submit(&self.shared.workspace, operation, reply).is_ok();
-        let answer = if is_asked { timeout(self.shared.answer_patience, answer).await.ok() } else { None };
-        let error = match answer {
-            Some(Ok(None)) => {
-                self.shared.store_fails.store(false, Ordering::Relaxed);
-                return None;
-            }
-            Some(Ok(error)) => error,
-            _ => None,
-        };
+        // One that is refused drops the reply, so that nothing is waited for.
+        let _ = self.shared.store.submit(&self.shared.workspace, operation, reply);
+        let answer = timeout(self.shared.answer_patience, answer).await;
+        if let Ok(Ok(None)) = answer {
+            self.shared.store_fails.store(false, Ordering::Relaxed);
+            return None;
+        }
+        let error = answer.ok().and_then(Result::ok).flatten();
         if !self.shared.store_fails.swap(true, Ordering::Relaxed) {
             let why = error.as_ref().map_or_else(|| SILENT.to_owned(), ToString::to_string);
             tracing::error!(why, "not ready");

@@ -56,17 +56,12 @@ fn run_with(command: &mut Command, limit: Duration, show: fn(&str)) -> Result<St
         copy.join().map_err(|_| anyhow!("the output of {name} could not be copied"))
     };
     let (output, errors) = (joined(copy)?, errors.map(joined).transpose()?.unwrap_or_default());
-    match status? {
-        Some(status) if status.success() => Ok(output),
-        Some(status) => bail!("{name} failed ({status})\n{}", excerpt(&(errors + &output))),
-        None => {
-            bail!(
-                "{name} was ended: it took longer than {} s\n{}",
-                limit.as_secs(),
-                excerpt(&(errors + &output))
-            )
-        }
-    }
+    let what = match status? {
+        Some(status) if status.success() => return Ok(output),
+        Some(status) => format!("failed ({status})"),
+        None => format!("was ended: it took longer than {} s", limit.as_secs()),
+    };
+    bail!("{name} {what}\n{}", excerpt(&(errors + &output)))
 }
 
 /// The end of an output, and what says before that something failed, each with the line after it.
