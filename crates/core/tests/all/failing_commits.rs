@@ -199,12 +199,14 @@ fn submit(world: &mut World, token: u64, text: &str, base: Base) {
     world.root.replica.submit(Token(token), Grant::new("ada", true), &id("d"), body, base, None);
 }
 
-/// A follower that has `d` open, in which there is a list.
-fn world_with_list() -> World {
+/// A follower that has `d` open, in which there is a list, the commits of whose authority are held from this revision on.
+fn world_with_list() -> (World, Revision) {
     let mut world = World::new(1);
     world.open("d");
     world.create(0, "d", r#"{"list":[1]}"#);
-    world
+    world.root.holds_commits = true;
+    let revision = world.root.replica.view(&id("d")).unwrap().revision;
+    (world, revision)
 }
 
 /// What became of a driver's change: the revision that it made, or why it was refused.
@@ -218,9 +220,7 @@ fn outcome(world: &World, token: u64) -> Result<Revision, ErrorCode> {
 
 #[test]
 fn what_drivers_submitted_is_made_once_though_the_answer_to_its_commit_is_lost() {
-    let mut world = world_with_list();
-    world.root.holds_commits = true;
-    let revision = world.root.replica.view(&id("d")).unwrap().revision;
+    let (mut world, revision) = world_with_list();
     submit(&mut world, 1, r#"[{"op":"add","path":"/list/-","value":2}]"#, Base::Current);
     // The next two cannot be made again on themselves, and the one after that cannot be made at all.
     submit(&mut world, 2, r#"[{"op":"remove","path":"/list/1"}]"#, Base::Exactly(revision.next()));
@@ -238,9 +238,7 @@ fn what_drivers_submitted_is_made_once_though_the_answer_to_its_commit_is_lost()
 
 #[test]
 fn what_a_driver_submitted_is_made_though_the_commit_was_not_done() {
-    let mut world = world_with_list();
-    world.root.holds_commits = true;
-    let revision = world.root.replica.view(&id("d")).unwrap().revision;
+    let (mut world, revision) = world_with_list();
     submit(&mut world, 1, r#"[{"op":"add","path":"/list/-","value":2}]"#, Base::Exactly(revision));
     world.run();
     let (request, _) = world.root.uncommitted.pop().unwrap();
@@ -254,8 +252,7 @@ fn what_a_driver_submitted_is_made_though_the_commit_was_not_done() {
 
 #[test]
 fn a_rejection_without_any_revision_is_found_though_the_answer_to_its_commit_is_lost() {
-    let mut world = world_with_list();
-    world.root.holds_commits = true;
+    let (mut world, _) = world_with_list();
     submit(&mut world, 1, r#"[{"op":"remove","path":"/list/7"}]"#, Base::Current);
     world.run();
     world.lose_root_answers();
@@ -273,9 +270,7 @@ fn a_rejection_without_any_revision_is_found_though_the_answer_to_its_commit_is_
 
 #[test]
 fn a_driver_is_not_refused_what_it_made_since_whose_change_was_before_it_is_gone() {
-    let mut world = world_with_list();
-    world.root.holds_commits = true;
-    let revision = world.root.replica.view(&id("d")).unwrap().revision;
+    let (mut world, revision) = world_with_list();
     // The first commit waits, so that the next one holds changes of both.
     submit(&mut world, 1, r#"[{"op":"add","path":"/list/-","value":2}]"#, Base::Current);
     world.run();
