@@ -19,7 +19,7 @@ use crate::state::{Life, Point, Reverse, State};
 use crate::storage::ChangeRow;
 
 /// Bytes of the checksum: enough to notice accidents, which is all that it is for.
-const CHECKSUM_BYTES: usize = 8;
+pub(crate) const CHECKSUM_BYTES: usize = 8;
 
 /// Room that is taken at first for a record, and for each revision of a row: what small ones take.
 const ROW_BYTES: usize = 256;
@@ -78,10 +78,14 @@ fn seal_with(document: Option<&DocumentId>, usual_bytes: usize, write: impl FnOn
     let mut out = Writer::with_capacity(usual_bytes);
     out.byte(FORMAT);
     write(&mut out);
-    let mut bytes = out.into_bytes();
+    with_checksum(document, out.into_bytes()).into()
+}
+
+/// A record's bytes behind their checksum.
+pub(crate) fn with_checksum(document: Option<&DocumentId>, mut bytes: Vec<u8>) -> Vec<u8> {
     let digest = digest(document, &bytes);
     bytes.extend(digest.as_ref().iter().take(CHECKSUM_BYTES));
-    bytes.into()
+    bytes
 }
 
 fn digest(document: Option<&DocumentId>, body: &[u8]) -> impl AsRef<[u8]> + use<> {
@@ -227,6 +231,11 @@ impl From<&Revised> for StoredRevision {
 }
 
 impl Row {
+    /// What is stored as a row.
+    pub(crate) fn of(row: &ChangeRow) -> Result<Self, RecordError> {
+        unseal_of(&row.document, &row.body)
+    }
+
     /// The revisions with the chain hash before each.
     pub(crate) fn into_revised(self) -> Vec<Revised> {
         let mut previous = self.previous;
@@ -257,7 +266,7 @@ impl LoggedRow {
     ///
     /// When it went bad, belongs to another document, or a newer release wrote it.
     pub fn read(row: &ChangeRow) -> Result<Self, RecordError> {
-        let Row { previous, revised, rejected } = unseal_of(&row.document, &row.body)?;
+        let Row { previous, revised, rejected } = Row::of(row)?;
         let entries = revised.0.into_iter().map(|revision| revision.entry).collect();
         let rejected = rejected.0.into_iter().map(|rejection| rejection.change).collect();
         Ok(Self { previous, entries, rejected })

@@ -19,7 +19,7 @@ use super::{LinkId, Purpose, Replica, SERVES};
 use crate::authority::Authority;
 use crate::collections::{BTreeMap, BTreeSet};
 use crate::log::{Log, Revised};
-use crate::records::{Row, unseal_of};
+use crate::records::Row;
 use crate::room::{OwnParts, Present, Room};
 use crate::state::Point;
 use crate::storage::{ChangeRow, Operation, StoreError};
@@ -144,7 +144,7 @@ impl Document {
 
 /// The outcomes that a row holds; none when it cannot be read.
 pub(super) fn outcomes_of(row: &ChangeRow) -> Vec<(ChangeId, ChangeHash, Fate)> {
-    let Ok(body) = unseal_of::<Row>(&row.document, &row.body) else { return Vec::new() };
+    let Ok(body) = Row::of(row) else { return Vec::new() };
     let revisions = (row.first_revision.0..).map(Revision);
     let accepted = body
         .revised
@@ -199,7 +199,7 @@ impl Replica {
         // Only what ends at the floor without a gap can go in front of it.
         let mut next = floor.next();
         'rows: for row in rows.iter().rev() {
-            let Ok(body) = unseal_of::<Row>(&row.document, &row.body) else { break };
+            let Ok(body) = Row::of(row) else { break };
             let revisions =
                 (row.first_revision.0..).map(Revision).zip(body.into_revised()).collect::<Vec<_>>();
             for (revision, revised) in revisions.into_iter().rev() {
@@ -246,11 +246,7 @@ impl Replica {
             rows.iter().find(|row| row.first_revision <= revision.next() && row.last_revision > revision);
         let chain = row.and_then(|row| {
             let index = usize::try_from(revision.next().0 - row.first_revision.0).ok()?;
-            unseal_of::<Row>(&row.document, &row.body)
-                .ok()?
-                .into_revised()
-                .get(index)
-                .map(|revised| revised.previous)
+            Row::of(row).ok()?.into_revised().get(index).map(|revised| revised.previous)
         });
         if document.chains.len() >= MAX_CHAINS {
             document.chains.clear();

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rejoin_core::fuzzing::{sealed, unsealed};
 use rejoin_core::storage::{
     Answer, Answered, Batch, ChangeRow, Head, MetaKey, Operation, RecordKey, RecordKind, StoreError, Write,
 };
 use rejoin_store::{MemoryStore, Place};
 use rejoin_wire::{ChangeId, DocumentId, Revision, Sequence, WorkspaceId};
-use sha2::{Digest, Sha256};
 
 /// A disk, with what is durable on it as far as keys tell.
 #[derive(Clone, Debug, Default)]
@@ -188,15 +188,11 @@ pub(crate) fn pending_key(document: &DocumentId, change: ChangeId) -> RecordKey 
     }
 }
 
-/// Bytes of the checksum with which a record ends.
-const CHECKSUM_BYTES: usize = 8;
-
 /// Gives the last author in a row of the log another name of the same length, under a checksum that is right.
-fn rename_author(document: &DocumentId, row: &mut [u8]) {
+fn rename_author(document: &DocumentId, row: &mut Vec<u8>) {
     const USER: &[u8] = b"user ";
-    let body = row.len().saturating_sub(CHECKSUM_BYTES);
-    let Some(at) = row[..body].windows(USER.len()).rposition(|bytes| bytes == USER) else { return };
-    row[at..at + USER.len()].copy_from_slice(b"nobod");
-    let checksum = Sha256::new().chain_update(&row[..body]).chain_update(document.as_str()).finalize();
-    row[body..].copy_from_slice(&checksum[..CHECKSUM_BYTES]);
+    let mut body = unsealed(row).to_vec();
+    let Some(at) = body.windows(USER.len()).rposition(|bytes| bytes == USER) else { return };
+    body[at..at + USER.len()].copy_from_slice(b"nobod");
+    *row = sealed(Some(document), &body);
 }

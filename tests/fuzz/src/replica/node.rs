@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use rejoin_core::fuzzing::{sealed, unsealed};
 use rejoin_core::storage::{Answer, Answered, Operation, RequestId, StoreError};
 use rejoin_core::{Config, Input as Given, Instant, Job, LinkId, Output, Replica, Role, Seed};
 use rejoin_store::MemoryStore;
-use rejoin_wire::{UnixMillis, WorkspaceId};
+use rejoin_wire::{DocumentId, UnixMillis, WorkspaceId};
 
 use crate::input::Input;
-use crate::records::{sealed, unsealed};
 
 /// A replica asks for no more than so much in one drain, whatever was said to it: it is not drawn into a loop.
 const MAX_OUTPUTS: usize = 100_000;
@@ -139,7 +139,7 @@ impl Node {
                 };
                 Ok(other)
             }
-            _ => self.execute(&operation).map(|answer| spoiled(answer, input)),
+            _ => self.execute(&operation).map(|answer| spoiled(&operation, answer, input)),
         };
         // Now and then twice.
         if input.chance(64) {
@@ -150,33 +150,39 @@ impl Node {
 }
 
 /// An answer in which some bytes are not as they were written, or some rows missing.
-fn spoiled(mut answer: Answered, input: &mut Input<'_>) -> Answered {
-    let spoil = |body: &mut Bytes, input: &mut Input<'_>| {
+fn spoiled(operation: &Operation, mut answer: Answered, input: &mut Input<'_>) -> Answered {
+    let spoil = |document: Option<&DocumentId>, body: &mut Bytes, input: &mut Input<'_>| {
         let mut bytes = body.to_vec();
         // Damaged, or written by somebody else, who knows the checksum.
         if input.chance(96) {
             bytes.truncate(unsealed(&bytes).len());
             input.spoil(&mut bytes);
-            bytes = sealed(&bytes);
+            bytes = sealed(document, &bytes);
         } else {
             input.spoil(&mut bytes);
         }
         *body = bytes.into();
     };
     match &mut answer {
-        Answered::Meta { records, .. } => records.iter_mut().for_each(|(_, body)| spoil(body, input)),
+        Answered::Meta { records, .. } => records.iter_mut().for_each(|(_, body)| spoil(None, body, input)),
         Answered::Document(loaded) => match input.below(4) {
             0 => loaded.head = None,
-            1 => loaded.rows.iter_mut().for_each(|row| spoil(&mut row.body, input)),
-            2 => loaded.records.iter_mut().for_each(|(_, body)| spoil(body, input)),
-            _ => loaded.checkpoint.iter_mut().for_each(|(_, body)| spoil(body, input)),
+            1 => loaded.rows.iter_mut().for_each(|row| spoil(Some(&row.document), &mut row.body, input)),
+            2 => loaded.records.iter_mut().for_each(|(_, body)| spoil(None, body, input)),
+            _ => {
+                let document = match operation {
+                    Operation::LoadDocument { document, .. } => Some(document),
+                    _ => None,
+                };
+                loaded.checkpoint.iter_mut().for_each(|(_, body)| spoil(document, body, input));
+            }
         },
         Answered::Changes(rows) => {
             rows.truncate(input.below(4));
-            rows.iter_mut().for_each(|row| spoil(&mut row.body, input));
+            rows.iter_mut().for_each(|row| spoil(Some(&row.document), &mut row.body, input));
         }
         Answered::Heads(heads) => heads.truncate(input.below(4)),
-        Answered::Records(records) => records.iter_mut().for_each(|(_, body)| spoil(body, input)),
+        Answered::Records(records) => records.iter_mut().for_each(|(_, body)| spoil(None, body, input)),
         Answered::Committed => {}
     }
     answer

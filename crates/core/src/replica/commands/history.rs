@@ -9,7 +9,7 @@ use rejoin_wire::to_bytes;
 use super::requests::{Asker, Read};
 use super::*;
 use crate::log::{Log, Revised};
-use crate::records::{Row, unseal_of};
+use crate::records::Row;
 use crate::replica::documents::OLDER_ROWS;
 use crate::sizes::entry_bytes;
 use crate::splicing::{has_splices, unspliced};
@@ -245,7 +245,7 @@ impl Walk {
     /// Goes back over rows, as far as they follow one another and can be read.
     fn pass(&mut self, rows: &[ChangeRow], limits: &Limits) {
         for row in rows.iter().rev() {
-            let Ok(body) = unseal_of::<Row>(&row.document, &row.body) else { return };
+            let Ok(body) = Row::of(row) else { return };
             let revisions = (row.first_revision.0..).map(Revision).zip(body.into_revised());
             for (revision, revised) in revisions.collect::<Vec<_>>().into_iter().rev() {
                 if revision > self.at || self.is_done() {

@@ -65,7 +65,7 @@ impl Gap {
         if row.last_revision < row.first_revision || !self.is_open() {
             return;
         }
-        match unseal_of::<Row>(&row.document, &row.body) {
+        match Row::of(row) {
             Ok(body) => {
                 self.end = Some(Have { revision: row.first_revision.previous(), chain: body.previous });
             }
@@ -407,7 +407,7 @@ fn replay(
     fits: bool,
     limits: &rejoin_json::Limits,
 ) -> Result<(), Unreadable> {
-    let Ok(body) = unseal_of::<Row>(&row.document, &row.body) else {
+    let Ok(body) = Row::of(row) else {
         if row.last_revision >= row.first_revision {
             return Err(Unreadable::Revisions);
         }
