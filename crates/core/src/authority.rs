@@ -87,7 +87,7 @@ pub(crate) struct Submission<'a> {
     pub(crate) pushed: &'a PushedChange,
     pub(crate) hash: ChangeHash,
     pub(crate) author: &'a Arc<str>,
-    /// Why this author may not write, if so.
+    /// Why this author may not write, if so. A link's change is not submitted then.
     pub(crate) refused: Option<Refusal>,
     /// What was seen, where the door knows it by itself.
     pub(crate) seen: Option<&'a State>,
@@ -153,6 +153,12 @@ impl Authority {
     /// Takes what the author of a change says that it saw; `None` when it cannot say, and the change will be rejected.
     pub(crate) fn provide(&mut self, change: ChangeId, hash: ChangeHash, seen: Option<Provided>) {
         self.provided.insert((change, hash), seen);
+    }
+
+    /// What an author said that it saw is of no use: its change is refused, and gets no outcome.
+    pub(crate) fn forget_provided(&mut self, change: ChangeId) {
+        self.provided.retain(|(name, _), _| *name != change);
+        self.lost.remove(&change);
     }
 
     /// Whether a change had an outcome that the store no longer has.

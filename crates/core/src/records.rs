@@ -414,6 +414,16 @@ pub struct Origin {
 
 record!(Origin { part, number });
 
+impl Origin {
+    /// No part of the program: what brings back a lost line of history.
+    pub(crate) const LOST_LINE: Self = Self { part: u64::MAX, number: 0 };
+
+    /// Of a program that says no number it does not matter which part says so.
+    pub(crate) fn of_program(self) -> Self {
+        if self.number == 0 { Self::default() } else { self }
+    }
+}
+
 /// A state told by its difference from another one.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Delta {

@@ -38,7 +38,7 @@ pub(super) use taking::effect_of;
 const MAX_WAITING_MESSAGES: usize = 64;
 
 /// Pause after the authority refused a push with a code that allows another try.
-const PUSH_RETRY: Duration = Duration::from_secs(1);
+pub(super) const PUSH_RETRY: Duration = Duration::from_secs(1);
 
 /// Pause after the authority refused a push with a code that does not: nothing is dropped, and a mended authority is found again.
 const PUSH_REFUSED: Duration = Duration::from_secs(30);
@@ -641,6 +641,10 @@ impl Replica {
             // Nothing more can be had of this document until it is mended, and that is told. All the others go on.
             self.finish_hole(id);
             self.offer(id);
+        }
+        if let (ErrorCode::Forbidden, Some(change)) = (error.code, error.change) {
+            self.take_refusal(id, change, &error.message);
+            return;
         }
         let Some(document) = self.documents.get_mut(id) else { return };
         if error.change.is_some() {

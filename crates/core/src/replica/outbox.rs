@@ -2,6 +2,7 @@
 
 mod changes;
 mod origins;
+mod refused;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

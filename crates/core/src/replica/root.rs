@@ -128,7 +128,6 @@ struct Decidable {
     hash: ChangeHash,
     revision: Revision,
     chain: ChainHash,
-    may_edit: bool,
 }
 
 impl Queue {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use rejoin_core::storage::Head;
 use rejoin_core::{Life, Replica};
-use rejoin_wire::{ErrorCode, ListItem, Revision, Scope};
+use rejoin_wire::{ListItem, Revision, Scope};
 
 use super::{Held, ROOT, Report, World};
 use crate::model::Fate;
-use crate::tokens::{Counts, Token, in_body, in_effect, in_records};
+use crate::tokens::{Token, in_effect, in_records};
 use crate::violation::{Checked, Claim, Violation};
 
 /// After healing, everything has arrived within this time, in microseconds: the longest pauses before another attempt, a few times.
@@ -225,6 +225,8 @@ impl World {
                 // Its document left memory before anybody looked.
                 Fate::Open if self.model.is_logged(id) => {}
                 Fate::Open => return Err(lost("a change has no outcome")),
+                // A copy of the replica, that may edit, pushed it too.
+                Fate::Rejected if self.model.is_logged(id) => {}
                 Fate::Rejected => {
                     let kept = self.nodes.iter().filter_map(|node| node.replica.as_ref()).any(|replica| {
                         replica
@@ -261,14 +263,7 @@ impl World {
                     .filter_map(|revision| line.at(Revision(revision)))
                     .all(|at| at.life == Life::Alive && at.counts().contains_key(*token))
             };
-            // Whose right to edit is taken away meanwhile has the changes refused that all who held the line send alike: then they all keep them.
-            let followers = self.nodes.iter().skip(1).filter_map(|node| node.replica.as_ref());
-            let refused: Counts = followers
-                .flat_map(|replica| replica.rejected(document))
-                .filter(|rejected| rejected.code == ErrorCode::Forbidden)
-                .flat_map(|rejected| in_body(&rejected.change.body))
-                .collect();
-            for token in lost.counts().keys().filter(stays).filter(|token| !refused.contains_key(token)) {
+            for token in lost.counts().keys().filter(stays) {
                 let again = now.0.iter().any(|at| {
                     let entry = at.entry.as_ref();
                     at.counts().contains_key(token)

@@ -1,6 +1,6 @@
 //! Looking at replicas after each drain.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rejoin_core::storage::{Batch, ChangeRow, Write};
 use rejoin_core::{LoggedRow, OwnChange, Reply, Token, View};
@@ -223,8 +223,8 @@ impl World {
             // Looked at only where one is gone: each is hashed anew.
             let is_gone = known.is_some_and(|known| known.keys().any(|hash| !here.contains(hash)));
             let rejected = if is_gone { replica.rejected(&document) } else { Vec::new() };
-            let rejected: BTreeSet<ChangeHash> =
-                rejected.iter().map(|rejected| rejected.change.hash(&document)).collect();
+            let rejected: BTreeMap<ChangeHash, ErrorCode> =
+                rejected.iter().map(|rejected| (rejected.change.hash(&document), rejected.code)).collect();
             let mut own = self.nodes[node].own.remove(&document).unwrap_or_default();
             for OwnChange { hash, change, .. } in &pending {
                 if own.contains_key(hash) {
@@ -242,7 +242,7 @@ impl World {
                 let renumbered = own.iter().filter(|(hash, (_, made))| {
                     let made = &self.model.made[*made];
                     !here.contains(hash)
-                        && !rejected.contains(hash)
+                        && !rejected.contains_key(hash)
                         && made.time == change.time
                         && made.body == change.body
                 });
@@ -270,14 +270,16 @@ impl World {
             for (hash, id, made) in gone {
                 self.model.judging.note(Claim::Durability);
                 own.remove(&hash);
-                if rejected.contains(&hash) {
-                    if self.observed && self.model.is_accepted(&document, hash) && !self.model.was_lost(made)
-                    {
+                if let Some(code) = rejected.get(&hash) {
+                    let is_accepted = self.model.is_accepted(&document, hash) && !self.model.was_lost(made);
+                    // Who may not edit is refused without an outcome: a copy of the same may be accepted.
+                    if self.observed && is_accepted && *code != ErrorCode::Forbidden {
                         let what =
                             format!("node {node}: {id:?} of {document} is accepted, and told as rejected");
                         return Err(Violation::new(Claim::AtMostOnce, what));
                     }
-                    self.model.made[made].fate = Fate::Rejected;
+                    self.model.made[made].fate =
+                        if is_accepted { Fate::Acknowledged } else { Fate::Rejected };
                     self.rejections += 1;
                 } else if self.model.is_logged(made) {
                     self.model.made[made].fate = Fate::Acknowledged;

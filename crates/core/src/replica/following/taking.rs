@@ -3,6 +3,13 @@
 use super::*;
 use crate::ids::{id_from, replica_id};
 
+impl Upstream {
+    /// Whether this replica might edit when the link opened.
+    pub(in crate::replica) fn may_edit(&self) -> bool {
+        self.welcome.as_ref().is_none_or(|welcome| welcome.may_edit)
+    }
+}
+
 impl Replica {
     pub(super) fn take_in(&mut self, id: &DocumentId, message: Message) {
         match message {
@@ -104,7 +111,7 @@ impl Replica {
             taken.push(StoredRevision::from(&revised));
             revised.submitted = submitted;
             records.extend(revised.entry.conflicts.iter().cloned());
-            let change = revised.entry.change;
+            let (change, hash) = (revised.entry.change, revised.entry.hash);
             let revision = document.durable.revision;
             document.log.push(revised);
             // The own oldest change came back as it was: the view already shows it.
@@ -112,6 +119,7 @@ impl Replica {
                 document.outbox.forget_view();
             }
             self.settle_own(id, change, &Fate::Accepted { revision });
+            self.forget_refused(id, change, hash);
         }
         if let Some(document) = self.documents.get(id) {
             self.upstream.note_taken(id, document.durable.sequence);
@@ -332,8 +340,7 @@ impl Replica {
     pub(super) fn take_other_line(&mut self, id: &DocumentId, snapshot: Snapshot) {
         let Some(document) = self.documents.get(id) else { return };
         // Who may only read cannot bring anything back, and would have the lost changes refused under the id that they get from everybody.
-        let may_edit = self.upstream.welcome.as_ref().is_none_or(|welcome| welcome.may_edit);
-        let lost = if may_edit {
+        let lost = if self.upstream.may_edit() {
             lost_changes(document, &snapshot.ancestors, &self.config.limits)
         } else {
             Vec::new()

@@ -24,7 +24,7 @@ impl Replica {
             body,
         };
         let bytes = change_bytes(&sized);
-        let progress = Progress { since: now, bytes, origin, ..Progress::default() };
+        let progress = Progress { since: now, bytes, origin: origin.of_program(), ..Progress::default() };
         let name = document.outbox.append(
             id,
             identity,
@@ -333,7 +333,8 @@ impl Replica {
             for (change, seen) in lost {
                 run.next = change.counter.next();
                 let bytes = change_bytes(&change);
-                let progress = Progress { since: self.now, bytes, ..Progress::default() };
+                let origin = Origin::LOST_LINE;
+                let progress = Progress { since: self.now, bytes, origin, ..Progress::default() };
                 let hash = change.hash(id);
                 names.push(change.id());
                 document.outbox.bytes += bytes;

@@ -2,6 +2,8 @@
 
 use super::questions::NO_ANSWER;
 use super::*;
+use crate::replica::following::PUSH_RETRY;
+use crate::replica::serving::Downstream;
 
 /// Bytes of changes from below that wait for their outcomes, over all links: a push beyond them is refused with `rate_limited`.
 pub const MAX_FORWARDED_BYTES: usize = 64 << 20;
@@ -16,9 +18,8 @@ const CHANGE_OVERHEAD_BYTES: usize = 256;
 pub(super) struct InFlight {
     pub(super) change: Arc<Change>,
     pub(super) hash: ChangeHash,
-    /// Those who pushed it and are still here, each with the number of its push here: one link may carry the pushes of several copies of a
-    /// profile, as that of another relay does.
-    pub(super) links: BTreeMap<LinkId, u64>,
+    /// Those who pushed it and are still here.
+    pub(super) links: BTreeMap<LinkId, Forwarded>,
     /// Who pushed it first.
     owner: LinkId,
     bytes: usize,
@@ -26,12 +27,24 @@ pub(super) struct InFlight {
     need_seen: bool,
 }
 
+/// How a link pushed a change.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Forwarded {
+    /// The number of the push: one link may carry the pushes of several copies of a profile, as that of another relay does.
+    push: u64,
+    /// It was passed on for somebody who may edit.
+    edits: bool,
+    /// It was passed on for somebody who may not.
+    reads: bool,
+}
+
 impl Replica {
     /// Passes a well-formed push on, as it came, with its author.
     pub(in crate::replica) fn forward_push(&mut self, link: LinkId, push: DocumentPush) {
         let Some(downstream) = self.links.get(&link) else { return };
         let grant = author_of(&push, downstream.grant().clone());
-        let author = Some(Author { principal: grant.principal, may_edit: grant.may_edit });
+        let edits = grant.may_edit && self.upstream.may_edit();
+        let author = Some(Author { principal: grant.principal, may_edit: edits });
         let hashed: Vec<(ChangeHash, Arc<Change>)> = push
             .changes
             .iter()
@@ -56,7 +69,10 @@ impl Replica {
                 *relay.bytes_of.entry(link).or_default() += bytes;
                 InFlight { change, hash, links: BTreeMap::new(), owner: link, bytes, need_seen: false }
             });
-            in_flight.links.insert(link, push);
+            let forwarded = in_flight.links.entry(link).or_default();
+            forwarded.push = push;
+            forwarded.edits |= edits;
+            forwarded.reads |= !edits;
         }
         self.send_upstream_payload(payload);
     }
@@ -70,8 +86,8 @@ impl Replica {
     ) -> u64 {
         let relay = &mut self.relay;
         let in_flight = |change: &Change| relay.in_flight.get(&(id.clone(), change.id()));
-        let known = changes.iter().find_map(|(_, change)| in_flight(change)?.links.get(&link).copied());
-        known.unwrap_or_else(|| {
+        let known = changes.iter().find_map(|(_, change)| in_flight(change)?.links.get(&link));
+        known.map(|forwarded| forwarded.push).unwrap_or_else(|| {
             relay.last_push += 1;
             relay.last_push
         })
@@ -190,7 +206,25 @@ impl Replica {
         let pushes = pushed.map(|in_flight| in_flight.links.clone()).unwrap_or_default();
         for key in self.run_in_flight(id, change) {
             let Some(in_flight) = self.relay.in_flight.get_mut(&key) else { continue };
-            in_flight.links.retain(|link, push| pushes.get(link) != Some(push));
+            in_flight.links.retain(|link, forwarded| !is_same(&pushes, *link, forwarded));
+            if in_flight.links.is_empty() {
+                self.settle_forwarded(&key);
+            }
+        }
+        pushes.into_keys().collect()
+    }
+
+    /// The same for those among them who may not edit: they push nothing of it again. One link may speak for some of both.
+    fn take_back_from_readers(&mut self, id: &DocumentId, change: ChangeId) -> BTreeSet<LinkId> {
+        let pushed = self.relay.in_flight.get(&(id.clone(), change));
+        let mut pushes = pushed.map(|in_flight| in_flight.links.clone()).unwrap_or_default();
+        pushes.retain(|_, forwarded| forwarded.reads);
+        for key in self.run_in_flight(id, change) {
+            let Some(in_flight) = self.relay.in_flight.get_mut(&key) else { continue };
+            in_flight.links.retain(|link, forwarded| {
+                forwarded.reads &= !is_same(&pushes, *link, forwarded);
+                forwarded.reads || forwarded.edits
+            });
             if in_flight.links.is_empty() {
                 self.settle_forwarded(&key);
             }
@@ -258,6 +292,10 @@ impl Replica {
         let (Some(id), Some(change)) = (&error.document, error.change) else { return false };
         let Some(in_flight) = self.relay.in_flight.get(&(id.clone(), change)) else { return false };
         let base = in_flight.change.base;
+        if error.code == ErrorCode::Forbidden {
+            self.route_forbidden(id, change, &error.message);
+            return true;
+        }
         for link in self.take_back_from(id, change) {
             // A link that speaks for others is told which push it was, and knows whose.
             let speaks = self.links.get(&link).is_some_and(|downstream| downstream.grant().may_relay);
@@ -273,6 +311,44 @@ impl Replica {
         }
         true
     }
+
+    /// Gives the refusal of a push by somebody who may not edit to those of whom that is true. Others who pushed the same change have pushes of
+    /// their own on the way, which are answered by themselves.
+    fn route_forbidden(&mut self, id: &DocumentId, change: ChangeId, message: &str) {
+        let readers = self.take_back_from_readers(id, change);
+        if readers.is_empty() {
+            // It is for somebody who has gone, or the right was taken away between here and the authority: whoever may edit tries again.
+            for link in self.take_back_from(id, change) {
+                self.refuse_push(link, id, Some(change), ErrorCode::Unavailable, PUSH_AGAIN);
+            }
+            let until = self.now + PUSH_RETRY;
+            if let Some(document) =
+                self.documents.get_mut(id).filter(|document| document.outbox.own(change).is_some())
+            {
+                document.outbox.pause(until);
+                self.busy.insert(id.clone());
+            }
+            return;
+        }
+        for link in readers {
+            // Who speaks for others is told whose push it was by the change, and knows what that one may do now.
+            let grant = self.links.get(&link).map(Downstream::grant);
+            let may_edit = grant.is_some_and(|grant| grant.may_edit && !grant.may_relay);
+            if may_edit && self.upstream.may_edit() {
+                self.refuse_push(link, id, Some(change), ErrorCode::Unavailable, PUSH_AGAIN);
+            } else {
+                self.refuse_push(link, id, Some(change), ErrorCode::Forbidden, message);
+            }
+        }
+    }
+}
+
+/// Why somebody who may edit pushes again what was refused to somebody who may not.
+const PUSH_AGAIN: &str = "the change was refused under a right that is not yours any more; send it again";
+
+/// Whether a link pushed a change in the same push as another one.
+fn is_same(pushes: &BTreeMap<LinkId, Forwarded>, link: LinkId, forwarded: &Forwarded) -> bool {
+    pushes.get(&link).is_some_and(|pushed| pushed.push == forwarded.push)
 }
 
 fn in_flight_bytes(change: &Change) -> usize {

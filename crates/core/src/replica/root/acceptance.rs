@@ -110,6 +110,15 @@ impl Acceptance<'_> {
                 stop = Stop::Wait;
                 break;
             }
+            if self.is_forbidden(&queued, pushed.change.id()) {
+                let change = pushed.change.id();
+                if !self.document.queue.waiting.iter().any(|other| other.first() == Some(change)) {
+                    self.document.authority.forget_provided(change);
+                }
+                self.needs.push(Need::Refuse(queued.from, Some(change), forbidden()));
+                stop = Stop::Drop;
+                break;
+            }
             let hash = queued.hash_of(self.id, &pushed.change);
             match self.step(&queued, pushed, hash) {
                 Step::Accepted => {
@@ -132,7 +141,7 @@ impl Acceptance<'_> {
                     break;
                 }
                 Step::NeedComputed(job) => {
-                    let job = job.map(|job| (job, self.decidable(&queued, pushed.change.id(), hash)));
+                    let job = job.map(|job| (job, self.decidable(pushed.change.id(), hash)));
                     self.needs.push(Need::Computed(job));
                     stop = Stop::Wait;
                     break;
@@ -339,20 +348,23 @@ impl Acceptance<'_> {
     }
 
     /// What a decision about a change is made on.
-    fn decidable(&self, queued: &Queued, change: ChangeId, hash: ChangeHash) -> Decidable {
-        let (tip, may_edit) = (self.document.tip(), queued.grant.may_edit);
-        Decidable { change, hash, revision: tip.revision, chain: tip.chain, may_edit }
+    fn decidable(&self, change: ChangeId, hash: ChangeHash) -> Decidable {
+        let tip = self.document.tip();
+        Decidable { change, hash, revision: tip.revision, chain: tip.chain }
+    }
+
+    /// Whether a link pushed a change that has no outcome, for somebody who may not edit. It gets none: others who may edit push the same
+    /// change, as those do who hold the same lost line of history, or another one under its name, if the name is theirs.
+    fn is_forbidden(&self, queued: &Queued, change: ChangeId) -> bool {
+        let is_known = change.counter <= self.document.tip().clock.counter(change.replica);
+        matches!(queued.from, From::Link(_)) && !queued.grant.may_edit && !is_known
     }
 
     fn step(&mut self, queued: &Queued, pushed: &PushedChange, hash: ChangeHash) -> Step {
-        let refused = (!queued.grant.may_edit).then(|| {
-            Refusal::new(
-                ErrorCode::Forbidden,
-                "you may read this workspace but not edit it; ask for the role editor",
-            )
-        });
+        // That of a link was refused before. A driver's change has a name that nobody else makes changes under, and its one answer.
+        let refused = (!queued.grant.may_edit).then(forbidden);
         let computed = match self.document.queue.computing.take() {
-            Some(computing) if computing.of == self.decidable(queued, pushed.change.id(), hash) => {
+            Some(computing) if computing.of == self.decidable(pushed.change.id(), hash) => {
                 match computing.computed {
                     None => {
                         self.document.queue.computing = Some(computing);
@@ -419,6 +431,10 @@ impl Acceptance<'_> {
     }
 }
 
+fn forbidden() -> Refusal {
+    Refusal::new(ErrorCode::Forbidden, "you may read this workspace but not edit it; ask for the role editor")
+}
+
 fn unknown_base() -> Refusal {
     Refusal::new(
         ErrorCode::UnknownBase,
@@ -429,7 +445,7 @@ fn unknown_base() -> Refusal {
 /// Why a push stopped.
 pub(super) enum Stop {
     Done,
-    /// The rest can never be taken.
+    /// The rest is not taken, whether it never can be or its author may not edit.
     Drop,
     /// The rest was made on another history. Its first change is kept: what is told of it goes with a commit that fails.
     Forked,
