@@ -9,6 +9,7 @@ mod cost;
 mod damage;
 mod determinism;
 mod failing_commits;
+mod forbidden;
 mod grants;
 mod history;
 mod hostile;

@@ -5,7 +5,7 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::support::cluster::{Cluster, PAUSES, add, commits, interval, reads, two};
-use crate::support::{id, patch, workspace};
+use crate::support::{id, patch, too_deep, workspace};
 use rejoin_core::storage::{Operation, StoreError};
 use rejoin_core::{Event, Grant, MAX_COMMITS_IN_A_ROW, MAX_CONFLICT_PAUSE, Rung, Token};
 use rejoin_json::Patch;
@@ -322,26 +322,21 @@ fn a_rejection_by_one_authority_stands_at_the_others() {
     for is_answered in [true, false] {
         let mut cluster = two();
         cluster.roots[1].is_deaf = true;
-        // The store is asked for everything by a replica that may not edit at one of them.
-        cluster.below[0].grant.may_edit = false;
-        cluster.move_to(0, 0);
-        cluster.run_for(1_000);
         cluster.below[0].holds_messages = !is_answered;
-        cluster.edit(0, "d", &add("x"));
+        cluster.edit(0, "d", &format!("[{}]", too_deep("/x")));
         cluster.run();
         // Others go on at the second authority, which has heard of no rejection, past a checkpoint.
         for round in 0..70 {
             cluster.edit(1, "d", r#"[{"op":"add","path":"/n","value":1}]"#);
             assert!(cluster.content(1, "d").contains('n'), "{round}");
         }
-        cluster.below[0].grant.may_edit = true;
         cluster.move_to(0, 1);
         cluster.run_for(1_000);
         cluster.edit(0, "d", &add("y"));
         cluster.run_for(2_000);
         let rejected = cluster.below[0].replica.rejected(&id("d"));
         let codes: Vec<ErrorCode> = rejected.iter().map(|rejected| rejected.code).collect();
-        assert_eq!(codes, [ErrorCode::Forbidden], "answered: {is_answered}");
+        assert_eq!(codes, [ErrorCode::InvalidPatch], "answered: {is_answered}");
         assert_eq!(cluster.converged("d"), r#"{"n":1,"y":1}"#);
         assert!(!cluster.was_forked(0), "answered: {is_answered}");
         // The same to an authority that starts anew from the checkpoint of the one that knew nothing.

@@ -4,7 +4,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::support::{World, id, json, patch};
+use crate::support::{World, id, json, patch, too_deep};
 use rejoin_core::{ConflictChoice, EditError, Event, LINK_HIGH_WATER_BYTES, Life, Rung};
 use rejoin_json::Policy;
 use rejoin_store::MemoryStore;
@@ -123,13 +123,11 @@ fn what_was_typed_into_rejected_text_is_taken_in_once() {
         let header = Header { policy, ..Header::default() };
         world.followers[0].replica.create_with(&id("d"), header, json(r#"{"text":"one two"}"#)).unwrap();
         world.run();
-        world.allow(0, false);
         world.followers[0].holds_messages = true;
-        let write = |text: &str| format!(r#"[{{"op":"replace","path":"/text","value":"{text}"}}]"#);
-        world.edit(0, "d", &write("on A-e two"));
-        world.allow(0, true);
-        world.edit(0, "d", &write("on B-A-e two"));
-        world.edit(0, "d", &write("on B-C-A-e two"));
+        let write = |text: &str| format!(r#"{{"op":"replace","path":"/text","value":"{text}"}}"#);
+        world.edit(0, "d", &format!("[{},{}]", write("on A-e two"), too_deep("/deep")));
+        world.edit(0, "d", &format!("[{}]", write("on B-A-e two")));
+        world.edit(0, "d", &format!("[{}]", write("on B-C-A-e two")));
         world.let_messages_through(0);
         assert_eq!(world.followers[0].replica.rejected(&id("d")).len(), 1, "{policy}");
         assert_eq!(world.converged("d"), r#"{"text":"on B-C-A-e two"}"#, "{policy}");

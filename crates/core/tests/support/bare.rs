@@ -43,6 +43,13 @@ impl Bare {
         bare
     }
 
+    /// Starts anew from the store.
+    pub fn restart(&mut self) {
+        let config = Config::new(workspace(), Role::Root);
+        self.replica = Replica::new(config, Seed(2), self.now, UnixMillis(1_700_000_000_000));
+        self.drain();
+    }
+
     pub fn input(&mut self, input: Input) {
         self.replica.handle_input(self.now, input);
         self.drain();
@@ -171,6 +178,23 @@ pub fn push_to(
     let change = Change { replica, counter, base: Revision(base), over: counter, time: UnixMillis(0), body };
     let changes = vec![PushedChange { change, seen }];
     Message::Push { pushes: vec![DocumentPush { document: id(document), changes, author }] }
+}
+
+/// A push of one change of a replica to document `d`.
+pub fn push_at(replica: u128, counter: u64, base: u64, body: Body) -> Message {
+    push_all(replica, [(counter, base, body)])
+}
+
+/// A push of changes of a replica to document `d`: counters, bases and what is done.
+pub fn push_all<const N: usize>(replica: u128, changes: [(u64, u64, Body); N]) -> Message {
+    let replica = ReplicaId(replica);
+    let changes = changes.map(|(counter, base, body)| {
+        let counter = Counter(counter);
+        let change =
+            Change { replica, counter, base: Revision(base), over: counter, time: UnixMillis(0), body };
+        PushedChange { change, seen: None }
+    });
+    Message::Push { pushes: vec![DocumentPush { document: id("d"), changes: changes.into(), author: None }] }
 }
 
 pub fn create() -> Body {

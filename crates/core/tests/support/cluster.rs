@@ -14,7 +14,7 @@ use rejoin_wire::{
     decode_message,
 };
 
-use super::{assert_rest, id, json, patch, tell_time, workspace};
+use super::{assert_rest, id, json, limit_root, patch, tell_time, workspace};
 
 /// One of the authorities.
 pub struct Authority {
@@ -120,6 +120,7 @@ impl Cluster {
         self.seeds += 1;
         let mut config = Config::new(workspace(), role);
         config.principal = name.into();
+        limit_root(&mut config);
         configure(&mut config);
         let unix = UnixMillis(1_700_000_000_000 + self.now.0 / 1_000);
         Replica::new(config, Seed(self.seeds), self.now, unix)

@@ -92,6 +92,22 @@ pub fn json(text: &str) -> Json {
     Json::parse(text, &Limits::default()).unwrap()
 }
 
+/// Nesting that authorities take; others take more.
+const ROOT_DEPTH: usize = 32;
+
+/// Has authorities reject what followers make.
+fn limit_root(config: &mut Config) {
+    if config.role == Role::Root {
+        config.limits.max_depth = ROOT_DEPTH;
+    }
+}
+
+/// An operation that a follower takes and the authority rejects.
+pub fn too_deep(path: &str) -> String {
+    let (open, close) = ("[".repeat(ROOT_DEPTH + 1), "]".repeat(ROOT_DEPTH + 1));
+    format!(r#"{{"op":"add","path":"{path}","value":{open}{close}}}"#)
+}
+
 pub fn patch(text: &str) -> Patch {
     Patch::parse(text, &Limits::default()).unwrap()
 }
@@ -113,6 +129,7 @@ impl Node {
         let mut config = Config::new(workspace(), role);
         config.principal = principal.into();
         config.max_outbox_bytes = 1 << 20;
+        limit_root(&mut config);
         configure(&mut config);
         let unix = UnixMillis(UNIX_START + now.0 / 1000);
         let replica = Replica::new(config, Seed(seed), now, unix);

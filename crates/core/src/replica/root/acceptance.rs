@@ -115,6 +115,7 @@ impl Acceptance<'_> {
                 if !self.document.queue.waiting.iter().any(|other| other.first() == Some(change)) {
                     self.document.authority.forget_provided(change);
                 }
+                self.document.queue.computing = None;
                 self.needs.push(Need::Refuse(queued.from, Some(change), forbidden()));
                 stop = Stop::Drop;
                 break;
