@@ -8,7 +8,7 @@ use rejoin_json::{Json, Patch};
 use rejoin_wire::{
     ChainHash, Change, ChangeHash, ChangeId, ConflictRecord, Counter, DecodeError, DecodeErrorKind,
     DocumentId, Entry, ErrorCode, Header, Reader, ReplicaId, Revision, Sequence, UnixMillis, Wire, Writer,
-    limits::MAX_TEXT_BYTES,
+    limits::{MAX_INTEGER, MAX_TEXT_BYTES},
 };
 use sha2::{Digest, Sha256};
 
@@ -416,7 +416,7 @@ record!(Origin { part, number });
 
 impl Origin {
     /// No part of the program: what brings back a lost line of history.
-    pub(crate) const LOST_LINE: Self = Self { part: u64::MAX, number: 0 };
+    pub(crate) const LOST_LINE: Self = Self { part: MAX_INTEGER, number: 0 };
 
     /// Of a program that says no number it does not matter which part says so.
     pub(crate) fn of_program(self) -> Self {

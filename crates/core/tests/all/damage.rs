@@ -4,7 +4,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::support::{World, id, json, patch, too_deep, workspace};
+use crate::support::{World, copying, id, json, patch, workspace};
 use rejoin_core::{Base, Event, Grant, Life, Reply, Token};
 use rejoin_json::Limits;
 use rejoin_store::{MemoryStore, Place};
@@ -120,7 +120,7 @@ fn a_long_history_is_read_again_from_its_beginning_page_by_page() {
 #[test]
 fn rejections_before_a_checkpoint_that_is_made_again_stay_known() {
     let mut world = grown(70);
-    world.edit(0, "d", &format!("[{}]", too_deep("/deep")));
+    world.edit(0, "d", &format!("[{}]", copying("/long")));
     assert_eq!(world.followers[0].replica.rejected(&id("d")).len(), 1);
     grow(&mut world, 71..=130);
     assert_eq!(spoil(&mut world, |place| checkpoint(place).is_some()), 2);
@@ -136,7 +136,7 @@ fn rejections_before_a_checkpoint_that_is_made_again_stay_known() {
 #[test]
 fn rejections_that_cannot_be_read_make_nothing_read_only() {
     let mut world = grown(3);
-    world.edit(0, "d", &format!("[{}]", too_deep("/deep")));
+    world.edit(0, "d", &format!("[{}]", copying("/long")));
     let rejections = |place: &Place| row(place) == Some(4);
     assert_eq!(spoil(&mut world, rejections), 1);
     world.run_for(60_000);

@@ -140,10 +140,26 @@ fn what_was_made_behind_a_lost_line_is_kept_by_who_may_not_bring_that_back() {
     world.followers[0].holds_messages = true;
     world.online(0);
     world.run_for(60_000);
+    // The link goes before the push has its answer, and the process with it.
+    world.root.holds_commits = true;
+    world.let_messages_through(0);
+    assert_eq!(world.followers[0].replica.pending(&id("d")).len(), 2);
+    world.offline(0);
+    world.restart(0, Some(Scope::Documents));
+    world.run();
+    world.followers[0].replica.open(&id("d"));
+    world.followers[0].holds_messages = true;
+    world.online(0);
+    world.run_for(60_000);
     world.allow(0, false);
     world.let_messages_through(0);
+    world.root.uncommitted.clear();
+    let store = world.root.store.clone();
+    world.restart_root(store);
     world.run_for(60_000);
     assert_eq!(world.converged("d"), r#"{"l":[]}"#);
+    let quarantined = |event: &Event| matches!(event, Event::Quarantined { .. });
+    assert!(!world.followers[0].events.iter().any(quarantined));
     let rejected = world.followers[0].replica.rejected(&id("d"));
     assert_eq!(rejected.len(), 1, "not what brings back the lost line: {rejected:?}");
     assert!(format!("{rejected:?}").contains("pending"));

@@ -5,7 +5,7 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::support::cluster::{Cluster, PAUSES, add, commits, interval, reads, two};
-use crate::support::{id, patch, too_deep, workspace};
+use crate::support::{copying, id, patch, workspace};
 use rejoin_core::storage::{Operation, StoreError};
 use rejoin_core::{Event, Grant, MAX_COMMITS_IN_A_ROW, MAX_CONFLICT_PAUSE, Rung, Token};
 use rejoin_json::Patch;
@@ -323,7 +323,7 @@ fn a_rejection_by_one_authority_stands_at_the_others() {
         let mut cluster = two();
         cluster.roots[1].is_deaf = true;
         cluster.below[0].holds_messages = !is_answered;
-        cluster.edit(0, "d", &format!("[{}]", too_deep("/x")));
+        cluster.edit(0, "d", &format!("[{}]", copying("/x")));
         cluster.run();
         // Others go on at the second authority, which has heard of no rejection, past a checkpoint.
         for round in 0..70 {

@@ -4,7 +4,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::support::{World, id, json, patch, too_deep};
+use crate::support::{World, copying, id, json, patch};
 use rejoin_core::{ConflictChoice, EditError, Event, LINK_HIGH_WATER_BYTES, Life, Rung};
 use rejoin_json::Policy;
 use rejoin_store::MemoryStore;
@@ -125,7 +125,7 @@ fn what_was_typed_into_rejected_text_is_taken_in_once() {
         world.run();
         world.followers[0].holds_messages = true;
         let write = |text: &str| format!(r#"{{"op":"replace","path":"/text","value":"{text}"}}"#);
-        world.edit(0, "d", &format!("[{},{}]", write("on A-e two"), too_deep("/deep")));
+        world.edit(0, "d", &format!("[{},{}]", write("on A-e two"), copying("/long")));
         world.edit(0, "d", &format!("[{}]", write("on B-A-e two")));
         world.edit(0, "d", &format!("[{}]", write("on B-C-A-e two")));
         world.let_messages_through(0);

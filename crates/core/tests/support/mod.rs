@@ -92,20 +92,22 @@ pub fn json(text: &str) -> Json {
     Json::parse(text, &Limits::default()).unwrap()
 }
 
-/// Nesting that authorities take; others take more.
-const ROOT_DEPTH: usize = 32;
+/// Bytes that a patch may copy where authorities take it; others take more.
+const ROOT_COPIED_BYTES: usize = 1 << 16;
 
 /// Has authorities reject what followers make.
 fn limit_root(config: &mut Config) {
     if config.role == Role::Root {
-        config.limits.max_depth = ROOT_DEPTH;
+        config.limits.max_copied_bytes = ROOT_COPIED_BYTES;
     }
 }
 
-/// An operation that a follower takes and the authority rejects.
-pub fn too_deep(path: &str) -> String {
-    let (open, close) = ("[".repeat(ROOT_DEPTH + 1), "]".repeat(ROOT_DEPTH + 1));
-    format!(r#"{{"op":"add","path":"{path}","value":{open}{close}}}"#)
+/// Operations that a follower takes and the authority rejects.
+pub fn copying(path: &str) -> String {
+    let long = "x".repeat(ROOT_COPIED_BYTES);
+    format!(
+        r#"{{"op":"add","path":"{path}","value":"{long}"}},{{"op":"copy","from":"{path}","path":"{path}2"}}"#
+    )
 }
 
 pub fn patch(text: &str) -> Patch {
