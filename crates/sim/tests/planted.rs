@@ -40,7 +40,7 @@ const CAUGHT: &[(&str, &[u64])] = &[
     ("omit-records", &[1, 4]),
     ("falsify-records", &[1, 2]),
     ("show-older", &[11, 13]),
-    ("skip-write", &[1, 2]),
+    ("skip-write", &[2, 3]),
     ("overwrite-rivals", &[1, 2]),
     ("redate-history", &[1, 2]),
     ("ignore-rivals-alone", &[7, 31]),
