@@ -10,6 +10,7 @@
 
 pub mod bare;
 pub mod cluster;
+mod limited;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,9 @@ use rejoin_wire::{
     DocumentId, DocumentPush, Encoding, ErrorCode, ErrorMessage, Message, ReplicaId, Scope, UnixMillis,
     WorkspaceId, decode_message,
 };
+
+pub use limited::copying;
+use limited::limit_root;
 
 /// Wall clock at the start.
 const UNIX_START: u64 = 1_700_000_000_000;
@@ -90,24 +94,6 @@ pub fn id(name: &str) -> DocumentId {
 
 pub fn json(text: &str) -> Json {
     Json::parse(text, &Limits::default()).unwrap()
-}
-
-/// Bytes that a patch may copy where authorities take it; others take more.
-const ROOT_COPIED_BYTES: usize = 1 << 16;
-
-/// Has authorities reject what followers make.
-fn limit_root(config: &mut Config) {
-    if config.role == Role::Root {
-        config.limits.max_copied_bytes = ROOT_COPIED_BYTES;
-    }
-}
-
-/// Operations that a follower takes and the authority rejects.
-pub fn copying(path: &str) -> String {
-    let long = "x".repeat(ROOT_COPIED_BYTES);
-    format!(
-        r#"{{"op":"add","path":"{path}","value":"{long}"}},{{"op":"copy","from":"{path}","path":"{path}2"}}"#
-    )
 }
 
 pub fn patch(text: &str) -> Patch {
