@@ -4,7 +4,8 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::support::{World, copying, id, json, patch, workspace};
+use crate::support::cluster::copying;
+use crate::support::{World, id, json, patch, workspace};
 use rejoin_core::{Base, Event, Grant, Life, Reply, Token};
 use rejoin_json::Limits;
 use rejoin_store::{MemoryStore, Place};

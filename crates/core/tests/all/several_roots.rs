@@ -4,8 +4,8 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::support::cluster::{Cluster, PAUSES, add, commits, interval, reads, two};
-use crate::support::{copying, id, patch, workspace};
+use crate::support::cluster::{Cluster, PAUSES, add, commits, copying, interval, reads, two};
+use crate::support::{id, patch, workspace};
 use rejoin_core::storage::{Operation, StoreError};
 use rejoin_core::{Event, Grant, MAX_COMMITS_IN_A_ROW, MAX_CONFLICT_PAUSE, Rung, Token};
 use rejoin_json::Patch;

@@ -4,7 +4,8 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::support::{World, copying, id, json, patch};
+use crate::support::cluster::copying;
+use crate::support::{World, id, json, patch};
 use rejoin_core::{ConflictChoice, EditError, Event, LINK_HIGH_WATER_BYTES, Life, Rung};
 use rejoin_json::Policy;
 use rejoin_store::MemoryStore;

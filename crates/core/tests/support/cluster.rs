@@ -14,7 +14,7 @@ use rejoin_wire::{
     decode_message,
 };
 
-use super::{assert_rest, id, json, limit_root, patch, tell_time, workspace};
+use super::{assert_rest, id, json, patch, tell_time, workspace};
 
 /// One of the authorities.
 pub struct Authority {
@@ -118,9 +118,8 @@ impl Cluster {
 
     fn replica(&mut self, configure: impl FnOnce(&mut Config), role: Role, name: &str) -> Replica {
         self.seeds += 1;
-        let mut config = Config::new(workspace(), role);
+        let mut config = config(role);
         config.principal = name.into();
-        limit_root(&mut config);
         configure(&mut config);
         let unix = UnixMillis(1_700_000_000_000 + self.now.0 / 1_000);
         Replica::new(config, Seed(self.seeds), self.now, unix)
@@ -667,4 +666,24 @@ pub fn two() -> Cluster {
     cluster.run_for(PAUSES);
     assert_eq!(cluster.converged("d"), "{}");
     cluster
+}
+
+/// Bytes that a patch may copy where authorities take it; others take more.
+const ROOT_COPIED_BYTES: usize = 1 << 16;
+
+/// The settings of a replica. Authorities reject some of what followers make.
+pub fn config(role: Role) -> Config {
+    let mut config = Config::new(workspace(), role);
+    if config.role == Role::Root {
+        config.limits.max_copied_bytes = ROOT_COPIED_BYTES;
+    }
+    config
+}
+
+/// Operations that a follower takes and the authority rejects.
+pub fn copying(path: &str) -> String {
+    let long = "x".repeat(ROOT_COPIED_BYTES);
+    format!(
+        r#"{{"op":"add","path":"{path}","value":"{long}"}},{{"op":"copy","from":"{path}","path":"{path}2"}}"#
+    )
 }

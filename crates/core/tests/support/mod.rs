@@ -10,7 +10,6 @@
 
 pub mod bare;
 pub mod cluster;
-mod limited;
 
 use std::collections::BTreeMap;
 
@@ -24,9 +23,6 @@ use rejoin_wire::{
     DocumentId, DocumentPush, Encoding, ErrorCode, ErrorMessage, Message, ReplicaId, Scope, UnixMillis,
     WorkspaceId, decode_message,
 };
-
-pub use limited::copying;
-use limited::limit_root;
 
 /// Wall clock at the start.
 const UNIX_START: u64 = 1_700_000_000_000;
@@ -114,10 +110,9 @@ impl Node {
         principal: &str,
     ) -> Self {
         let relays = role == Role::Relay;
-        let mut config = Config::new(workspace(), role);
+        let mut config = cluster::config(role);
         config.principal = principal.into();
         config.max_outbox_bytes = 1 << 20;
-        limit_root(&mut config);
         configure(&mut config);
         let unix = UnixMillis(UNIX_START + now.0 / 1000);
         let replica = Replica::new(config, Seed(seed), now, unix);
