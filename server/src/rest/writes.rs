@@ -8,9 +8,9 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use rejoin_core::{Accepted, Base, Grant, Life, Past, Reply, RequestKey};
+use rejoin_core::{Accepted, Base, ConflictChoice, Grant, Life, Past, Reply, RequestKey};
 use rejoin_json::{
-    DiffOptions, Json, Limits, Patch, PlacePath, UnknownPolicy, diff, merge_patch_apply, merge_patch_to_patch,
+    DiffOptions, Json, Limits, Patch, UnknownPolicy, diff, merge_patch_apply, merge_patch_to_patch,
 };
 use rejoin_wire::{
     Body as ChangeBody, ConflictId, DocumentId, ErrorCode, Header, Revision, TextConflict, TextDocument,
@@ -187,29 +187,21 @@ async fn settlement(
         .conflicts
         .get(&name)
         .ok_or_else(|| ApiError::new(ErrorCode::DocumentNotFound, "there is no such open conflict"))?;
-    let value = match (settlement.choice.as_deref(), settlement.value) {
-        (None, Some(value)) => Some(Some(value)),
-        (Some("keep"), None) => None,
-        (Some("current"), None) => Some(record.current.clone()),
-        (Some("incoming"), None) => Some(record.incoming.clone()),
-        (Some("base"), None) => Some(record.base.clone()),
+    let choice = match (settlement.choice.as_deref(), settlement.value) {
+        (None, Some(value)) => ConflictChoice::Value(value),
+        (Some("keep"), None) => ConflictChoice::Keep,
+        (Some("current"), None) => ConflictChoice::Current,
+        (Some("incoming"), None) => ConflictChoice::Incoming,
+        (Some("base"), None) => ConflictChoice::Base,
         _ => return Err(bad("settle with {\"choice\": keep | current | incoming | base} or {\"value\": …}")),
     };
-    let patch = match value {
-        None => Patch::default(),
-        Some(value) => settling(&record.path, &view.content, value)?,
-    };
-    Ok((ChangeBody::Edit { patch, settles: vec![name], undoes: None }, Base::Revision(view.revision)))
-}
-
-fn settling(place: &PlacePath, content: &Json, value: Option<Json>) -> Result<Patch, ApiError> {
-    let gone = || {
+    let patch = choice.patch(record, &view.content).ok_or_else(|| {
         ApiError::new(
             ErrorCode::InvalidPatch,
-            "the place of the conflict no longer exists; settle it by `keep`",
+            "the place of the conflict is not there any more; settle it by `keep`",
         )
-    };
-    rejoin_core::patch_to(place, content, value).ok_or_else(gone)
+    })?;
+    Ok((ChangeBody::Edit { patch, settles: vec![name], undoes: None }, Base::Revision(view.revision)))
 }
 
 fn edit(patch: Patch) -> ChangeBody {

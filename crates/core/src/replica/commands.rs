@@ -6,12 +6,13 @@ mod origins;
 mod past;
 mod repeats;
 mod requests;
+mod settling;
 mod undoing;
 mod view;
 
 use std::sync::Arc;
 
-use rejoin_json::{Json, Operation as Edit, Patch, PatchError, PlacePath, Side, Step, apply};
+use rejoin_json::{Json, Patch, PatchError, PlacePath, Side, apply};
 use rejoin_wire::{
     Body, ChainHash, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, DocumentId, Effect,
     Entry, ErrorCode, Header, HeaderError, ListItem, Message, ReplicaId, Revision, Sequence, UnixMillis,
@@ -37,6 +38,7 @@ pub(super) use history::{Walk, older_from};
 pub use listing::Listed;
 pub(super) use repeats::Repeat;
 pub(super) use requests::Read;
+pub use settling::ConflictChoice;
 pub(crate) use undoing::UndoStacks;
 pub use undoing::Undone;
 pub use view::View;
@@ -105,8 +107,8 @@ pub enum EditError {
     /// There is no such conflict.
     #[error("there is no such open conflict")]
     NoSuchConflict,
-    /// The place of the conflict is gone.
-    #[error("the place of the conflict no longer exists; settle it by keeping the document as it is")]
+    /// The place of the conflict is gone, or nothing says any more which element of its array it was.
+    #[error("the place of the conflict is not there any more; settle it by keeping the document as it is")]
     PlaceGone,
     /// The origin that the command was made for has made its change already: this is a repeat.
     #[error("this change was made before; there is nothing left to do")]
@@ -171,21 +173,6 @@ pub struct RecoveredVersion {
     pub at: UnixMillis,
     /// The content.
     pub content: Json,
-}
-
-/// How to settle a conflict.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ConflictChoice {
-    /// The document stays as it is.
-    Keep,
-    /// The value that stood when the change arrived.
-    Current,
-    /// The value that the change brought.
-    Incoming,
-    /// The value before both.
-    Base,
-    /// Another value.
-    Value(Json),
 }
 
 impl Replica {
@@ -405,24 +392,7 @@ impl Replica {
         let origin = self.begin(id)?;
         let view = self.view(id).ok_or(EditError::NotOpen)?;
         let record = view.conflicts.get(&conflict).ok_or(EditError::NoSuchConflict)?;
-        let value = match choice {
-            ConflictChoice::Keep => return self.submit_settlement(id, conflict, Patch::default(), origin),
-            ConflictChoice::Current => record.current.clone(),
-            ConflictChoice::Incoming => record.incoming.clone(),
-            ConflictChoice::Base => record.base.clone(),
-            ConflictChoice::Value(value) => Some(value),
-        };
-        let patch = patch_to(&record.path, &view.content, value).ok_or(EditError::PlaceGone)?;
-        self.submit_settlement(id, conflict, patch, origin)
-    }
-
-    fn submit_settlement(
-        &mut self,
-        id: &DocumentId,
-        conflict: ConflictId,
-        patch: Patch,
-        origin: Origin,
-    ) -> Result<ChangeId, EditError> {
+        let patch = choice.patch(record, &view.content).ok_or(EditError::PlaceGone)?;
         self.submit_own(id, Body::Edit { patch, settles: vec![conflict], undoes: None }, origin)
     }
 
@@ -557,25 +527,4 @@ impl Replica {
             }),
         }
     }
-}
-
-/// The patch that gives a place a value, or removes it; `None` when the place it would stand in is gone.
-pub fn patch_to(place: &PlacePath, content: &Json, value: Option<Json>) -> Option<Patch> {
-    let operation = match (place.resolve(content), value) {
-        (Some(path), Some(value)) => Edit::Replace { path, value },
-        (Some(path), None) if !path.is_root() => Edit::Remove { path },
-        (Some(path), None) => Edit::Replace { path, value: Json::Null },
-        (None, None) => return Some(Patch::default()),
-        (None, Some(value)) => {
-            let (last, parents) = place.steps().split_last()?;
-            let parent = parents.iter().fold(PlacePath::root(), |path, step| path.child(step.clone()));
-            let mut path = parent.resolve(content)?;
-            match last {
-                Step::Key(key) => path.push_back(key.as_ref()),
-                Step::Id { .. } | Step::Index(_) => path.push_back("-"),
-            }
-            Edit::Add { path, value }
-        }
-    };
-    Some(Patch(vec![operation]))
 }

@@ -27,6 +27,7 @@ mod repeats;
 mod replaced;
 mod requests;
 mod seen;
+mod settling;
 mod several_roots;
 mod several_roots_by_chance;
 mod several_roots_requests;
