@@ -134,7 +134,14 @@ async fn serve_on(
 /// The next connection; `None` when there is none to be had for the moment.
 async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
-        Ok(accepted) => Some(accepted),
+        Ok((stream, peer)) => {
+            // Frames leave at once: otherwise the second of two waits until the first is acknowledged, which a peer that only listens does
+            // 40 ms later. What goes out together is written together.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%peer, %error, "a connection keeps frames back");
+            }
+            Some((stream, peer))
+        }
         Err(error) => {
             if !is_of_one_connection(&error) {
                 tracing::error!(%error, "no connection can be accepted; trying again");
@@ -203,4 +210,19 @@ impl Answering {
 async fn told_to_stop(mut stopping: watch::Receiver<bool>) {
     // Whoever would have told is gone: that is a stop too.
     let _ = stopping.wait_for(|is_stopping| *is_stopping).await;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn frames_leave_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (_client, accepted) = tokio::join!(client, accept(&listener));
+        assert!(accepted.unwrap().0.nodelay().unwrap());
+    }
 }
