@@ -19,7 +19,7 @@ use rejoin_wire::{
     limits::MAX_MESSAGE_BYTES,
 };
 
-use super::outbox::{MAX_KEPT, Seen, change_bytes, recovered_key, rejected_key};
+use super::outbox::{MAX_KEPT, Seen, change_bytes, recovered_key};
 use super::root::Base;
 use super::{
     Event, Grant, HistoryEntry, HistoryPage, LinkId, Output, Purpose, Replica, Reply, SERVES, Token,
@@ -402,7 +402,7 @@ impl Replica {
         if let Some(document) = self.documents.get_mut(id)
             && document.outbox.rejected.remove(&change).is_some()
         {
-            self.storing.write(Write::DropRecord { key: rejected_key(id, change) });
+            self.drop_rejected(id, change);
         }
     }
 

@@ -45,7 +45,8 @@ pub enum Event {
         /// Why.
         code: ErrorCode,
     },
-    /// The authority lacks content that this replica had confirmed; it is kept as a recovered version and sent again as changes.
+    /// The authority lacks content that this replica had confirmed; it is kept as a recovered version and sent again as changes. Told again where
+    /// these are refused, as this replica may not edit.
     Recovered {
         /// The document.
         document: DocumentId,

@@ -66,6 +66,8 @@ pub(crate) struct Outbox {
     /// The document with own changes; absent when it must be computed again.
     view: Option<State>,
     pub(crate) rejected: BTreeMap<ChangeId, RejectedRecord>,
+    /// What was refused to somebody who may not edit before it was stored, and for whom it was made: they keep it until its record is.
+    refused: BTreeMap<ChangeId, Origin>,
     pub(crate) recovered: BTreeMap<u64, RecoveredRecord>,
     pub(crate) undo: UndoStacks,
 }

@@ -4,11 +4,11 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::support::{World, id, json};
-use rejoin_core::Event;
+use crate::support::{World, id, json, patch};
 use rejoin_core::storage::{Operation, RecordKind, Write};
+use rejoin_core::{EditError, Event, Origin};
 use rejoin_store::MemoryStore;
-use rejoin_wire::{ErrorCode, Message, Scope};
+use rejoin_wire::{ErrorCode, Header, Message, Scope};
 
 fn add(value: &str) -> String {
     format!(r#"[{{"op":"add","path":"/l/-","value":"{value}"}}]"#)
@@ -249,4 +249,115 @@ fn a_refusal_for_one_who_has_gone_is_for_nobody() {
         assert_eq!(rejected(&world, copy), [], "{relays}");
         assert_eq!(world.content(copy, "d"), r#"{"l":["other","shared"]}"#, "{relays}");
     }
+}
+
+/// The commit with a change is under way while what was pushed before it is refused.
+#[test]
+fn what_is_refused_before_it_is_stored_is_kept_once_its_record_is() {
+    let mut world = World::new(2);
+    begin(&mut world);
+    world.grants[1].may_edit = false;
+    world.allow(1, false);
+    world.followers[1].holds_messages = true;
+    world.edit(1, "d", &add("pushed"));
+    world.followers[1].holds_commits = true;
+    let origin = Origin { part: 7, number: 1 };
+    world.followers[1].replica.speak_for(origin).edit(&id("d"), patch(&add("typed"))).unwrap();
+    world.run();
+    world.let_messages_through(1);
+    let is_kept = |world: &World| {
+        let kept = |event: &&Event| matches!(event, Event::Kept { origin: of, .. } if *of == origin);
+        world.followers[1].events.iter().filter(kept).count()
+    };
+    assert_eq!(rejected(&world, 1).len(), 2);
+    assert_eq!(is_kept(&world), 0, "its part of the program is to hold it still");
+    let again = world.followers[1].replica.speak_for(origin).edit(&id("d"), patch(&add("typed")));
+    assert_eq!(again, Err(EditError::MadeBefore { kept: false }));
+    world.followers[1].holds_commits = false;
+    world.let_commits_through(1);
+    world.run();
+    assert_eq!(is_kept(&world), 1);
+    let again = world.followers[1].replica.speak_for(origin).edit(&id("d"), patch(&add("typed")));
+    assert_eq!(again, Err(EditError::MadeBefore { kept: true }));
+    world.restart(1, Some(Scope::Documents));
+    world.run();
+    world.followers[1].replica.open(&id("d"));
+    world.run_for(1_000);
+    assert_eq!(rejected(&world, 1).len(), 2);
+}
+
+#[test]
+fn below_a_relay_that_may_only_read_nobody_may_edit() {
+    let mut world = World::new(0);
+    let first = world.add_relay(None);
+    world.grants[first].may_edit = false;
+    let second = world.add_relay(Some(first));
+    let author = world.add_below(second);
+    world.add(Some(Scope::Documents), MemoryStore::new());
+    begin(&mut world);
+    world.edit(author, "d", &add("mine"));
+    world.run_for(600_000);
+    assert_eq!(rejected(&world, author), [ErrorCode::Forbidden]);
+    assert_eq!(world.errors(author).len(), 1, "{:?}", world.errors(author));
+}
+
+/// A copy that may only read is asked what was seen, and is refused before its answer is at the relay.
+#[test]
+fn an_editor_is_asked_for_what_a_refused_reader_was_asked_for() {
+    let mut world = World::new(0);
+    let relay = world.add_relay(None);
+    let editor = world.add_below(relay);
+    let other = world.add(Some(Scope::Documents), MemoryStore::new());
+    begin(&mut world);
+    world.followers[editor].holds_messages = true;
+    world.followers[editor].replica.delete(&id("d")).unwrap();
+    world.run();
+    world.followers[editor].replica.create(&id("d"), json(r#"{"new":true}"#)).unwrap();
+    world.edit(editor, "d", r#"[{"op":"add","path":"/l","value":"again"}]"#);
+    world.offline(editor);
+    world.followers[editor].holds_messages = false;
+    let reader = copy(&mut world, editor);
+    world.grants[reader].may_edit = false;
+    let root = world.root.store.clone();
+    world.restart_root(root);
+    world.run_for(60_000);
+    // Something else is under way at the document, so both pushes wait.
+    world.root.replica.open(&id("d"));
+    world.root.holds_commits = true;
+    world.followers[other].replica.undelete(&id("d")).unwrap();
+    world.run();
+    for at in [editor, reader] {
+        world.online(at);
+        world.run_for(30_000);
+    }
+    world.root.holds_commits = false;
+    world.let_root_commits_through();
+    world.run_for(30_000);
+    assert!(was_refused(&world, reader));
+    assert_eq!(world.followers[editor].replica.pending(&id("d")).len(), 0, "the editor waits no longer");
+}
+
+/// A recovered version has the content only.
+#[test]
+fn a_header_that_was_lost_and_is_refused_stands_among_the_rejected() {
+    let mut world = World::new(1);
+    begin(&mut world);
+    let backup = world.root.store.clone();
+    let before = world.followers[0].replica.view(&id("d")).unwrap().header;
+    let header = Header { title: Some("acknowledged".into()), ..(*before).clone() };
+    world.followers[0].replica.set_header(&id("d"), header).unwrap();
+    world.edit(0, "d", &add("acknowledged as well"));
+    world.run_for(1_000);
+    world.restart_root(backup);
+    world.followers[0].holds_messages = true;
+    world.run_for(60_000);
+    world.allow(0, false);
+    world.followers[0].events.clear();
+    world.let_messages_through(0);
+    world.run_for(60_000);
+    let replica = &world.followers[0].replica;
+    assert_eq!(rejected(&world, 0), [ErrorCode::Forbidden], "the edit is in the recovered version");
+    assert!(format!("{:?}", replica.rejected(&id("d"))).contains("acknowledged"));
+    assert_eq!(replica.recovered(&id("d")).len(), 1);
+    assert!(world.followers[0].events.contains(&Event::Recovered { document: id("d") }));
 }

@@ -40,7 +40,7 @@ fn only_a_link_that_may_speak_for_others_pushes_in_their_names() {
     world.run();
     let errors = world.errors(1);
     assert_eq!(errors.len(), 1);
-    assert_eq!(errors[0].code, ErrorCode::Forbidden);
+    assert_eq!(errors[0].code, ErrorCode::UnexpectedMessage);
     assert_eq!(errors[0].change.unwrap().replica, ReplicaId(7), "it says which push it means");
 
     world.say_to_root(0, creation(7, eve(true)));

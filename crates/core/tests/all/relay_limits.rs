@@ -253,7 +253,7 @@ fn what_a_link_may_not_say_is_not_passed_on() {
     world.say_to_root(EVE, Message::SeenContent { document, replica, counter, content, header: None });
     world.run();
     let codes: Vec<ErrorCode> = world.errors(EVE).iter().map(|error| error.code).collect();
-    assert_eq!(codes, [ErrorCode::Forbidden, ErrorCode::BadMessage]);
+    assert_eq!(codes, [ErrorCode::UnexpectedMessage, ErrorCode::BadMessage]);
     assert!(world.root_heard.is_empty(), "{:?}", world.root_heard);
     others_go_on(&mut world);
 }

@@ -74,12 +74,15 @@ impl Replica {
         let mut documents: BTreeSet<&DocumentId> = BTreeSet::new();
         for (id, name) in saved {
             let Some(document) = self.documents.get_mut(id) else { continue };
-            if let Some(own) = document.outbox.own_mut(*name).filter(|own| own.progress.rung == Rung::Local) {
+            let refused = document.outbox.refused.remove(name);
+            let saved = document.outbox.own_mut(*name).filter(|own| own.progress.rung == Rung::Local);
+            let saved = saved.and_then(|own| {
                 own.progress.rung = Rung::Saved;
                 own.progress.since = now;
-                if let Some(origin) = own.progress.keep() {
-                    self.event(Event::Kept { document: id.clone(), origin });
-                }
+                own.progress.keep()
+            });
+            if let Some(origin) = refused.or(saved) {
+                self.event(Event::Kept { document: id.clone(), origin });
             }
             documents.insert(id);
         }

@@ -54,6 +54,7 @@ impl Outbox {
     /// Whether the change of an origin that has made it needs no repeat any more.
     pub(crate) fn keeps(&self, origin: Origin) -> bool {
         self.own_of(origin).is_none_or(|own| own.progress.kept)
+            && !self.refused.values().any(|refused| *refused == origin)
     }
 
     /// Whether anything was made on behalf of a part of the program.

@@ -5,8 +5,8 @@ use super::*;
 use crate::replica::following::PUSH_RETRY;
 
 impl Replica {
-    /// Nothing from an own change on is taken here: the changes stand among the rejected with their values, and those that bring back a lost
-    /// line go, since others who may edit send the same, and the recovered version has what they hold.
+    /// Nothing from an own change on is taken here: the changes stand among the rejected with their values. Those that bring back the content of a
+    /// lost line go where there is a recovered version, which has it: others who may edit send the same.
     pub(in crate::replica) fn take_refusal(&mut self, id: &DocumentId, from: ChangeId, message: &Arc<str>) {
         let (limits, now) = (self.config.limits, self.now);
         let Some(document) = self.documents.get_mut(id) else { return };
@@ -20,6 +20,7 @@ impl Replica {
         }
         let refused = document.outbox.take_from(from, &limits);
         document.outbox.forget_view();
+        let has_version = !document.outbox.recovered.is_empty();
         // The authority knows none of these counters: what came behind them would be taken for that of a copy.
         let is_named_so = |own: &Own| own.change.replica == self.identity;
         if refused.iter().any(is_named_so) {
@@ -31,13 +32,23 @@ impl Replica {
             let runs = document.outbox.runs_write(id);
             self.storing.write(runs);
         }
+        let mut is_in_version = false;
         for mut own in refused.into_iter().filter(|own| own.fate == OwnFate::Pending) {
-            if let Some(origin) = own.progress.keep() {
-                self.event(Event::Kept { document: id.clone(), origin });
+            if own.progress.origin == Origin::LOST_LINE && has_version && !has_header(&own.change.body) {
+                is_in_version = true;
+                continue;
             }
-            if own.progress.origin != Origin::LOST_LINE {
-                self.keep_rejected(id, &own.change, ErrorCode::Forbidden, Arc::clone(message));
+            self.keep_rejected(id, &own.change, ErrorCode::Forbidden, Arc::clone(message));
+            // Its part of the program goes on holding it until the record is durable. In memory only it is never told: a refusal is no outcome.
+            if let Some(origin) = own.progress.keep()
+                && let Some(document) = self.documents.get_mut(id)
+            {
+                document.outbox.refused.insert(own.change.id(), origin);
+                self.storing.save(id, own.change.id());
             }
+        }
+        if is_in_version {
+            self.event(Event::Recovered { document: id.clone() });
         }
         self.busy.insert(id.clone());
         self.event(Event::Changed { document: id.clone(), local: false });
@@ -50,12 +61,31 @@ impl Replica {
         let rejected = &mut document.outbox.rejected;
         if rejected.get(&change).is_some_and(|record| record.change.hash(id) == hash) {
             rejected.remove(&change);
-            self.storing.write(Write::DropRecord { key: rejected_key(id, change) });
+            self.drop_rejected(id, change);
+        }
+    }
+
+    /// The record of a rejected change is gone from memory and goes from the store, stored or not: nobody needs to hold what it was made for.
+    pub(in crate::replica) fn drop_rejected(&mut self, id: &DocumentId, change: ChangeId) {
+        self.storing.write(Write::DropRecord { key: rejected_key(id, change) });
+        let document = self.documents.get_mut(id);
+        if let Some(origin) = document.and_then(|document| document.outbox.refused.remove(&change)) {
+            self.event(Event::Kept { document: id.clone(), origin });
         }
     }
 }
 
+/// Whether a change has what no recovered version holds.
+fn has_header(body: &Body) -> bool {
+    matches!(body, Body::Header { .. } | Body::Create { .. })
+}
+
 impl Outbox {
+    /// What was refused, of which the record is not durable yet.
+    pub(in crate::replica) fn refused(&self) -> impl Iterator<Item = ChangeId> {
+        self.refused.keys().copied()
+    }
+
     /// Whether the push in flight has this change, or ends behind it.
     fn has_in_flight(&self, change: ChangeId) -> bool {
         self.in_flight.is_some_and(|last| last.replica == change.replica && last.counter >= change.counter)

@@ -225,8 +225,12 @@ impl Replica {
                 forwarded.reads &= !is_same(&pushes, *link, forwarded);
                 forwarded.reads || forwarded.edits
             });
+            let unsaid = in_flight.need_seen;
             if in_flight.links.is_empty() {
                 self.settle_forwarded(&key);
+            } else if unsaid {
+                // One of these may have been asked.
+                self.route_need_seen(id, key.1);
             }
         }
         pushes.into_keys().collect()
@@ -309,7 +313,19 @@ impl Replica {
                 code => self.refuse_push(link, id, Some(change), code, &error.message),
             }
         }
+        self.push_own_again(id, change);
         true
+    }
+
+    /// Where a refused change is one of this relay's own as well, it is pushed again after a pause.
+    fn push_own_again(&mut self, id: &DocumentId, change: ChangeId) {
+        let until = self.now + PUSH_RETRY;
+        if let Some(document) =
+            self.documents.get_mut(id).filter(|document| document.outbox.own(change).is_some())
+        {
+            document.outbox.pause(until);
+            self.busy.insert(id.clone());
+        }
     }
 
     /// Gives the refusal of a push by somebody who may not edit to those of whom that is true. Others who pushed the same change have pushes of
@@ -321,13 +337,7 @@ impl Replica {
             for link in self.take_back_from(id, change) {
                 self.refuse_push(link, id, Some(change), ErrorCode::Unavailable, PUSH_AGAIN);
             }
-            let until = self.now + PUSH_RETRY;
-            if let Some(document) =
-                self.documents.get_mut(id).filter(|document| document.outbox.own(change).is_some())
-            {
-                document.outbox.pause(until);
-                self.busy.insert(id.clone());
-            }
+            self.push_own_again(id, change);
             return;
         }
         for link in readers {

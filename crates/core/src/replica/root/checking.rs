@@ -11,7 +11,7 @@ pub(in crate::replica) fn may_push(push: &DocumentPush, grant: &Grant) -> Result
         return Ok(());
     }
     let message = "this link speaks for itself only; push without `author`";
-    Err(Refusal::new(ErrorCode::Forbidden, message))
+    Err(Refusal::new(ErrorCode::UnexpectedMessage, message))
 }
 
 /// As whom a push is accepted.

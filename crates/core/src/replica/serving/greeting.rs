@@ -93,6 +93,8 @@ impl Replica {
         let workspace = self.config.workspace.clone();
         let heartbeat_timeout_ms =
             u32::try_from(self.config.heartbeat_timeout.as_millis()).unwrap_or(u32::MAX);
+        // Nobody may do more below a relay than it may itself.
+        let may_edit_above = self.upstream.may_edit();
         let Some(downstream) = self.links.get_mut(&link) else { return };
         downstream.greeting = Greeting::Welcomed;
         let welcome = Welcome {
@@ -102,7 +104,7 @@ impl Replica {
             head,
             member: downstream.member,
             principal: Arc::clone(&downstream.peer.grant.principal),
-            may_edit: downstream.peer.grant.may_edit,
+            may_edit: downstream.peer.grant.may_edit && may_edit_above,
             policy,
             time,
             heartbeat_timeout_ms,

@@ -60,6 +60,10 @@ impl Replica {
         for name in &names {
             self.store_own(id, *name);
         }
+        let document = self.documents.get(id);
+        for name in document.into_iter().flat_map(|document| document.outbox.refused()) {
+            self.storing.save(id, name);
+        }
         if !names.is_empty() {
             self.tell_rung(id);
         }
