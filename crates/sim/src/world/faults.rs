@@ -180,9 +180,12 @@ impl World {
         }
         let (document, place) = self.dice.pick(&places).clone();
         self.trace.note(self.now, 9, node, &[9], || format!("{place:?} goes bad"));
-        let node = &mut self.nodes[node];
-        node.disk.spoil(&self.workspace, &place);
-        node.spoiled.insert(document);
+        self.nodes[node].disk.spoil(&self.workspace, &place);
+        // What it held cannot be read, and is not brought back from here.
+        if let Some(held) = self.held_when_lost.get_mut(&document) {
+            held.remove(&node);
+        }
+        self.nodes[node].spoiled.insert(document);
         true
     }
 

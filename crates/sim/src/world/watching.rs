@@ -238,6 +238,11 @@ impl World {
                     own.insert(*hash, (change.id(), made));
                     continue;
                 }
+                // What the authority lost is brought back under names of its own, and is not renumbered: one that is accepted looks like the next
+                // where both change nothing.
+                if self.model.brings_back(&document, change.replica) {
+                    continue;
+                }
                 // Of several that look alike the oldest: they stay in their order.
                 let renumbered = own.iter().filter(|(hash, (_, made))| {
                     let made = &self.model.made[*made];
@@ -253,8 +258,6 @@ impl World {
                         own.insert(*hash, (change.id(), made));
                         self.model.name(*hash, made);
                     }
-                    // Brought back: what the authority lost.
-                    None if self.model.brings_back(&document, change.replica) => {}
                     None => {
                         let what =
                             format!("node {node} has a change of {document} that nobody made: {change:?}");
