@@ -144,11 +144,7 @@ impl Swarm {
         let has = |wanted: Action| faults.iter().any(|(_, action)| *action == wanted);
         let unmendable =
             [Action::Restore, Action::DiskFull, Action::Clear, Action::FlipBit].into_iter().any(has);
-        let goes_back = has(Action::Restore);
-        // Whoever says the changes first by which others bring back what was lost, and may not edit, has them refused.
-        faults.retain(|(_, action)| {
-            !(unmendable && *action == Action::Rot || goes_back && *action == Action::Hostile)
-        });
+        faults.retain(|(_, action)| !(unmendable && *action == Action::Rot));
         Self { people, faults, share }
     }
 

@@ -1,4 +1,4 @@
-//! Somebody who says to the authority what no correct client says: what others said, as it was or with parts of it changed, in the name of others,
+//! Somebody who says to the authority, or to a relay, what no correct client says: what others said, as it was or with parts of it changed, in the name of others,
 //! and bytes that are no message. Nothing may come of it for anybody else. Half of them may only read; what the others push stands in `vandal`.
 
 use std::collections::BTreeMap;
@@ -27,6 +27,9 @@ const PAUSE_US: u64 = 300_000;
 /// Those who may edit, in ten thousand.
 const VANDALS: u32 = 5_000;
 
+/// Those who are below a relay where there is one, in ten thousand.
+const AT_RELAYS: u32 = 5_000;
+
 /// What they say that is a push of theirs, in ten thousand.
 const PUSHES: u32 = 7_000;
 
@@ -45,15 +48,17 @@ impl World {
         self.overheard.push_back((node, message));
     }
 
-    /// A hostile client connects to the authority; false where that is down.
+    /// A hostile client connects to the authority or to a relay; false where that is down.
     pub(super) fn attack(&mut self) -> Result<bool, Violation> {
-        let root = self.any_root();
-        if self.nodes[root].replica.is_none() {
+        let number = self.next_wire;
+        let mut dice = Dice::of(self.seed, WIRES, HOSTILE_WIRES + number);
+        let relays: Vec<usize> = (0..self.nodes.len()).filter(|node| self.nodes[*node].is_relay()).collect();
+        let at_relay = !relays.is_empty() && dice.chance(AT_RELAYS);
+        let attacked = if at_relay { *dice.pick(&relays) } else { self.any_root() };
+        if self.nodes[attacked].replica.is_none() {
             return Ok(false);
         }
-        let number = self.next_wire;
         self.next_wire += 1;
-        let mut dice = Dice::of(self.seed, WIRES, HOSTILE_WIRES + number);
         let encoding = if dice.chance(self.surroundings.binary) { Encoding::Binary } else { Encoding::Json };
         let now = Instant(self.now);
         let mut client = Session::client(self.sessions.clone(), encoding, now);
@@ -78,10 +83,11 @@ impl World {
         let server = Session::server(self.sessions.clone(), encoding, now);
         let ends = [(LinkId(0), client), (LinkId(number), server)];
         let vandal = dice.chance(VANDALS).then(|| Vandal { replica, counters: BTreeMap::new() });
-        let mut wire = Wire::new([NOBODY, root], encoding, ends, dice);
+        let mut wire = Wire::new([NOBODY, attacked], encoding, ends, dice);
         (wire.hostile, wire.spoiled, wire.vandal) = (true, true, vandal);
         self.wires.insert(number, wire);
-        self.trace.note(self.now, 9, root, &number.to_le_bytes(), || format!("is attacked on wire {number}"));
+        self.trace
+            .note(self.now, 9, attacked, &number.to_le_bytes(), || format!("is attacked on wire {number}"));
         self.pump(number, Side::Above)?;
         self.pump(number, Side::Below)?;
         let sayings = self.dice.between(1, SAYINGS);
