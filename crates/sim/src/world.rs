@@ -120,6 +120,8 @@ pub struct World {
     held_when_lost: BTreeMap<DocumentId, BTreeMap<usize, Held>>,
     /// What clients said, where somebody says it again.
     overheard: VecDeque<(usize, Message)>,
+    /// A relay has had hostile clients: the authority waits for what they do not say until its patience ends, as the relay is there.
+    relay_attacked: bool,
     listens: bool,
     /// What the program did at the moment, to be repeated under its key.
     acting: acting::Acting,
@@ -243,6 +245,7 @@ impl World {
             restored: false,
             held_when_lost: BTreeMap::new(),
             overheard: VecDeque::new(),
+            relay_attacked: false,
             listens,
             acting: acting::Acting::default(),
         };

@@ -37,6 +37,9 @@ impl World {
         self.settle()?;
         // Until the last end of a cut wire has noticed, and has connected again.
         self.run_until(self.now + 3 * self.surroundings.heartbeat_us + RECONNECTED_US)?;
+        if self.relay_attacked {
+            self.run_until(self.now + LONG_QUIET_US)?;
+        }
         self.settle()?;
         self.stay_quiet()?;
         self.ask_everybody()?;

@@ -59,6 +59,7 @@ impl World {
             return Ok(false);
         }
         self.next_wire += 1;
+        self.relay_attacked |= at_relay;
         let encoding = if dice.chance(self.surroundings.binary) { Encoding::Binary } else { Encoding::Json };
         let now = Instant(self.now);
         let mut client = Session::client(self.sessions.clone(), encoding, now);
