@@ -178,6 +178,14 @@ impl Durable {
     }
 }
 
+impl Durable {
+    /// Whether an own change is kept, with an outcome or without.
+    pub(crate) fn keeps(&self, document: &DocumentId, change: ChangeId) -> bool {
+        let rejected = RecordKey { kind: RecordKind::Rejected, ..pending_key(document, change) };
+        self.pending.contains(&pending_key(document, change)) || self.rejected.contains(&rejected)
+    }
+}
+
 /// The key under which a change without an outcome is kept.
 pub(crate) fn pending_key(document: &DocumentId, change: ChangeId) -> RecordKey {
     RecordKey {

@@ -266,6 +266,14 @@ impl World {
                 kept
             });
         }
+        // What was refused before it was stored, and goes before the record of that is.
+        for (document, change, made) in std::mem::take(&mut self.nodes[node].refused) {
+            let made = &mut self.model.made[made];
+            if made.fate == Fate::Rejected && !self.nodes[node].disk.durable().keeps(&document, change) {
+                made.fate = Fate::Lost;
+            }
+        }
+        let disk = &self.nodes[node].disk;
         // What was cleared, and is not written again yet, went with the process.
         if disk.was_cleared {
             for made in

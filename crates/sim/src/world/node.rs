@@ -43,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) looks: BTreeMap<DocumentId, Seen>,
     /// Own changes without an outcome, as they were last seen.
     pub(crate) own: BTreeMap<DocumentId, BTreeMap<ChangeHash, (ChangeId, MadeId)>>,
+    /// Own changes that were refused without an outcome in this life: one that was not stored is refused too.
+    pub(crate) refused: Vec<(DocumentId, ChangeId, MadeId)>,
     pub(crate) replies: Vec<Replied>,
     /// Of its disk and of what it does by itself.
     pub(crate) dice: Dice,
@@ -116,6 +118,7 @@ impl Node {
             opened: BTreeSet::new(),
             looks: BTreeMap::new(),
             own: BTreeMap::new(),
+            refused: Vec::new(),
             replies: Vec::new(),
             dice: Dice::new(0),
             dials: 0,

@@ -283,6 +283,9 @@ impl World {
                     }
                     self.model.made[made].fate =
                         if is_accepted { Fate::Acknowledged } else { Fate::Rejected };
+                    if *code == ErrorCode::Forbidden {
+                        self.nodes[node].refused.push((document.clone(), id, made));
+                    }
                     self.rejections += 1;
                 } else if self.model.is_logged(made) {
                     self.model.made[made].fate = Fate::Acknowledged;
