@@ -273,11 +273,22 @@ async fn conflicts(State(server): State<Server>, Path(id): Path<DocumentId>) -> 
 }
 
 async fn read_view(server: &Server, id: &DocumentId) -> Result<View, ApiError> {
-    let view = is_there(server, id).await?;
-    if view.life == Life::Deleted {
-        return Err(ApiError::new(ErrorCode::DocumentDeleted, "the document is deleted; undelete it first"));
+    alive(is_there(server, id).await?)
+}
+
+/// A document that is neither deleted nor was never created.
+fn alive(view: View) -> Result<View, ApiError> {
+    match view.life {
+        Life::Alive => Ok(view),
+        Life::Deleted => {
+            Err(ApiError::new(ErrorCode::DocumentDeleted, "the document is deleted; undelete it first"))
+        }
+        Life::Absent => Err(absent()),
     }
-    Ok(view)
+}
+
+fn absent() -> ApiError {
+    ApiError::new(ErrorCode::DocumentNotFound, "there is no such document; create it first")
 }
 
 /// A document, or what is left of a deleted one.
@@ -285,9 +296,7 @@ async fn is_there(server: &Server, id: &DocumentId) -> Result<View, ApiError> {
     let document = id.clone();
     match server.command(move |replica, token| replica.read(token, &document)).await? {
         Reply::Document(view) if view.life != Life::Absent => Ok(*view),
-        Reply::Document(_) => {
-            Err(ApiError::new(ErrorCode::DocumentNotFound, "there is no such document; create it first"))
-        }
+        Reply::Document(_) => Err(absent()),
         reply => Err(refused(reply)),
     }
 }

@@ -60,6 +60,7 @@ pub mod fuzzing;
 mod ids;
 mod log;
 mod merging;
+mod places;
 mod records;
 mod replica;
 mod room;

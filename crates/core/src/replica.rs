@@ -55,7 +55,7 @@ pub use recorded::{Command, Tape};
 pub use relaying::{
     MAX_EARLY_BYTES, MAX_FORWARDED_BYTES, MAX_FORWARDED_BYTES_PER_LINK, MAX_FORWARDED_QUESTIONS,
 };
-pub use reply::{Accepted, HistoryEntry, HistoryPage, Past, Reply};
+pub use reply::{Accepted, HistoryEntry, HistoryPage, OpenConflict, Past, Reply};
 pub use root::{
     Backlog, Base, CONFLICT_PAUSE, COURTESY_PAUSE, MAX_COMMITS_IN_A_ROW, MAX_CONFLICT_PAUSE,
     MAX_MENDING_BYTES, MAX_MENDING_DOCUMENTS, MAX_QUEUED_BYTES, MAX_QUEUED_BYTES_PER_DOCUMENT,

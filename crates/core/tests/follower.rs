@@ -11,8 +11,8 @@ use rejoin_core::{
 };
 use rejoin_json::{Json, Limits, Patch, Policy};
 use rejoin_wire::{
-    CloseCode, DocumentId, Encoding, Epoch, ErrorCode, Frame, MemberId, Message, ReplicaId, Revision,
-    Sequence, UnixMillis, Welcome, WorkspaceId, encode_message, frames,
+    CloseCode, ConflictId, DocumentId, Encoding, Epoch, ErrorCode, Frame, MemberId, Message, ReplicaId,
+    Revision, Sequence, UnixMillis, Welcome, WorkspaceId, encode_message, frames,
     limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES},
 };
 
@@ -97,8 +97,9 @@ fn what_only_the_deciding_side_is_asked_is_refused() {
     let mut replica = offline();
     replica.read(Token(1), &id());
     replica.read_at(Token(2), &id(), Revision(1));
+    replica.read_conflict(Token(3), &id(), ConflictId { revision: Revision(1), index: 0 });
     let outputs = drain(&mut replica);
-    assert_eq!(outputs.len(), 2, "{outputs:?}");
+    assert_eq!(outputs.len(), 3, "{outputs:?}");
     for (output, asked) in outputs.iter().zip(1..) {
         let Output::Reply { token, reply: Reply::Refused { code, .. } } = output else {
             panic!("{output:?}");

@@ -91,6 +91,12 @@ pub(crate) fn write(command: &Command, out: &mut Writer) -> u8 {
             revision.write(out);
             kind::READ_AT
         }
+        Command::ReadConflict { token, document, conflict } => {
+            out.varint(token.0);
+            document.write(out);
+            conflict.write(out);
+            kind::READ_CONFLICT
+        }
         Command::Heads { token, after, limit } => {
             out.varint(token.0);
             after.write(out);
@@ -174,6 +180,11 @@ pub(crate) fn read(kind: u8, input: &mut Reader<'_>) -> Command {
             token: Token(input.varint()),
             document: Wire::read(input),
             revision: Revision::read(input),
+        },
+        kind::READ_CONFLICT => Command::ReadConflict {
+            token: Token(input.varint()),
+            document: Wire::read(input),
+            conflict: ConflictId::read(input),
         },
         kind::HEADS => Command::Heads {
             token: Token(input.varint()),

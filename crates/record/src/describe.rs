@@ -6,7 +6,7 @@ use rejoin_core::storage::{Answer, Answered, Operation, Write as StoreWrite};
 use rejoin_core::{Command, Event, Input, LinkId, Output, Reply};
 use rejoin_engine::{Plain, Value, effect};
 use rejoin_json::Json;
-use rejoin_wire::{Body, DocumentId, Encoding, Message, around_documents, decode_message};
+use rejoin_wire::{Body, ConflictId, DocumentId, Encoding, Message, around_documents, decode_message};
 
 use crate::format::kind;
 use crate::inputs::Recorded;
@@ -105,6 +105,10 @@ pub(crate) fn command(command: &Command) -> Line {
         Command::Read { document, .. } => about("read", document),
         Command::ReadAt { document, revision, .. } => {
             Line::new("read at", format!("{} revision {}", quoted(document), revision.0))
+        }
+        Command::ReadConflict { document, conflict, .. } => {
+            let ConflictId { revision, index } = conflict;
+            Line::new("read conflict", format!("{} conflict {revision}-{index}", quoted(document)))
         }
         Command::Heads { after, limit, .. } => Line::new("heads", format!("{limit} after {}", after.0)),
         Command::Repeat { document, .. } => about("repeat", document),
@@ -235,6 +239,7 @@ pub(crate) fn kind_name(kind: u8) -> &'static str {
         kind::REMOTE_HISTORY => "remote history",
         kind::READ => "read",
         kind::READ_AT => "read at",
+        kind::READ_CONFLICT => "read conflict",
         kind::HEADS => "heads",
         kind::REPEAT => "repeat",
         kind::SUBMIT => "submit",
@@ -365,6 +370,9 @@ fn page_operation(operation: &Plain) -> String {
 fn reply_line(reply: &Reply) -> String {
     match reply {
         Reply::Document(view) => format!("{} at revision {}", quoted(&view.document), view.revision.0),
+        Reply::Conflict(read) => {
+            format!("{} at revision {}, and a conflict", quoted(&read.view.document), read.view.revision.0)
+        }
         Reply::Accepted(accepted) => {
             format!("accepted as revision {} of {}", accepted.revision.0, quoted(&accepted.view.document))
         }

@@ -73,6 +73,7 @@ pub(crate) mod kind {
     pub(crate) const HEADS: u8 = 51;
     pub(crate) const REPEAT: u8 = 52;
     pub(crate) const SUBMIT: u8 = 53;
+    pub(crate) const READ_CONFLICT: u8 = 54;
 
     // Of a page's engine: `npm/rejoin/src/record/recorder.ts` has the same numbers.
     pub(crate) const WAKE: u8 = 64;

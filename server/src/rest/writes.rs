@@ -8,7 +8,9 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use rejoin_core::{Accepted, Base, ConflictChoice, Grant, Life, Past, Reply, RequestKey};
+use rejoin_core::{
+    Accepted, Base, ConflictChoice, Grant, Life, OpenConflict, Past, Replica, Reply, RequestKey,
+};
 use rejoin_json::{
     DiffOptions, Json, Limits, Patch, UnknownPolicy, diff, merge_patch_apply, merge_patch_to_patch,
 };
@@ -19,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::input::{Path, Query, bad_body, from_json};
 use super::keys::{Asked, key_of};
-use super::{read_view, refused, tagged};
+use super::{alive, read_view, refused, tagged};
 use crate::error::ApiError;
 use crate::router::Server;
 use crate::text_door::text_document;
@@ -182,7 +184,13 @@ async fn settlement(
         revision: Revision(number(revision)?),
         index: u32::try_from(number(index)?).unwrap_or(u32::MAX),
     };
-    let view = read_view(server, id).await?;
+    let document = id.clone();
+    let read = move |replica: &mut Replica, token| replica.read_conflict(token, &document, name);
+    let OpenConflict { view, place } = match server.command(read).await? {
+        Reply::Conflict(conflict) => *conflict,
+        reply => return Err(refused(reply)),
+    };
+    let view = alive(view)?;
     let record = view
         .conflicts
         .get(&name)
@@ -195,7 +203,7 @@ async fn settlement(
         (Some("base"), None) => ConflictChoice::Base,
         _ => return Err(bad("settle with {\"choice\": keep | current | incoming | base} or {\"value\": …}")),
     };
-    let patch = choice.patch(record, &view.content).ok_or_else(|| {
+    let patch = choice.patch(record, place.as_ref(), &view.content).ok_or_else(|| {
         ApiError::new(
             ErrorCode::InvalidPatch,
             "the place of the conflict is not there any more; settle it by `keep`",
@@ -335,7 +343,7 @@ impl Write<'_> {
             Err(error) => return self.first_outcome().await?.map_or(Err(error), written),
         };
         let Self { server, grant, id, key } = self;
-        let submit = move |replica: &mut rejoin_core::Replica, token| {
+        let submit = move |replica: &mut Replica, token| {
             replica.submit(token, grant, &id, body, base, key.as_ref());
         };
         written(server.command(submit).await?)

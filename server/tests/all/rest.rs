@@ -66,6 +66,47 @@ async fn a_precondition_refuses_and_a_base_merges() {
 }
 
 #[tokio::test]
+async fn a_conflict_is_settled_where_its_element_stands_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let at = process.address;
+    http(at, "POST /api/documents", &[JSON], r#"{"id": "d", "content": {"n": ["a", 1, "c"]}}"#).await;
+    for (uri, edit) in [
+        ("PATCH /api/documents/d", r#"[{"op": "replace", "path": "/n/1", "value": 6}]"#),
+        ("PATCH /api/documents/d?base=1", r#"[{"op": "replace", "path": "/n/1", "value": 7}]"#),
+        ("PATCH /api/documents/d", r#"[{"op": "add", "path": "/n/0", "value": 7}]"#),
+        ("PATCH /api/documents/d", r#"[{"op": "replace", "path": "/n/2", "value": 8}]"#),
+    ] {
+        let (status, _, written) = http(at, uri, &[PATCH], edit).await;
+        assert_eq!(status, 200, "{written}");
+    }
+    let settle = "POST /api/documents/d/conflicts/3-0/settle";
+    let (status, _, settled) = http(at, settle, &[JSON], r#"{"choice": "current"}"#).await;
+    assert_eq!((status, settled["content"].clone()), (200, json!({"n": [7, "a", 6, "c"]})), "{settled}");
+}
+
+#[tokio::test]
+async fn a_conflict_whose_element_is_gone_is_settled_by_keep_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let at = process.address;
+    http(at, "POST /api/documents", &[JSON], r#"{"id": "d", "content": {"n": ["a", 1, "c", 7]}}"#).await;
+    for (uri, edit) in [
+        ("PATCH /api/documents/d", r#"[{"op": "replace", "path": "/n/1", "value": 6}]"#),
+        ("PATCH /api/documents/d?base=1", r#"[{"op": "replace", "path": "/n/1", "value": 7}]"#),
+        ("PATCH /api/documents/d", r#"[{"op": "remove", "path": "/n/1"}]"#),
+    ] {
+        let (status, _, written) = http(at, uri, &[PATCH], edit).await;
+        assert_eq!(status, 200, "{written}");
+    }
+    let settle = "POST /api/documents/d/conflicts/3-0/settle";
+    let (status, _, refused) = http(at, settle, &[JSON], r#"{"choice": "current"}"#).await;
+    assert_eq!(refused["error"]["code"], json!("invalid_patch"), "{status} {refused}");
+    let (status, _, kept) = http(at, settle, &[JSON], r#"{"choice": "keep"}"#).await;
+    assert_eq!((status, kept["content"].clone()), (200, json!({"n": ["a", "c", 7]})), "{kept}");
+}
+
+#[tokio::test]
 async fn a_repeated_write_with_a_key_takes_effect_once_and_another_body_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path());

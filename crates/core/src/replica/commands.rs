@@ -107,7 +107,7 @@ pub enum EditError {
     /// There is no such conflict.
     #[error("there is no such open conflict")]
     NoSuchConflict,
-    /// The place of the conflict is gone, or nothing says any more which element of its array it was.
+    /// The place of the conflict is gone, or is an element without an identity of which nothing held here says where it is now.
     #[error("the place of the conflict is not there any more; settle it by keeping the document as it is")]
     PlaceGone,
     /// The origin that the command was made for has made its change already: this is a repeat.
@@ -379,21 +379,6 @@ impl Replica {
             (Life::Alive, _) => self.submit_own(id, Body::Delete, origin),
             (Life::Deleted, _) => Err(EditError::Deleted),
         }
-    }
-
-    /// Settles a conflict: the record closes, and the place gets the chosen value.
-    pub fn settle(
-        &mut self,
-        id: &DocumentId,
-        conflict: ConflictId,
-        choice: ConflictChoice,
-    ) -> Result<ChangeId, EditError> {
-        note!(self, Settle { document: id.clone(), conflict, choice: choice.clone() });
-        let origin = self.begin(id)?;
-        let view = self.view(id).ok_or(EditError::NotOpen)?;
-        let record = view.conflicts.get(&conflict).ok_or(EditError::NoSuchConflict)?;
-        let patch = choice.patch(record, &view.content).ok_or(EditError::PlaceGone)?;
-        self.submit_own(id, Body::Edit { patch, settles: vec![conflict], undoes: None }, origin)
     }
 
     /// Forgets a rejected change.

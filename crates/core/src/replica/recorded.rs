@@ -105,6 +105,11 @@ pub enum Command {
         document: DocumentId,
         revision: Revision,
     },
+    ReadConflict {
+        token: Token,
+        document: DocumentId,
+        conflict: ConflictId,
+    },
     Heads {
         token: Token,
         after: Sequence,
@@ -137,8 +142,8 @@ impl Replica {
     pub fn run(&mut self, command: Command) {
         use Command::{
             Close, Create, Delete, DismissRecovered, DismissRejected, Edit, Heads, History, Open, Read,
-            ReadAt, Redo, RemoteHistory, Repeat, SetHeader, SetPresence, Settle, SpeakFor, Submit, Undelete,
-            Undo, UndoChange,
+            ReadAt, ReadConflict, Redo, RemoteHistory, Repeat, SetHeader, SetPresence, Settle, SpeakFor,
+            Submit, Undelete, Undo, UndoChange,
         };
         // What a command comes to shows in the outputs.
         match command {
@@ -166,6 +171,7 @@ impl Replica {
             }
             Read { token, document } => self.read(token, &document),
             ReadAt { token, document, revision } => self.read_at(token, &document, revision),
+            ReadConflict { token, document, conflict } => self.read_conflict(token, &document, conflict),
             Heads { token, after, limit } => self.heads(token, after, limit),
             Repeat { token, grant, document, key } => self.repeat(token, &grant, &document, &key),
             Submit { token, grant, document, body, base, key } => {

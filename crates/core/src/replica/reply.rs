@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rejoin_json::{Json, Patch};
+use rejoin_json::{Json, Patch, PlacePath};
 use rejoin_wire::{ConflictRecord, DocumentId, Entry, ErrorCode, Header, Revision, Sequence};
 
 use super::View;
@@ -17,6 +17,8 @@ pub enum Reply {
     Document(Box<View>),
     /// A document, as it was.
     Past(Box<Past>),
+    /// A document, as it is durable, with a conflict that was asked about.
+    Conflict(Box<OpenConflict>),
     /// A change was accepted and is durable.
     Accepted(Box<Accepted>),
     /// Nothing was asked for under this key before.
@@ -53,6 +55,15 @@ pub struct Past {
     pub header: Arc<Header>,
     /// Its content.
     pub content: Json,
+}
+
+/// A document, and where one of its conflicts is in it.
+#[derive(Clone, Debug)]
+pub struct OpenConflict {
+    /// The document, with its conflict records: the one that was asked about may not be among them any more.
+    pub view: View,
+    /// Where the place of the record is in the content; `None` where that is gone or not known any more, and where there is no such record.
+    pub place: Option<PlacePath>,
 }
 
 /// A change that a driver submitted, accepted and durable.

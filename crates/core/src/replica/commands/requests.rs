@@ -134,6 +134,7 @@ impl Replica {
         }
         match read {
             Read::At(token, revision) if SERVES => self.answer_read_at(id, token, revision),
+            Read::Conflict(token, conflict) if SERVES => self.answer_read_conflict(id, token, conflict),
             Read::Repeat(repeat) if SERVES => self.answer_repeat(id, repeat).map(Read::Repeat),
             Read::Document(token) if SERVES => {
                 let reply = if document.is_lost() {
@@ -155,7 +156,7 @@ impl Replica {
             }
             Read::History { from, before, limit } => self.answer_history(id, from, before, limit),
             // Only the deciding side is asked these.
-            Read::At(..) | Read::Repeat(_) | Read::Document(_) => None,
+            Read::At(..) | Read::Conflict(..) | Read::Repeat(_) | Read::Document(_) => None,
         }
     }
 }
@@ -165,6 +166,7 @@ impl Replica {
 pub(in crate::replica) enum Read {
     Document(Token),
     At(Token, Revision),
+    Conflict(Token, ConflictId),
     Repeat(Repeat),
     History { from: Asker, before: Option<Revision>, limit: u32 },
 }
