@@ -670,12 +670,6 @@ impl World {
         None
     }
 
-    /// Whether what a disk says to a commit that it made is lost.
-    fn loses_answer(&mut self) -> bool {
-        let chance = if self.healed { 0 } else { self.surroundings.rates.lost_answer };
-        chance > 0 && self.losses.chance(chance)
-    }
-
     fn grant_of_root() -> Grant {
         Grant::new("door", true)
     }

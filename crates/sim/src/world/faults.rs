@@ -189,6 +189,12 @@ impl World {
         true
     }
 
+    /// Whether what a disk says to a commit that it made is lost.
+    pub(super) fn loses_answer(&mut self) -> bool {
+        let chance = if self.healed { 0 } else { self.surroundings.rates.lost_answer };
+        chance > 0 && self.losses.chance(chance)
+    }
+
     fn live_wires(&self) -> impl Iterator<Item = u64> {
         self.wires.iter().filter(|(_, wire)| !wire.cut && !wire.hostile).map(|(number, _)| *number)
     }
