@@ -365,7 +365,8 @@ impl Server {
 /// [`serve`](crate::serve) serves it, or the application that it is mounted in. An accept loop of another kind must bound how long the head of
 /// a request takes by itself, and give the address, which limits by address need:
 /// [`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info) for [`SocketAddr`]. Where that is left out only
-/// limits by credential hold.
+/// limits by credential hold. It must set `TCP_NODELAY` too, as by axum's `ListenerExt::tap_io`, or the second of two frames waits for the
+/// acknowledgement of the first.
 pub fn router(server: &Server) -> Router {
     let shared = Arc::clone(&server.shared);
     let allows =
