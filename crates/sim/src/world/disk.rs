@@ -176,9 +176,7 @@ impl Durable {
             _ => {}
         }
     }
-}
 
-impl Durable {
     /// Whether an own change is kept, with an outcome or without.
     pub(crate) fn keeps(&self, document: &DocumentId, change: ChangeId) -> bool {
         let rejected = RecordKey { kind: RecordKind::Rejected, ..pending_key(document, change) };

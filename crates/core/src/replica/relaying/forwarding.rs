@@ -192,7 +192,7 @@ impl Replica {
 
     /// Tells those who pushed a change that another one has its name.
     pub(in crate::replica) fn route_forked(&mut self, id: &DocumentId, change: ChangeId) {
-        let links = self.take_back_from(id, change);
+        let links = self.take_back_from(id, change, false);
         let ChangeId { replica, counter } = change;
         for link in links {
             self.send(link, &Message::Forked { document: id.clone(), replica, counter });
@@ -201,35 +201,26 @@ impl Replica {
 
     /// Those who pushed a change push it again, and what came after it in the same push: they wait for no outcomes of these any more. Others
     /// who use the same name, as the copy of a profile does, have pushes of their own, which are answered by themselves.
-    fn take_back_from(&mut self, id: &DocumentId, change: ChangeId) -> BTreeSet<LinkId> {
-        let pushed = self.relay.in_flight.get(&(id.clone(), change));
-        let pushes = pushed.map(|in_flight| in_flight.links.clone()).unwrap_or_default();
-        for key in self.run_in_flight(id, change) {
-            let Some(in_flight) = self.relay.in_flight.get_mut(&key) else { continue };
-            in_flight.links.retain(|link, forwarded| !is_same(&pushes, *link, forwarded));
-            if in_flight.links.is_empty() {
-                self.settle_forwarded(&key);
-            }
-        }
-        pushes.into_keys().collect()
-    }
-
-    /// The same for those among them who may not edit: they push nothing of it again. One link may speak for some of both.
-    fn take_back_from_readers(&mut self, id: &DocumentId, change: ChangeId) -> BTreeSet<LinkId> {
+    /// Those among them who may not edit push nothing of it again, and are taken back alone where that is what is wanted: one link may speak for
+    /// some of both.
+    fn take_back_from(&mut self, id: &DocumentId, change: ChangeId, readers_only: bool) -> BTreeSet<LinkId> {
         let pushed = self.relay.in_flight.get(&(id.clone(), change));
         let mut pushes = pushed.map(|in_flight| in_flight.links.clone()).unwrap_or_default();
-        pushes.retain(|_, forwarded| forwarded.reads);
+        pushes.retain(|_, forwarded| forwarded.reads || !readers_only);
         for key in self.run_in_flight(id, change) {
             let Some(in_flight) = self.relay.in_flight.get_mut(&key) else { continue };
             in_flight.links.retain(|link, forwarded| {
-                forwarded.reads &= !is_same(&pushes, *link, forwarded);
+                if pushes.get(link).is_some_and(|pushed| pushed.push == forwarded.push) {
+                    forwarded.reads = false;
+                    forwarded.edits &= readers_only;
+                }
                 forwarded.reads || forwarded.edits
             });
             let unsaid = in_flight.need_seen;
             if in_flight.links.is_empty() {
                 self.settle_forwarded(&key);
             } else if unsaid {
-                // One of these may have been asked.
+                // One of those taken back may have been asked.
                 self.route_need_seen(id, key.1);
             }
         }
@@ -300,7 +291,7 @@ impl Replica {
             self.route_forbidden(id, change, &error.message);
             return true;
         }
-        for link in self.take_back_from(id, change) {
+        for link in self.take_back_from(id, change, false) {
             // A link that speaks for others is told which push it was, and knows whose.
             let speaks = self.links.get(&link).is_some_and(|downstream| downstream.grant().may_relay);
             match error.code {
@@ -331,10 +322,10 @@ impl Replica {
     /// Gives the refusal of a push by somebody who may not edit to those of whom that is true. Others who pushed the same change have pushes of
     /// their own on the way, which are answered by themselves.
     fn route_forbidden(&mut self, id: &DocumentId, change: ChangeId, message: &str) {
-        let readers = self.take_back_from_readers(id, change);
+        let readers = self.take_back_from(id, change, true);
         if readers.is_empty() {
             // It is for somebody who has gone, or the right was taken away between here and the authority: whoever may edit tries again.
-            for link in self.take_back_from(id, change) {
+            for link in self.take_back_from(id, change, false) {
                 self.refuse_push(link, id, Some(change), ErrorCode::Unavailable, PUSH_AGAIN);
             }
             self.push_own_again(id, change);
@@ -355,11 +346,6 @@ impl Replica {
 
 /// Why somebody who may edit pushes again what was refused to somebody who may not.
 const PUSH_AGAIN: &str = "the change was refused under a right that is not yours any more; send it again";
-
-/// Whether a link pushed a change in the same push as another one.
-fn is_same(pushes: &BTreeMap<LinkId, Forwarded>, link: LinkId, forwarded: &Forwarded) -> bool {
-    pushes.get(&link).is_some_and(|pushed| pushed.push == forwarded.push)
-}
 
 fn in_flight_bytes(change: &Change) -> usize {
     crate::replica::outbox::change_bytes(change) + CHANGE_OVERHEAD_BYTES
