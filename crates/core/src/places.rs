@@ -91,13 +91,7 @@ impl Followed {
                 Some(Step::Index(own)) => *own += 1,
                 _ => self.replaced(depth, path, value)?,
             },
-            Meeting::Beside { depth, index } => {
-                if let Some(Step::Index(own)) = self.element.get_mut(depth)
-                    && *own > index
-                {
-                    *own += 1;
-                }
-            }
+            Meeting::Beside { depth, index } => self.shift(depth, index, 1),
             Meeting::Apart => {}
         }
         Some(())
@@ -106,16 +100,19 @@ impl Followed {
     fn removed(&mut self, path: &Pointer) -> Option<()> {
         match self.meets(path) {
             Meeting::Holds(_) => return None,
-            Meeting::Beside { depth, index } => {
-                if let Some(Step::Index(own)) = self.element.get_mut(depth)
-                    && *own > index
-                {
-                    *own -= 1;
-                }
-            }
+            Meeting::Beside { depth, index } => self.shift(depth, index, -1),
             Meeting::Apart => {}
         }
         Some(())
+    }
+
+    /// Another element of the array at `depth` came or went at `index`.
+    fn shift(&mut self, depth: usize, index: usize, by: isize) {
+        if let Some(Step::Index(own)) = self.element.get_mut(depth)
+            && *own > index
+        {
+            *own = own.saturating_add_signed(by);
+        }
     }
 
     fn replaced(&mut self, depth: usize, path: &Pointer, value: &Json) -> Option<()> {

@@ -1,5 +1,6 @@
-//! Somebody who says to the authority, or to a relay, what no correct client says: what others said, as it was or with parts of it changed, in the name of others,
-//! and bytes that are no message. Nothing may come of it for anybody else. Half of them may only read; what the others push stands in `vandal`.
+//! Somebody who says to the authority, or to a relay, what no correct client says: what others said, as it was or with parts of it
+//! changed, in the name of others, and bytes that are no message. Nothing may come of it for anybody else. Half of them may only read;
+//! what the others push stands in `vandal`.
 
 use std::collections::BTreeMap;
 

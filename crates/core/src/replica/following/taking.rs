@@ -339,7 +339,7 @@ impl Replica {
     /// sent again as changes.
     pub(super) fn take_other_line(&mut self, id: &DocumentId, snapshot: Snapshot) {
         let Some(document) = self.documents.get(id) else { return };
-        // Who may only read cannot bring anything back, and would have the lost changes refused under the id that they get from everybody.
+        // Who may only read cannot bring anything back: what they push is refused.
         let lost = if self.upstream.may_edit() {
             lost_changes(document, &snapshot.ancestors, &self.config.limits)
         } else {
