@@ -83,6 +83,9 @@ fn release(workspace: &Workspace, name: &str) -> PathBuf {
 /// The group of benchmarks that runs in Chromium.
 const BROWSER: &str = "browser";
 
+/// Puts what was measured into docs/benchmarks.md.
+const WRITE: &str = "--write";
+
 /// Builds and runs the benchmarks. Without the name of a group all run, those in Chromium last.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     if let [group, rest @ ..] = arguments
@@ -94,13 +97,16 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitC
     // Servers that are compared are programs beside the benchmarks.
     build_release(workspace, &["--package", "rejoin-server", "--bin", "rejoin"])?;
     build_release(workspace, &["--package", "rejoin-bench", "--bins"])?;
+    let (browser, others): (Vec<&String>, Vec<&String>) = arguments.iter().partition(|argument| *argument == BROWSER);
     let mut command = Command::new(release(workspace, "rejoin-bench"));
-    command.args(arguments).current_dir(&workspace.root);
-    if arguments.iter().any(|argument| argument != "--write") {
+    command.args(&others).current_dir(&workspace.root);
+    let is_all = others.iter().all(|argument| *argument == WRITE);
+    if browser.is_empty() && !is_all {
         return become_program(&mut command);
     }
     run_visibly("measuring", &mut command)?;
-    become_program(&mut bench_browser(workspace, arguments)?)
+    let options: Vec<String> = others.into_iter().filter(|argument| *argument == WRITE).cloned().collect();
+    become_program(&mut bench_browser(workspace, &options)?)
 }
 
 fn bench_browser(workspace: &Workspace, arguments: &[String]) -> Result<Command> {
