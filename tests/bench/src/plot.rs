@@ -13,6 +13,9 @@ const MARGIN: f64 = 16.0;
 const TITLE: f64 = 28.0;
 const LEGEND_ROW: f64 = 20.0;
 
+/// The width of a character of 12 pixels, on average and a little more.
+const CHARACTER: f64 = 6.8;
+
 /// A plot, as one file.
 pub(crate) struct Plot {
     /// The file's name, without its ending.
@@ -90,7 +93,7 @@ impl Plot {
     fn legend(&self, out: &mut String, y: f64) -> f64 {
         let (mut x, mut y) = (MARGIN, y);
         for (name, colour) in self.series.iter().zip(COLOURS) {
-            let width = 26.0 + name.chars().count() as f64 * 6.8;
+            let width = 26.0 + name.chars().count() as f64 * CHARACTER;
             if x + width > WIDTH - MARGIN {
                 (x, y) = (MARGIN, y + LEGEND_ROW);
             }
@@ -105,19 +108,20 @@ impl Plot {
     }
 
     fn bars(&self, out: &mut String, y: f64, title: &str, bars: &[Option<(f64, String)>]) -> f64 {
-        const NAMES: f64 = 210.0;
         const FIGURES: f64 = 130.0;
         const ROW: f64 = 22.0;
+        let longest = self.series.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        let names = (longest as f64 * CHARACTER + 8.0).max(210.0);
         let mut y = y + 6.0;
         text(out, MARGIN, y + 10.0, "start", 12.5, "600", title);
         y += 18.0;
         let most = bars.iter().flatten().map(|(value, _)| *value).fold(0.0, f64::max);
         for ((bar, name), colour) in bars.iter().zip(&self.series).zip(COLOURS) {
             let Some((value, label)) = bar else { continue };
-            let whole = WIDTH - 2.0 * MARGIN - NAMES - FIGURES;
+            let whole = WIDTH - 2.0 * MARGIN - names - FIGURES;
             let width = if most > 0.0 { (whole * value / most).max(1.0) } else { 1.0 };
-            text(out, MARGIN + NAMES - 8.0, y + 13.0, "end", 12.0, "400", name);
-            let x = MARGIN + NAMES;
+            text(out, MARGIN + names - 8.0, y + 13.0, "end", 12.0, "400", name);
+            let x = MARGIN + names;
             let _ = writeln!(
                 out,
                 "<rect x=\"{x}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"15\" rx=\"2\" fill=\"{colour}\"/>",
