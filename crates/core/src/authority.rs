@@ -15,6 +15,7 @@ use crate::collections::{BTreeMap, BTreeSet};
 use crate::ids::is_keyed;
 use crate::log::{Log, Revised};
 use crate::merging::Refusal;
+use crate::planted::{Fault, Planted, STRAY};
 use crate::records::Rejection;
 use crate::state::{Point, State};
 use crate::window::{MAX_REBUILD_MERGES, Own, OwnFate, Progress, Window};
@@ -99,6 +100,7 @@ pub(crate) struct Submission<'a> {
     pub(crate) sequence: Sequence,
     /// Whether there are other authorities over the same store.
     pub(crate) shared: bool,
+    pub(crate) planted: Planted,
 }
 
 /// What became of a submission.
@@ -274,13 +276,14 @@ impl Authority {
     ) -> Step {
         let change = &submission.pushed.change;
         let counter = tip.clock.counter(change.replica);
-        if change.counter <= counter || self.is_repeated(change.id()) {
+        let again = self.is_taken_again(&submission);
+        if !again && (change.counter <= counter || self.is_repeated(change.id())) {
             return self.known(&submission);
         }
         if self.must_ask(change.id()) {
             return Step::NeedOutcomes;
         }
-        let is_gap = change.counter != counter.next();
+        let is_gap = change.counter != counter.next() && !again;
         let doubts = self.doubts || submission.shared && is_gap;
         if doubts && !is_keyed(change.replica) && !self.looked_for.contains(&change.replica) {
             return Step::NeedCounters;
@@ -346,6 +349,15 @@ impl Authority {
                 })
             }
         }
+    }
+
+    /// Whether a planted fault has a change taken that has had its turn.
+    fn is_taken_again(&self, submission: &Submission<'_>) -> bool {
+        let change = submission.pushed.change.id();
+        let had_outcome = || self.outcomes.contains_key(&change) || self.tentative.contains_key(&change);
+        !is_keyed(change.replica)
+            && (submission.planted.is(Fault::AcceptRepeats)
+                || submission.planted.is(Fault::SwapOrder) && !had_outcome())
     }
 
     fn known(&self, submission: &Submission<'_>) -> Step {
@@ -452,6 +464,12 @@ fn recorded(tip: &Point, submission: &Submission<'_>, decided: &Decided) -> Resu
             author: Arc::clone(submission.author),
             time: *time,
         });
+    }
+    if submission.planted.is(Fault::OmitRecords) {
+        records.clear();
+    }
+    if submission.planted.is(Fault::FalsifyRecords) {
+        records.iter_mut().for_each(|record| record.base = Some(Json::from(STRAY.to_string())));
     }
     settled.sort_unstable();
     settled.dedup();

@@ -61,6 +61,7 @@ mod ids;
 mod log;
 mod merging;
 mod places;
+pub mod planted;
 mod records;
 mod replica;
 mod room;

@@ -40,6 +40,7 @@ use rejoin_wire::{
 use crate::authority::{Computed, Job};
 use crate::collections::{BTreeMap, BTreeSet};
 use crate::ids::replica_id;
+use crate::planted::Planted;
 use crate::records::Origin;
 use crate::storage::{Answer, Operation, RequestId};
 use crate::time::{Instant, Random, Seed};
@@ -388,6 +389,7 @@ pub struct Replica {
     speaking_for: Origin,
     /// Counts uses of documents, for forgetting the least recently used.
     uses: u64,
+    planted: Planted,
     #[cfg(feature = "recording")]
     tape: Option<Box<dyn Tape>>,
 }
@@ -465,11 +467,18 @@ impl Replica {
             storing: storing::Storing::default(),
             speaking_for: Origin::default(),
             uses: 0,
+            planted: Planted::default(),
             #[cfg(feature = "recording")]
             tape: None,
         };
         replica.request(Operation::LoadMeta, Purpose::Meta);
         replica
+    }
+
+    /// Plants a fault, which the simulation must find. With the feature `planted`.
+    #[cfg(feature = "planted")]
+    pub fn plant(&mut self, fault: crate::planted::Fault) {
+        self.planted = Planted(Some(fault));
     }
 
     /// The replica's own id.

@@ -99,16 +99,11 @@ enum Failure {
 struct Job {
     name: String,
     plan: Plan,
-    ending_at: Option<u64>,
 }
 
 impl Job {
     fn world(&self) -> World {
-        let world = World::new(self.plan.clone());
-        match self.ending_at {
-            Some(effect) => world.ending_at(effect),
-            None => world,
-        }
+        World::new(self.plan.clone())
     }
 
     fn run(&self, arguments: &Arguments) -> Result<Report, Failure> {
@@ -263,12 +258,12 @@ impl<'a> Simulation<'a> {
                 Err(_) => return,
             },
         };
-        let job = Job { name, plan, ending_at: None };
+        let job = Job { name, plan };
         let Some(report) = self.judge(seed, &job) else { return };
         if self.arguments.every_effect {
             for effect in 0..report.effects {
                 let name = format!("{}, ended at effect {effect}", job.name);
-                let job = Job { name, plan: job.plan.clone(), ending_at: Some(effect) };
+                let job = Job { name, plan: Plan { ends_at: Some(effect), ..job.plan.clone() } };
                 if self.judge(seed, &job).is_none() && !self.arguments.all {
                     break;
                 }
@@ -302,7 +297,6 @@ impl<'a> Simulation<'a> {
         };
         if let Failure::Violation(violation) = failure
             && counts
-            && job.ending_at.is_none()
             && self.replayed.is_empty()
         {
             said.push('\n');
@@ -321,7 +315,8 @@ impl<'a> Simulation<'a> {
         let shrunk = shrink(plan, violation, runs, |lines, runs| {
             self.progress.set_message(format!("seed {seed}: {lines} lines after {runs} worlds"));
         });
-        let path = self.arguments.keep.join(format!("violation-{seed}.jsonl"));
+        let effect = plan.ends_at.map_or_else(String::new, |effect| format!("-{effect}"));
+        let path = self.arguments.keep.join(format!("violation-{seed}{effect}.jsonl"));
         let why = shrunk.violation.to_string();
         let why = why.lines().next().unwrap_or_default();
         let mut said = String::new();

@@ -27,6 +27,8 @@ pub struct Plan {
     pub contents: Vec<Content>,
     /// The fault that is planted, if any.
     pub plant: Option<Plant>,
+    /// The process whose effect this is ends before it, counted over all from 0 until everything is mended.
+    pub ends_at: Option<u64>,
 }
 
 /// A document that somebody brought along.
@@ -328,6 +330,6 @@ impl Plan {
             compute_us: 500,
             rates: Rates::default(),
         };
-        Self { seed: 1, surroundings, lines: Vec::new(), contents: Vec::new(), plant: None }
+        Self { seed: 1, surroundings, lines: Vec::new(), contents: Vec::new(), plant: None, ends_at: None }
     }
 }

@@ -1,5 +1,7 @@
 //! Faults that are planted to see that the checks find them.
 
+use rejoin_core::planted::Fault;
+
 use crate::plan::{Follows, Plan};
 use crate::violation::Claim;
 
@@ -40,8 +42,14 @@ pub enum Plant {
     DropRecords,
     /// The titles in the list are others than the authority has.
     RetitleListed,
-    /// The authority's log has every change under the first counter of its replica.
-    LoseCount,
+    /// The authority accepts once more what arrives once more.
+    AcceptRepeats,
+    /// The authority takes the changes of a push from the last to the first.
+    SwapOrder,
+    /// Of a change with several operations the authority does the first half.
+    HalfPatches,
+    /// Clients say that a change is saved as soon as it is made.
+    SaveEarly,
     /// Whoever receives a frame that cannot be read passes over it and goes on.
     SkipBadFrames,
     /// The authority sends what it tells again and again, without waiting for the link to have room.
@@ -62,9 +70,9 @@ pub enum Plant {
     ReviveTombstones,
     /// Nobody is told who left.
     KeepGhosts,
-    /// The authority's log has no records of conflicts.
+    /// The authority makes no records of conflicts.
     OmitRecords,
-    /// The authority's log has records with a value that nobody ever saw.
+    /// The authority makes records with a value that nobody ever saw.
     FalsifyRecords,
     /// What a client reads of its own disk is older than what it has shown.
     ShowOlder,
@@ -82,7 +90,7 @@ pub enum Plant {
 
 impl Plant {
     /// Every fault, by its name for the command line.
-    pub const ALL: [(&'static str, Self); 34] = [
+    pub const ALL: [(&'static str, Self); 37] = [
         ("rewrite-pending", Self::RewritePending),
         ("push-twice", Self::PushTwice),
         ("push-twice-afterward", Self::PushTwiceAfterward),
@@ -98,7 +106,10 @@ impl Plant {
         ("alter-snapshots", Self::AlterSnapshots),
         ("drop-records", Self::DropRecords),
         ("retitle-listed", Self::RetitleListed),
-        ("lose-count", Self::LoseCount),
+        ("accept-repeats", Self::AcceptRepeats),
+        ("swap-order", Self::SwapOrder),
+        ("half-patches", Self::HalfPatches),
+        ("save-early", Self::SaveEarly),
         ("skip-bad-frames", Self::SkipBadFrames),
         ("send-forever", Self::SendForever),
         ("swallow-frames", Self::SwallowFrames),
@@ -135,7 +146,7 @@ impl Plant {
         match self {
             Self::RewritePending => Claim::NoSilentOverwrite,
             Self::PushTwice | Self::PushTwiceAfterward => Claim::AtMostOnce,
-            Self::ClientsFlushLate => Claim::Rungs,
+            Self::ClientsFlushLate | Self::SaveEarly => Claim::Rungs,
             Self::AuthorityFlushesLate => Claim::DurableOnly,
             Self::LoseFlushed => Claim::Durability,
             Self::RewriteLog => Claim::RevisionsOnce,
@@ -147,11 +158,12 @@ impl Plant {
             Self::AlterSnapshots => Claim::Convergence,
             Self::DropRecords => Claim::Conflicts,
             Self::RetitleListed => Claim::Lists,
-            Self::LoseCount => Claim::Order,
+            Self::SwapOrder => Claim::Order,
+            Self::HalfPatches => Claim::Atomicity,
             Self::SkipBadFrames => Claim::BadFrames,
             Self::SendForever => Claim::Bounded,
             Self::ReversePushes | Self::SwallowFrames => Claim::Hospitality,
-            Self::LoseAcknowledgements | Self::KeepPending => Claim::Liveness,
+            Self::AcceptRepeats | Self::LoseAcknowledgements | Self::KeepPending => Claim::Liveness,
             Self::DropRejected | Self::LoseRows => Claim::ColdLoad,
             Self::ReviveTombstones | Self::RedateHistory | Self::IgnoreRivalsAlone => Claim::Convergence,
             Self::KeepGhosts => Claim::Presence,
@@ -161,6 +173,19 @@ impl Plant {
             Self::SkipWrite => Claim::DurableOnly,
             Self::OverwriteRivals => Claim::RevisionsOnce,
             Self::MissRivals => Claim::Liveness,
+        }
+    }
+
+    /// The engine's own fault, where it is one.
+    pub(crate) const fn in_engine(self) -> Option<Fault> {
+        match self {
+            Self::AcceptRepeats => Some(Fault::AcceptRepeats),
+            Self::SwapOrder => Some(Fault::SwapOrder),
+            Self::HalfPatches => Some(Fault::HalfPatches),
+            Self::SaveEarly => Some(Fault::SaveEarly),
+            Self::OmitRecords => Some(Fault::OmitRecords),
+            Self::FalsifyRecords => Some(Fault::FalsifyRecords),
+            _ => None,
         }
     }
 

@@ -27,6 +27,8 @@ pub enum Claim {
     RevisionsOnce,
     /// I12: what was shown is what is decided when nobody else wrote.
     OfflineView,
+    /// I13: all operations of a change take effect in one revision, or none does.
+    Atomicity,
     /// I16: a bad frame ends its link, and says why.
     BadFrames,
     /// I17: queues are bounded.
@@ -53,7 +55,7 @@ pub enum Claim {
 
 impl Claim {
     /// Every claim, in order.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Convergence,
         Self::Durability,
         Self::NothingLost,
@@ -65,6 +67,7 @@ impl Claim {
         Self::DurableOnly,
         Self::RevisionsOnce,
         Self::OfflineView,
+        Self::Atomicity,
         Self::BadFrames,
         Self::Bounded,
         Self::Quiet,

@@ -136,7 +136,7 @@ pub struct Report {
     pub coverage: Coverage,
     /// How often each claim was judged: less where nobody observes.
     pub judged: Judged,
-    /// Effects that processes had.
+    /// Effects that processes had until everything was mended.
     pub effects: u64,
     /// Equal for equal runs.
     pub trace: u64,
@@ -172,7 +172,7 @@ struct Held {
 impl World {
     /// Makes a world; nothing has happened in it.
     pub fn new(plan: Plan) -> Self {
-        let Plan { seed, surroundings, lines, contents, plant } = plan;
+        let Plan { seed, surroundings, lines, contents, plant, ends_at } = plan;
         let mut dice = Dice::of(seed, WORLD, 0);
         let workspace = WorkspaceId::new("world").expect("invariant: a short id is valid");
         let drawn = (0..surroundings.documents)
@@ -211,7 +211,7 @@ impl World {
             plant,
             observed: true,
             effects: 0,
-            ends_at: None,
+            ends_at,
             lines,
             played: 0,
             coverage: Coverage::default(),
@@ -262,13 +262,6 @@ impl World {
     #[must_use]
     pub fn unobserved(mut self) -> Self {
         self.observed = false;
-        self
-    }
-
-    /// The process whose effect this is, counted over all from 0, ends before it.
-    #[must_use]
-    pub fn ending_at(mut self, effect: u64) -> Self {
-        self.ends_at = Some(effect);
         self
     }
 
@@ -498,7 +491,8 @@ impl World {
             return false;
         }
         let ends = !self.healed && self.ends_at == Some(self.effects);
-        self.effects += 1;
+        // Once everything is mended nothing ends any more.
+        self.effects += u64::from(!self.healed);
         if ends {
             return true;
         }

@@ -17,8 +17,10 @@ fn a_process_may_end_between_any_two_of_its_effects() {
         let report =
             World::new(plan.clone()).run().unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
         for effect in 0..report.effects {
-            let ended = World::new(plan.clone()).ending_at(effect).run();
-            assert!(ended.is_ok(), "seed {seed}, ended at effect {effect}: {}", ended.unwrap_err());
+            let ended = World::new(Plan { ends_at: Some(effect), ..plan.clone() }).run();
+            let ended = ended
+                .unwrap_or_else(|violation| panic!("seed {seed}, ended at effect {effect}: {violation}"));
+            assert_ne!(ended.trace, report.trace, "seed {seed}: nothing ended at effect {effect}");
             ends += 1;
         }
     }

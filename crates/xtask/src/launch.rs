@@ -97,7 +97,8 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitC
     // Servers that are compared are programs beside the benchmarks.
     build_release(workspace, &["--package", "rejoin-server", "--bin", "rejoin"])?;
     build_release(workspace, &["--package", "rejoin-bench", "--bins"])?;
-    let (browser, others): (Vec<&String>, Vec<&String>) = arguments.iter().partition(|argument| *argument == BROWSER);
+    let (browser, others): (Vec<&String>, Vec<&String>) =
+        arguments.iter().partition(|argument| *argument == BROWSER);
     let mut command = Command::new(release(workspace, "rejoin-bench"));
     command.args(&others).current_dir(&workspace.root);
     let is_all = others.iter().all(|argument| *argument == WRITE);

@@ -20,6 +20,7 @@ mod rates;
 mod recording;
 mod rest;
 mod scenarios;
+mod simulating;
 mod slow_readers;
 mod stalled;
 mod stopping;

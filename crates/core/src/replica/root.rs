@@ -18,8 +18,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use rejoin_json::{ContentHash, Limits};
 use rejoin_wire::{
-    ChainHash, Change, ChangeHash, ChangeId, Counter, DocumentId, DocumentPush, Effect, ErrorCode, Fate,
-    Message, Outcome, PushedChange, ReplicaId, Revision, Sequence, limits::MAX_CHANGES_PER_PUSH,
+    Body, ChainHash, Change, ChangeHash, ChangeId, Counter, DocumentId, DocumentPush, Effect, ErrorCode,
+    Fate, Message, Outcome, PushedChange, ReplicaId, Revision, Sequence, limits::MAX_CHANGES_PER_PUSH,
 };
 
 use super::documents::checkpoint_body;
@@ -33,6 +33,7 @@ use crate::collections::{BTreeMap, BTreeSet};
 use crate::ids::is_keyed;
 use crate::log::{MAX_LOG_REVISIONS, MAX_OLDER_REVISIONS, Revised};
 use crate::merging::Refusal;
+use crate::planted::{Fault, Planted};
 use crate::records::{Rejection, seal_row};
 use crate::state::{State, apply_reverse};
 use crate::storage::{Batch, ChangeRow, Head, Operation, RequestId, StoreError, Write};
@@ -404,6 +405,7 @@ impl Replica {
             work: Work { per_change: work, left: work.saturating_mul(MAX_INLINE_CHANGES_PER_TURN).max(1) },
             news: self.root.gathering.known(),
             shared: self.config.shares_store,
+            planted: self.planted,
             needs: Vec::new(),
             moved: false,
         };

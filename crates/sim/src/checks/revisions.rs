@@ -29,7 +29,8 @@ impl Revisions {
         CountersAdd::check(appended)?;
         OfflineView::check(appended)?;
         RecordsStay::check(appended)?;
-        RecordsTrue::check(appended)
+        RecordsTrue::check(appended)?;
+        Atomicity::check(appended)
     }
 
     /// Each change has one outcome.
@@ -445,5 +446,53 @@ impl RecordsTrue {
             }
         }
         Ok(())
+    }
+}
+
+/// What a change did to a place that nobody else changed unseen stands there after it, whatever became of its other operations.
+struct Atomicity;
+
+impl Atomicity {
+    fn check(appended: &Appended<'_>) -> Checked {
+        let Appended { before, after, made, .. } = appended;
+        let Some(made) = made.filter(|made| !made.is_strangers() && !appended.recovered) else {
+            return Ok(());
+        };
+        let (Body::Edit { patch, .. }, Some(seen)) = (&made.body, &made.seen) else { return Ok(()) };
+        let mut own = seen.clone();
+        let applies = rejoin_json::apply(&mut own, patch, &rejoin_json::Limits::default()).is_ok();
+        if !applies || before.life != Life::Alive || after.life != Life::Alive {
+            return Ok(());
+        }
+        appended.judges(Claim::Atomicity);
+        let sides = [seen, &own, &before.content, &after.content].map(Some);
+        match Self::undone(sides, &mut Vec::new()) {
+            Some(place) => {
+                Err(breach(Claim::Atomicity, appended, &format!("what was done to /{place} is not done")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A place that the change touched and nobody else had, which is not as its author left it.
+    fn undone<'a>(
+        [seen, own, before, after]: [Option<&'a Json>; 4],
+        way: &mut Vec<&'a str>,
+    ) -> Option<String> {
+        if seen == own {
+            return None;
+        }
+        if seen == before {
+            return (after != own).then(|| way.join("/"));
+        }
+        let sides = [seen, own, before, after].map(|side| side.and_then(Json::as_object));
+        let [Some(seen), Some(own), Some(_), Some(_)] = sides else { return None };
+        let keys: BTreeSet<&str> = seen.iter().chain(own).map(|(key, _)| key.as_ref()).collect();
+        keys.into_iter().find_map(|key| {
+            way.push(key);
+            let undone = Self::undone(sides.map(|side| side.and_then(|object| object.get(key))), way);
+            way.pop();
+            undone
+        })
     }
 }

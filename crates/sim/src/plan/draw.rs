@@ -70,7 +70,7 @@ impl Plan {
             surroundings.rates.lost_answer = often(&mut Dice::of(seed, LOST_ANSWERS, 0), 1_000, 200);
         }
         let lines = swarm.lines(seed, &surroundings, steps, pace_us);
-        Self { seed, surroundings, lines, contents: Vec::new(), plant: None }
+        Self { seed, surroundings, lines, contents: Vec::new(), plant: None, ends_at: None }
     }
 }
 

@@ -29,6 +29,8 @@ struct First {
     why: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     plant: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ends_at: Option<u64>,
     surroundings: Surroundings,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     contents: Vec<Content>,
@@ -84,6 +86,7 @@ impl Plan {
             surroundings: first.surroundings,
             lines: rest.collect::<Result<_, _>>()?,
             plant: plant.transpose()?,
+            ends_at: first.ends_at,
         };
         let plan = if first.contents.is_empty() { plan } else { plan.with_contents(first.contents)? };
         Ok((plan, first.why))
@@ -97,6 +100,7 @@ impl Plan {
             seed: self.seed,
             why: why.map(str::to_owned),
             plant,
+            ends_at: self.ends_at,
             surroundings: self.surroundings.clone(),
             contents: self.contents.clone(),
         };

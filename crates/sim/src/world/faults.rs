@@ -11,6 +11,7 @@ use super::wire::Side;
 use super::{Happening, Held, ROOT, World};
 use crate::model::Fate;
 use crate::plan::{Action, Line};
+use crate::plant::Plant;
 use crate::violation::Checked;
 use crate::violation::Violation;
 
@@ -380,7 +381,11 @@ impl World {
         let unix = UnixMillis(self.wall_clock(node));
         let starting = &mut self.nodes[node];
         starting.life += 1;
-        starting.replica = Some(Replica::new(starting.config.clone(), seed, Instant(self.now), unix));
+        let mut replica = Replica::new(starting.config.clone(), seed, Instant(self.now), unix);
+        if let Some(fault) = self.plant.and_then(Plant::in_engine) {
+            replica.plant(fault);
+        }
+        starting.replica = Some(replica);
         self.drain(node)
     }
 

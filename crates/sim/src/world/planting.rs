@@ -1,9 +1,10 @@
 //! Faults that the checks must find.
 
 use jsonptr::PointerBuf;
+use rejoin_core::planted::STRAY;
 use rejoin_core::storage::{Answer, Answered, Operation as Asked, RecordKey, RecordKind, Write};
 use rejoin_json::{Json, Operation};
-use rejoin_wire::{Body, Counter, DocumentPush, Effect, Entry, Message, ReplicaId, Revision};
+use rejoin_wire::{Body, DocumentPush, Effect, Message, ReplicaId, Revision};
 
 use super::wire::Side;
 use super::{Happening, ROOT, World};
@@ -15,9 +16,6 @@ const IDLE_US: u64 = 20_000_000;
 
 /// Commits in 10,000 of which nothing is written.
 const SKIPPED: u32 = 300;
-
-/// A value that no world gives out.
-const STRAY: char = '\u{10_fffd}';
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,21 +85,6 @@ impl World {
             _ => false,
         };
         if altered { Spoiled::Altered } else { Spoiled::Not }
-    }
-
-    /// What the planted fault makes of what the authority's log has.
-    pub(super) fn plant_log(&self, entries: &mut [Entry]) {
-        for entry in entries {
-            match self.plant {
-                Some(Plant::LoseCount) => entry.change.counter = Counter(1),
-                Some(Plant::OmitRecords) => entry.conflicts.clear(),
-                Some(Plant::FalsifyRecords) => {
-                    let base = Some(Json::from(STRAY.to_string()));
-                    entry.conflicts.iter_mut().for_each(|record| record.base.clone_from(&base));
-                }
-                _ => {}
-            }
-        }
     }
 
     /// What the planted fault makes of what a disk is asked.

@@ -60,7 +60,7 @@ impl World {
 
     fn read_row(&mut self, row: &ChangeRow) -> Checked {
         let document = &row.document;
-        let LoggedRow { mut entries, rejected, .. } = match LoggedRow::read(row) {
+        let LoggedRow { entries, rejected, .. } = match LoggedRow::read(row) {
             Ok(logged) => logged,
             Err(_) if self.rotten.contains(document) => return Ok(()),
             Err(error) => {
@@ -68,7 +68,6 @@ impl World {
                 return Err(Violation::new(Claim::Durability, what));
             }
         };
-        self.plant_log(&mut entries);
         if self.observed {
             self.revisions.check_outcomes(document, &entries, &rejected)?;
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ids::replica_id;
+use crate::planted::Fault;
 
 impl Replica {
     /// Makes an own change on a document's view, or on what its author saw instead, and stores it. The body must apply to that.
@@ -66,6 +67,9 @@ impl Replica {
         self.storing.write(write);
         self.storing.write(runs);
         self.storing.save(id, name);
+        if self.planted.is(Fault::SaveEarly) {
+            self.mark_saved(&[(id.clone(), name)]);
+        }
     }
 
     /// The store said that these changes are durable.

@@ -49,6 +49,7 @@ pub(super) struct Acceptance<'a> {
     pub(super) news: (Stamp, Stamp),
     /// Whether others write to the same store.
     pub(super) shared: bool,
+    pub(super) planted: Planted,
     pub(super) needs: Vec<Need>,
     /// True once there is something to commit.
     pub(super) moved: bool,
@@ -99,6 +100,9 @@ impl Acceptance<'_> {
             }
             self.needs.push(Need::Refuse(queued.from, queued.first(), refusal));
             return None;
+        }
+        if self.planted.is(Fault::SwapOrder) {
+            queued.changes.reverse();
         }
         let mut done = 0;
         let first_revision = self.document.tip().revision.next();
@@ -377,10 +381,11 @@ impl Acceptance<'_> {
             // Of another change, or of the same on what a failed commit took back: nobody waits for it.
             _ => None,
         };
+        let half = if self.planted.is(Fault::HalfPatches) { half_of(pushed) } else { None };
         let Document { tentative, durable, authority, log, .. } = &mut *self.document;
         let tip = tentative.get_or_insert_with(|| durable.clone());
         let submission = Submission {
-            pushed,
+            pushed: half.as_ref().unwrap_or(pushed),
             hash,
             author: &queued.grant.principal,
             refused,
@@ -389,6 +394,7 @@ impl Acceptance<'_> {
             received: self.received,
             sequence: self.sequence.next(),
             shared: self.shared,
+            planted: self.planted,
         };
         let step = authority.accept(tip, log, submission, computed, &mut self.work, self.limits);
         self.moved |= matches!(step, Step::Accepted | Step::Rejected(_));
@@ -430,6 +436,15 @@ impl Acceptance<'_> {
             body,
         });
     }
+}
+
+/// The first half of a change that has several operations.
+fn half_of(pushed: &PushedChange) -> Option<PushedChange> {
+    let mut half = pushed.clone();
+    let Body::Edit { patch, .. } = &mut half.change.body else { return None };
+    let operations = patch.0.len();
+    patch.0.truncate(operations / 2);
+    (operations > 1).then_some(half)
 }
 
 fn forbidden() -> Refusal {
