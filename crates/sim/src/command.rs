@@ -200,9 +200,9 @@ impl<'a> Simulation<'a> {
         if std::io::stderr().is_terminal() && !self.arguments.trace {
             self.progress = match self.arguments.minutes {
                 Some(_) => ProgressBar::no_length()
-                    .with_style(style("{spinner} {pos} worlds in {elapsed}, {per_sec}")),
+                    .with_style(style("{spinner} {pos} worlds in {elapsed}, {per_sec} {msg}")),
                 None => ProgressBar::new(count)
-                    .with_style(style("{wide_bar} {pos}/{len} worlds, {per_sec}, {eta} left")),
+                    .with_style(style("{wide_bar} {pos}/{len} worlds, {per_sec}, {eta} left {msg}")),
             };
         }
         let until = self.arguments.minutes.map(|minutes| self.started + Duration::from_secs(60 * minutes));
