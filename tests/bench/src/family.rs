@@ -13,29 +13,37 @@ pub(crate) struct Figures {
 
 /// What a figure should be, and what it is. Nothing fails because of it: the page says whether it is met.
 pub(crate) struct Goal {
-    what: &'static str,
+    what: String,
     is: f64,
     bound: f64,
     unit: &'static str,
     is_met: bool,
+    /// What must be known with whether it is met.
+    provided: String,
 }
 
 impl Goal {
     /// A figure that should not be larger.
-    pub(crate) fn at_most(what: &'static str, is: f64, bound: f64, unit: &'static str) -> Self {
-        Self { what, is, bound, unit, is_met: is <= bound }
+    pub(crate) fn at_most(what: impl Into<String>, is: f64, bound: f64, unit: &'static str) -> Self {
+        Self { what: what.into(), is, bound, unit, is_met: is <= bound, provided: String::new() }
     }
 
     /// A figure that should not be smaller.
-    pub(crate) fn at_least(what: &'static str, is: f64, bound: f64, unit: &'static str) -> Self {
-        Self { what, is, bound, unit, is_met: is >= bound }
+    pub(crate) fn at_least(what: impl Into<String>, is: f64, bound: f64, unit: &'static str) -> Self {
+        Self { what: what.into(), is, bound, unit, is_met: is >= bound, provided: String::new() }
+    }
+
+    /// Says with whether it is met under which conditions that was found.
+    pub(crate) fn provided(self, words: impl Into<String>) -> Self {
+        Self { provided: words.into(), ..self }
     }
 
     /// A row: what is wanted, what it should be, what it is, whether that is so.
     pub(crate) fn cells(&self) -> [String; 4] {
-        let Self { what, is, bound, unit, is_met } = self;
+        let Self { what, is, bound, unit, is_met, provided } = self;
         let met = if *is_met { "met" } else { "not met" };
-        [(*what).to_owned(), format!("{bound} {unit}"), format!("{is:.2} {unit}"), met.to_owned()]
+        let met = format!("{met} {provided}").trim_end().to_owned();
+        [what.clone(), format!("{bound} {unit}"), format!("{is:.2} {unit}"), met]
     }
 }
 
@@ -49,5 +57,7 @@ mod tests {
         assert_eq!(Goal::at_most("a", 1.51, 1.5, "×").cells()[3], "not met");
         assert_eq!(Goal::at_least("a", 4.0, 4.0, "×").cells()[3], "met");
         assert_eq!(Goal::at_least("a", 3.99, 4.0, "×").cells()[3], "not met");
+        let slow = Goal::at_most("a", 1.0, 1.5, "×").provided("at 5 a second");
+        assert_eq!(slow.cells()[3], "met at 5 a second");
     }
 }

@@ -14,6 +14,7 @@ use anyhow::Result;
 use crate::family::Figures;
 use crate::plot::Plot;
 use crate::table::Table;
+use crate::{lock, npm};
 use cases::Case;
 use figures::{Figure, Measure};
 use node::{LIBRARIES, Peers};
@@ -33,8 +34,9 @@ pub(crate) fn run() -> Result<Figures> {
         let row = measure(&case, &peers)?;
         rows.push((case, row));
     }
-    let mut tables: Vec<Table> = Measure::ALL.map(|measure| times(measure, &rows)).into();
-    tables.push(bytes(&rows));
+    let columns = columns()?;
+    let mut tables: Vec<Table> = Measure::ALL.map(|measure| times(measure, &columns, &rows)).into();
+    tables.push(bytes(&columns, &rows));
     let plots = [(Measure::InPlace, "patch"), (Measure::Apart, "diff")];
     let plots = plots.map(|(measure, name)| plot(measure, name, &rows)).into();
     Ok(Figures { tables, plots, ..Figures::default() })
@@ -63,13 +65,14 @@ fn measure(case: &Case, peers: &Peers) -> Result<Row> {
     Ok(row)
 }
 
-fn table(title: &str) -> Table {
-    let [first, second, third] = LIBRARIES;
-    Table::new(title, ["case", "rejoin-json", "json-patch", first, second, third])
+/// The heads of all tables: the libraries with the versions that are measured.
+fn columns() -> Result<Vec<String>> {
+    let own = ["case".to_owned(), "rejoin-json".to_owned(), lock::named("json-patch")?];
+    own.into_iter().map(Ok).chain(LIBRARIES.map(npm::named)).collect()
 }
 
-fn times(measure: Measure, rows: &[(Case, Row)]) -> Table {
-    let mut table = table(measure.title());
+fn times(measure: Measure, columns: &[String], rows: &[(Case, Row)]) -> Table {
+    let mut table = Table::of(measure.title(), columns.to_vec());
     for (case, row) in rows {
         let figures = &row[&measure];
         if is_absent(figures) {
@@ -86,8 +89,8 @@ fn times(measure: Measure, rows: &[(Case, Row)]) -> Table {
 }
 
 /// Lengths of the patches between documents parsed apart.
-fn bytes(rows: &[(Case, Row)]) -> Table {
-    let mut table = table("Bytes of the patch that was found");
+fn bytes(columns: &[String], rows: &[(Case, Row)]) -> Table {
+    let mut table = Table::of("Bytes of the patch that was found", columns.to_vec());
     for (case, row) in rows {
         let figures = &row[&Measure::Apart];
         if is_absent(figures) {

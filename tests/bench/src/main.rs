@@ -13,6 +13,7 @@ mod join;
 mod json;
 mod latency;
 mod load;
+mod lock;
 mod machine;
 mod measure;
 mod npm;

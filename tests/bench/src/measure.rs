@@ -53,6 +53,11 @@ impl Spread {
         }
     }
 
+    /// Whether some round of one lies among those of the other: then their medians may differ by chance.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        self.least <= other.most && other.least <= self.most
+    }
+
     /// The median, and from where to where the rounds lie, each as a cell shows it.
     pub(crate) fn cell(&self, show: impl Fn(f64) -> String) -> String {
         format!("{} ({}–{})", show(self.median), show(self.least), show(self.most))
@@ -131,6 +136,16 @@ mod tests {
         assert_eq!(spread.cell(|value| format!("{value}")), "2 (1–3)");
         assert_eq!(Spread::of([5.0]), Spread { least: 5.0, median: 5.0, most: 5.0 });
         assert_eq!(Spread::of([]), Spread::default());
+    }
+
+    #[test]
+    fn spreads_overlap_up_to_their_ends() {
+        let spread = |least, most| Spread::of([least, most]);
+        assert!(spread(1.0, 3.0).overlaps(&spread(3.0, 5.0)) && spread(3.0, 5.0).overlaps(&spread(1.0, 3.0)));
+        assert!(spread(1.0, 5.0).overlaps(&spread(2.0, 3.0)) && spread(2.0, 3.0).overlaps(&spread(1.0, 5.0)));
+        assert!(
+            !spread(1.0, 2.9).overlaps(&spread(3.0, 5.0)) && !spread(3.0, 5.0).overlaps(&spread(1.0, 2.9))
+        );
     }
 
     #[test]

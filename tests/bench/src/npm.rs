@@ -29,3 +29,8 @@ pub(crate) fn version(package: &str) -> Result<String> {
     let manifest: serde_json::Value = serde_json::from_str(&text)?;
     Ok(manifest["version"].as_str().context("no version")?.to_owned())
 }
+
+/// The name of a package that is installed, and its version.
+pub(crate) fn named(package: &str) -> Result<String> {
+    Ok(format!("{package} {}", version(package)?))
+}

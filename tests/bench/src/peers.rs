@@ -12,8 +12,8 @@ mod text;
 use anyhow::Result;
 
 use crate::load::Door;
-use crate::npm;
 use crate::process::{Kept, Process, program, script};
+use crate::{lock, npm};
 
 /// A server and how it is spoken to.
 pub(crate) struct Peer {
@@ -54,7 +54,7 @@ pub(crate) fn servers() -> Result<Vec<Peer>> {
     npm::install()?;
     Ok(vec![
         Peer {
-            name: "bare broadcast (axum)".into(),
+            name: format!("bare broadcast ({})", lock::named("axum")?),
             role: Role::Ceiling,
             door: &broadcast::Broadcast,
             start: || Process::start(program("broadcast")?),

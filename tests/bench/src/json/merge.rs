@@ -10,18 +10,16 @@ use serde_json::{Value, json};
 use super::PLOTTED;
 use super::documents::{board, card, text};
 use crate::family::Figures;
+use crate::lock;
 use crate::measure::{duration, per_call};
 use crate::plot::Plot;
 use crate::random::Random;
 use crate::table::Table;
 
 const SIZES: [(&str, usize); 3] = [("1 KB", 1_000), ("100 KB", 100_000), ("5 MB", 5_000_000)];
-const SERIES: [&str; 4] = [
-    "case",
-    "rejoin-json, versions that share",
-    "rejoin-json, parsed apart",
-    "json-patch: difference and patch",
-];
+const PEER: &str = "json-patch";
+const SERIES: [&str; 3] =
+    ["rejoin-json, versions that share", "rejoin-json, parsed apart", "json-patch: difference and patch"];
 const REPETITIONS: usize = 15;
 const SLICE: Duration = Duration::from_millis(20);
 
@@ -74,7 +72,9 @@ fn cases(board: &Value, random: &mut Random) -> Vec<Case> {
 
 /// Measures every case.
 pub(crate) fn run() -> Result<Figures> {
-    let mut table = Table::new("Three-way merge of two edits made apart", SERIES);
+    let named = lock::named(PEER)?;
+    let columns = ["case"].into_iter().chain(SERIES).map(|name| name.replace(PEER, &named)).collect();
+    let mut table = Table::of("Three-way merge of two edits made apart", columns);
     let mut random = Random::new(7);
     let mut panels = Vec::new();
     for (size, bytes) in SIZES {
@@ -89,7 +89,7 @@ pub(crate) fn run() -> Result<Figures> {
         }
     }
     let title = format!("Three-way merge of two edits made apart, {PLOTTED}");
-    let plot = Plot::of_times("merge", title, SERIES.into_iter().skip(1), panels);
+    let plot = Plot::of_times("merge", title, SERIES, panels);
     Ok(Figures { tables: vec![table], plots: vec![plot], ..Figures::default() })
 }
 
