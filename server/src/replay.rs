@@ -70,7 +70,8 @@ impl fmt::Display for Place {
     }
 }
 
-/// Replays a file. Fails, with a status of 1, where something else comes out than was recorded, and where it cannot be read.
+/// Replays a file. Fails, with a status of 1, where something else comes out than was recorded, where nothing was replayed, where there is no
+/// such step as it was to stop behind, and where the file cannot be read.
 pub(crate) fn run(flags: &ReplayFlags) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let told = |error: io::Error| format!("{} cannot be read: {error}", flags.file.display());
     let bytes = std::fs::metadata(&flags.file).map_err(told)?.len();
@@ -123,10 +124,12 @@ fn replay(file: &[u8], flags: &ReplayFlags, out: &mut impl Write) -> io::Result<
         writeln!(out, "there is no {until}: the recording ends before")?;
     }
     summary(out, &replay, has_content)?;
-    if let Some(state) = replay.state() {
-        self::state(out, &state)?;
+    let state = replay.state();
+    if let Some(state) = &state {
+        self::state(out, state)?;
     }
-    Ok(ExitCode::SUCCESS)
+    let is_replayed = state.is_some() || replay.progress().replayed > 0;
+    Ok(if is_replayed && flags.until.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn segment(out: &mut impl Write, number: u64, header: &Header) -> io::Result<()> {
@@ -159,10 +162,15 @@ fn step(out: &mut impl Write, step: &Step) -> io::Result<()> {
 fn stopped(out: &mut impl Write, replay: &mut Replay<'_>, step: &Step) -> io::Result<ExitCode> {
     writeln!(out, "stopped behind step {}", step.number)?;
     match replay.state() {
-        Some(state) => self::state(out, &state)?,
-        None => writeln!(out, "nothing is replayed here, so that there is no state to show")?,
+        Some(state) => {
+            self::state(out, &state)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        None => {
+            writeln!(out, "nothing is replayed here, so that there is no state to show")?;
+            Ok(ExitCode::FAILURE)
+        }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn state(out: &mut impl Write, state: &State) -> io::Result<()> {

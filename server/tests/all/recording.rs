@@ -83,7 +83,11 @@ async fn what_a_server_and_a_native_client_record_replays_to_the_same_outputs() 
     let told = said(&replay(&twice, &["--until", "2:12"]));
     assert!(told.contains("segment 2:") && told.contains("stopped behind step 12"), "{told}");
     assert!(!said(&replay(&twice, &["--until", "12"])).contains("segment 2:"));
-    assert!(said(&replay(&twice, &["--until", "3:12"])).contains("there is no step 12 in segment 3"));
+    for (step, says) in [("3:12", "there is no step 12 in segment 3"), ("99999", "there is no step 99999")] {
+        let beyond = replay(&twice, &["--until", step]);
+        assert_eq!(beyond.status.code(), Some(1), "{step}");
+        assert!(said(&beyond).contains(says), "{}", said(&beyond));
+    }
     assert!(!bytes.windows(13).any(|part| part == b"nobody else's"));
     #[cfg(unix)]
     for file in [&of_client, &of_server[0]] {
@@ -123,8 +127,12 @@ async fn a_server_records_without_content_when_it_is_told_to() {
     for typed in ["Hello", "over REST", "note"] {
         assert!(!bytes.windows(typed.len()).any(|part| part == typed.as_bytes()), "{typed}");
     }
-    let told = said(&replay(&file, &[]));
+    let shown = replay(&file, &["--show"]);
+    let told = said(&shown);
     assert!(told.contains("made without content, so that it can be shown and not replayed"), "{told}");
+    assert!(told.contains("bytes, digest "), "{told}");
+    assert_eq!(shown.status.code(), Some(1), "nothing was replayed");
+    assert_eq!(replay(&file, &["--until", "1"]).status.code(), Some(1), "nothing was replayed up to there");
 }
 
 #[test]
