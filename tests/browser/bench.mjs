@@ -18,7 +18,21 @@ const PAGE = new URL("../../docs/benchmarks.md", import.meta.url);
 const PLOTS = new URL("../../docs/plots/", import.meta.url);
 const GROUPS = { size, starts, edits, patches, memory };
 
-const names = process.argv.slice(2).filter((argument) => argument in GROUPS);
+const WRITE = "--write";
+
+const given = process.argv.slice(2);
+const names = given.filter((argument) => argument !== WRITE);
+const unknown = names.filter((name) => !Object.hasOwn(GROUPS, name));
+if (unknown.length > 0) {
+  console.error(
+    `there is no ${unknown.join(" or ")}; there are ${Object.keys(GROUPS).join(", ")}, and ${WRITE}`,
+  );
+  process.exit(2);
+}
+if (given.includes(WRITE) && names.length > 0) {
+  console.error("what is written down is measured together: leave out the names");
+  process.exit(2);
+}
 const tables = [];
 const plots = [];
 let version = "";
@@ -37,10 +51,9 @@ for (const [name, measure] of Object.entries(GROUPS)) {
   }
   console.log(`${tables.at(-1)}\n`);
 }
-if (process.argv.includes("--write")) await write();
+if (given.includes(WRITE)) await write();
 
 async function write() {
-  if (names.length > 0) throw new Error("what is written down is measured together: leave out the names");
   const machine = `${cpus().length} × ${cpus()[0].model}, Chromium ${version}`;
   const pictures = plots.map(({ name, title }) => `![${title}](plots/${name}.svg)`);
   const section = [`\`cargo xtask bench browser --write\` on ${machine}.`, ...pictures, ...tables].join(

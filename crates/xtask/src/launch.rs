@@ -10,6 +10,9 @@ use crate::step::{program, run_visibly};
 use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
 
+/// The scenario and the group of benchmarks that run in Chromium.
+const BROWSER: &str = "browser";
+
 /// Times that `faults browser` kills Chromium.
 const BROWSER_KILLS: u32 = 300;
 
@@ -39,13 +42,16 @@ pub(crate) fn sim(workspace: &Workspace, arguments: &[String]) -> Result<ExitCod
 /// Builds the server and the scenarios, and runs these, or lists them; that of the name `browser` is a test in Chromium.
 pub(crate) fn faults(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     if let [name, rest @ ..] = arguments
-        && name == "browser"
+        && name == BROWSER
     {
         return kill_browsers(workspace, rest);
     }
+    if arguments.iter().any(|argument| argument == BROWSER) {
+        bail!("{BROWSER} runs alone, in Chromium: cargo xtask faults {BROWSER} [--kills N]");
+    }
     // Whoever asks what there is waits for nothing but the program that knows it.
     if arguments.iter().any(|argument| argument == "--list") {
-        println!("{:<10} Chromium is killed, and what it said to be saved is counted", "browser");
+        println!("{BROWSER:<10} Chromium is killed, and what it said to be saved is counted; runs alone");
         let mut list = workspace.cargo(&["run", "--quiet", "--package", "rejoin-faults", "--"]);
         return become_program(list.arg("--list"));
     }
@@ -61,7 +67,7 @@ fn kill_browsers(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode
         [flag, kills] if flag == "--kills" => {
             kills.parse().with_context(|| format!("`{kills}` is no number"))?
         }
-        _ => bail!("cargo xtask faults browser [--kills N]"),
+        _ => bail!("{BROWSER} runs alone: cargo xtask faults {BROWSER} [--kills N]"),
     };
     Tool::Chromium.ensure(workspace)?;
     node::npm(workspace)?;
@@ -80,19 +86,22 @@ fn release(workspace: &Workspace, name: &str) -> PathBuf {
     workspace.target.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// The group of benchmarks that runs in Chromium.
-const BROWSER: &str = "browser";
-
 /// Puts what was measured into docs/benchmarks.md.
 const WRITE: &str = "--write";
 
-/// Builds and runs the benchmarks. Without the name of a group all run, those in Chromium last.
+/// Builds and runs the benchmarks, or lists them. Without the name of a group all run, those in Chromium last.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     if let [group, rest @ ..] = arguments
         && group == BROWSER
     {
         build_release(workspace, &["--package", "rejoin-server", "--bin", "rejoin"])?;
         return become_program(&mut bench_browser(workspace, rest)?);
+    }
+    // Whoever asks what there is waits for nothing but the program that knows it.
+    if arguments.iter().any(|argument| argument == "--list") {
+        println!("{BROWSER:<8} in Chromium: what a page loads, starts, edits, patches, memory");
+        let mut list = workspace.cargo(&["run", "--quiet", "--package", "rejoin-bench", "--"]);
+        return become_program(list.arg("--list"));
     }
     // Servers that are compared are programs beside the benchmarks.
     build_release(workspace, &["--package", "rejoin-server", "--bin", "rejoin"])?;

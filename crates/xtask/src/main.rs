@@ -66,7 +66,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Breaks what real servers run on, in release mode, and counts what is left; `browser` kills Chromium.
+    /// Breaks what real servers run on, in release mode, and counts what is left; `browser`, which runs alone, kills Chromium.
     Faults {
         /// Passed on to the scenarios: `kills --kills 500`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -38,12 +38,12 @@ const SHORT_SEED: u64 = 1;
 #[derive(Parser)]
 #[command(name = "cargo xtask faults", bin_name = "cargo xtask faults")]
 struct Arguments {
-    /// Names of scenarios; all when none is given.
+    /// Names of scenarios; all when none is given, but `browser`, which runs alone.
     names: Vec<String>,
     /// As much as a test run has time for, instead of a long run.
     #[arg(long)]
     short: bool,
-    /// Times that a server is killed, instead of a scenario's own number.
+    /// Times that a server is killed or loses its power, instead of a scenario's own number; for scenarios that count it.
     #[arg(long, value_name = "N")]
     kills: Option<u32>,
     /// What all moments and all values are drawn from; the time of day without it.
@@ -75,6 +75,8 @@ fn run(arguments: &Arguments) -> Result<bool> {
         }
         return Ok(true);
     }
+    let scenarios = chosen(&arguments.names)?;
+    check_kills(arguments.kills, &scenarios)?;
     limits::raise_open_files();
     // A run that is judged is the same each time; a long one looks for what no run has met.
     let seed =
@@ -82,7 +84,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let plan = Plan { seed, is_short: arguments.short, kills: arguments.kills };
     let mut reports = Vec::new();
     let mut all_held = true;
-    for scenario in chosen(&arguments.names)? {
+    for scenario in scenarios {
         println!("{}: {}", scenario.name, scenario.what);
         let started = Instant::now();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -97,7 +99,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
             }
             Err(error) => {
                 println!("scenario {} FAILED after {seconds:.1} s: {error:#}", scenario.name);
-                println!("again: cargo xtask faults {} --seed {seed}", scenario.name);
+                println!("again: {}", again(scenario, &plan));
                 all_held = false;
             }
         }
@@ -108,6 +110,22 @@ fn run(arguments: &Arguments) -> Result<bool> {
     }
     println!("seed {seed}");
     Ok(all_held)
+}
+
+/// The command that runs a scenario once more as it was run.
+fn again(scenario: &Scenario, plan: &Plan) -> String {
+    let short = if plan.is_short { " --short" } else { "" };
+    let kills = plan.kills.map(|kills| format!(" --kills {kills}")).unwrap_or_default();
+    format!("cargo xtask faults {}{short}{kills} --seed {}", scenario.name, plan.seed)
+}
+
+/// Refuses a number of kills that some scenario would not look at.
+fn check_kills(kills: Option<u32>, scenarios: &[&Scenario]) -> Result<()> {
+    if let Some(other) = scenarios.iter().find(|scenario| kills.is_some() && !scenario.counts_kills) {
+        let names: Vec<_> = SCENARIOS.iter().filter(|one| one.counts_kills).map(|one| one.name).collect();
+        bail!("{} counts no kills: --kills goes with the names {}", other.name, names.join(", "));
+    }
+    Ok(())
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
@@ -127,6 +145,27 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn a_number_of_kills_is_for_scenarios_that_count_them() {
+        let named = |names: &[&str]| {
+            chosen(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap()
+        };
+        check_kills(Some(3), &named(&["kills", "powercut"])).unwrap();
+        check_kills(None, &named(&[])).unwrap();
+        let refused = check_kills(Some(3), &named(&["kills", "stops"])).unwrap_err().to_string();
+        assert_eq!(refused, "stops counts no kills: --kills goes with the names kills, powercut");
+        assert!(check_kills(Some(3), &named(&[])).is_err());
+    }
+
+    #[test]
+    fn what_failed_is_run_again_as_it_was() {
+        let kills = chosen(&["kills".to_owned()]).unwrap()[0];
+        let plan = Plan { seed: 7, is_short: true, kills: None };
+        assert_eq!(again(kills, &plan), "cargo xtask faults kills --short --seed 7");
+        let plan = Plan { is_short: false, kills: Some(3), ..plan };
+        assert_eq!(again(kills, &plan), "cargo xtask faults kills --kills 3 --seed 7");
+    }
 
     #[test]
     fn scenarios_are_chosen_by_name_and_an_unknown_one_is_refused() {

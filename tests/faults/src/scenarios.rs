@@ -20,6 +20,8 @@ use crate::report::Report;
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
+    /// Whether `--kills` says how often.
+    pub(crate) counts_kills: bool,
     pub(crate) run: fn(Plan) -> Running,
 }
 
@@ -30,33 +32,49 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "kills",
         what: "a server is killed again and again while clients write",
+        counts_kills: true,
         run: |plan| Box::pin(kills::run(plan)),
     },
     Scenario {
         name: "powercut",
         what: "the power fails, and what the disk had not flushed is lost or torn",
+        counts_kills: true,
         run: |plan| Box::pin(powercut::run(plan)),
     },
     Scenario {
         name: "stops",
         what: "a server is asked to stop again and again while clients write",
+        counts_kills: false,
         run: |plan| Box::pin(stops::run(plan)),
     },
-    Scenario { name: "full", what: "the disk is full for a while", run: |plan| Box::pin(full::run(plan)) },
+    Scenario {
+        name: "full",
+        what: "the disk is full for a while",
+        counts_kills: false,
+        run: |plan| Box::pin(full::run(plan)),
+    },
     Scenario {
         name: "damage",
         what: "bytes of the database change while the server is down",
+        counts_kills: false,
         run: |plan| Box::pin(damage::run(plan)),
     },
     Scenario {
         name: "slow",
         what: "many links that do not read, beside some that do",
+        counts_kills: false,
         run: |plan| Box::pin(slow::run(plan)),
     },
-    Scenario { name: "idle", what: "links on which nothing happens", run: |plan| Box::pin(idle::run(plan)) },
+    Scenario {
+        name: "idle",
+        what: "links on which nothing happens",
+        counts_kills: false,
+        run: |plan| Box::pin(idle::run(plan)),
+    },
     Scenario {
         name: "returning",
         what: "everybody is cut off at once, and comes back",
+        counts_kills: false,
         run: |plan| Box::pin(returning::run(plan)),
     },
 ];
