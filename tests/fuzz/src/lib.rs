@@ -160,19 +160,6 @@ mod tests {
         }
     }
 
-    /// The suite `fuzz` leaves these out: building them by themselves would take longer than it may.
-    #[cfg(feature = "server")]
-    #[test]
-    fn the_server_takes_inputs_by_dice() {
-        for name in ["server_requests", "server_settings"] {
-            let target = target(name).unwrap();
-            let (seeds, mut dice) = (target.beginnings(), mutation::Dice::new(1));
-            for _ in 0..target.inputs / 10 {
-                (target.run)(&mutation::mutated(&seeds, &mut dice));
-            }
-        }
-    }
-
     #[test]
     fn every_folder_of_inputs_is_that_of_a_target_and_small() {
         for kind in ["corpus", "regressions"] {

@@ -30,6 +30,7 @@ const USAGE: &str =
   --keep     write each input to this file before it runs, for faults that end the process
   --list     name the targets and stop";
 
+#[derive(Default)]
 struct Arguments {
     targets: Vec<&'static Target>,
     inputs: Option<u64>,
@@ -122,6 +123,15 @@ fn run(arguments: &Arguments, watch: &Watch, target: &Target) -> Result<u64, (St
     }
 }
 
+/// Has panics noticed on every thread.
+fn notice_panics() {
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |what| {
+        PANICKED.store(true, Ordering::Relaxed);
+        told(what);
+    }));
+}
+
 fn main() -> ExitCode {
     let arguments = match arguments() {
         Ok(arguments) => arguments,
@@ -134,11 +144,7 @@ fn main() -> ExitCode {
         TARGETS.iter().for_each(|target| println!("{}", target.name));
         return ExitCode::SUCCESS;
     }
-    let told = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |what| {
-        PANICKED.store(true, Ordering::Relaxed);
-        told(what);
-    }));
+    notice_panics();
     let watch = Watch::start();
     let mut failed = 0;
     for target in &arguments.targets {
@@ -169,18 +175,22 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use std::hint::black_box;
+    use std::sync::{Mutex, PoisonError};
 
     use rejoin_fuzz::limits::{Excess, held, most_bytes};
 
     use super::*;
 
+    /// Held by each test: memory and processor time are counted for the whole process.
+    static ALONE: Mutex<()> = Mutex::new(());
+
     fn target_of(run: fn(&[u8])) -> Target {
         Target { name: "a test", run, seeds: Vec::new, inputs: 0, base_bytes: 1 << 20 }
     }
 
-    /// One test, since memory and processor time are counted for the whole process.
     #[test]
     fn what_takes_too_much_each_time_is_found_and_what_does_once_is_not() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = target_of(|input| drop(black_box(vec![1_u8; (1 << 20) + 3 * input.len()])));
         assert_eq!(held(&fits, &[0; 4_096], 1), Ok(()));
         let large = target_of(|input| drop(black_box(vec![1_u8; (1 << 20) + 5 * input.len() + (64 << 10)])));
@@ -199,5 +209,20 @@ mod tests {
         assert_eq!(held(&slow, b"", 10), Ok(()));
         let waits = target_of(|_| std::thread::yield_now());
         assert_eq!(held(&waits, b"", 1), Ok(()));
+    }
+
+    /// The suite `fuzz` leaves these out: building them by themselves would take longer than it may. They are held to the same limits here.
+    #[cfg(feature = "server")]
+    #[test]
+    fn the_server_takes_inputs_by_dice_within_the_limits() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        notice_panics();
+        let watch = Watch::start();
+        for name in ["server_requests", "server_settings"] {
+            let Some(target) = target(name) else { panic!("there is no target {name}") };
+            let arguments = Arguments { inputs: Some(target.inputs / 10), seed: 1, ..Arguments::default() };
+            let outcome = run(&arguments, &watch, target);
+            assert!(outcome.is_ok(), "{name}: {outcome:?}");
+        }
     }
 }
