@@ -254,14 +254,9 @@ struct CountersAdd;
 impl CountersAdd {
     fn check(appended: &Appended<'_>) -> Checked {
         let Appended { before, after, made, .. } = appended;
-        let Some(made) = made.filter(|made| !made.is_strangers()) else { return Ok(()) };
-        let (Body::Edit { patch, .. }, Some(seen)) = (&made.body, &made.seen) else { return Ok(()) };
+        let Some((seen, own)) = made.and_then(Made::edit) else { return Ok(()) };
         let counts = before.header.counters.iter().any(|counter| counter.as_str() == COUNTER_POINTER);
         let of = |content: &Json| content.get(COUNTER).filter(|_| counts).and_then(Json::as_i64);
-        let mut own = seen.clone();
-        if rejoin_json::apply(&mut own, patch, &rejoin_json::Limits::default()).is_err() {
-            return Ok(());
-        }
         if let (Some(seen), Some(own), Some(before), Some(after)) =
             (of(seen), of(&own), of(&before.content), of(&after.content))
             && after - before != own - seen
@@ -365,7 +360,15 @@ impl Appended<'_> {
     }
 }
 
-impl crate::model::Made {
+impl Made {
+    /// What its author saw, and what that was with its edit; of somebody who is watched only.
+    fn edit(&self) -> Option<(&Json, Json)> {
+        let (Body::Edit { patch, .. }, Some(seen)) = (&self.body, &self.seen) else { return None };
+        let mut own = seen.clone();
+        let applies = rejoin_json::apply(&mut own, patch, &rejoin_json::Limits::default()).is_ok();
+        (applies && !self.is_strangers()).then_some((seen, own))
+    }
+
     /// Whether a run of accepted changes is of those that its author saw pending, from the first on. Where its disk has lost what was confirmed,
     /// it has not seen those before.
     fn after_own_run(&self, run: &[u64]) -> bool {
@@ -455,13 +458,10 @@ struct Atomicity;
 impl Atomicity {
     fn check(appended: &Appended<'_>) -> Checked {
         let Appended { before, after, made, .. } = appended;
-        let Some(made) = made.filter(|made| !made.is_strangers() && !appended.recovered) else {
+        let Some((seen, own)) = made.filter(|_| !appended.recovered).and_then(Made::edit) else {
             return Ok(());
         };
-        let (Body::Edit { patch, .. }, Some(seen)) = (&made.body, &made.seen) else { return Ok(()) };
-        let mut own = seen.clone();
-        let applies = rejoin_json::apply(&mut own, patch, &rejoin_json::Limits::default()).is_ok();
-        if !applies || before.life != Life::Alive || after.life != Life::Alive {
+        if before.life != Life::Alive || after.life != Life::Alive {
             return Ok(());
         }
         appended.judges(Claim::Atomicity);
