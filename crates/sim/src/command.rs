@@ -315,6 +315,7 @@ impl<'a> Simulation<'a> {
         let shrunk = shrink(plan, violation, runs, |lines, runs| {
             self.progress.set_message(format!("seed {seed}: {lines} lines after {runs} worlds"));
         });
+        self.progress.set_message("");
         let effect = plan.ends_at.map_or_else(String::new, |effect| format!("-{effect}"));
         let path = self.arguments.keep.join(format!("violation-{seed}{effect}.jsonl"));
         let why = shrunk.violation.to_string();
