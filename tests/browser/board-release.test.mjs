@@ -20,9 +20,11 @@ test("pages go on with the parts of their own release, and have the new one whol
 
   await ada.page.bringToFront();
   boards.pages.files = next;
-  // As the page does itself each half an hour.
-  await ada.page.evaluate(() => {
-    void navigator.serviceWorker.getRegistration().then((registration) => registration.update());
+  // As the page does itself each half an hour. Chromium looks by itself after a page was loaded, and answers with what that look
+  // finds where it is under way: the first release.
+  await ada.page.evaluate(async () => {
+    const registration = await navigator.serviceWorker.getRegistration();
+    while (!registration.installing && !registration.waiting) await registration.update();
   });
   await ada.page.locator(":root[data-update=ready]").waitFor({ state: "attached" });
   const offer = ada.part("notices").getByText("A new version of this page is ready.");

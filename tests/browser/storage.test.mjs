@@ -147,11 +147,15 @@ fourTabs(
     const { a1, a2, all } = tabs;
     const context = a1.page.context();
     await context.setOffline(true);
-    await Promise.all([a1, a2].map((tab) => tab.until(() => workspace.status === "offline")));
-    await logEdits(a2, "a2", 0, 5);
-    await a2.saved();
-    assert.equal((await a2.status()).link, "offline");
-    await context.setOffline(false);
+    try {
+      await Promise.all([a1, a2].map((tab) => tab.until(() => workspace.status === "offline")));
+      await logEdits(a2, "a2", 0, 5);
+      await a2.saved();
+      assert.equal((await a2.status()).link, "offline");
+    } finally {
+      // The tests that follow have this browser too.
+      await context.setOffline(false);
+    }
     assertLogged((await converged(world, all)).log, { a2: 5 });
   },
 );

@@ -1,7 +1,7 @@
 import { access } from "node:fs/promises";
 import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
-import { open } from "./chromium.mjs";
+import { open, PATIENCE_MS } from "./chromium.mjs";
 import { filesBelow, Pages } from "./pages.mjs";
 import { Rejoin } from "./rejoin.mjs";
 
@@ -91,6 +91,7 @@ export class Boards {
 
   async #newcomer(name, options) {
     const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    context.setDefaultTimeout(PATIENCE_MS);
     await context.addInitScript(
       (self) => {
         localStorage.getItem("board.self") ?? localStorage.setItem("board.self", self);

@@ -17,6 +17,9 @@ const ARGUMENTS = [
   "--disable-sync",
 ];
 
+/** What takes longer does not come. On a machine that is seven times slower than wanted nothing that is waited for takes half of it. */
+export const PATIENCE_MS = 120_000;
+
 /**
  * Starts Chromium with a profile of its own on the disk, calls back with its context, and removes both.
  *
@@ -48,8 +51,13 @@ export async function withProfile(use) {
 }
 
 /** Starts Chromium with a profile that may have been used before. */
-export function launch(profile) {
-  return chromium.launchPersistentContext(profile, { executablePath: program(), args: ARGUMENTS });
+export async function launch(profile) {
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: program(),
+    args: ARGUMENTS,
+  });
+  context.setDefaultTimeout(PATIENCE_MS);
+  return context;
 }
 
 /** Starts Chromium for people who each get a context of it: a profile of their own, in memory. */
@@ -78,7 +86,9 @@ export async function launchBare(profile) {
     browser.kill();
     await ended;
   };
-  return { context: connection.contexts()[0], close };
+  const [context] = connection.contexts();
+  context.setDefaultTimeout(PATIENCE_MS);
+  return { context, close };
 }
 
 function program() {

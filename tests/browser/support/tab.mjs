@@ -1,5 +1,4 @@
-/** What takes longer does not come. Nothing that is waited for takes half of it while others build. */
-const PATIENCE_MS = 30_000;
+import { PATIENCE_MS } from "./chromium.mjs";
 
 /** A tab of a browser with the page of the tests, in which a document is open. */
 export class Tab {

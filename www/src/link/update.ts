@@ -36,13 +36,19 @@ export function registerWorker(entry: string): void {
     notice("A new version of this page is ready.", { action: { label: "Reload", run }, stays: true });
   };
   const watch = (registration: ServiceWorkerRegistration): void => {
-    if (registration.waiting) void offer(registration.waiting);
-    registration.addEventListener("updatefound", () => {
+    let followed: ServiceWorker | null = null;
+    const follow = (): void => {
       const { installing } = registration;
-      installing?.addEventListener("statechange", () => {
+      if (!installing || installing === followed) return;
+      followed = installing;
+      installing.addEventListener("statechange", () => {
         if (installing.state === "installed") void offer(installing);
       });
-    });
+    };
+    if (registration.waiting) void offer(registration.waiting);
+    // One that was found while the page still loaded is told no more.
+    follow();
+    registration.addEventListener("updatefound", follow);
     setInterval(() => void registration.update().catch(() => undefined), LOOK_MS);
   };
   // Files of older releases can go once no page uses them, as when this one has just been loaded again.
