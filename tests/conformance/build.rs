@@ -5,6 +5,7 @@ use std::{
     error::Error,
     fmt::Write as _,
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +15,7 @@ use yaml_rust2::{Yaml, YamlLoader};
 
 /// The folders that some test reads.
 const FOLDERS: &[&str] =
-    &["json-merge-patch", "json-parsing", "json-patch", "json-pointer", "three-way-merge"];
+    &["json-merge-patch", "json-parsing", "json-patch", "json-pointer", "three-way-merge", "yjs-compat"];
 
 /// Where the data is, seen from the workspace: beside it, since none of it is copied into the repository.
 const DATA: &str = "../shared/data";
@@ -65,6 +66,8 @@ fn unpack(from: &Path, to: &Path) -> Result<()> {
         let name = path.file_name().and_then(|name| name.to_str()).ok_or("a file name is not UTF-8")?;
         if name.ends_with(".tar.gz") {
             tar::Archive::new(GzDecoder::new(File::open(&path)?)).unpack(to)?;
+        } else if let Some(stem) = name.strip_suffix(".gz") {
+            io::copy(&mut GzDecoder::new(File::open(&path)?), &mut File::create(to.join(stem))?)?;
         } else if let Some(stem) = name.strip_suffix(".yaml") {
             let documents = YamlLoader::load_from_str(&fs::read_to_string(&path)?)?;
             let json = to_json(documents.first().ok_or("a YAML file is empty")?)?;

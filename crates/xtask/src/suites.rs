@@ -15,7 +15,7 @@ use crate::{checks, fuzz, node, process, wasm};
 pub(crate) const PURE_CRATES: [&str; 3] = ["rejoin-json", "rejoin-wire", "rejoin-core"];
 
 /// What runs its tests on wasm32: these, and what gives them to a page.
-const WASM_CRATES: [&str; 4] = ["rejoin-json", "rejoin-wire", "rejoin-core", "rejoin-wasm"];
+const WASM_CRATES: [&str; 5] = ["rejoin-json", "rejoin-wire", "rejoin-core", "rejoin-crdt", "rejoin-wasm"];
 
 /// Every suite, in the order in which they run: what fails fastest comes first.
 ///
@@ -38,7 +38,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "lint",
         what: "clippy on every target of every crate, warnings are errors",
-        budget_s: 160,
+        budget_s: 140,
         needs: &[],
         run: |run| {
             run.command(&mut run.cargo(&[
@@ -160,13 +160,20 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "lint-js",
         what: "TypeScript as its compiler and every file as Prettier wants them",
-        budget_s: 40,
+        budget_s: 30,
         needs: &[Tool::Npm],
         run: |run| {
             run.command(&mut node::prettier(&run.workspace.root)?)?;
             let mut types = node::npm_command(&run.workspace.root);
             run.command(types.args(["run", "check", "--workspaces", "--if-present"]))
         },
+    },
+    Suite {
+        name: "yjs",
+        what: "CRDT documents come out as Yjs has them, over random histories",
+        budget_s: 30,
+        needs: &[Tool::Npm],
+        run: |run| run.tests(&mut run.cargo(&["run", "--profile", "test", "--package", "rejoin-yjs"])),
     },
     Suite {
         name: "browser",

@@ -15,6 +15,7 @@
 )]
 
 mod alone;
+pub mod crdt;
 pub mod dictionary;
 mod input;
 pub mod json;
@@ -36,6 +37,7 @@ mod random;
 pub mod recording;
 mod records;
 mod replica;
+pub mod rooms;
 mod samples;
 #[cfg(feature = "server")]
 mod server;
@@ -90,6 +92,13 @@ pub const TARGETS: &[Target] = &[
     reading("wire_values", wire::values, samples::values, 200_000),
     reading("wire_names", names::names, samples::names, 200_000),
     reading("records", records::records, records::seeds, 100_000),
+    reading("crdt_update", crdt::update, crdt::update_seeds, 100_000),
+    reading("crdt_awareness", crdt::awareness, crdt::awareness_seeds, 200_000),
+    reading("crdt_doors", crdt::doors, crdt::door_seeds, 150_000),
+    reading("crdt_position", crdt::position, crdt::position_seeds, 200_000),
+    stateful("crdt_document", crdt::document, crdt::document_seeds, 10_000),
+    reading("rooms_messages", rooms::messages, rooms::message_seeds, 150_000),
+    stateful("rooms_machine", rooms::machine, rooms::machine_seeds, 10_000),
     stateful("session", session::session, samples::dice, 20_000),
     stateful("replica", replica::replica, samples::dice, 2_000),
     stateful("replica_alone", alone::replica_alone, samples::dice, 5_000),

@@ -217,6 +217,7 @@ impl Talk {
                 );
                 self.received = true;
             }
+            SessionOutput::Foreign(_) => unreachable!("no session of a foreign protocol is begun"),
             SessionOutput::Text(_) => {
                 assert!(self.opened && matches!(self.kind, Kind::Text | Kind::LocalText));
             }

@@ -7,9 +7,9 @@ use crate::workspace::{Member, Workspace};
 /// The crates from the bottom up: each may depend on crates of lower layers only.
 const LAYERS: &[&[&str]] = &[
     &["rejoin-json"],
-    &["rejoin-wire"],
+    &["rejoin-crdt", "rejoin-wire"],
     &["rejoin-core"],
-    &["rejoin-engine", "rejoin-store"],
+    &["rejoin-engine", "rejoin-rooms", "rejoin-store"],
     &["rejoin-record", "rejoin-wasm"],
     &["rejoin-client", "rejoin-sim"],
     &["rejoin-server"],
@@ -22,6 +22,7 @@ const LAYERS: &[&[&str]] = &[
         "rejoin-fuzz",
         "rejoin-powercut",
         "rejoin-properties",
+        "rejoin-yjs",
         "xtask",
     ],
     &["rejoin-faults"],

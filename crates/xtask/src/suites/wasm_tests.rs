@@ -12,8 +12,9 @@ use crate::tools::{self, WASM_TARGET};
 
 /// What is built together, and which of its tests. The pure crates share their builds of each other; what gives them to a page has them
 /// without what browsers leave out. Simulated worlds have to be the same everywhere; whether they are right is seen natively.
-const BUILDS: [(&[&str], &[&str]); 3] = [
+const BUILDS: [(&[&str], &[&str]); 4] = [
     (&PURE_CRATES, &["--tests"]),
+    (&["rejoin-crdt"], &["--tests"]),
     (&["rejoin-sim"], &["--test", "everywhere"]),
     (&["rejoin-wasm"], &["--tests"]),
 ];
@@ -22,7 +23,7 @@ const BUILDS: [(&[&str], &[&str]); 3] = [
 const RECORDING: &str = "REJOIN_RECORDING";
 
 /// How long Chromium has for the tests of one program, in seconds; without it, 20.
-const BROWSER_PATIENCE_S: &str = "300";
+const BROWSER_PATIENCE_S: &str = "900";
 
 /// Switches of Chromium: no window, and nothing that reaches for the network by itself.
 const SWITCHES: [&str; 8] = [
