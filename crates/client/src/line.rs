@@ -116,7 +116,10 @@ impl Line {
                     drained.end = Some(end);
                     break;
                 }
-                SessionOutput::Authenticate(_) | SessionOutput::Opened(_) | SessionOutput::Text(_) => {}
+                SessionOutput::Authenticate(_)
+                | SessionOutput::Opened(_)
+                | SessionOutput::Text(_)
+                | SessionOutput::Foreign(_) => {}
             }
         }
         if !self.is_broken {

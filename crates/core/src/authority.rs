@@ -4,7 +4,7 @@ mod deciding;
 
 use std::sync::Arc;
 
-use rejoin_json::{Json, Limits};
+use rejoin_json::{ContentHash, Json, Limits};
 use rejoin_wire::limits::{MAX_CONFLICTS_PER_CHANGE, MAX_OPEN_CONFLICT_BYTES};
 use rejoin_wire::{
     Body, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, Entry, ErrorCode, Fate, Header, Outcome,
@@ -17,6 +17,7 @@ use crate::log::{Log, Revised};
 use crate::merging::Refusal;
 use crate::planted::{Fault, Planted, STRAY};
 use crate::records::Rejection;
+use crate::replica::LinkId;
 use crate::state::{Point, State};
 use crate::window::{MAX_REBUILD_MERGES, Own, OwnFate, Progress, Window};
 use deciding::{Decided, Decision, Material};
@@ -42,8 +43,8 @@ pub(crate) struct Authority {
     /// Outcomes that are not durable yet.
     tentative: BTreeMap<ChangeId, (ChangeHash, Fate)>,
     /// What authors said that they saw, until the change that it belongs to has its outcome.
-    /// Two copies of a replica can wait with one name, so the hash is part of the key; `None` when the author cannot say.
-    provided: BTreeMap<(ChangeId, ChangeHash), Option<Provided>>,
+    /// `None` when the author cannot say.
+    provided: BTreeMap<Attempt, Option<Provided>>,
     /// Changes of keyed requests of which the store has no outcome, until they get one. None is accepted between the question and the answer.
     new_requests: BTreeSet<ChangeId>,
     /// What cannot be known any more about changes that wait for their outcome.
@@ -56,6 +57,24 @@ pub(crate) struct Authority {
     awaited: BTreeSet<ReplicaId>,
     /// Counts uses, for forgetting the least recently used shadow.
     uses: u64,
+}
+
+/// A change as one link pushed it. Copies of a replica can push different changes under one name, and the same change of which one of them no
+/// longer knows what it saw: none of them answers for what another has announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Attempt {
+    change: ChangeId,
+    hash: ChangeHash,
+    /// The hash that was announced for what was seen.
+    announced: Option<ContentHash>,
+    /// Absent for a driver's.
+    link: Option<LinkId>,
+}
+
+impl Attempt {
+    pub(crate) fn new(pushed: &PushedChange, hash: ChangeHash, link: Option<LinkId>) -> Self {
+        Self { change: pushed.change.id(), hash, announced: pushed.seen, link }
+    }
 }
 
 /// Something that cannot be known any more.
@@ -87,6 +106,8 @@ struct Shadow {
 pub(crate) struct Submission<'a> {
     pub(crate) pushed: &'a PushedChange,
     pub(crate) hash: ChangeHash,
+    /// Over which it was pushed.
+    pub(crate) link: Option<LinkId>,
     pub(crate) author: &'a Arc<str>,
     /// Why this author may not write, if so. A link's change is not submitted then.
     pub(crate) refused: Option<Refusal>,
@@ -153,13 +174,13 @@ impl Authority {
     }
 
     /// Takes what the author of a change says that it saw; `None` when it cannot say, and the change will be rejected.
-    pub(crate) fn provide(&mut self, change: ChangeId, hash: ChangeHash, seen: Option<Provided>) {
-        self.provided.insert((change, hash), seen);
+    pub(crate) fn provide(&mut self, attempt: Attempt, seen: Option<Provided>) {
+        self.provided.insert(attempt, seen);
     }
 
     /// What an author said that it saw is of no use: its change is refused, and gets no outcome.
     pub(crate) fn forget_provided(&mut self, change: ChangeId) {
-        self.provided.retain(|(name, _), _| *name != change);
+        self.provided.retain(|attempt, _| attempt.change != change);
         self.lost.remove(&change);
     }
 
@@ -236,7 +257,7 @@ impl Authority {
     /// Another authority has decided changes of this replica: what they were made on is not known here.
     pub(crate) fn forget_author(&mut self, replica: ReplicaId) {
         self.shadows.remove(&replica);
-        self.provided.retain(|(change, _), _| change.replica != replica);
+        self.provided.retain(|attempt, _| attempt.change.replica != replica);
         self.lost.retain(|change, _| change.replica != replica);
         self.new_requests.retain(|change| change.replica != replica);
     }
@@ -298,11 +319,12 @@ impl Authority {
         let decision = match computed {
             Some(Computed(decision)) => decision,
             None => {
+                let attempt = Attempt::new(submission.pushed, submission.hash, submission.link);
                 let material = Material {
                     tip,
                     log,
                     shadow: self.shadows.get(&change.replica),
-                    provided: self.provided.get(&(change.id(), submission.hash)).map(Option::as_ref),
+                    provided: self.provided.get(&attempt).map(Option::as_ref),
                     lost: self.lost.get(&change.id()).copied(),
                     pushed: submission.pushed,
                     refused: submission.refused.as_ref(),
@@ -386,7 +408,7 @@ impl Authority {
         limits: &Limits,
     ) {
         let change = &submission.pushed.change;
-        self.provided.retain(|(name, _), _| *name != change.id());
+        self.provided.retain(|attempt, _| attempt.change != change.id());
         self.lost.remove(&change.id());
         self.new_requests.remove(&change.id());
         if submission.seen.is_some() {

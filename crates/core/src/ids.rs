@@ -1,6 +1,6 @@
 //! Replica ids: those that are drawn, and those that requests get.
 
-use rejoin_wire::{ChangeHash, ChangeId, Counter, ReplicaId};
+use rejoin_wire::{ChangeHash, ChangeId, Counter, ReplicaId, Revision};
 use sha2::{Digest, Sha256};
 
 /// The upper 32 bits of the ids of keyed requests. No replica has such an id.
@@ -15,6 +15,13 @@ pub(crate) const fn replica_id(bits: u128) -> ReplicaId {
 /// The id of a replica from the beginning of a hash.
 pub(crate) fn id_from(hash: &[u8; 32]) -> ReplicaId {
     replica_id(bits_of(hash))
+}
+
+/// The id under which a replica makes changes again that it cannot make under the name that they have, from the hash of the first of them and the
+/// newest revision on which any of them may stand. Whoever holds the same changes, as the copy of a profile does, or the device itself after a crash
+/// that took the answer away, finds the same id, so that they are accepted once.
+pub(crate) fn forked_id(first: ChangeHash, newest: Revision) -> ReplicaId {
+    replica_id(bits_of(&first.0) ^ u128::from(newest.0))
 }
 
 /// By what a request is known when it is repeated: a key, and a hash of what was asked for under it.

@@ -55,6 +55,7 @@ mod authority;
 mod backoff;
 mod clock;
 pub mod collections;
+mod crdt;
 #[doc(hidden)]
 pub mod fuzzing;
 mod ids;
@@ -76,6 +77,7 @@ mod window;
 pub use authority::{Computed, Job};
 pub use backoff::{BACKOFF_BASE, BACKOFF_CAP, BACKOFF_STABLE_AFTER, Backoff};
 pub use clock::{Causality, VectorClock};
+pub use crdt::Crdt;
 pub use ids::RequestKey;
 pub use log::MAX_OLDER_REVISIONS;
 pub use merging::Refusal;

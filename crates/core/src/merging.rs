@@ -6,9 +6,10 @@ use rejoin_json::{
     Conflict, ConflictKind, Json, Limits, MergeError, MergeOptions, Merged, Operation, Patch, PatchErrorKind,
     PlacePath, Policy, Side, Winner, apply, merge, merge_create, merge_patch, touched,
 };
-use rejoin_wire::limits::short_text;
-use rejoin_wire::{Body, Effect, ErrorCode, Header};
+use rejoin_wire::limits::{MAX_CRDT_BYTES, short_text};
+use rejoin_wire::{Body, CrdtUpdate, Effect, ErrorCode, Header};
 
+use crate::crdt::Crdt;
 use crate::state::{Life, Reverse, State, apply_effect};
 
 /// Why a change cannot take effect.
@@ -71,6 +72,10 @@ pub(crate) fn decide(meeting: &Meeting<'_>) -> Result<Outcome, Refusal> {
     if let Body::Create { header, .. } | Body::Header { header } = meeting.body {
         header.check().map_err(|error| Refusal::new(ErrorCode::TooLarge, error.to_string()))?;
     }
+    if let (Body::Create { .. } | Body::Edit { .. }, Some(_)) = (meeting.body, &meeting.current.crdt) {
+        let message = "the document is a CRDT document: it is edited by updates, not by patches";
+        return Err(Refusal::new(ErrorCode::WrongKind, message));
+    }
     match meeting.body {
         // A revision would make it a document, and everybody would be shown one.
         Body::Void if meeting.current.life == Life::Absent => Err(Refusal::not_found()),
@@ -80,6 +85,7 @@ pub(crate) fn decide(meeting: &Meeting<'_>) -> Result<Outcome, Refusal> {
         Body::Header { header } => replace_header(meeting, header),
         Body::Delete => delete(meeting),
         Body::Undelete => undelete(meeting),
+        Body::Merge { update } => add_update(meeting, update),
     }
 }
 
@@ -87,6 +93,13 @@ pub(crate) fn decide(meeting: &Meeting<'_>) -> Result<Outcome, Refusal> {
 pub(crate) fn apply_to_seen(seen: &mut State, body: &Body, limits: &Limits) {
     match body {
         Body::Void => {}
+        Body::Create { .. } | Body::Edit { .. } if seen.crdt.is_some() => {}
+        Body::Merge { update } => {
+            if seen.life != Life::Deleted {
+                // A JSON document takes none, for which the authority refuses the change.
+                let _ = apply_effect(seen, &Effect::Merged { update: update.clone() }, limits);
+            }
+        }
         Body::Create { header, content } => {
             if seen.is_alive() {
                 let merged = merged_create(seen, content, &|_| Side::Incoming, limits);
@@ -94,8 +107,7 @@ pub(crate) fn apply_to_seen(seen: &mut State, body: &Body, limits: &Limits) {
                     seen.content = merged.content;
                 }
             } else {
-                *seen =
-                    State { life: Life::Alive, header: Arc::new(header.clone()), content: content.clone() };
+                *seen = State::alive(Arc::new(header.clone()), content.clone());
             }
         }
         Body::Edit { patch, .. } => {
@@ -200,6 +212,29 @@ fn edit(meeting: &Meeting<'_>, patch: &Patch) -> Result<Outcome, Refusal> {
     Ok(outcome)
 }
 
+/// Updates commute, so that it does not matter what their author saw, but for a deletion.
+fn add_update(meeting: &Meeting<'_>, update: &CrdtUpdate) -> Result<Outcome, Refusal> {
+    let current = meeting.current;
+    if current.crdt.is_none() && current.life != Life::Absent {
+        let message = "the document is a JSON document: it is edited by patches, not by updates";
+        return Err(Refusal::new(ErrorCode::WrongKind, message));
+    }
+    if meeting.seen.life == Life::Deleted {
+        return Err(Refusal::deleted());
+    }
+    let bytes = current.crdt.as_ref().map_or(0, Crdt::bytes) + update.0.len();
+    if bytes > meeting.limits.max_document_bytes.min(MAX_CRDT_BYTES) {
+        let message = "the document would be larger than it may be";
+        return Err(Refusal::new(ErrorCode::TooLarge, message));
+    }
+    let mut outcome = effected(meeting, Effect::Merged { update: update.clone() }, true)?;
+    if current.life == Life::Deleted {
+        outcome.conflicts.push(deleted_document(Winner::Current));
+        outcome.exact = false;
+    }
+    Ok(outcome)
+}
+
 /// Carries a patch from what its author saw over to the same without the author's rejected changes.
 pub(crate) fn transposed(
     seen: &State,
@@ -218,11 +253,14 @@ pub(crate) fn transposed(
             .iter()
             .any(|place| place.overlaps(&conflict.path) && place.steps().len() > conflict.path.steps().len())
     };
-    if carried
-        .conflicts
-        .iter()
-        .any(|conflict| conflict.kind == ConflictKind::DeletedCurrent || inside(conflict))
-    {
+    // What was written within a passage that goes with the rejected changes would bring that back.
+    let splices = patch.0.iter().any(|operation| matches!(operation, Operation::Splice { .. }));
+    let depends = |conflict: &Conflict| match conflict.kind {
+        ConflictKind::DeletedCurrent => true,
+        ConflictKind::Text if splices => true,
+        _ => inside(conflict),
+    };
+    if carried.conflicts.iter().any(depends) {
         return Err(Refusal::depends_on_rejected());
     }
     Ok(carried.content)
@@ -337,5 +375,39 @@ fn deleted_document(winner: Winner) -> Conflict {
         incoming: None,
         winner,
         unresolved: false,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    fn state(text: &str) -> State {
+        let content = Json::parse(&format!(r#"{{"t":"{text}"}}"#), &Limits::default()).unwrap();
+        State::alive(Arc::new(Header::default()), content)
+    }
+
+    /// Has somebody insert into a text behind so many bytes, who saw a passage in it that was rejected.
+    fn carried(seen: &str, at: usize, clean: &str) -> Result<String, ErrorCode> {
+        let patch = format!(r#"[{{"op":"splice","path":"/t","at":{at},"remove":0,"insert":"NEW "}}]"#);
+        let patch = Patch::parse(&patch, &Limits::default()).unwrap();
+        let carried = transposed(&state(seen), &patch, &state(clean), &Header::default(), &Limits::default());
+        carried
+            .map(|content| content.get("t").unwrap().as_str().unwrap().into())
+            .map_err(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn what_was_written_beside_a_rejected_passage_stays_and_what_was_written_within_it_does_not() {
+        let (seen, clean) = ("one two rejected passage three four", "one two three four");
+        assert_eq!(carried(seen, 4, clean).unwrap(), "one NEW two three four");
+        assert_eq!(carried(seen, 31, clean).unwrap(), "one two three NEW four");
+        assert!(carried(seen, 17, clean).is_err());
     }
 }

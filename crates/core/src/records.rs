@@ -273,17 +273,17 @@ impl LoggedRow {
     }
 }
 
-impl Wire for Life {
-    fn write(&self, out: &mut Writer) {
-        out.byte(match self {
+impl Life {
+    const fn number(self) -> u8 {
+        match self {
             Self::Absent => 0,
             Self::Alive => 1,
             Self::Deleted => 2,
-        });
+        }
     }
 
-    fn read(input: &mut Reader<'_>) -> Self {
-        match input.byte() {
+    fn numbered(number: u8, input: &mut Reader<'_>) -> Self {
+        match number {
             0 => Self::Absent,
             1 => Self::Alive,
             2 => Self::Deleted,
@@ -295,15 +295,39 @@ impl Wire for Life {
     }
 }
 
-impl Wire for State {
+impl Wire for Life {
     fn write(&self, out: &mut Writer) {
-        self.life.write(out);
-        self.header.write(out);
-        self.content.write(out);
+        out.byte(self.number());
     }
 
     fn read(input: &mut Reader<'_>) -> Self {
-        Self { life: Wire::read(input), header: Arc::new(Header::read(input)), content: Wire::read(input) }
+        let number = input.byte();
+        Self::numbered(number, input)
+    }
+}
+
+/// Added to the life of a state that is one of a CRDT document: its updates follow.
+const CRDT: u8 = 16;
+
+impl Wire for State {
+    fn write(&self, out: &mut Writer) {
+        let kind = if self.crdt.is_some() { CRDT } else { 0 };
+        out.byte(self.life.number() + kind);
+        self.header.write(out);
+        self.content.write(out);
+        if let Some(crdt) = &self.crdt {
+            crdt.write(out);
+        }
+    }
+
+    fn read(input: &mut Reader<'_>) -> Self {
+        let tag = input.byte();
+        Self {
+            life: Life::numbered(tag % CRDT, input),
+            header: Arc::new(Header::read(input)),
+            content: Wire::read(input),
+            crdt: (tag / CRDT == 1).then(|| Wire::read(input)),
+        }
     }
 }
 
@@ -327,6 +351,7 @@ impl Wire for Reverse {
                 out.byte(4);
                 state.write(out);
             }
+            Self::Merged(_) => out.byte(5),
         }
     }
 
@@ -338,6 +363,7 @@ impl Wire for Reverse {
             2 => Self::Header(Arc::new(Header::read(input))),
             3 => Self::Life(Life::read(input)),
             4 => Self::Whole(Box::new(State::read(input))),
+            5 => Self::Merged(None),
             tag => {
                 input.fail(DecodeErrorKind::UnknownTag { what: "a way back", tag: tag.into() });
                 Self::Nothing

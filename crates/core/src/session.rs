@@ -103,6 +103,9 @@ enum Door {
         /// Names the connection to its client.
         name: Arc<str>,
     },
+    /// Frames that the driver reads and writes.
+    #[cfg(feature = "json")]
+    Foreign,
 }
 
 #[derive(Debug)]
@@ -176,6 +179,24 @@ impl Session {
         Self::new(config, Door::Text { name }, until, heartbeat)
     }
 
+    /// Begins a session of a protocol that the driver speaks, with somebody whom it knows, or refuses: it is handed each binary frame, and what it
+    /// sends goes out as it is.
+    #[cfg(feature = "json")]
+    pub fn foreign(
+        config: Arc<SessionConfig>,
+        admitted: Result<Grant, (CloseCode, Arc<str>)>,
+        now: Instant,
+    ) -> Self {
+        let heartbeat = Heartbeat::new(config.heartbeat_interval, config.heartbeat_timeout, now);
+        let mut session = Self::new(config, Door::Foreign, None, heartbeat);
+        session.phase = Phase::Open;
+        match admitted {
+            Ok(grant) => session.deliver(SessionOutput::Opened(Opened { grant, sender: Sender::Foreign }), 0),
+            Err((code, reason)) => session.finish(code, &reason),
+        }
+        session
+    }
+
     fn new(config: Arc<SessionConfig>, door: Door, until: Option<Instant>, heartbeat: Heartbeat) -> Self {
         Self {
             peer_max_bytes: config.max_message_bytes,
@@ -234,7 +255,8 @@ impl Session {
     pub fn poll_received(&mut self) -> Option<SessionOutput> {
         let (output, cost) = self.incoming.pop_front()?;
         self.incoming_bytes -= cost;
-        release_when_empty(&mut self.incoming);
+        // The items are large, and few at a time.
+        release_when_empty(&mut self.incoming, 0);
         Some(output)
     }
 
@@ -264,6 +286,11 @@ impl Session {
     /// Whether the link is open: its sender known, or welcomed where this side is the client.
     pub const fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open) && self.end.is_none()
+    }
+
+    /// Whether the driver is asked who the peer is, on the serving side: until it has answered, frames wait unread.
+    pub const fn is_authenticating(&self) -> bool {
+        SERVES && matches!(self.phase, Phase::Authenticating { .. })
     }
 
     fn check_time(&mut self, now: Instant) {
@@ -318,6 +345,8 @@ impl Session {
             Door::Native { .. } => self.read_native(now, frame),
             #[cfg(feature = "json")]
             Door::Text { .. } => self.read_text(now, &frame),
+            #[cfg(feature = "json")]
+            Door::Foreign => self.read_foreign(frame),
         }
     }
 
@@ -443,7 +472,7 @@ impl Session {
                 control_frame(&goodbye, encoding)
             }
             #[cfg(feature = "json")]
-            Door::Text { .. } => None,
+            Door::Text { .. } | Door::Foreign => None,
         };
         self.end_with(goodbye, Disconnect { code: code.number(), reason, by_peer: false });
     }
@@ -461,7 +490,7 @@ impl Session {
                 *assembler = Assembler::new(*encoding, self.config.max_message_bytes);
             }
             #[cfg(feature = "json")]
-            Door::Text { .. } => {}
+            Door::Text { .. } | Door::Foreign => {}
         }
         self.end = Some(End { goodbye, disconnect: Some(disconnect) });
     }
@@ -470,7 +499,7 @@ impl Session {
         match self.door {
             Door::Native { encoding, .. } => self.outgoing.poll_control(encoding).map(SessionOutput::Frame),
             #[cfg(feature = "json")]
-            Door::Text { .. } => self.outgoing.take_ping().then_some(SessionOutput::Ping),
+            Door::Text { .. } | Door::Foreign => self.outgoing.take_ping().then_some(SessionOutput::Ping),
         }
     }
 
@@ -478,17 +507,12 @@ impl Session {
         match self.door {
             Door::Native { encoding, .. } => native::error(code, reason, encoding),
             #[cfg(feature = "json")]
-            Door::Text { .. } => text::error(code, reason),
+            Door::Text { .. } | Door::Foreign => text::error(code, reason),
         }
     }
 
     const fn is_client(&self) -> bool {
         matches!(self.door, Door::Native { side, .. } if !side.serves())
-    }
-
-    /// Whether the driver is asked who the peer is: on the serving side.
-    const fn is_authenticating(&self) -> bool {
-        SERVES && matches!(self.phase, Phase::Authenticating { .. })
     }
 
     /// Whether the limits for senders that nobody knows yet apply.

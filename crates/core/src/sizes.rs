@@ -16,6 +16,7 @@ pub(crate) fn entry_bytes(entry: &Entry) -> usize {
     let effect = match &entry.effect {
         Effect::Patched { patch } => patch_bytes(patch),
         Effect::Created { content, .. } => content.encoded_len(),
+        Effect::Merged { update } => update.0.len(),
         _ => 0,
     };
     let conflicts = entry.conflicts.iter().map(|record| {
@@ -29,6 +30,7 @@ pub(crate) fn body_bytes(body: &Body) -> usize {
     match body {
         Body::Create { content, .. } => content.encoded_len(),
         Body::Edit { patch, .. } => patch_bytes(patch),
+        Body::Merge { update } => update.0.len(),
         Body::Header { .. } | Body::Delete | Body::Undelete | Body::Void => 0,
     }
 }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::VectorClock;
 use crate::collections::BTreeMap;
+use crate::crdt::Crdt;
 
 /// Whether a document exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,19 +32,26 @@ pub struct State {
     pub life: Life,
     /// What governs it.
     pub header: Arc<Header>,
-    /// Its content; null while absent.
+    /// Its content; null while absent, and of a CRDT document.
     pub content: Json,
+    /// What a CRDT document is made of; absent for a JSON document.
+    pub crdt: Option<Crdt>,
 }
 
 impl State {
     /// A document that was never created.
     pub fn absent() -> Self {
-        Self { life: Life::Absent, header: Arc::new(Header::default()), content: Json::Null }
+        Self { life: Life::Absent, header: Arc::new(Header::default()), content: Json::Null, crdt: None }
     }
 
     /// True when the document exists and is not deleted.
     pub fn is_alive(&self) -> bool {
         self.life == Life::Alive
+    }
+
+    /// A JSON document.
+    pub(crate) fn alive(header: Arc<Header>, content: Json) -> Self {
+        Self { life: Life::Alive, header, content, crdt: None }
     }
 
     /// The shown name: [`Header::shown_title`].
@@ -53,7 +61,15 @@ impl State {
 
     /// True when both are the same without looking deeply.
     pub(crate) fn same(&self, other: &Self) -> bool {
-        self.life == other.life && self.content.ptr_eq(&other.content) && self.header == other.header
+        let same_crdt = match (&self.crdt, &other.crdt) {
+            (None, None) => true,
+            (Some(own), Some(others)) => own.is(others),
+            _ => false,
+        };
+        self.life == other.life
+            && self.content.ptr_eq(&other.content)
+            && self.header == other.header
+            && same_crdt
     }
 }
 
@@ -70,6 +86,8 @@ pub(crate) enum Reverse {
     Life(Life),
     /// Everything before.
     Whole(Box<State>),
+    /// The updates before, where they are known: a stored revision says only that its update goes.
+    Merged(Option<Crdt>),
 }
 
 /// Why an effect does not fit the state that it is applied to: the two sides do not hold the same revision.
@@ -79,6 +97,8 @@ pub(crate) enum EffectError {
     Patch(#[from] PatchError),
     #[error("the effect `own` must be filled in first")]
     Own,
+    #[error("the document is a JSON document and takes no updates")]
+    Kind,
 }
 
 /// Applies what a revision does, and says how to go back. Nothing changes on an error.
@@ -91,8 +111,7 @@ pub(crate) fn apply_effect(
         Effect::Own => return Err(EffectError::Own),
         Effect::Void => Reverse::Nothing,
         Effect::Created { header, content } => {
-            let next =
-                State { life: Life::Alive, header: Arc::new(header.clone()), content: content.clone() };
+            let next = State::alive(Arc::new(header.clone()), content.clone());
             Reverse::Whole(Box::new(std::mem::replace(state, next)))
         }
         Effect::Patched { patch } if patch.0.is_empty() => Reverse::Nothing,
@@ -102,13 +121,38 @@ pub(crate) fn apply_effect(
         Effect::Header { header } => {
             Reverse::Header(std::mem::replace(&mut state.header, Arc::new(header.clone())))
         }
+        Effect::Merged { update } => match &mut state.crdt {
+            Some(crdt) => {
+                let more = crdt.with(update.clone());
+                Reverse::Merged(Some(std::mem::replace(crdt, more)))
+            }
+            None if state.life == Life::Absent => {
+                let crdt = Some(Crdt::default().with(update.clone()));
+                let next = State { crdt, ..State::alive(Arc::clone(&state.header), Json::Null) };
+                Reverse::Whole(Box::new(std::mem::replace(state, next)))
+            }
+            None => return Err(EffectError::Kind),
+        },
         Effect::Deleted => Reverse::Life(std::mem::replace(&mut state.life, Life::Deleted)),
         Effect::Undeleted => Reverse::Life(std::mem::replace(&mut state.life, Life::Alive)),
     })
 }
 
+/// Why a revision cannot be gone back over.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReverseError {
+    #[error("the way back does not apply: {0}")]
+    Patch(#[from] PatchError),
+    #[error("the updates before this revision are no longer told one by one")]
+    Sum,
+}
+
 /// Goes back one revision. What bounds the work of a patch bounded the one that this takes back, which may have half as many operations.
-pub(crate) fn apply_reverse(state: &mut State, reverse: &Reverse, limits: &Limits) -> Result<(), PatchError> {
+pub(crate) fn apply_reverse(
+    state: &mut State,
+    reverse: &Reverse,
+    limits: &Limits,
+) -> Result<(), ReverseError> {
     match reverse {
         Reverse::Nothing => {}
         Reverse::Patch(patch) => {
@@ -123,6 +167,10 @@ pub(crate) fn apply_reverse(state: &mut State, reverse: &Reverse, limits: &Limit
         }
         Reverse::Header(header) => state.header = Arc::clone(header),
         Reverse::Life(life) => state.life = *life,
+        Reverse::Merged(before) => {
+            let before = before.as_ref().or_else(|| state.crdt.as_ref().and_then(Crdt::before));
+            state.crdt = Some(before.cloned().ok_or(ReverseError::Sum)?);
+        }
         Reverse::Whole(before) => *state = (**before).clone(),
     }
     Ok(())

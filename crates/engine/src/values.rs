@@ -192,6 +192,7 @@ fn body_kind(body: &Body) -> &'static str {
         Body::Delete => "delete",
         Body::Undelete => "undelete",
         Body::Void => "void",
+        Body::Merge { .. } => "merge",
     }
 }
 
@@ -316,6 +317,7 @@ fn history_entry(entry: &HistoryEntry, revision: u64, own: ReplicaId) -> Json {
         Effect::Deleted => ("delete", None, None),
         Effect::Undeleted => ("undelete", None, None),
         Effect::Void => ("void", None, None),
+        Effect::Merged { .. } => ("merge", None, None),
     };
     object([
         ("author", shared(&entry.author)),

@@ -32,6 +32,11 @@ pub(crate) fn write(command: &Command, out: &mut Writer) -> u8 {
             }
             kind::EDIT
         }
+        Command::Merge { document, update } => {
+            document.write(out);
+            update.write(out);
+            kind::MERGE
+        }
         Command::SetHeader { document, header } => {
             document.write(out);
             header.write(out);
@@ -140,6 +145,7 @@ pub(crate) fn read(kind: u8, input: &mut Reader<'_>) -> Command {
                 .then(|| Seen { revision: Revision::read(input), content: Json::read(input) });
             Command::Edit { document, patch, seen }
         }
+        kind::MERGE => Command::Merge { document: Wire::read(input), update: Wire::read(input) },
         kind::SET_HEADER => Command::SetHeader { document: Wire::read(input), header: Header::read(input) },
         kind::DELETE => Command::Delete { document: Wire::read(input) },
         kind::UNDELETE => Command::Undelete { document: Wire::read(input) },

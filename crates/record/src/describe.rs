@@ -85,6 +85,9 @@ pub(crate) fn command(command: &Command) -> Line {
         Command::Close { document } => about("close", document),
         Command::Create { document, content, .. } => shows("create", document, content),
         Command::Edit { document, patch, .. } => shows("edit", document, &patch.to_json()),
+        Command::Merge { document, update } => {
+            Line::new("merge", format!("{} with {} bytes", quoted(document), update.0.len()))
+        }
         Command::SetHeader { document, header } => shows("set header", document, header),
         Command::Delete { document } => about("delete", document),
         Command::Undelete { document } => about("undelete", document),

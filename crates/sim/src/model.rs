@@ -373,6 +373,9 @@ impl Model {
             Effect::Header { header } => next.header = Arc::new(header.clone()),
             Effect::Deleted => next.life = Life::Deleted,
             Effect::Undeleted => next.life = Life::Alive,
+            Effect::Merged { .. } => {
+                next.life = if next.life == Life::Absent { Life::Alive } else { next.life }
+            }
             Effect::Void => {}
             Effect::Own => {
                 return Err(Violation::new(
@@ -450,6 +453,7 @@ impl Model {
                 Effect::Header { header } => Body::Header { header },
                 Effect::Deleted => Body::Delete,
                 Effect::Undeleted => Body::Undelete,
+                Effect::Merged { update } => Body::Merge { update },
                 Effect::Own | Effect::Void => Body::Void,
             }
         };

@@ -92,7 +92,7 @@ pub(crate) fn in_body(body: &Body) -> Counts {
     match body {
         Body::Create { content, .. } => find(content, &mut found),
         Body::Edit { patch, .. } => find_in_patch(patch, &mut found),
-        Body::Header { .. } | Body::Delete | Body::Undelete | Body::Void => {}
+        Body::Header { .. } | Body::Delete | Body::Undelete | Body::Void | Body::Merge { .. } => {}
     }
     counted(found)
 }
@@ -103,7 +103,12 @@ pub(crate) fn in_effect(effect: &Effect) -> Counts {
     match effect {
         Effect::Created { content, .. } => find(content, &mut found),
         Effect::Patched { patch } => find_in_patch(patch, &mut found),
-        Effect::Own | Effect::Header { .. } | Effect::Deleted | Effect::Undeleted | Effect::Void => {}
+        Effect::Own
+        | Effect::Header { .. }
+        | Effect::Deleted
+        | Effect::Undeleted
+        | Effect::Void
+        | Effect::Merged { .. } => {}
     }
     counted(found)
 }

@@ -103,6 +103,8 @@ pub struct World {
     /// Ends of wires whose session was given something.
     touched: Vec<(u64, Side)>,
     messages: u64,
+    /// Messages that refuse a push for now.
+    refusals: u64,
     frames: u64,
     late_frames: u64,
     bad_frames: u64,
@@ -233,6 +235,7 @@ impl World {
             next_token: 1,
             asked: BTreeMap::new(),
             messages: 0,
+            refusals: 0,
             frames: 0,
             late_frames: 0,
             bad_frames: 0,

@@ -7,6 +7,7 @@ use rejoin_json::{ConflictKind, ContentHash, Json, Patch, PlacePath, Policy, Win
 use serde::{Deserialize, Serialize};
 
 use crate::code::ErrorCode;
+use crate::crdt::{CrdtUpdate, Updates};
 use crate::id::{ChainHash, ChangeHash, Counter, DocumentId, ReplicaId, Revision, Sequence, UnixMillis};
 use crate::limits::{MAX_HEADER_ITEMS, MAX_TEXT_BYTES, short_text};
 
@@ -76,6 +77,12 @@ pub enum Body {
     Undelete,
     /// Does nothing but use up its counter: stands in for a pending change that could not be read again.
     Void,
+    /// Adds to a CRDT document, and creates it where there is none. Such documents are edited in no other way: updates made apart commute, and
+    /// meet without conflicts.
+    Merge {
+        /// What is added.
+        update: CrdtUpdate,
+    },
 }
 
 /// What governs a document besides its content; revisioned like content.
@@ -253,6 +260,11 @@ pub enum Effect {
     Undeleted,
     /// Nothing but the counter moves.
     Void,
+    /// A CRDT document has an update more; it begins with the first one.
+    Merged {
+        /// What is added.
+        update: CrdtUpdate,
+    },
 }
 
 /// Consecutive revisions of one document.
@@ -288,7 +300,7 @@ pub struct Snapshot {
     pub header: Header,
     /// True for a tombstone.
     pub deleted: bool,
-    /// The content; on a tombstone the content that an undelete brings back.
+    /// The content; on a tombstone the content that an undelete brings back. Null for a CRDT document.
     pub content: Json,
     /// Open conflict records.
     pub conflicts: Vec<ConflictRecord>,
@@ -306,6 +318,9 @@ pub struct Snapshot {
     pub covers: Vec<PendingRun>,
     /// Fates of the receiver's own changes.
     pub outcomes: Vec<Outcome>,
+    /// What a CRDT document is made of: updates whose sum it is, in this order. Absent for a JSON document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updates: Option<Updates>,
 }
 
 /// A revision that a replica holds, with its chain hash.

@@ -84,6 +84,12 @@ codes! {
     Corrupted = 310, "corrupted", false;
     /// Another member's precondition failed: the document has moved on.
     PreconditionFailed = 311, "precondition_failed", false;
+    /// A CRDT document takes updates, and a JSON document takes patches: this was the other.
+    WrongKind = 312, "wrong_kind", false;
+    /// The update of a CRDT document is malformed, or would do harm.
+    InvalidUpdate = 313, "invalid_update", false;
+    /// The update refers to others that are missing here.
+    MissingUpdates = 314, "missing_updates", false;
     /// Too many requests; wait and send again.
     RateLimited = 500, "rate_limited", true;
     /// The store or the server is unavailable; send again.

@@ -142,6 +142,8 @@ fn the_table_of_limits_is_complete_and_true() {
         MAX_PRESENCE_BYTES,
         MAX_TEXT_BYTES,
         MAX_HEADER_ITEMS,
+        MAX_CRDT_BYTES,
+        MAX_UPDATES_PER_SNAPSHOT,
         MAX_DEPTH,
         MAX_JSON_DEPTH,
         MAX_ITEMS_PER_MESSAGE,

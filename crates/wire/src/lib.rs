@@ -7,6 +7,7 @@ mod binary;
 mod catalogue;
 mod change;
 mod code;
+mod crdt;
 #[cfg(test)]
 mod documentation;
 mod encoding;
@@ -28,6 +29,7 @@ pub use change::{
     Header, HeaderError, Outcome, PendingRun, PushedChange, Snapshot, Update,
 };
 pub use code::{CloseCode, ErrorCode};
+pub use crdt::{CrdtUpdate, Updates};
 pub use encoding::{Encoding, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, decode_message, encode_message};
 pub use error::{DecodeError, DecodeErrorKind};
 pub use fragment::{Assembler, FragmentError, Frame, MIN_FRAME_BYTES, frames};

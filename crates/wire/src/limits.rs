@@ -45,6 +45,12 @@ pub const MAX_TEXT_BYTES: usize = 4 * 1024;
 /// Counters and identity keys that a header may name.
 pub const MAX_HEADER_ITEMS: usize = 64;
 
+/// Most bytes of an update of a CRDT document, and of all that a CRDT document holds.
+pub const MAX_CRDT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Most updates in which a snapshot tells a CRDT document.
+pub const MAX_UPDATES_PER_SNAPSHOT: usize = 16_384;
+
 /// Depth of a JSON value inside a message.
 pub const MAX_DEPTH: usize = 64;
 

@@ -13,11 +13,11 @@ use rejoin_json::{ConflictKind, ContentHash, Json, Operation, Patch, PlacePath, 
 
 use crate::limits::MAX_INTEGER;
 use crate::{
-    Author, Body, ChainHash, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, Cursor,
-    DocumentId, DocumentPush, Effect, Entry, Epoch, ErrorCode, ErrorMessage, Fate, Finding, Have, Header,
-    Hello, ListItem, Member, MemberId, Message, OpenDocument, Outcome, PendingRun, PresenceChange,
-    PushedChange, RelayedMember, ReplicaId, Revision, Scope, Sequence, Snapshot, UnixMillis, Update, Welcome,
-    WorkspaceId,
+    Author, Body, ChainHash, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, CrdtUpdate,
+    Cursor, DocumentId, DocumentPush, Effect, Entry, Epoch, ErrorCode, ErrorMessage, Fate, Finding, Have,
+    Header, Hello, ListItem, Member, MemberId, Message, OpenDocument, Outcome, PendingRun, PresenceChange,
+    PushedChange, RelayedMember, ReplicaId, Revision, Scope, Sequence, Snapshot, UnixMillis, Update, Updates,
+    Welcome, WorkspaceId,
 };
 
 mod samples;
@@ -144,6 +144,10 @@ pub(crate) fn headers() -> BoxedStrategy<Header> {
         .boxed()
 }
 
+pub(crate) fn updates() -> BoxedStrategy<CrdtUpdate> {
+    vec(any::<u8>(), 0..9).prop_map(|bytes| CrdtUpdate(bytes.into())).boxed()
+}
+
 pub(crate) fn bodies() -> BoxedStrategy<Body> {
     prop_oneof![
         (headers(), values()).prop_map(|(header, content)| Body::Create { header, content }),
@@ -151,6 +155,7 @@ pub(crate) fn bodies() -> BoxedStrategy<Body> {
             .prop_map(|(patch, settles, undoes)| Body::Edit { patch, settles, undoes }),
         headers().prop_map(|header| Body::Header { header }),
         select(vec![Body::Delete, Body::Undelete, Body::Void]),
+        updates().prop_map(|update| Body::Merge { update }),
     ]
     .boxed()
 }
@@ -174,6 +179,7 @@ pub(crate) fn effects() -> BoxedStrategy<Effect> {
         patches().prop_map(|patch| Effect::Patched { patch }),
         headers().prop_map(|header| Effect::Header { header }),
         select(vec![Effect::Own, Effect::Deleted, Effect::Undeleted, Effect::Void]),
+        updates().prop_map(|update| Effect::Merged { update }),
     ]
     .boxed()
 }
@@ -279,9 +285,9 @@ pub(crate) fn snapshots() -> BoxedStrategy<Snapshot> {
     (
         (documents(), haves(), sequences(), integers(), headers(), any::<bool>(), values()),
         (vec(conflicts(), 0..2), times(), times(), texts(), vec(haves(), 0..3), any::<bool>()),
-        (vec(runs(), 0..2), vec(outcomes(), 0..3)),
+        (vec(runs(), 0..2), vec(outcomes(), 0..3), option::of(vec(updates(), 0..3))),
     )
-        .prop_map(|(first, second, (covers, outcomes))| {
+        .prop_map(|(first, second, (covers, outcomes, updates))| {
             let (document, Have { revision, chain }, sequence, version, header, deleted, content) = first;
             let (conflicts, created_at, updated_at, author, ancestors, continues) = second;
             Snapshot {
@@ -301,6 +307,7 @@ pub(crate) fn snapshots() -> BoxedStrategy<Snapshot> {
                 continues,
                 covers,
                 outcomes,
+                updates: updates.map(Updates),
             }
         })
         .boxed()

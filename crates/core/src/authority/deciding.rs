@@ -225,6 +225,11 @@ impl<'a> Material<'a> {
     /// What the author saw, checked against what the author announced.
     fn what_was_seen(&self, follows: Option<&State>) -> Result<State, Obstacle> {
         let PushedChange { change, seen: announced } = self.pushed;
+        if let Body::Merge { .. } = change.body {
+            // It adds to what stands, whatever its author saw of that; on a tombstone it is an edit of somebody who had not seen the deletion.
+            let life = if self.tip.state.life == Life::Absent { Life::Absent } else { Life::Alive };
+            return Ok(State { life, ..self.tip.state.clone() });
+        }
         if let Some(seen) = self.seen {
             return Ok(seen.clone());
         }
@@ -236,7 +241,7 @@ impl<'a> Material<'a> {
                 let base = self.log.state_at(self.tip, change.base, self.limits);
                 base.map_or_else(|| Arc::clone(&self.tip.state.header), |base| base.header)
             });
-            return Ok(State { life: life_seen(&change.body), header, content: content.clone() });
+            return Ok(State { life: life_seen(&change.body), header, content: content.clone(), crdt: None });
         }
         let rebuilt = match follows {
             Some(after) => after.clone(),
@@ -374,7 +379,9 @@ fn unmoved<'a>(window: &'a Window, log: &Log, change: &Change) -> Option<&'a Sta
 fn life_seen(body: &Body) -> Life {
     match body {
         Body::Create { .. } | Body::Undelete => Life::Deleted,
-        Body::Edit { .. } | Body::Header { .. } | Body::Delete | Body::Void => Life::Alive,
+        Body::Edit { .. } | Body::Header { .. } | Body::Delete | Body::Void | Body::Merge { .. } => {
+            Life::Alive
+        }
     }
 }
 
@@ -433,7 +440,7 @@ impl Touched {
             }
             Effect::Created { .. } => Self::Everything,
             Effect::Deleted | Effect::Undeleted => Self::Whole,
-            Effect::Own | Effect::Header { .. } | Effect::Void => Self::Nothing,
+            Effect::Own | Effect::Header { .. } | Effect::Void | Effect::Merged { .. } => Self::Nothing,
         }
     }
 

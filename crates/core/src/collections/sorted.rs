@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::{slice, vec};
 
-/// A map in the order of its keys: the part of `BTreeMap` that this crate uses.
+/// A map in the order of its keys: the part of `BTreeMap` that is used here. To insert takes time in proportion to the number of entries.
 pub struct SortedMap<K, V> {
     /// Keys ascend strictly. Pointers, because what is moved for an insertion is then small and alike for all types.
     entries: Vec<Box<(K, V)>>,
@@ -320,7 +320,7 @@ impl<K, V> IntoIterator for SortedMap<K, V> {
     }
 }
 
-/// A set in order: the part of `BTreeSet` that this crate uses.
+/// A set in order: the part of `BTreeSet` that is used here. To insert takes time in proportion to the number of items.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SortedSet<T> {
     items: SortedMap<T, ()>,

@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use rejoin_json::{Json, Patch, PatchError, PlacePath, Side, apply};
 use rejoin_wire::{
-    Body, ChainHash, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, DocumentId, Effect,
-    Entry, ErrorCode, Header, HeaderError, ListItem, Message, ReplicaId, Revision, Sequence, UnixMillis,
-    limits::MAX_MESSAGE_BYTES,
+    Body, ChainHash, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, CrdtUpdate,
+    DocumentId, Effect, Entry, ErrorCode, Header, HeaderError, ListItem, Message, ReplicaId, Revision,
+    Sequence, UnixMillis, limits::MAX_MESSAGE_BYTES,
 };
 
 use super::outbox::{MAX_KEPT, Seen, change_bytes, recovered_key};
@@ -335,6 +335,14 @@ impl Replica {
         self.submit_own_on(id, Body::Edit { patch, settles: Vec::new(), undoes: None }, seen, origin)
     }
 
+    /// Adds an update to a CRDT document, which the first one creates. What it adds is not looked into here: the authority refuses what is malformed.
+    /// There is no undo of it; whoever shows the document has one.
+    pub fn merge(&mut self, id: &DocumentId, update: CrdtUpdate) -> Result<ChangeId, EditError> {
+        note!(self, Merge { document: id.clone(), update: update.clone() });
+        let origin = self.begin(id)?;
+        self.submit_own(id, Body::Merge { update }, origin)
+    }
+
     /// Replaces the header.
     pub fn set_header(&mut self, id: &DocumentId, header: Header) -> Result<ChangeId, EditError> {
         note!(self, SetHeader { document: id.clone(), header: header.clone() });
@@ -449,8 +457,13 @@ impl Replica {
         }
         let view = self.view(id).ok_or(EditError::NotOpen)?;
         let state = match &seen {
-            Some(seen) => State { life: Life::Alive, header: view.header, content: seen.content.clone() },
-            None => State { life: view.life, header: view.header, content: view.content },
+            Some(seen) => State {
+                life: Life::Alive,
+                header: view.header,
+                content: seen.content.clone(),
+                crdt: view.crdt,
+            },
+            None => State { life: view.life, header: view.header, content: view.content, crdt: view.crdt },
         };
         self.check(&state, &body)?;
         let size = Change {
@@ -473,8 +486,9 @@ impl Replica {
         if held.saturating_add(bytes) > limit {
             return Err(EditError::OutboxFull { limit });
         }
+        let is_update = matches!(body, Body::Merge { .. });
         let change = self.make_change(id, body, seen, origin).ok_or(EditError::NotOpen)?;
-        if let Some(document) = self.documents.get_mut(id) {
+        if let Some(document) = self.documents.get_mut(id).filter(|_| !is_update) {
             document.outbox.undo.note_done(change);
         }
         Ok(change)

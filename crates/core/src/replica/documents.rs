@@ -74,6 +74,9 @@ pub(crate) struct Document {
     pub(crate) opened: u32,
     /// Whether it ever has.
     pub(crate) was_opened: bool,
+    /// What a CRDT document comes to, at the authority while it is edited.
+    #[cfg(feature = "crdt")]
+    pub(crate) sum: Option<Box<crate::crdt::Sum>>,
     /// Conflicts already told to the program.
     pub(crate) told: BTreeSet<ConflictId>,
     /// When it was last used.
@@ -106,6 +109,8 @@ impl Document {
             relayed: BTreeMap::new(),
             opened: 0,
             was_opened: false,
+            #[cfg(feature = "crdt")]
+            sum: None,
             told: BTreeSet::new(),
             used: 0,
         }

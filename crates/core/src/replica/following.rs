@@ -616,14 +616,15 @@ impl Replica {
 
     fn handle_members(&mut self, id: &DocumentId, keyframe: bool, members: Vec<Member>, left: &[MemberId]) {
         let relays = SERVES && self.config.role.relays();
-        if relays && !self.is_shown(id) {
-            return;
-        }
         // A relay's numbers are those of everybody below, who know each other from here.
         let own = self.upstream.members(if relays { MAX_RELAYED_MEMBERS } else { MAX_PRESENCE_PARTS });
+        let is_shown = relays && self.is_shown(id);
         let Some(document) = self.documents.get_mut(id) else { return };
+        if document.outbox.sync == Sync::Closed {
+            return;
+        }
         let changes = document.present.apply(&own, keyframe, members, left);
-        if relays {
+        if is_shown {
             self.show_below(id, &changes);
         }
         if !changes.is_empty() {

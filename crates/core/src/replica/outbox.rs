@@ -366,7 +366,9 @@ impl Outbox {
         };
         let mut moved =
             self.runs.get_mut(at).map(|run| run.window.split_off(from.counter, limits)).unwrap_or_default();
-        // Later runs were made on these changes and stay behind them. None of theirs was sent before these had outcomes.
+        // Later runs were made on these changes and stay behind them. None of theirs was sent before these had outcomes. The newest goes on after that,
+        // with names that none of its changes had: what the store says of those is still on its way.
+        let newest_run = self.runs.iter().skip(at + 1).next_back().map(|run| (run.replica, run.next));
         let mut next = Counter(1);
         for mut run in self.runs.drain(at + 1..) {
             if run.replica == Some(to) {
@@ -400,6 +402,9 @@ impl Outbox {
             own.change = Arc::new(change);
             own.progress.rung = Rung::Local;
             run.window.append(own, limits);
+        }
+        if let Some((replica, next)) = newest_run.filter(|(replica, _)| *replica != Some(to)) {
+            self.runs.push_back(Run { replica, next, window: Window::default() });
         }
         self.in_flight = None;
         gone

@@ -1,7 +1,7 @@
 //! What a recording hears of a replica, and how a replay says it again.
 
 use rejoin_json::{Json, Patch};
-use rejoin_wire::{Body, ChangeId, ConflictId, DocumentId, Header, Revision, Sequence};
+use rejoin_wire::{Body, ChangeId, ConflictId, CrdtUpdate, DocumentId, Header, Revision, Sequence};
 
 use super::{Base, ConflictChoice, Grant, Input, Output, Replica, Seen, Token};
 use crate::ids::RequestKey;
@@ -42,6 +42,10 @@ pub enum Command {
         document: DocumentId,
         patch: Patch,
         seen: Option<Seen>,
+    },
+    Merge {
+        document: DocumentId,
+        update: CrdtUpdate,
     },
     SetHeader {
         document: DocumentId,
@@ -141,9 +145,9 @@ impl Replica {
     /// Does what a recorded command says. What it was refused for then it is refused for now. With the feature `recording`.
     pub fn run(&mut self, command: Command) {
         use Command::{
-            Close, Create, Delete, DismissRecovered, DismissRejected, Edit, Heads, History, Open, Read,
-            ReadAt, ReadConflict, Redo, RemoteHistory, Repeat, SetHeader, SetPresence, Settle, SpeakFor,
-            Submit, Undelete, Undo, UndoChange,
+            Close, Create, Delete, DismissRecovered, DismissRejected, Edit, Heads, History, Merge, Open,
+            Read, ReadAt, ReadConflict, Redo, RemoteHistory, Repeat, SetHeader, SetPresence, Settle,
+            SpeakFor, Submit, Undelete, Undo, UndoChange,
         };
         // What a command comes to shows in the outputs.
         match command {
@@ -152,6 +156,7 @@ impl Replica {
             Create { document, header, content } => drop(self.create_with(&document, header, content)),
             Edit { document, patch, seen: None } => drop(self.edit(&document, patch)),
             Edit { document, patch, seen: Some(seen) } => drop(self.edit_on(&document, patch, seen)),
+            Merge { document, update } => drop(self.merge(&document, update)),
             SetHeader { document, header } => drop(self.set_header(&document, header)),
             Delete { document } => drop(self.delete(&document)),
             Undelete { document } => drop(self.undelete(&document)),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rejoin_wire::limits::{MAX_MESSAGE_BYTES, MAX_RELAYED_MEMBERS, MAX_RUNS};
 use rejoin_wire::{
-    Author, Change, ChangeHash, ChangeId, CloseCode, Counter, Cursor, DocumentId, DocumentPush, Effect,
+    Author, Body, Change, ChangeHash, ChangeId, CloseCode, Counter, Cursor, DocumentId, DocumentPush, Effect,
     Entry, ErrorCode, ErrorMessage, Fate, Finding, Have, MemberId, Message, OpenDocument, Outcome,
     PendingRun, PresenceChange, RelayedMember, Revision, Sequence,
 };

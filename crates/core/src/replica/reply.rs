@@ -6,6 +6,7 @@ use rejoin_json::{Json, Patch, PlacePath};
 use rejoin_wire::{ConflictRecord, DocumentId, Entry, ErrorCode, Header, Revision, Sequence};
 
 use super::View;
+use crate::crdt::Crdt;
 use crate::state::Life;
 use crate::storage::Head;
 
@@ -55,6 +56,8 @@ pub struct Past {
     pub header: Arc<Header>,
     /// Its content.
     pub content: Json,
+    /// What it was made of, as a CRDT document.
+    pub crdt: Option<Crdt>,
 }
 
 /// A document, and where one of its conflicts is in it.

@@ -28,7 +28,7 @@ use super::{
     MAX_DOCUMENTS_PER_COMMIT, MAX_INLINE_CHANGES_PER_TURN, MAX_QUEUED_PUSHES, Output, Purpose, Replica,
     Reply, Token, View,
 };
-use crate::authority::{Computed, Job, Provided, Step, Submission, Work};
+use crate::authority::{Attempt, Computed, Job, Provided, Step, Submission, Work};
 use crate::collections::{BTreeMap, BTreeSet};
 use crate::ids::is_keyed;
 use crate::log::{MAX_LOG_REVISIONS, MAX_OLDER_REVISIONS, Revised};
@@ -125,8 +125,7 @@ struct Computing {
 /// A change, and the point that a decision about it is made on: what was decided on another one is of no use.
 #[derive(PartialEq, Eq)]
 struct Decidable {
-    change: ChangeId,
-    hash: ChangeHash,
+    attempt: Attempt,
     revision: Revision,
     chain: ChainHash,
 }
@@ -260,6 +259,15 @@ pub(super) enum From {
     Driver(Token),
     /// Whoever it was, the authority accepted it and told a relay.
     Upstream,
+}
+
+impl From {
+    pub(super) fn link(self) -> Option<LinkId> {
+        match self {
+            Self::Link(link) => Some(link),
+            Self::Driver(_) | Self::Upstream => None,
+        }
+    }
 }
 
 /// What a submitter is told once it is durable.

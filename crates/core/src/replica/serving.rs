@@ -668,10 +668,7 @@ impl Telling {
         | Self::Rejected(_, from)
         | Self::Known(_, from)
         | Self::Forked(_, from)) = self;
-        match from {
-            From::Link(link) => Some(*link),
-            From::Driver(_) | From::Upstream => None,
-        }
+        from.link()
     }
 }
 

@@ -84,6 +84,11 @@ impl Present {
         std::mem::take(&mut self.others).into_keys().map(PresentChange::Left).collect()
     }
 
+    /// Everybody, as somebody has to be told who knows of nobody.
+    pub(crate) fn everybody(&self) -> Vec<PresentChange> {
+        self.others.keys().copied().map(PresentChange::Joined).collect()
+    }
+
     /// What this member shows.
     pub fn presence(&self, member: MemberId) -> Option<&Presence> {
         self.others.get(&member)

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "json")]
+use bytes::Bytes;
 use rejoin_wire::{CloseCode, Frame, Hello, Message};
 #[cfg(feature = "json")]
 use rejoin_wire::{TextMessage, TextRequest};
@@ -67,6 +69,9 @@ pub enum SessionOutput {
     /// A request of the text door: any but `authenticate` and `ping`.
     #[cfg(feature = "json")]
     Text(TextMessage<TextRequest>),
+    /// A binary frame of a protocol that the driver speaks.
+    #[cfg(feature = "json")]
+    Foreign(Bytes),
     /// Close the socket, and forget the session.
     Disconnect(Disconnect),
 }
@@ -114,6 +119,8 @@ pub enum Sender {
     },
     /// A plain client of the text door, which holds no state.
     Plain,
+    /// A client of a protocol that the driver speaks.
+    Foreign,
 }
 
 /// How a link ended.

@@ -47,7 +47,7 @@ impl Session {
         let (side, encoding, assembler) = match &mut self.door {
             Door::Native { side, encoding, assembler } => (*side, *encoding, assembler),
             #[cfg(feature = "json")]
-            Door::Text { .. } => return,
+            Door::Text { .. } | Door::Foreign => return,
         };
         let bytes = match assembler.push(frame) {
             Ok(Some(bytes)) => bytes,

@@ -7,6 +7,9 @@ use rejoin_wire::{Encoding, Frame, Message, encode_message, frames};
 use super::config::QUEUED_MESSAGE_OVERHEAD;
 use super::payload::Payload;
 
+/// Messages for which an empty queue keeps its room: they are small, and a link has a few of them at each turn.
+const KEPT_PAYLOADS: usize = 16;
+
 /// Messages in order, and pings and pongs that overtake them, also between the frames of one.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
@@ -73,7 +76,7 @@ impl Outgoing {
             self.bytes -= cost(first);
             self.taken = 0;
             self.payloads.pop_front();
-            release_when_empty(&mut self.payloads);
+            release_when_empty(&mut self.payloads, KEPT_PAYLOADS);
         }
         Some(frame)
     }
@@ -84,10 +87,9 @@ impl Outgoing {
     }
 }
 
-/// Gives back what a burst took, so that an idle link stays small.
-pub(super) fn release_when_empty<T>(queue: &mut VecDeque<T>) {
-    const KEPT: usize = 16;
-    if queue.is_empty() && queue.capacity() > KEPT {
+/// Gives back what a burst took, so that an idle link stays small; room for so many items is kept.
+pub(super) fn release_when_empty<T>(queue: &mut VecDeque<T>, kept: usize) {
+    if queue.is_empty() && queue.capacity() > kept {
         *queue = VecDeque::new();
     }
 }

@@ -50,6 +50,11 @@ impl Payload {
         Self { bytes: message.len(), frames: Frames::One(Frame::Text(message.into())) }
     }
 
+    /// Takes a frame of a protocol that the driver speaks.
+    pub fn binary(frame: Bytes) -> Self {
+        Self { bytes: frame.len(), frames: Frames::One(Frame::Binary(frame)) }
+    }
+
     /// Bytes of the encoded message.
     pub const fn len(&self) -> usize {
         self.bytes

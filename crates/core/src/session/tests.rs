@@ -133,6 +133,7 @@ fn snapshot(content: Json) -> Snapshot {
         author: "ada".into(),
         ancestors: vec![Have::default()],
         outcomes: Vec::new(),
+        updates: None,
         continues: true,
         covers: Vec::new(),
     }

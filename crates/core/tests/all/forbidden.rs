@@ -37,15 +37,9 @@ fn begin(world: &mut World) {
     world.run_for(1_000);
 }
 
-/// Adds one that is offline with the same disk and in the same place.
+/// Adds one that is offline with the same disk and in the same place, and as the same replica.
 fn copy(world: &mut World, of: usize) -> usize {
-    let store: MemoryStore = world.followers[of].store.clone();
-    let copy = world.add(Some(Scope::Documents), store);
-    world.above[copy] = world.above[of];
-    world.offline(copy);
-    world.run();
-    world.followers[copy].replica.open(&id("d"));
-    world.run();
+    let copy = world.copy(of, &id("d"));
     assert_eq!(world.followers[copy].replica.id(), world.followers[of].replica.id());
     copy
 }

@@ -10,6 +10,7 @@
 
 pub mod bare;
 pub mod cluster;
+mod copies;
 
 use std::collections::BTreeMap;
 
@@ -67,9 +68,8 @@ pub struct World {
     /// The relay among the followers that each one is connected to; the root where there is none.
     pub above: Vec<Option<usize>>,
     pub grants: Vec<Grant>,
-    /// So many pushes are refused on their way, as by a server that limits rates.
+    /// So many pushes, and presences, are refused on their way, as by a server that limits rates.
     pub refused_pushes: usize,
-    /// And so many presences.
     pub refused_presences: usize,
     /// A follower that reads nothing: its link is not said to be writable again.
     pub slow: Option<usize>,
@@ -225,11 +225,11 @@ impl World {
     pub fn add_roomy(&mut self) -> usize {
         let scope = Some(Scope::Documents);
         let at = self.add(scope, MemoryStore::new());
-        let (configure, name) =
-            (|config: &mut Config| config.max_outbox_bytes = 32 << 20, format!("user{at}"));
+        let name = format!("user{at}");
+        let configure = |config: &mut Config| config.max_outbox_bytes = 32 << 20;
         let role = Role::Follower { scope };
-        self.followers[at] =
-            Node::configured(configure, role, MemoryStore::new(), self.seeds, self.now, &name);
+        let store = MemoryStore::new();
+        self.followers[at] = Node::configured(configure, role, store, self.seeds, self.now, &name);
         at
     }
 
@@ -276,8 +276,8 @@ impl World {
         let name = format!("user{at}");
         let role = Role::Follower { scope };
         let configure = |config: &mut Config| config.max_idle_documents = max_idle_documents;
-        self.followers[at] =
-            Node::configured(configure, role, MemoryStore::new(), self.seeds, self.now, &name);
+        let store = MemoryStore::new();
+        self.followers[at] = Node::configured(configure, role, store, self.seeds, self.now, &name);
         at
     }
 

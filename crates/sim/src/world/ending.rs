@@ -79,13 +79,16 @@ impl World {
     /// Nobody says anything, but that the authority asks each follower now and then whether it is there, and is answered.
     fn stay_quiet(&mut self) -> Checked {
         self.model.judging.note(Claim::Quiet);
-        let (said, written, lost) = (self.messages, self.frames, self.silences);
+        // A push whose author is gone is refused once its patience is over; whoever still waited would push again.
+        let said_so_far = |world: &Self| world.messages - world.refusals;
+        let (said, written, lost) = (said_so_far(self), self.frames, self.silences);
         let quiet = if self.seed.is_multiple_of(8) { LONG_QUIET_US } else { QUIET_US };
         // Links are asked whether they are there meanwhile.
         let quiet = quiet.max(2 * self.surroundings.heartbeat_us);
         self.run_until(self.now + quiet)?;
-        if self.messages != said {
-            let what = format!("{} messages were sent while nobody did anything", self.messages - said);
+        if said_so_far(self) != said {
+            let sent = said_so_far(self) - said;
+            let what = format!("{sent} messages were sent while nobody did anything");
             return Err(Violation::new(Claim::Quiet, what));
         }
         if self.silences != lost {

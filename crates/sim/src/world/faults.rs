@@ -336,7 +336,9 @@ impl World {
         let fresh: Vec<DocumentId> = fresh.cloned().collect();
         let mut places = Vec::new();
         for document in fresh {
-            let held = self.nodes[1..].iter().filter_map(|node| {
+            // The authority asks who is connected to it, and a relay gives what it holds itself.
+            let asked = self.nodes[1..].iter().filter(|node| self.is_root(node.above));
+            let held = asked.filter_map(|node| {
                 let newest = self.nodes[ROOT].disk.durable().revisions.get(&document).copied()?;
                 node.disk.holds_from(&self.workspace, &document, newest)
             });

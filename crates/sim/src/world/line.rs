@@ -5,7 +5,7 @@ use rejoin_core::{
     SessionOutput,
 };
 use rejoin_wire::limits::MAX_FRAME_BYTES;
-use rejoin_wire::{CloseCode, Encoding, Frame, Message, decode_message};
+use rejoin_wire::{CloseCode, Encoding, ErrorCode, ErrorMessage, Frame, Message, decode_message};
 
 use super::planting::Spoiled;
 use super::wire::{Carried, Side, Wire};
@@ -79,6 +79,9 @@ impl World {
                 self.model.judging.note(Claim::DurableOnly);
                 let lost = |document: &_| self.model.newest_lost(document).filter(|_| !self.is_root(node));
                 Standing::check_told(message, self.nodes[ROOT].disk.durable(), lost)?;
+                let is_late =
+                    |error: &ErrorMessage| error.code == ErrorCode::RateLimited && error.change.is_some();
+                self.refusals += u64::from(matches!(message, Message::Error(error) if is_late(error)));
             }
             if self.plant.is_some() {
                 let mut message = message.clone();
@@ -182,7 +185,8 @@ impl World {
             Instant(self.now),
             if skips { SessionInput::Alive } else { SessionInput::Frame(frame) },
         );
-        if session.poll_timeout().is_some() {
+        // Of somebody who is not known yet nothing is read.
+        if session.poll_timeout().is_some() && !session.is_authenticating() {
             return Err(Violation::new(Claim::BadFrames, format!("wire {number} goes on after a bad frame")));
         }
         self.bad_frames += 1;
@@ -209,7 +213,7 @@ impl World {
                 Some(SessionOutput::Disconnect(disconnect)) => {
                     return self.end_line(number, side, disconnect);
                 }
-                Some(other @ (SessionOutput::Ping | SessionOutput::Text(_))) => {
+                Some(other @ (SessionOutput::Ping | SessionOutput::Text(_) | SessionOutput::Foreign(_))) => {
                     let what = format!("a session of the native door asks for {other:?}");
                     return Err(Violation::new(Claim::Hospitality, what));
                 }

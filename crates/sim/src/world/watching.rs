@@ -234,6 +234,8 @@ impl World {
                     if self.model.made[made].fate == Fate::Lost {
                         self.model.made[made].fate = Fate::Open;
                     }
+                    // A fork that a crash took back comes again, to the same name.
+                    own.retain(|known, (_, other)| *other != made || here.contains(known));
                     own.insert(*hash, (change.id(), made));
                     continue;
                 }
@@ -274,8 +276,14 @@ impl World {
                 own.remove(&hash);
                 if let Some(code) = rejected.get(&hash) {
                     let is_accepted = self.model.is_accepted(&document, hash) && !self.model.was_lost(made);
-                    // Who may not edit is refused without an outcome: a copy of the same may be accepted.
-                    if self.observed && is_accepted && *code != ErrorCode::Forbidden {
+                    let is_excused = match code {
+                        // Who may not edit is refused without an outcome: a copy of the same may be accepted.
+                        ErrorCode::Forbidden => true,
+                        // The outcome could not be read, and the author was told so, before somebody gave it back.
+                        ErrorCode::Corrupted => self.rotten.contains(&document),
+                        _ => false,
+                    };
+                    if self.observed && is_accepted && !is_excused {
                         let what =
                             format!("node {node}: {id:?} of {document} is accepted, and told as rejected");
                         return Err(Violation::new(Claim::AtMostOnce, what));

@@ -26,7 +26,7 @@ wire_structs! {
     Snapshot {
         document, revision, chain, sequence, version, header, deleted, content,
         conflicts[MAX_ITEMS_PER_MESSAGE], created_at, updated_at, author, ancestors[MAX_ANCESTORS],
-        continues, covers[MAX_RUNS], outcomes[MAX_ITEMS_PER_MESSAGE]
+        continues, covers[MAX_RUNS], outcomes[MAX_ITEMS_PER_MESSAGE], updates
     };
     PendingRun { replica, first, last };
     Outcome { change, hash, fate };
@@ -52,6 +52,7 @@ wire_enums! {
         Delete = 3,
         Undelete = 4,
         Void = 5,
+        Merge { update } = 6,
     }
     Effect "effect" {
         Own = 0,
@@ -61,6 +62,7 @@ wire_enums! {
         Deleted = 4,
         Undeleted = 5,
         Void = 6,
+        Merged { update } = 7,
     }
     Fate "fate" {
         Accepted { revision } = 0,

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::present;
 use crate::change::{Body, ChangeId, ConflictId, Effect, Header};
+use crate::crdt::CrdtUpdate;
 
 /// Any form of [`Body`].
 #[derive(Deserialize)]
@@ -21,6 +22,7 @@ pub(crate) struct FlatBody {
     #[serde(default)]
     settles: Vec<ConflictId>,
     undoes: Option<ChangeId>,
+    update: Option<CrdtUpdate>,
 }
 
 #[derive(Deserialize)]
@@ -32,6 +34,7 @@ enum BodyForm {
     Delete,
     Undelete,
     Void,
+    Merge,
 }
 
 impl TryFrom<FlatBody> for Body {
@@ -52,6 +55,7 @@ impl TryFrom<FlatBody> for Body {
             BodyForm::Delete => Self::Delete,
             BodyForm::Undelete => Self::Undelete,
             BodyForm::Void => Self::Void,
+            BodyForm::Merge => Self::Merge { update: flat.update.ok_or(Missing("update"))? },
         })
     }
 }
@@ -65,6 +69,7 @@ pub(crate) struct FlatEffect {
     #[serde(default, deserialize_with = "present")]
     content: Option<Json>,
     patch: Option<Patch>,
+    update: Option<CrdtUpdate>,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +82,7 @@ enum EffectForm {
     Deleted,
     Undeleted,
     Void,
+    Merged,
 }
 
 impl TryFrom<FlatEffect> for Effect {
@@ -94,6 +100,7 @@ impl TryFrom<FlatEffect> for Effect {
             EffectForm::Deleted => Self::Deleted,
             EffectForm::Undeleted => Self::Undeleted,
             EffectForm::Void => Self::Void,
+            EffectForm::Merged => Self::Merged { update: flat.update.ok_or(Missing("update"))? },
         })
     }
 }

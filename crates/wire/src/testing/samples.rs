@@ -6,11 +6,11 @@ use rejoin_json::{Json, Limits, Patch, PlacePath, Policy};
 
 use super::{CONFLICT_KINDS, WINNERS};
 use crate::{
-    Author, Body, ChainHash, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, Cursor,
-    DocumentId, DocumentPush, Effect, Entry, Epoch, ErrorCode, ErrorMessage, Fate, Finding, Have, Header,
-    Hello, ListItem, Member, MemberId, Message, OpenDocument, Outcome, PROTOCOL_VERSION, PendingRun,
+    Author, Body, ChainHash, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, CrdtUpdate,
+    Cursor, DocumentId, DocumentPush, Effect, Entry, Epoch, ErrorCode, ErrorMessage, Fate, Finding, Have,
+    Header, Hello, ListItem, Member, MemberId, Message, OpenDocument, Outcome, PROTOCOL_VERSION, PendingRun,
     PresenceChange, PushedChange, RelayedMember, ReplicaId, Revision, Scope, Sequence, Snapshot, UnixMillis,
-    Update, Welcome, WorkspaceId,
+    Update, Updates, Welcome, WorkspaceId,
 };
 
 pub(crate) fn json(text: &str) -> Json {
@@ -164,6 +164,7 @@ fn upward() -> Vec<Message> {
         Body::Delete,
         Body::Undelete,
         Body::Void,
+        Body::Merge { update: CrdtUpdate::empty() },
     ];
     let pushed = |(body, counter)| PushedChange {
         change: change(counter, body),
@@ -230,6 +231,7 @@ fn downward() -> Vec<Message> {
         Effect::Deleted,
         Effect::Undeleted,
         Effect::Void,
+        Effect::Merged { update: CrdtUpdate::empty() },
     ];
     let entries: Vec<Entry> = effects.map(entry).into();
     let members = [
@@ -263,6 +265,7 @@ fn downward() -> Vec<Message> {
             continues: true,
             covers: vec![run()],
             outcomes: outcomes(),
+            updates: Some(Updates(vec![CrdtUpdate::empty()])),
         })),
         Message::Outcomes { document: document(), outcomes: outcomes() },
         Message::NeedSeen { document: document(), replica: REPLICA, counter: Counter(7) },

@@ -34,8 +34,8 @@ impl Replica {
         let document = self.loaded(id)?;
         let state = is_near.then(|| document.log.state_at(&document.durable, revision, &limits)).flatten();
         let reply = match state.filter(|_| !document.is_lost()) {
-            Some(State { life, header, content }) => {
-                Reply::Past(Box::new(Past { document: id.clone(), revision, life, header, content }))
+            Some(State { life, header, content, crdt }) => {
+                Reply::Past(Box::new(Past { document: id.clone(), revision, life, header, content, crdt }))
             }
             None => {
                 let message =

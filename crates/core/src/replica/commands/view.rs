@@ -1,6 +1,7 @@
 //! What a program is shown of a document.
 
 use super::*;
+use crate::crdt::Crdt;
 use crate::replica::Document;
 
 /// A document as it looks from here.
@@ -10,6 +11,8 @@ pub struct View {
     pub document: DocumentId,
     /// Its content, with own changes.
     pub content: Json,
+    /// What it is made of, with own changes, as a CRDT document; its content is null then.
+    pub crdt: Option<Crdt>,
     /// Whether it exists.
     pub life: Life,
     /// What governs it.
@@ -54,6 +57,7 @@ impl View {
         Self {
             document: id.clone(),
             content: state.content,
+            crdt: state.crdt,
             life: state.life,
             header: state.header,
             revision: point.revision,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ids::{id_from, replica_id};
+use crate::merging::apply_to_seen;
 
 impl Upstream {
     /// Whether this replica might edit when the link opened.
@@ -302,7 +303,12 @@ impl Replica {
         let records: Vec<_> =
             snapshot.conflicts.iter().filter(|record| !document.told.contains(&record.id)).cloned().collect();
         document.durable = Point {
-            state: State { life, header: Arc::new(snapshot.header), content: snapshot.content },
+            state: State {
+                life,
+                header: Arc::new(snapshot.header),
+                content: snapshot.content,
+                crdt: snapshot.updates.map(|updates| updates.0.into_iter().collect()),
+            },
             revision: snapshot.revision,
             chain: snapshot.chain,
             sequence: snapshot.sequence,
@@ -477,6 +483,7 @@ pub(in crate::replica) fn effect_of(body: &Body) -> Effect {
         Body::Delete => Effect::Deleted,
         Body::Undelete => Effect::Undeleted,
         Body::Void => Effect::Void,
+        Body::Merge { update } => Effect::Merged { update: update.clone() },
     }
 }
 
@@ -490,6 +497,7 @@ pub(super) fn body_of(effect: &Effect) -> Body {
         Effect::Header { header } => Body::Header { header: header.clone() },
         Effect::Deleted => Body::Delete,
         Effect::Undeleted => Body::Undelete,
+        Effect::Merged { update } => Body::Merge { update: update.clone() },
         Effect::Own | Effect::Void => Body::Void,
     }
 }
@@ -545,19 +553,29 @@ pub(super) fn lost_changes(
         None if durable.state.is_alive() => {
             // No common revision is known: both contents meet as two creations of one document. Others may know the first lost revision by
             // the same chain hash and bring that back under the id made of it.
-            let body = Body::Create {
-                header: (*durable.state.header).clone(),
-                content: durable.state.content.clone(),
+            let bodies = match &durable.state.crdt {
+                None => vec![Body::Create {
+                    header: (*durable.state.header).clone(),
+                    content: durable.state.content.clone(),
+                }],
+                Some(crdt) => crdt.updates().into_iter().map(|update| Body::Merge { update }).collect(),
             };
-            let change = Change {
-                replica: replica_id(!id_from(&durable.chain.0).0),
-                counter: Counter(1),
+            let replica = replica_id(!id_from(&durable.chain.0).0);
+            let change = |(body, counter)| Change {
+                replica,
+                counter: Counter(counter),
                 base: Revision(0),
                 over: Counter(1),
                 time: durable.updated_at,
                 body,
             };
-            vec![(change, State::absent())]
+            let mut seen = State::absent();
+            let with_seen = |change: Change| {
+                let before = seen.clone();
+                apply_to_seen(&mut seen, &change.body, limits);
+                (change, before)
+            };
+            bodies.into_iter().zip(1..).map(change).map(with_seen).collect()
         }
         None => Vec::new(),
     }

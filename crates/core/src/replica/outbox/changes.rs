@@ -1,7 +1,7 @@
 //! Own changes on their way: made, stored, sent, settled, made again under another id.
 
 use super::*;
-use crate::ids::replica_id;
+use crate::ids::{forked_id, replica_id};
 use crate::planted::Fault;
 
 impl Replica {
@@ -211,7 +211,7 @@ impl Replica {
         }
     }
 
-    /// Another change stands under an own name: everything from there on is made again under a fresh id.
+    /// Another change stands under an own name: everything from there on is made again under another id, and what is new under a fresh one.
     pub(in crate::replica) fn fork(&mut self, id: &DocumentId, from: ChangeId) {
         if self.documents.get(id).is_none_or(|document| document.outbox.own(from).is_none()) {
             return;
@@ -224,7 +224,7 @@ impl Replica {
 
     /// The authority's history, of which what is confirmed here is a part, ends at `newest`, and own changes were made on later revisions: on another
     /// line, of which nothing else can be read here any more. It has none of these changes, and takes none on such a base. They are made again on a
-    /// revision that it has, under an id that nobody knows; what their authors saw is told with them, or told to be unknown.
+    /// revision that it has, under an id of their own; what their authors saw is told with them, or told to be unknown.
     pub(in crate::replica) fn leave_lost_line(&mut self, id: &DocumentId, newest: Revision) {
         let Some(document) = self.documents.get_mut(id) else { return };
         // The push that this answers was dropped.
@@ -236,11 +236,12 @@ impl Replica {
         }
     }
 
-    /// Makes everything from an own change on again under the id that new changes get, on no later revision than `newest`.
+    /// Makes everything from an own change on again under an id of its own, on no later revision than `newest`.
     fn make_again(&mut self, id: &DocumentId, from: ChangeId, newest: Revision) {
         let limits = self.config.limits;
-        let to = self.identity;
         let Some(document) = self.documents.get_mut(id) else { return };
+        let Some(first) = document.outbox.own(from) else { return };
+        let to = forked_id(first.hash, newest);
         let gone = document.outbox.renumber(id, from, to, newest, &limits);
         document.outbox.forget_view();
         let fresh: Vec<ChangeId> = document
@@ -256,7 +257,7 @@ impl Replica {
             self.store_own(id, name);
         }
         self.busy.insert(id.clone());
-        self.event(Event::Forked { replica: to });
+        self.event(Event::Forked { replica: self.identity });
     }
 
     pub(in crate::replica) fn take_fresh_identity(&mut self) {

@@ -60,6 +60,13 @@ impl Replica {
             self.refuse_push(link, &id, first, code, reason);
             return;
         }
+        for (hash, change) in &hashed {
+            // Another one of this name that nobody is here for any more: should the authority take that, it says so by its hash.
+            let key = (id.clone(), change.id());
+            if self.relay.in_flight.get(&key).is_some_and(|known| known.hash != *hash) {
+                self.settle_forwarded(&key);
+            }
+        }
         let push = self.number_of_push(link, &id, &hashed);
         for (hash, change) in hashed {
             let bytes = in_flight_bytes(&change);
@@ -109,7 +116,10 @@ impl Replica {
         }
         let relay = &self.relay;
         let known = |change: &Change| relay.in_flight.get(&(id.clone(), change.id()));
-        if changes.iter().any(|(hash, change)| known(change).is_some_and(|known| known.hash != *hash)) {
+        let is_another = |(hash, change): &(ChangeHash, Arc<Change>)| {
+            known(change).is_some_and(|known| known.hash != *hash && !known.links.is_empty())
+        };
+        if changes.iter().any(is_another) {
             // Its outcome would be taken for that of the other.
             let reason = "another change of this name waits for the authority; send this one again later";
             return Some((ErrorCode::RateLimited, reason));
@@ -165,7 +175,13 @@ impl Replica {
     pub(in crate::replica) fn route_outcomes(&mut self, id: &DocumentId, outcomes: &[Outcome]) {
         let mut routed: BTreeMap<LinkId, Vec<Outcome>> = BTreeMap::new();
         for outcome in outcomes {
-            let Some(in_flight) = self.settle_forwarded(&(id.clone(), outcome.change)) else { continue };
+            let key = (id.clone(), outcome.change);
+            let is_another =
+                |in_flight: &InFlight| in_flight.hash != outcome.hash && in_flight.change.body != Body::Void;
+            if self.relay.in_flight.get(&key).is_some_and(is_another) {
+                continue;
+            }
+            let Some(in_flight) = self.settle_forwarded(&key) else { continue };
             for link in in_flight.links.into_keys() {
                 routed.entry(link).or_default().push(outcome.clone());
             }
@@ -285,7 +301,10 @@ impl Replica {
     /// Gives the authority's refusal of a push to those who made it; false when it was not made below.
     pub(super) fn route_refusal(&mut self, error: &ErrorMessage) -> bool {
         let (Some(id), Some(change)) = (&error.document, error.change) else { return false };
-        let Some(in_flight) = self.relay.in_flight.get(&(id.clone(), change)) else { return false };
+        let Some(in_flight) = self.relay.in_flight.get(&(id.clone(), change)) else {
+            self.refuse_behind(id, change);
+            return false;
+        };
         let base = in_flight.change.base;
         if error.code == ErrorCode::Forbidden {
             self.route_forbidden(id, change, &error.message);
@@ -306,6 +325,16 @@ impl Replica {
         }
         self.push_own_again(id, change);
         true
+    }
+
+    /// The authority refused a push whose first change nobody is here for any more: what others have behind it in the same push gets no answer either.
+    fn refuse_behind(&mut self, id: &DocumentId, change: ChangeId) {
+        for key in self.run_in_flight(id, change) {
+            let links = self.settle_forwarded(&key).map(|in_flight| in_flight.links).unwrap_or_default();
+            for link in links.into_keys() {
+                self.refuse_push(link, id, Some(key.1), ErrorCode::RateLimited, WENT_WITH_IT);
+            }
+        }
     }
 
     /// Where a refused change is one of this relay's own as well, it is pushed again after a pause.
@@ -346,6 +375,9 @@ impl Replica {
 
 /// Why somebody who may edit pushes again what was refused to somebody who may not.
 const PUSH_AGAIN: &str = "the change was refused under a right that is not yours any more; send it again";
+
+/// Why changes are pushed again that came behind one that was refused.
+const WENT_WITH_IT: &str = "a change before this one was refused; send this one again";
 
 fn in_flight_bytes(change: &Change) -> usize {
     crate::replica::outbox::change_bytes(change) + CHANGE_OVERHEAD_BYTES

@@ -69,6 +69,9 @@ impl Replica {
             let open = self.documents.get(&id).is_some_and(|document| !document.subscribers.is_empty());
             let free = self.relay.shown.len() < MAX_SHOWN_DOCUMENTS;
             if open && free && self.relay.shown.insert(id.clone()) {
+                // Where it is open there already, as for what is compared, nobody says again who is present.
+                let present = self.documents.get(&id).map(|document| document.present.everybody());
+                self.show_below(&id, &present.unwrap_or_default());
                 self.open_upstream(&id);
             } else if !open && self.relay.shown.remove(&id) {
                 closed.push(id);

@@ -1,6 +1,10 @@
 //! One document's part of a turn: each change gets its one outcome.
 
 use super::*;
+#[cfg(feature = "crdt")]
+use crate::crdt::{Refused, Sum};
+#[cfg(feature = "crdt")]
+use crate::state::Life;
 
 /// How a document's turn ended.
 pub(super) enum Turn {
@@ -146,7 +150,8 @@ impl Acceptance<'_> {
                     break;
                 }
                 Step::NeedComputed(job) => {
-                    let job = job.map(|job| (job, self.decidable(pushed.change.id(), hash)));
+                    let attempt = Attempt::new(pushed, hash, queued.from.link());
+                    let job = job.map(|job| (job, self.decidable(attempt)));
                     self.needs.push(Need::Computed(job));
                     stop = Stop::Wait;
                     break;
@@ -353,9 +358,9 @@ impl Acceptance<'_> {
     }
 
     /// What a decision about a change is made on.
-    fn decidable(&self, change: ChangeId, hash: ChangeHash) -> Decidable {
+    fn decidable(&self, attempt: Attempt) -> Decidable {
         let tip = self.document.tip();
-        Decidable { change, hash, revision: tip.revision, chain: tip.chain }
+        Decidable { attempt, revision: tip.revision, chain: tip.chain }
     }
 
     /// Whether a link pushed a change that has no outcome, for somebody who may not edit. It gets none: others who may edit push the same
@@ -368,16 +373,20 @@ impl Acceptance<'_> {
     fn step(&mut self, queued: &Queued, pushed: &PushedChange, hash: ChangeHash) -> Step {
         // That of a link was refused before. A driver's change has a name that nobody else makes changes under, and its one answer.
         let refused = (!queued.grant.may_edit).then(forbidden);
+        #[cfg(feature = "crdt")]
+        let refused = refused.or_else(|| self.refused_update(pushed));
+        #[cfg(not(feature = "crdt"))]
+        let refused = refused.or_else(|| unable(pushed));
+        let link = queued.from.link();
+        let decidable = self.decidable(Attempt::new(pushed, hash, link));
         let computed = match self.document.queue.computing.take() {
-            Some(computing) if computing.of == self.decidable(pushed.change.id(), hash) => {
-                match computing.computed {
-                    None => {
-                        self.document.queue.computing = Some(computing);
-                        return Step::NeedComputed(None);
-                    }
-                    computed => computed,
+            Some(computing) if computing.of == decidable => match computing.computed {
+                None => {
+                    self.document.queue.computing = Some(computing);
+                    return Step::NeedComputed(None);
                 }
-            }
+                computed => computed,
+            },
             // Of another change, or of the same on what a failed commit took back: nobody waits for it.
             _ => None,
         };
@@ -387,6 +396,7 @@ impl Acceptance<'_> {
         let submission = Submission {
             pushed: half.as_ref().unwrap_or(pushed),
             hash,
+            link,
             author: &queued.grant.principal,
             refused,
             seen: queued.seen.as_ref(),
@@ -401,7 +411,49 @@ impl Acceptance<'_> {
         if !self.moved {
             *tentative = None;
         }
+        #[cfg(feature = "crdt")]
+        if let Body::Merge { .. } = pushed.change.body {
+            self.note_merged(&step);
+        }
         step
+    }
+
+    /// Why an update that is next is refused, which only a look into it tells. It is in the sum then, if not.
+    #[cfg(feature = "crdt")]
+    fn refused_update(&mut self, pushed: &PushedChange) -> Option<Refusal> {
+        let Body::Merge { update } = &pushed.change.body else { return None };
+        let tip = self.document.tip();
+        let is_next = pushed.change.counter == tip.clock.counter(pushed.change.replica).next();
+        if !is_next || tip.state.crdt.is_none() && tip.state.life != Life::Absent {
+            return None;
+        }
+        let crdt = tip.state.crdt.clone().unwrap_or_default();
+        let sum = self.document.sum.take();
+        let mut sum = Box::new(sum.map_or_else(|| Sum::of(&crdt), |sum| sum.go_on(&crdt)));
+        let added = sum.add(update);
+        if added != Err(Refused::Broken) {
+            self.document.sum = Some(sum);
+        }
+        added.err().map(Refusal::from)
+    }
+
+    /// An update has its outcome, or none yet. What the sum has besides what was accepted makes it useless.
+    #[cfg(feature = "crdt")]
+    fn note_merged(&mut self, step: &Step) {
+        let Document { tentative, sum: kept, .. } = &mut *self.document;
+        let tip = tentative.as_mut().and_then(|tip| tip.state.crdt.as_mut());
+        match (step, kept.as_mut(), tip) {
+            (Step::Accepted, Some(sum), Some(crdt)) => {
+                sum.accepted(crdt);
+                if let Some(shorter) = sum.shortened() {
+                    *crdt = shorter;
+                }
+            }
+            // Refused for what it is, it left the sum as it was.
+            (Step::Rejected(rejection), ..)
+                if matches!(rejection.code, ErrorCode::InvalidUpdate | ErrorCode::MissingUpdates) => {}
+            _ => *kept = None,
+        }
     }
 
     /// Notes what this push adds to the log as one row.
@@ -436,6 +488,14 @@ impl Acceptance<'_> {
             body,
         });
     }
+}
+
+/// Nobody has looked into an update.
+#[cfg(not(feature = "crdt"))]
+fn unable(pushed: &PushedChange) -> Option<Refusal> {
+    let message = "this authority was built without CRDT documents";
+    let is_update = matches!(pushed.change.body, Body::Merge { .. });
+    is_update.then(|| Refusal::new(ErrorCode::WrongKind, message))
 }
 
 /// The first half of a change that has several operations.

@@ -74,7 +74,8 @@ impl Replica {
         let answered = |queued: &Queued| queued.from == From::Link(link) && queued.first() == Some(change);
         let Some(queued) = document.queue.parked.take(answered) else { return };
         if let Some(first) = queued.changes.first() {
-            document.authority.provide(change, first.change.hash(id), seen);
+            let attempt = Attempt::new(first, first.change.hash(id), Some(link));
+            document.authority.provide(attempt, seen);
         }
         document.queue.waiting.push_back(queued);
         self.busy.insert(id.clone());

@@ -208,5 +208,6 @@ pub(super) fn snapshot(
         ancestors: parted.unwrap_or_default(),
         covers,
         outcomes,
+        updates: state.crdt.as_ref().map(Into::into),
     }))
 }
