@@ -59,15 +59,19 @@ pub(crate) const IDLE_PATIENCE: Duration = Duration::from_secs(60);
 /// How often a shard looks for such workspaces.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Something for a link's socket.
+/// Something for a link's socket. A queue takes room for its first 32 items at once, so they are small.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
-    /// Shared with the other links that it goes to: a queue takes room for its first items at once, so they are small.
+    /// Shared with the other links that it goes to.
     Told(Arc<Told>),
-    Close {
-        code: CloseCode,
-        reason: Arc<str>,
-    },
+    Close(Box<Closing>),
+}
+
+/// Why the replica closes a link.
+#[derive(Debug)]
+pub(crate) struct Closing {
+    pub(crate) code: CloseCode,
+    pub(crate) reason: Arc<str>,
 }
 
 /// The end of a link that its socket holds.
@@ -535,7 +539,7 @@ impl Shard {
                 }
                 Output::Disconnect { link, code, reason } => {
                     if let Some(end) = self.links.remove(&link) {
-                        self.give(&end, Outgoing::Close { code, reason });
+                        self.give(&end, Outgoing::Close(Box::new(Closing { code, reason })));
                     }
                 }
                 Output::Store { request, operation } => {

@@ -26,6 +26,7 @@ mod serving;
 mod socket;
 mod text_door;
 mod tls;
+mod yjs_door;
 
 pub use doctor::{Finding, examine};
 pub use gate::{BODY_PATIENCE, MAX_BODIES_BYTES};

@@ -18,17 +18,20 @@ use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rejoin_core::storage::{Answer, Operation, StoreError};
-use rejoin_core::{Config, Grant, Instant, Reply, Role, Session, SessionConfig, Token};
+use rejoin_core::{Config, Credentials, Grant, Instant, Reply, Role, Session, SessionConfig, Token};
 use rejoin_json::Policy;
 use rejoin_store::{SqliteOptions, SqliteStore, Store};
 use rejoin_wire::limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
-use rejoin_wire::{Encoding, ErrorCode, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Sequence, WorkspaceId};
+use rejoin_wire::{
+    DocumentId, Encoding, ErrorCode, Hello, ReplicaId, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Sequence,
+    WorkspaceId,
+};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::admission::{LOCAL, Open, Secret};
-use crate::connections::Connections;
+use crate::connections::{Connection, Connections};
 use crate::error::ApiError;
 use crate::feed::Feed;
 use crate::gate::{BODY_PATIENCE, Bodies, MAX_BODIES_BYTES, MAX_BODY_BYTES, Names, admit};
@@ -388,6 +391,7 @@ pub fn router(server: &Server) -> Router {
     Router::new()
         .merge(limited)
         .route("/ws", get(upgrade))
+        .route("/yjs/{*room}", get(upgrade_yjs))
         .route("/health", get(|| async { "ok" }))
         .route("/ready", get(ready))
         .route("/api/openapi.json", get(openapi::document))
@@ -440,6 +444,62 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// A WebSocket that may be opened, and what is counted of it.
+struct Upgrading {
+    upgrade: WebSocketUpgrade,
+    connection: Connection,
+    address: Option<IpAddr>,
+}
+
+/// Looks at a request for a WebSocket of one of the doors; refuses what has to be.
+fn begin_upgrade(
+    server: &Server,
+    peer: Option<IpAddr>,
+    uri: &Uri,
+    headers: &HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Result<Upgrading, Response>, ApiError> {
+    server.check_names(headers, uri)?;
+    let Ok(upgrade) = upgrade else { return Ok(Err(upgrade_required(headers))) };
+    let address = counted_address(headers, peer, server.shared.trusted_proxies);
+    take(server.shared.limiters.connections.as_ref(), address).map_err(ApiError::rate_limited)?;
+    if server.shared.hub.is_stopping() {
+        return Err(Stopped.into());
+    }
+    let connection = server.shared.connections.open()?;
+    let upgrade = upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
+        .max_frame_size(MAX_MESSAGE_BYTES.max(MAX_FRAME_BYTES))
+        .max_message_size(MAX_MESSAGE_BYTES);
+    Ok(Ok(Upgrading { upgrade, connection, address }))
+}
+
+impl Shared {
+    fn conversation(
+        &self,
+        (session, encoding): (Session, Encoding),
+        token: Option<String>,
+        address: Option<IpAddr>,
+    ) -> Conversation {
+        Conversation {
+            hub: self.hub.clone(),
+            admission: Arc::clone(&self.admission),
+            session,
+            encoding,
+            default_workspace: self.workspace.clone(),
+            policies: Arc::clone(&self.policies),
+            room: None,
+            replica: ReplicaId(0),
+            token,
+            limiters: Arc::clone(&self.limiters),
+            address,
+            patience: socket::Patience::default(),
+        }
+    }
+}
+
 async fn upgrade(
     State(server): State<Server>,
     Caller(peer): Caller,
@@ -447,21 +507,12 @@ async fn upgrade(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    server.check_names(&headers, &uri)?;
-    let Ok(upgrade) = upgrade else { return Ok(upgrade_required(&headers)) };
-    let address = counted_address(&headers, peer, server.shared.trusted_proxies);
-    take(server.shared.limiters.connections.as_ref(), address).map_err(ApiError::rate_limited)?;
-    if server.shared.hub.is_stopping() {
-        return Err(Stopped.into());
-    }
-    let connection = server.shared.connections.open()?;
-    let upgrade = upgrade
-        .protocols([SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON])
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
-        .max_frame_size(MAX_MESSAGE_BYTES.max(MAX_FRAME_BYTES))
-        .max_message_size(MAX_MESSAGE_BYTES);
+    let Upgrading { upgrade, connection, address } =
+        match begin_upgrade(&server, peer, &uri, &headers, upgrade)? {
+            Ok(upgrading) => upgrading,
+            Err(response) => return Ok(response),
+        };
+    let upgrade = upgrade.protocols([SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON]);
     let door = upgrade.selected_protocol().and_then(|protocol| protocol.to_str().ok()).map(str::to_owned);
     let token = bearer(&headers);
     // No `async` block: what is only needed to begin would stay in the future of every idle link.
@@ -477,25 +528,69 @@ async fn upgrade(
             config = Arc::new(SessionConfig { local, ..(*config).clone() });
         }
         let start = Instant(0);
-        let (session, encoding) = match door.as_deref() {
+        let session = match door.as_deref() {
             Some(SUBPROTOCOL_BINARY) => (Session::server(config, Encoding::Binary, start), Encoding::Binary),
             Some(SUBPROTOCOL_JSON) => (Session::server(config, Encoding::Json, start), Encoding::Json),
             _ => (Session::text(config, connection_name(), start), Encoding::Binary),
         };
-        let conversation = Conversation {
-            hub: shared.hub.clone(),
-            admission: Arc::clone(&shared.admission),
-            session,
-            encoding,
-            default_workspace: shared.workspace.clone(),
-            policies: Arc::clone(&shared.policies),
-            token,
-            limiters: Arc::clone(&shared.limiters),
-            address,
-            patience: socket::Patience::default(),
-        };
-        serve(socket, conversation, connection)
+        serve(socket, shared.conversation(session, token, address), connection)
     }))
+}
+
+/// How a subprotocol begins by which a Yjs client says its token: browsers can send no header with a WebSocket, and an address is logged.
+const TOKEN_PROTOCOL: &str = "bearer.";
+
+/// Lets a `y-websocket` client into the room that its path names: a CRDT document of the default workspace.
+async fn upgrade_yjs(
+    State(server): State<Server>,
+    Caller(peer): Caller,
+    room: Result<axum::extract::Path<String>, axum::extract::rejection::PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let room = room.map_err(|error| ApiError::new(ErrorCode::BadMessage, error.to_string()))?;
+    let room = DocumentId::new(room.0.as_str()).map_err(|error| {
+        ApiError::new(ErrorCode::BadMessage, format!("this is no name of a room: {error}"))
+    })?;
+    let Upgrading { upgrade, connection, address } =
+        match begin_upgrade(&server, peer, &uri, &headers, upgrade)? {
+            Ok(upgrading) => upgrading,
+            Err(response) => return Ok(response),
+        };
+    let said = protocols(&headers).find(|protocol| protocol.starts_with(TOKEN_PROTOCOL)).map(str::to_owned);
+    let upgrade = match &said {
+        Some(protocol) => upgrade.protocols([protocol.clone()]),
+        None => upgrade,
+    };
+    // A subprotocol has few of the characters that a token may have: the others are percent-encoded.
+    let shown = said.as_deref().and_then(|said| said.strip_prefix(TOKEN_PROTOCOL));
+    let shown =
+        shown.map(|token| percent_encoding::percent_decode_str(token).decode_utf8_lossy().into_owned());
+    let token = bearer(&headers).or(shown);
+    Ok(upgrade.on_upgrade(move |socket| {
+        let shared = &server.shared;
+        let replica = random_replica();
+        let hello =
+            Hello { versions: Vec::new(), replica, workspace: None, token: None, agent: Some("yjs".into()) };
+        let admitted = shared.admission.admit(&Credentials::Hello(hello), token.as_deref());
+        let session = Session::foreign(Arc::clone(&shared.session), admitted, Instant(0));
+        let conversation = shared.conversation((session, Encoding::Binary), token, address);
+        serve(socket, Conversation { room: Some(room), replica, ..conversation }, connection)
+    }))
+}
+
+/// The subprotocols that a client offers.
+fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
+    lists.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(',')).map(str::trim)
+}
+
+/// An id under which nobody has made a change.
+fn random_replica() -> ReplicaId {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    ReplicaId(u128::from_le_bytes(bytes))
 }
 
 /// Says what to connect with.

@@ -16,18 +16,22 @@ use rejoin_core::{
 };
 use rejoin_wire::limits::MAX_MESSAGE_BYTES;
 use rejoin_wire::{
-    CloseCode, Encoding, Frame as WireFrame, Message, ReplicaId, TextMessage, TextRequest, WorkspaceId,
+    CloseCode, DocumentId, Encoding, Frame as WireFrame, Message, ReplicaId, TextMessage, TextRequest,
+    WorkspaceId,
 };
 use tokio::time::{Sleep, timeout};
 
 use crate::connections::Connection;
-use crate::hub::{Hub, Link, Outgoing, Urgency};
+use crate::hub::{Closing, Hub, Link, Outgoing, Urgency, unix_now};
 use crate::instruments;
 use crate::policies::Policies;
 use crate::rates::Limiters;
 use crate::text_door::{TextDoor, Told};
+use crate::yjs_door::YjsDoor;
+use door::Door;
 use quota::{Quota, Wait};
 
+mod door;
 mod quota;
 #[cfg(test)]
 mod tests;
@@ -82,6 +86,9 @@ pub(crate) struct Conversation {
     pub(crate) encoding: Encoding,
     pub(crate) default_workspace: WorkspaceId,
     pub(crate) policies: Arc<Policies>,
+    /// The document of a Yjs client, and under which id it makes changes.
+    pub(crate) room: Option<DocumentId>,
+    pub(crate) replica: ReplicaId,
     /// The token that came with the upgrade request.
     pub(crate) token: Option<String>,
     pub(crate) limiters: Arc<Limiters>,
@@ -126,8 +133,7 @@ struct Task {
     socket: WebSocket,
     started: tokio::time::Instant,
     link: Option<Link>,
-    /// Boxed, since most links have none.
-    door: Option<Box<TextDoor>>,
+    door: Option<Door>,
     /// Bytes given to the socket since the replica was last told that there is room.
     unread: usize,
     /// Bytes received since the last request of a text client.
@@ -211,9 +217,8 @@ impl Task {
         let is_open = !self.is_over();
         let is_blocked = self.blocked.is_some();
         // A text client that has asked for more than it was answered is not read until it was.
-        let reads =
-            !self.is_deaf && self.held.is_none() && self.door.as_deref().is_none_or(TextDoor::takes_requests);
-        let takes_news = self.door.as_deref().is_none_or(TextDoor::takes_news);
+        let reads = !self.is_deaf && self.held.is_none() && self.door.as_ref().is_none_or(Door::takes_frames);
+        let takes_news = self.door.as_ref().is_none_or(Door::takes_news);
         let door = async {
             match &mut self.door {
                 Some(door) => door.progress().await,
@@ -331,10 +336,13 @@ impl Task {
                     self.unread += told.payload().len();
                     self.give(told);
                 }
-                Outgoing::Close { code, reason } => self.input(SessionInput::Close { code, reason }),
+                Outgoing::Close(closing) => {
+                    let Closing { code, reason } = *closing;
+                    self.input(SessionInput::Close { code, reason });
+                }
             }
             taken += 1;
-            if taken < WRITE_BATCH && self.door.as_deref().is_none_or(TextDoor::takes_news) {
+            if taken < WRITE_BATCH && self.door.as_ref().is_none_or(Door::takes_news) {
                 next = self.link.as_mut().and_then(|link| link.queue.try_recv().ok());
             }
         }
@@ -369,7 +377,7 @@ impl Task {
 
     /// Takes what the replica told before it answered, and then the answer.
     async fn finish_door(&mut self) {
-        if self.door.as_deref().is_some_and(TextDoor::takes_news)
+        if self.door.as_ref().is_some_and(Door::takes_news)
             && let Some(first) = self.link.as_mut().and_then(|link| link.queue.try_recv().ok())
         {
             self.take_outgoing(first).await;
@@ -382,8 +390,16 @@ impl Task {
 
     fn take_door(&mut self) {
         let Some(door) = &mut self.door else { return };
-        for payload in door.take_said() {
+        let said = door.take_said();
+        let ending = match door {
+            Door::Yjs(door) => door.take_ending(),
+            Door::Text(_) => None,
+        };
+        for payload in said {
             self.input(SessionInput::Send(payload));
+        }
+        if let Some((code, reason)) = ending {
+            self.input(SessionInput::Close { code, reason });
         }
     }
 
@@ -405,6 +421,7 @@ impl Task {
                     self.take_request(request);
                     self.take_door();
                 }
+                SessionOutput::Foreign(frame) => self.take_foreign(&frame),
                 SessionOutput::Disconnect(end) => return Some(end),
             }
         }
@@ -479,11 +496,24 @@ impl Task {
         }
     }
 
+    /// Hands a frame to the door of Yjs clients, unless too many came: they cannot be told to wait, but come back.
+    fn take_foreign(&mut self, frame: &bytes::Bytes) {
+        self.received = 0;
+        if let Some(wait) = self.over.take() {
+            self.input(SessionInput::Close { code: CloseCode::RateLimited, reason: wait.to_string().into() });
+            return;
+        }
+        if let Some(Door::Yjs(door)) = &mut self.door {
+            door.take_frame(frame, unix_now());
+        }
+        self.take_door();
+    }
+
     /// Hands a request to the text door, unless too many came.
     fn take_request(&mut self, request: TextMessage<TextRequest>) {
         let bytes = std::mem::take(&mut self.received);
         let over = self.over.take();
-        let Some(door) = &mut self.door else { return };
+        let Some(Door::Text(door)) = &mut self.door else { return };
         match over {
             None => door.take_request(request, bytes),
             Some(wait) if self.quota.is_ignored() => self
@@ -600,19 +630,27 @@ impl Task {
                 (hello.replica, hello.workspace.clone(), self.conversation.encoding)
             }
             Sender::Plain => (ReplicaId(0), None, Encoding::Binary),
+            Sender::Foreign => (self.conversation.replica, None, Encoding::Binary),
         };
         let workspace = workspace.unwrap_or_else(|| self.conversation.default_workspace.clone());
         self.quota.count(&self.conversation.limiters, &grant.principal);
         let peer = Peer { replica, encoding, grant: grant.clone(), token: None };
         match self.conversation.hub.open(&workspace, peer).await {
             Ok(link) => {
-                if sender == Sender::Plain {
-                    let hub = self.conversation.hub.clone();
-                    let policy = self.conversation.policies.of(&workspace);
-                    let door = TextDoor::new(hub, workspace, grant, policy);
-                    self.door = Some(Box::new(door));
-                }
                 self.link = Some(link);
+                match (sender, self.conversation.room.take()) {
+                    (Sender::Plain, _) => {
+                        let hub = self.conversation.hub.clone();
+                        let policy = self.conversation.policies.of(&workspace);
+                        let door = TextDoor::new(hub, workspace, grant, policy);
+                        self.door = Some(Door::Text(Box::new(door)));
+                    }
+                    (Sender::Foreign, Some(room)) => {
+                        let door = YjsDoor::new(room, self.conversation.replica, grant);
+                        self.door = Some(Door::Yjs(Box::new(door)));
+                    }
+                    (Sender::Replica { .. } | Sender::Foreign, _) => {}
+                }
             }
             Err(_) => self.take_stop(),
         }

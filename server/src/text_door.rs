@@ -5,11 +5,12 @@
 //! link, one after the other. While a write is under way they wait for its answer, so that a client can tell its own change from
 //! others'; those of revisions before its own are told before the answer, so that what a client holds grows without gaps.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
 
+use rejoin_core::collections::{SortedMap, SortedSet};
 use rejoin_core::{Base, Grant, Payload, Present, RequestKey, View};
 use rejoin_json::Policy;
 use rejoin_wire::limits::MAX_MESSAGE_BYTES;
@@ -151,10 +152,10 @@ pub(crate) struct TextDoor {
     current: Option<Progress>,
     /// True while `current` is a look: no news may overtake it.
     looking: bool,
-    /// What was done last, until it is taken in.
-    finished: Option<Done>,
+    /// What was done last, until it is taken in. Boxed, as is what is answered: most links have none most of the time.
+    finished: Option<Box<Done>>,
     /// A write that was accepted, while news of revisions before its own are told.
-    answering: Option<Done>,
+    answering: Option<Box<Done>>,
     held: Held,
     /// Up to where the client was told everything of the documents that it hears of, or wrote it itself.
     known: Known,
@@ -168,11 +169,11 @@ pub(crate) struct TextDoor {
     /// News of the whole workspace.
     news: bool,
     /// News of these documents.
-    documents: BTreeSet<DocumentId>,
+    documents: SortedSet<DocumentId>,
     /// Documents opened for presence: those subscribed to, and those that the client shows itself on.
-    opened: BTreeSet<DocumentId>,
+    opened: SortedSet<DocumentId>,
     /// Who is there on them: the replica tells what changed, the client is told whole states.
-    present: BTreeMap<DocumentId, Present>,
+    present: SortedMap<DocumentId, Present>,
 }
 
 impl TextDoor {
@@ -197,9 +198,9 @@ impl TextDoor {
             cursor: None,
             following: Following::Unasked,
             news: true,
-            documents: BTreeSet::new(),
-            opened: BTreeSet::new(),
-            present: BTreeMap::new(),
+            documents: SortedSet::new(),
+            opened: SortedSet::new(),
+            present: SortedMap::new(),
         }
     }
 
@@ -261,7 +262,7 @@ impl TextDoor {
             return;
         }
         let Some(current) = &mut self.current else { return std::future::pending().await };
-        self.finished = Some(current.as_mut().await);
+        self.finished = Some(Box::new(current.as_mut().await));
         self.current = None;
     }
 
@@ -272,7 +273,7 @@ impl TextDoor {
         if done.accepted.is_some() {
             self.answering = Some(done);
         } else {
-            self.take_done(done);
+            self.take_done(*done);
         }
         self.start_next();
     }
@@ -299,11 +300,12 @@ impl TextDoor {
     }
 
     /// Tells news that came before the revision of a write, one at a time, and then answers it.
-    fn go_on_answering(&mut self, mut done: Done) {
-        let Some(own) = done.accepted.take() else { return self.take_done(done) };
+    fn go_on_answering(&mut self, mut done: Box<Done>) {
+        let Some(own) = done.accepted.take() else { return self.take_done(*done) };
         let document = own.view.document.clone();
         if let Some((message, bytes)) = self.held.take_before(&document, own.revision) {
-            self.answering = Some(Done { accepted: Some(own), ..done });
+            done.accepted = Some(own);
+            self.answering = Some(done);
             return self.tell(message, bytes);
         }
         let seen = self.known.get(&document).max(own.seen);
@@ -315,7 +317,7 @@ impl TextDoor {
             done.responses.push(synced(&own.view).into());
             done.whole.push((document, own.view.revision));
         }
-        self.take_done(done);
+        self.take_done(*done);
     }
 
     /// Takes a message of the replica.
@@ -487,14 +489,14 @@ impl TextDoor {
     /// Goes on with what is next, unless something is under way.
     fn start_next(&mut self) {
         while self.current.is_none() && self.finished.is_none() {
-            if let Some((look, bytes)) = self.looks.pop_front() {
+            if let Some((look, bytes)) = take_first(&mut self.looks) {
                 self.waiting_bytes -= bytes;
                 self.start_look(look);
             } else if let Some(done) = self.answering.take() {
                 self.go_on_answering(done);
             } else if let Some((message, bytes)) = self.held.pop() {
                 self.tell(message, bytes);
-            } else if let Some((work, bytes)) = self.waiting.pop_front() {
+            } else if let Some((work, bytes)) = take_first(&mut self.waiting) {
                 self.waiting_bytes -= bytes;
                 self.start_work(work);
             } else {
@@ -535,8 +537,9 @@ impl TextDoor {
         };
         if let TextRequest::Subscribe { document_id: Some(document) }
         | TextRequest::Presence { document_id: document, .. } = &request
-            && self.opened.len() >= MAX_DOCUMENTS
-            && !self.opened.contains(document)
+            && [&self.opened, &self.documents]
+                .iter()
+                .any(|these| these.len() >= MAX_DOCUMENTS && !these.contains(document))
         {
             let why =
                 "this connection has too many documents open; unsubscribe from one, or subscribe to all";
@@ -652,6 +655,19 @@ impl TextDoor {
             TextRequest::Authenticate { .. } | TextRequest::Ping => return None,
         };
         Some(progress)
+    }
+}
+
+fn take_first<T>(queue: &mut VecDeque<T>) -> Option<T> {
+    let first = queue.pop_front();
+    release_when_empty(queue);
+    first
+}
+
+/// Gives back the room of an empty queue, so that an idle link is small: four items of some take more than half a KiB.
+fn release_when_empty<T>(queue: &mut VecDeque<T>) {
+    if queue.is_empty() {
+        *queue = VecDeque::new();
     }
 }
 

@@ -71,6 +71,8 @@ async fn serve_within(heartbeat_timeout: Duration, patience: Patience, rates: Ra
         let session = Session::text(config, "link".into(), Instant(0));
         let connection = Connections::at_most(0).open().unwrap();
         let conversation = Conversation {
+            room: None,
+            replica: ReplicaId(0),
             hub: of_socket,
             admission: Arc::new(Open),
             session,

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use rejoin_wire::limits::MAX_MESSAGE_BYTES;
 use rejoin_wire::{DocumentId, Message, Revision, Update};
 
+use super::{release_when_empty, take_first};
+
 /// News that wait for a write's answer; beyond that the oldest are told before it.
 pub(super) const MAX_HELD_NEWS: usize = 1_024;
 
@@ -22,6 +24,11 @@ impl Held {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.news.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.news.capacity()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -44,7 +51,7 @@ impl Held {
     }
 
     pub(super) fn pop(&mut self) -> Option<(Message, usize)> {
-        let (message, bytes) = self.news.pop_front()?;
+        let (message, bytes) = take_first(&mut self.news)?;
         self.bytes -= bytes;
         Some((message, bytes))
     }
@@ -81,6 +88,7 @@ impl Held {
             let rest = Update { first: revision, entries, ..update.clone() };
             self.push_front(Message::Update(rest), 0);
         }
+        release_when_empty(&mut self.news);
         Some((message, bytes))
     }
 }

@@ -124,6 +124,45 @@ async fn revisions_behind_one_for_which_the_document_is_looked_at_wait_for_that(
     assert!(!door.takes_news(), "their bytes are held");
 }
 
+#[tokio::test]
+async fn queues_give_their_room_back_with_their_last_item() {
+    let mut door = busy();
+    for _ in 1..MAX_WAITING_REQUESTS {
+        door.take_request(request(), 1);
+    }
+    door.tell(update(3, vec![Effect::Undeleted]), 1);
+    (0..MAX_HELD_NEWS).for_each(|_| door.take_message(news(), 1));
+    let rooms = |door: &TextDoor| [door.waiting.capacity(), door.looks.capacity(), door.held.capacity()];
+    assert!(rooms(&door).iter().all(|room| *room > 0));
+    while door.current.take().is_some() {
+        door.start_next();
+    }
+    assert_eq!((rooms(&door), door.waiting_bytes), ([0; 3], 0));
+    assert_eq!((door.take_said().count(), door.said.capacity()), (MAX_HELD_NEWS, 0));
+    let mut held = held::Held::default();
+    held.push(update(3, vec![Effect::Undeleted]), 1);
+    assert!(held.take_before(&"d".parse().unwrap(), Revision(4)).is_some());
+    assert_eq!(held.capacity(), 0);
+}
+
+#[tokio::test]
+async fn documents_that_cannot_be_opened_are_subscribed_to_up_to_a_number() {
+    let mut door = idle();
+    let document = |number: usize| DocumentId::new(&format!("d{number}")).unwrap();
+    let subscribe = |door: &mut TextDoor, number: usize| {
+        door.take_request(TextRequest::Subscribe { document_id: Some(document(number)) }.into(), 1);
+        let is_begun = door.current.take().is_some();
+        door.waiting.clear();
+        door.take_done(Done { unopened: is_begun.then(|| document(number)), ..Done::default() });
+        is_begun
+    };
+    assert!((0..MAX_DOCUMENTS).all(|number| subscribe(&mut door, number)));
+    assert_eq!((door.opened.len(), door.documents.len()), (0, MAX_DOCUMENTS));
+    assert!(!subscribe(&mut door, MAX_DOCUMENTS), "one more is refused");
+    assert!(subscribe(&mut door, 0), "one of them can be tried again");
+    assert_eq!(door.documents.len(), MAX_DOCUMENTS);
+}
+
 /// What is told, with the revision that it is about.
 fn kinds(door: &mut TextDoor) -> Vec<String> {
     door.take_said()
@@ -147,6 +186,7 @@ fn accepted(revision: u64, held: u64, seen: Option<u64>) -> TextDoor {
     }
     door.current = None;
     let view = View {
+        crdt: None,
         document: document.clone(),
         life: Life::Alive,
         content: Json::Null,
@@ -165,7 +205,7 @@ fn accepted(revision: u64, held: u64, seen: Option<u64>) -> TextDoor {
     let own = Own { revision: Revision(revision), seen: seen.map(Revision), merged: false, view };
     let outcome = TextOutcome::accepted(document, Revision(revision));
     let responses = vec![TextResponse::DocumentUpdatedResponse(outcome).into()];
-    door.finished = Some(Done { responses, accepted: Some(Box::new(own)), ..Done::default() });
+    door.finished = Some(Box::new(Done { responses, accepted: Some(Box::new(own)), ..Done::default() }));
     door
 }
 
@@ -207,6 +247,11 @@ async fn news_that_do_not_lead_on_from_what_was_told_are_told_by_the_whole_docum
     assert!(matches!(look.news, Looked::Anew) && look.revision == Revision(8));
 }
 
+/// The document was told whole at a revision.
+fn whole_at(revision: u64) -> Option<Box<Done>> {
+    Some(Box::new(Done { whole: vec![("d".parse().unwrap(), Revision(revision))], ..Done::default() }))
+}
+
 #[tokio::test]
 async fn an_answer_waits_for_a_look_at_the_revision_before() {
     let mut door = accepted(9, 7, None);
@@ -215,7 +260,7 @@ async fn an_answer_waits_for_a_look_at_the_revision_before() {
     assert_eq!(kinds(&mut door), [""; 0]);
     assert!(door.looking && door.answering.is_some());
     door.current = None;
-    door.finished = Some(Done { whole: vec![("d".parse().unwrap(), Revision(8))], ..Done::default() });
+    door.finished = whole_at(8);
     door.finish();
     assert_eq!(kinds(&mut door), ["document_updated_response 9"]);
     assert!(door.looking, "at revision 10, and not again at 9");
@@ -245,7 +290,7 @@ async fn a_document_that_was_told_whole_is_not_looked_at_for_earlier_revisions()
         door.tell(update(revision, vec![Effect::Undeleted]), 1);
     }
     door.current = None;
-    door.finished = Some(Done { whole: vec![("d".parse().unwrap(), Revision(4))], ..Done::default() });
+    door.finished = whole_at(4);
     door.finish();
     assert!(door.looking && door.looks.is_empty() && door.waiting_bytes == 0, "only the last is looked at");
 }
@@ -269,6 +314,7 @@ fn whole(document: &str, revision: u64) -> Message {
         continues: true,
         covers: Vec::new(),
         outcomes: Vec::new(),
+        updates: None,
     }))
 }
 

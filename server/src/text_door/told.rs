@@ -37,7 +37,7 @@ impl Told {
     }
 
     /// The message; none where it cannot be read, which would be a fault of this side.
-    pub(super) fn message(&self) -> Option<&Message> {
+    pub(crate) fn message(&self) -> Option<&Message> {
         self.words().message.as_ref()
     }
 

@@ -102,7 +102,7 @@ pub(super) fn news_of(id: &DocumentId, revision: Revision, entry: &Entry) -> Vec
                 TextResponse::DocumentDeleted { document_id: id.clone(), revision, author, time }.into(),
             );
         }
-        Effect::Header { .. } | Effect::Undeleted | Effect::Void | Effect::Own => {}
+        Effect::Header { .. } | Effect::Undeleted | Effect::Void | Effect::Own | Effect::Merged { .. } => {}
     }
     news
 }
@@ -160,7 +160,8 @@ pub(crate) fn event_of(id: &DocumentId, revision: Revision, entry: &HistoryEntry
             Some(forward_patch.as_ref().unwrap_or(patch).to_json()),
             reverse_patch.as_ref().map(Patch::to_json).or_else(nothing),
         ),
-        Effect::Header { .. } => (EventType::Update, nothing(), nothing()),
+        // What an update of a CRDT document changes is no patch.
+        Effect::Header { .. } | Effect::Merged { .. } => (EventType::Update, nothing(), nothing()),
         Effect::Deleted => (EventType::Delete, None, before()),
         Effect::Undeleted => (EventType::Undelete, before(), None),
         // Whoever read on while revisions could not be read was not told of them.

@@ -54,6 +54,11 @@ export class Rejoin {
     return `ws://127.0.0.1:${this.#port}/ws`;
   }
 
+  /** Where `y-websocket` clients find their rooms. */
+  get yjs() {
+    return `ws://127.0.0.1:${this.#port}/yjs`;
+  }
+
   /** Starts the program, again or for the first time. */
   async start() {
     const { program } = Rejoin;
