@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rejoin_json::{ContentHash, Json, Limits};
 use rejoin_wire::limits::{MAX_CONFLICTS_PER_CHANGE, MAX_OPEN_CONFLICT_BYTES};
 use rejoin_wire::{
-    Body, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, Entry, ErrorCode, Fate, Header, Outcome,
-    PushedChange, ReplicaId, Revision, Sequence, UnixMillis,
+    Body, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, CrdtUpdate, Entry, ErrorCode, Fate,
+    Header, Outcome, PushedChange, ReplicaId, Revision, Sequence, UnixMillis,
 };
 
 use crate::collections::{BTreeMap, BTreeSet};
@@ -111,6 +111,8 @@ pub(crate) struct Submission<'a> {
     pub(crate) author: &'a Arc<str>,
     /// Why this author may not write, if so. A link's change is not submitted then.
     pub(crate) refused: Option<Refusal>,
+    /// What a patch of a CRDT document says as an update.
+    pub(crate) update: Option<CrdtUpdate>,
     /// What was seen, where the door knows it by itself.
     pub(crate) seen: Option<&'a State>,
     /// Whether long strings are still to be cut down to what changes in them: replicas do that themselves.
@@ -328,6 +330,7 @@ impl Authority {
                     lost: self.lost.get(&change.id()).copied(),
                     pushed: submission.pushed,
                     refused: submission.refused.as_ref(),
+                    update: submission.update.as_ref(),
                     seen: submission.seen,
                     is_plain: submission.is_plain,
                     received: submission.received,

@@ -1,12 +1,20 @@
 //! What a CRDT document is made of: updates, which only the authority looks into.
 
 #[cfg(feature = "crdt")]
+mod clients;
+#[cfg(feature = "crdt")]
+mod shown;
+#[cfg(feature = "crdt")]
 mod sum;
 
 use std::sync::Arc;
 
 use rejoin_wire::{CrdtUpdate, Reader, Updates, Wire, Writer, limits::MAX_CRDT_BYTES};
 
+#[cfg(feature = "crdt")]
+pub(crate) use clients::Clients;
+#[cfg(feature = "crdt")]
+pub(crate) use shown::Shown;
 #[cfg(feature = "crdt")]
 pub(crate) use sum::{Refused, Sum};
 

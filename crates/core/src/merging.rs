@@ -62,6 +62,8 @@ pub(crate) struct Meeting<'a> {
     /// What the author would have seen without own changes that were rejected; absent when there were none.
     pub(crate) clean: Option<&'a State>,
     pub(crate) current: &'a State,
+    /// What a patch of a CRDT document says as an update, where somebody has looked into that.
+    pub(crate) update: Option<&'a CrdtUpdate>,
     /// Who wrote a place last; asked under the policy `latest` only.
     pub(crate) newer: &'a dyn Fn(&PlacePath) -> Side,
     pub(crate) limits: &'a Limits,
@@ -73,8 +75,7 @@ pub(crate) fn decide(meeting: &Meeting<'_>) -> Result<Outcome, Refusal> {
         header.check().map_err(|error| Refusal::new(ErrorCode::TooLarge, error.to_string()))?;
     }
     if let (Body::Create { .. } | Body::Edit { .. }, Some(_)) = (meeting.body, &meeting.current.crdt) {
-        let message = "the document is a CRDT document: it is edited by updates, not by patches";
-        return Err(Refusal::new(ErrorCode::WrongKind, message));
+        return edit_by_update(meeting);
     }
     match meeting.body {
         // A revision would make it a document, and everybody would be shown one.
@@ -235,6 +236,19 @@ fn add_update(meeting: &Meeting<'_>, update: &CrdtUpdate) -> Result<Outcome, Ref
     Ok(outcome)
 }
 
+/// A patch of what a CRDT document shows, where somebody has looked into that.
+fn edit_by_update(meeting: &Meeting<'_>) -> Result<Outcome, Refusal> {
+    let Some(update) = meeting.update else {
+        if matches!(meeting.body, Body::Edit { .. }) && meeting.seen.life == Life::Absent {
+            return Err(Refusal::not_found());
+        }
+        let message = "the document is a CRDT document: it is edited by updates, not by patches";
+        return Err(Refusal::new(ErrorCode::WrongKind, message));
+    };
+    let outcome = add_update(meeting, update)?;
+    Ok(Outcome { exact: false, ..outcome })
+}
+
 /// Carries a patch from what its author saw over to the same without the author's rejected changes.
 pub(crate) fn transposed(
     seen: &State,
@@ -307,7 +321,7 @@ fn patch_bytes(patch: &Patch) -> usize {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "`map_err` gives errors away")]
-fn refused_merge(error: MergeError) -> Refusal {
+pub(crate) fn refused_merge(error: MergeError) -> Refusal {
     let code = match &error {
         MergeError::Patch(patch) => match patch.kind {
             PatchErrorKind::TestFailed => ErrorCode::TestFailed,

@@ -358,6 +358,9 @@ pub struct Replica {
     /// Wall clock minus monotonic clock, in milliseconds.
     clock: i128,
     random: Random,
+    /// Under which ids it writes into CRDT documents.
+    #[cfg(feature = "crdt")]
+    clients: crate::crdt::Clients,
     identity: ReplicaId,
     /// True once meta records are read.
     ready: bool,
@@ -446,6 +449,8 @@ impl Replica {
             now,
             clock: i128::from(unix_now.0) - i128::from(now.0 / 1000),
             random,
+            #[cfg(feature = "crdt")]
+            clients: crate::crdt::Clients::new(seed),
             identity,
             ready: false,
             epoch,

@@ -261,8 +261,15 @@ fn carried_over(seen: &State, own: &Own, current: State, limits: &Limits) -> Sta
 /// Under `latest` the own change counts as the later one: neither side can know here when it will be received.
 pub(crate) fn merged_in(seen: &State, own: &Own, current: State, limits: &Limits) -> State {
     let newer = |_: &PlacePath| Side::Incoming;
-    let meeting =
-        Meeting { body: &own.change.body, seen, clean: None, current: &current, newer: &newer, limits };
+    let meeting = Meeting {
+        body: &own.change.body,
+        seen,
+        clean: None,
+        current: &current,
+        update: None,
+        newer: &newer,
+        limits,
+    };
     match decide(&meeting) {
         Ok(outcome) => outcome.state,
         Err(_) => current,

@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use rejoin_json::{ContentHash, Json, Limits, PlacePath, Side, touched};
-use rejoin_wire::{Body, Change, ChangeId, Effect, ErrorCode, PushedChange, ReplicaId, Revision, UnixMillis};
+use rejoin_wire::{
+    Body, Change, ChangeId, CrdtUpdate, Effect, ErrorCode, PushedChange, ReplicaId, Revision, UnixMillis,
+};
 
 use super::{Lost, Provided, Shadow, Step};
 use crate::log::{Log, Revised};
@@ -30,6 +32,8 @@ pub(super) struct Material<'a> {
     pub(super) lost: Option<Lost>,
     pub(super) pushed: &'a PushedChange,
     pub(super) refused: Option<&'a Refusal>,
+    /// What a patch of a CRDT document says as an update.
+    pub(super) update: Option<&'a CrdtUpdate>,
     /// What was seen, where the door knows it by itself.
     pub(super) seen: Option<&'a State>,
     pub(super) is_plain: bool,
@@ -93,6 +97,7 @@ pub struct Job {
     lost: Option<Lost>,
     pushed: PushedChange,
     refused: Option<Refusal>,
+    update: Option<CrdtUpdate>,
     seen: Option<State>,
     is_plain: bool,
     received: UnixMillis,
@@ -127,6 +132,7 @@ impl Job {
             lost: self.lost,
             pushed: &self.pushed,
             refused: self.refused.as_ref(),
+            update: self.update.as_ref(),
             seen: self.seen.as_ref(),
             is_plain: self.is_plain,
             received: self.received,
@@ -191,6 +197,7 @@ impl<'a> Material<'a> {
             lost: self.lost,
             pushed: self.pushed.clone(),
             refused: self.refused.cloned(),
+            update: self.update.cloned(),
             seen: self.seen.cloned(),
             is_plain: self.is_plain,
             received: self.received,
@@ -295,6 +302,7 @@ impl<'a> Material<'a> {
             seen,
             clean: clean.as_ref(),
             current: &tip.state,
+            update: self.update,
             newer: &newer,
             limits,
         };

@@ -1,6 +1,8 @@
 //! What the updates of a CRDT document come to, where that has to be known: at the authority.
 
-use rejoin_crdt::{Applied, ApplyError, Document, StateVector, Update};
+use bytes::Bytes;
+use rejoin_crdt::{Applied, ApplyError, Document, PatchingError, StateVector, Update};
+use rejoin_json::{Json, Limits, Patch, PatchError};
 use rejoin_wire::limits::{MAX_CRDT_BYTES, MAX_UPDATES_PER_SNAPSHOT};
 use rejoin_wire::{CrdtUpdate, ErrorCode};
 
@@ -17,8 +19,11 @@ pub(crate) const MIN_UNSUMMED_BYTES: usize = 64 * 1024;
 /// Updates that may wait in a document for others that are missing.
 pub(crate) const MAX_WAITING_UPDATES: usize = 4_096;
 
-/// Its document has no name in here, and is not edited.
-const NOBODY: u64 = 0;
+/// An update by which nothing changes.
+const NOTHING: Bytes = Bytes::from_static(&[0, 0]);
+
+/// Who edits nothing.
+pub(super) const NOBODY: u64 = 0;
 
 /// A document with all of some updates.
 pub(crate) struct Sum {
@@ -27,17 +32,18 @@ pub(crate) struct Sum {
 }
 
 impl Sum {
-    fn empty() -> Self {
-        Self { document: Document::new("", NOBODY), of: Crdt::default() }
+    /// The sum of nothing, in which this client may edit.
+    pub(super) fn empty(client: u64) -> Self {
+        Self { document: Document::new("", client), of: Crdt::default() }
     }
 
     /// The sum of these updates, from scratch.
-    pub(crate) fn of(crdt: &Crdt) -> Self {
-        let mut sum = Self::empty();
+    pub(crate) fn of(crdt: &Crdt, client: u64) -> Self {
+        let mut sum = Self::empty(client);
         for update in crdt.updates() {
             // Each was accepted behind those before it, whatever it cost, and what yrs could not apply then it cannot apply now.
             if sum.apply(&update, Document::apply) == Err(Refused::Broken) {
-                sum = Self::without(crdt, &update);
+                sum = Self::without(crdt, &update, client);
                 break;
             }
         }
@@ -46,19 +52,47 @@ impl Sum {
     }
 
     /// The sum without an update that breaks the document: it was accepted by a release that could apply it.
-    fn without(crdt: &Crdt, broken: &CrdtUpdate) -> Self {
-        let mut sum = Self::empty();
+    fn without(crdt: &Crdt, broken: &CrdtUpdate, client: u64) -> Self {
+        let mut sum = Self::empty(client);
         for update in crdt.updates().iter().filter(|update| *update != broken) {
             if sum.apply(update, Document::apply) == Err(Refused::Broken) {
-                return Self::empty();
+                return Self::empty(client);
             }
         }
         sum
     }
 
-    /// Goes on to these updates, from scratch where they are no continuation.
-    pub(crate) fn go_on(self, crdt: &Crdt) -> Self {
-        if self.of.is(crdt) { self } else { Self::of(crdt) }
+    /// Goes on to these updates, from scratch where they are no continuation; `client` counts only then.
+    pub(crate) fn go_on(mut self, crdt: &Crdt, client: u64) -> Self {
+        let Some(more) = crdt.since(&self.of) else { return Self::of(crdt, client) };
+        for update in more {
+            if self.apply(&update, Document::apply) == Err(Refused::Broken) {
+                return Self::of(crdt, client);
+            }
+        }
+        self.of = crdt.clone();
+        self
+    }
+
+    /// What it is the sum of.
+    pub(super) fn updates(&self) -> &Crdt {
+        &self.of
+    }
+
+    /// What it shows as JSON.
+    pub(crate) fn json(&self) -> Json {
+        // A document that cannot be read shows nothing, as one that cannot be built.
+        self.document.json().unwrap_or_default()
+    }
+
+    /// Makes a patch of what it shows an update, and adds that, which is to be accepted next. The sum is of no use any more where that breaks it.
+    pub(crate) fn edit(&mut self, patch: &Patch, limits: &Limits) -> Result<CrdtUpdate, Refused> {
+        match self.document.patch(patch, limits) {
+            Ok(update) => Ok(CrdtUpdate(update.map_or(NOTHING, |update| update.bytes().clone()))),
+            Err(PatchingError::Patch(error)) => Err(Refused::Patch(error)),
+            Err(PatchingError::Broken(_)) => Err(Refused::Broken),
+            Err(error) => Err(Refused::Unfit(error.to_string())),
+        }
     }
 
     /// Adds an update that is to be accepted next; the sum is of no use any more where that breaks it.
@@ -112,6 +146,10 @@ pub(crate) enum Refused {
     Malformed(String),
     Gap,
     Broken,
+    /// A patch does not apply to what the document shows.
+    Patch(PatchError),
+    /// A patch makes what no CRDT document can hold.
+    Unfit(String),
 }
 
 impl From<Refused> for Refusal {
@@ -127,6 +165,8 @@ impl From<Refused> for Refusal {
             Refused::Broken => {
                 Self::new(ErrorCode::InvalidUpdate, "the update cannot be applied to the document")
             }
+            Refused::Patch(error) => crate::merging::refused_merge(error.into()),
+            Refused::Unfit(reason) => Self::new(ErrorCode::InvalidPatch, reason),
         }
     }
 }
@@ -136,8 +176,6 @@ impl From<Refused> for Refusal {
 mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    use rejoin_json::{Limits, Patch};
 
     use super::*;
 
@@ -156,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_large_document_is_as_large_as_its_sum() {
-        let (mut author, mut sum, mut crdt) = (Document::new("", 7), Sum::empty(), Crdt::default());
+        let (mut author, mut sum, mut crdt) = (Document::new("", 7), Sum::empty(NOBODY), Crdt::default());
         let large = MAX_CRDT_BYTES / 2;
         let update = set(&mut author, "large", large);
         crdt = accept(&mut sum, &crdt, update);
@@ -170,7 +208,7 @@ mod tests {
 
     #[test]
     fn updates_are_told_one_by_one_up_to_the_limit() {
-        let (mut author, mut sum, mut crdt) = (Document::new("", 7), Sum::empty(), Crdt::default());
+        let (mut author, mut sum, mut crdt) = (Document::new("", 7), Sum::empty(NOBODY), Crdt::default());
         for number in 1..MAX_UNSUMMED_UPDATES {
             let update = set(&mut author, "k", 1);
             crdt = accept(&mut sum, &crdt, update);

@@ -77,6 +77,9 @@ pub(crate) struct Document {
     /// What a CRDT document comes to, at the authority while it is edited.
     #[cfg(feature = "crdt")]
     pub(crate) sum: Option<Box<crate::crdt::Sum>>,
+    /// What was shown of one last, at the authority.
+    #[cfg(feature = "crdt")]
+    pub(crate) shown: Option<Box<crate::crdt::Shown>>,
     /// Conflicts already told to the program.
     pub(crate) told: BTreeSet<ConflictId>,
     /// When it was last used.
@@ -111,6 +114,8 @@ impl Document {
             was_opened: false,
             #[cfg(feature = "crdt")]
             sum: None,
+            #[cfg(feature = "crdt")]
+            shown: None,
             told: BTreeSet::new(),
             used: 0,
         }

@@ -54,7 +54,7 @@ pub struct Past {
     pub life: Life,
     /// What governed it.
     pub header: Arc<Header>,
-    /// Its content.
+    /// Its content: of a CRDT document, what that showed as JSON.
     pub content: Json,
     /// What it was made of, as a CRDT document.
     pub crdt: Option<Crdt>,

@@ -414,6 +414,8 @@ impl Replica {
             news: self.root.gathering.known(),
             shared: self.config.shares_store,
             planted: self.planted,
+            #[cfg(feature = "crdt")]
+            clients: &mut self.clients,
             needs: Vec::new(),
             moved: false,
         };
@@ -524,7 +526,7 @@ impl Replica {
         self.broadcast(id, &tellings);
         for telling in tellings {
             if let Some((token, reply)) = self.reply_to(id, &telling) {
-                self.outputs.push_back(Output::Reply { token, reply });
+                self.answer(id, token, reply);
             }
         }
     }

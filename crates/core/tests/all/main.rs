@@ -7,6 +7,7 @@ mod clocks;
 mod compute;
 mod cost;
 mod crdt;
+mod crdt_patches;
 mod damage;
 mod determinism;
 mod failing_commits;

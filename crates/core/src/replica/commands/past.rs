@@ -43,7 +43,7 @@ impl Replica {
                 Reply::Refused { code: ErrorCode::UnknownBase, message: message.into() }
             }
         };
-        self.outputs.push_back(Output::Reply { token, reply });
+        self.answer(id, token, reply);
         None
     }
 }

@@ -82,7 +82,7 @@ impl Replica {
             self.reads.entry(id.clone()).or_default().push(Read::Repeat(repeat));
             return;
         }
-        self.outputs.push_back(Output::Reply { token: repeat.token, reply });
+        self.answer(id, repeat.token, reply);
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::repeats::Repeat;
 use super::*;
+#[cfg(feature = "crdt")]
+use crate::crdt::Shown;
 use crate::ids::RequestKey;
 use crate::replica::CORRUPTED;
 
@@ -41,6 +43,31 @@ impl Replica {
         let time = self.unix_now();
         let change = Change { replica, counter, base: Revision(0), over: Counter(0), time, body };
         self.enqueue_submission(token, id, grant, change, base, key.map(RequestKey::asked));
+    }
+
+    /// Answers about a document, with what it shows where it is a CRDT document.
+    pub(in crate::replica) fn answer(&mut self, id: &DocumentId, token: Token, reply: Reply) {
+        #[cfg(feature = "crdt")]
+        let reply = self.shown(id, reply);
+        #[cfg(not(feature = "crdt"))]
+        let _ = id;
+        self.outputs.push_back(Output::Reply { token, reply });
+    }
+
+    #[cfg(feature = "crdt")]
+    fn shown(&mut self, id: &DocumentId, mut reply: Reply) -> Reply {
+        let (crdt, content) = match &mut reply {
+            Reply::Document(view) => (&view.crdt, &mut view.content),
+            Reply::Past(past) => (&past.crdt, &mut past.content),
+            Reply::Conflict(conflict) => (&conflict.view.crdt, &mut conflict.view.content),
+            Reply::Accepted(accepted) => (&accepted.view.crdt, &mut accepted.view.content),
+            _ => return reply,
+        };
+        if let (Some(crdt), Some(document)) = (crdt, self.documents.get_mut(id)) {
+            let shown = document.shown.get_or_insert_with(|| Box::new(Shown::new()));
+            *content = shown.json(crdt);
+        }
+        reply
     }
 
     pub(super) fn decides_nothing(&mut self, token: Token) {
@@ -142,7 +169,7 @@ impl Replica {
                 } else {
                     Reply::Document(Box::new(document.confirmed(id)))
                 };
-                self.outputs.push_back(Output::Reply { token, reply });
+                self.answer(id, token, reply);
                 None
             }
             Read::History { from: Asker::Driver(token), .. } if document.is_lost() => {

@@ -123,7 +123,7 @@ impl Replica {
             let place = record.and_then(|record| document.place_of(record, &limits));
             Reply::Conflict(Box::new(OpenConflict { view, place }))
         };
-        self.outputs.push_back(Output::Reply { token, reply });
+        self.answer(id, token, reply);
         None
     }
 }

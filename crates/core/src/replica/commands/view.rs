@@ -9,9 +9,10 @@ use crate::replica::Document;
 pub struct View {
     /// The document.
     pub document: DocumentId,
-    /// Its content, with own changes.
+    /// Its content, with own changes. Of a CRDT document it is null, but in answers of an authority, which looks into it: there it is what the document
+    /// shows as JSON.
     pub content: Json,
-    /// What it is made of, with own changes, as a CRDT document; its content is null then.
+    /// What it is made of, with own changes, as a CRDT document.
     pub crdt: Option<Crdt>,
     /// Whether it exists.
     pub life: Life,

@@ -2,9 +2,11 @@
 
 use super::*;
 #[cfg(feature = "crdt")]
-use crate::crdt::{Refused, Sum};
+use crate::crdt::{Clients, Crdt, Refused, Sum};
 #[cfg(feature = "crdt")]
 use crate::state::Life;
+#[cfg(feature = "crdt")]
+use rejoin_wire::CrdtUpdate;
 
 /// How a document's turn ended.
 pub(super) enum Turn {
@@ -54,6 +56,8 @@ pub(super) struct Acceptance<'a> {
     /// Whether others write to the same store.
     pub(super) shared: bool,
     pub(super) planted: Planted,
+    #[cfg(feature = "crdt")]
+    pub(super) clients: &'a mut Clients,
     pub(super) needs: Vec<Need>,
     /// True once there is something to commit.
     pub(super) moved: bool,
@@ -374,9 +378,17 @@ impl Acceptance<'_> {
         // That of a link was refused before. A driver's change has a name that nobody else makes changes under, and its one answer.
         let refused = (!queued.grant.may_edit).then(forbidden);
         #[cfg(feature = "crdt")]
-        let refused = refused.or_else(|| self.refused_update(pushed));
+        let crdt = self.crdt_met(queued, pushed).filter(|_| refused.is_none());
+        #[cfg(feature = "crdt")]
+        let is_added = crdt.is_some();
+        #[cfg(feature = "crdt")]
+        let (refused, update) = match crdt.map(|crdt| self.add_to_sum(&crdt, pushed)) {
+            None => (refused, None),
+            Some(Ok(update)) => (None, update),
+            Some(Err(refusal)) => (Some(refusal), None),
+        };
         #[cfg(not(feature = "crdt"))]
-        let refused = refused.or_else(|| unable(pushed));
+        let (refused, update) = (refused.or_else(|| unable(pushed)), None);
         let link = queued.from.link();
         let decidable = self.decidable(Attempt::new(pushed, hash, link));
         let computed = match self.document.queue.computing.take() {
@@ -399,6 +411,7 @@ impl Acceptance<'_> {
             link,
             author: &queued.grant.principal,
             refused,
+            update,
             seen: queued.seen.as_ref(),
             is_plain: queued.base.is_some(),
             received: self.received,
@@ -412,29 +425,62 @@ impl Acceptance<'_> {
             *tentative = None;
         }
         #[cfg(feature = "crdt")]
-        if let Body::Merge { .. } = pushed.change.body {
+        if is_added {
             self.note_merged(&step);
         }
         step
     }
 
-    /// Why an update that is next is refused, which only a look into it tells. It is in the sum then, if not.
+    /// The CRDT document that an update meets, or a patch of somebody without a replica, if it is the next change.
     #[cfg(feature = "crdt")]
-    fn refused_update(&mut self, pushed: &PushedChange) -> Option<Refusal> {
-        let Body::Merge { update } = &pushed.change.body else { return None };
-        let tip = self.document.tip();
-        let is_next = pushed.change.counter == tip.clock.counter(pushed.change.replica).next();
-        if !is_next || tip.state.crdt.is_none() && tip.state.life != Life::Absent {
-            return None;
+    fn crdt_met(&self, queued: &Queued, pushed: &PushedChange) -> Option<Crdt> {
+        let (tip, change) = (self.document.tip(), &pushed.change);
+        let is_next = change.counter == tip.clock.counter(change.replica).next();
+        match (&change.body, &tip.state.crdt) {
+            _ if !is_next => None,
+            (Body::Merge { .. }, None) => (tip.state.life == Life::Absent).then(Crdt::default),
+            (Body::Merge { .. }, crdt) => crdt.clone(),
+            (Body::Edit { .. }, crdt) => crdt.clone().filter(|_| queued.base.is_some()),
+            _ => None,
         }
-        let crdt = tip.state.crdt.clone().unwrap_or_default();
+    }
+
+    /// Adds a change to the sum, unless it is refused for what only that tells. The update that a patch comes to is given back.
+    #[cfg(feature = "crdt")]
+    fn add_to_sum(&mut self, crdt: &Crdt, pushed: &PushedChange) -> Result<Option<CrdtUpdate>, Refusal> {
+        let before = match &pushed.change.body {
+            Body::Edit { .. } => match self.crdt_at(pushed.change.base) {
+                // The decision says that the log is to be read first, or that there is no such base.
+                None => return Ok(None),
+                before => before.filter(|before| before != crdt),
+            },
+            _ => None,
+        };
+        let own = self.clients.own();
         let sum = self.document.sum.take();
-        let mut sum = Box::new(sum.map_or_else(|| Sum::of(&crdt), |sum| sum.go_on(&crdt)));
-        let added = sum.add(update);
-        if added != Err(Refused::Broken) {
+        let mut sum = Box::new(sum.map_or_else(|| Sum::of(crdt, own), |sum| sum.go_on(crdt, own)));
+        let added = match (&pushed.change.body, before) {
+            (Body::Merge { update }, _) => sum.add(update).map(|()| None),
+            (Body::Edit { patch, .. }, None) => sum.edit(patch, self.limits).map(Some),
+            (Body::Edit { patch, .. }, Some(before)) => Sum::of(&before, self.clients.fresh())
+                .edit(patch, self.limits)
+                .and_then(|update| sum.add(&update).map(|()| Some(update))),
+            _ => Ok(None),
+        };
+        if !matches!(added, Err(Refused::Broken)) {
             self.document.sum = Some(sum);
         }
-        added.err().map(Refusal::from)
+        Ok(added?)
+    }
+
+    /// The updates at a revision, as far as the log reaches.
+    #[cfg(feature = "crdt")]
+    fn crdt_at(&self, revision: Revision) -> Option<Crdt> {
+        let tip = self.document.tip();
+        if revision == tip.revision {
+            return tip.state.crdt.clone();
+        }
+        self.document.log.state_at(tip, revision, self.limits)?.crdt
     }
 
     /// An update has its outcome, or none yet. What the sum has besides what was accepted makes it useless.

@@ -275,6 +275,11 @@ impl Replica {
     fn roll_back(&mut self, id: &DocumentId) {
         let Some(document) = self.documents.get_mut(id) else { return };
         document.tentative = None;
+        #[cfg(feature = "crdt")]
+        {
+            document.sum = None;
+            self.clients.forget();
+        }
         document.log.truncate(document.durable.revision);
         document.authority.roll_back();
         document.queue.rows.clear();
