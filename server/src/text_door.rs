@@ -107,8 +107,8 @@ enum Looked {
     Nothing,
     /// These records were made; the document's policy says how they are settled.
     Conflicts(Vec<ConflictRecord>),
-    /// Parts of strings changed, which a patch of RFC 6902 cannot say.
-    Parts(Box<Entry>),
+    /// Parts of strings changed, or a CRDT document, which the entry does not say as a patch of RFC 6902.
+    Patch(Box<Entry>),
 }
 
 /// What finished work leaves behind.
@@ -476,12 +476,12 @@ impl TextDoor {
             _ if !entry.conflicts.is_empty() => Some(Looked::Conflicts(entry.conflicts.clone())),
             _ => None,
         };
-        let parts = has_splice(&entry.effect);
-        if !parts {
+        let is_patch = has_splice(&entry.effect) || matches!(entry.effect, Effect::Merged { .. });
+        if !is_patch {
             self.said.extend(news_of(document, revision, &entry).into_iter().map(Said::from));
         }
-        let parts = parts.then(|| Looked::Parts(Box::new(entry)));
-        for news in parts.into_iter().chain(looked) {
+        let patch = is_patch.then(|| Looked::Patch(Box::new(entry)));
+        for news in patch.into_iter().chain(looked) {
             self.look_at(Look { document: document.clone(), revision, news }, 0);
         }
     }

@@ -110,10 +110,14 @@ impl Edit<'_> {
     fn put(&self, transaction: &mut TransactionMut<'_>, path: &Pointer, adds: bool) {
         let tokens = tokens(path);
         let Some((last, above)) = tokens.split_last() else {
-            let before = self.before.as_object().into_iter().flat_map(|members| members.iter());
-            let names: Vec<String> = before.map(|(name, _)| name.to_string()).collect();
-            names.iter().for_each(|name| clear_top(transaction, name));
-            for (name, value) in self.after.as_object().into_iter().flat_map(|members| members.iter()) {
+            let (Some(before), Some(after)) = (self.before.as_object(), self.after.as_object()) else {
+                return;
+            };
+            for (name, _) in before.iter().filter(|(name, _)| after.get(name).is_none()) {
+                clear_top(transaction, name);
+            }
+            // What stays is edited where it stands: a root type that was cleared would be none any more.
+            for (name, value) in after.iter().filter(|(name, value)| before.get(name) != Some(value)) {
                 put_top(transaction, name, value);
             }
             return;
@@ -240,6 +244,7 @@ fn clear_top(transaction: &mut TransactionMut<'_>, name: &str) {
 /// Has a value stand at the top. What has a type of its own keeps it where the value fits.
 fn put_top(transaction: &mut TransactionMut<'_>, name: &str, value: &Json) {
     let root = roots(transaction).find(|(root, _)| root == name).map(|(_, root)| root);
+    let root = root.or_else(|| emptied(transaction, name, value));
     match (&root, value) {
         (Some(Out::YText(text)), Json::String(value)) => splice(transaction, text, value.as_str()),
         (Some(Out::YMap(map)), Json::Object(members)) => {
@@ -260,6 +265,18 @@ fn put_top(transaction: &mut TransactionMut<'_>, name: &str, value: &Json) {
             let map = transaction.get_or_insert_map(ROOT_MAP);
             put_member(transaction, &map, name, value);
         }
+    }
+}
+
+/// A root type in which there is nothing any more, as the one that fits a value: whoever named it looks for the value there.
+fn emptied(transaction: &TransactionMut<'_>, name: &str, value: &Json) -> Option<Out> {
+    let (_, root) = transaction.root_refs().find(|(root, _)| *root == name && name != ROOT_MAP)?;
+    let Out::UndefinedRef(branch) = root else { return Some(root) };
+    match value {
+        Json::String(_) => Some(Out::YText(TextRef::from(branch))),
+        Json::Array(_) => Some(Out::YArray(ArrayRef::from(branch))),
+        Json::Object(_) => Some(Out::YMap(MapRef::from(branch))),
+        _ => None,
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
-use rejoin_core::{Accepted, Base, Grant, Life, Reply, RequestKey, View};
+use rejoin_core::{Accepted, Base, Grant, Life, Replica, Reply, RequestKey, View};
+use rejoin_json::{DiffOptions, diff};
 use rejoin_wire::{
-    Body, DocumentId, ErrorCode, Have, Message, OpenDocument, PresenceChange, RequestId, Revision, Sequence,
-    TextOutcome, TextResponse, WorkspaceId,
+    Body, DocumentId, Effect, Entry, ErrorCode, Have, Message, OpenDocument, PresenceChange, RequestId,
+    Revision, Sequence, TextOutcome, TextResponse, WorkspaceId,
 };
 
-use super::words::{answer, conflicts_of, error, synced, text_document, whole_strings};
+use super::words::{answer, conflicts_of, error, synced, text_document, updated, whole_strings};
 use super::{Done, Look, Looked, Own, Work};
 use crate::answers::Refused;
 use crate::feed::{Events, Feed};
@@ -158,10 +159,13 @@ impl Client {
             }
         };
         let response = match news {
-            Looked::Parts(entry) => match whole_strings(&entry, revision, &view) {
-                Some(update) => update,
-                None => whole(&mut done, &view),
-            },
+            Looked::Patch(entry) => {
+                let update = match &entry.effect {
+                    Effect::Merged { .. } => self.merged(&entry, revision, &view).await,
+                    _ => whole_strings(&entry, revision, &view),
+                };
+                update.unwrap_or_else(|| whole(&mut done, &view))
+            }
             Looked::Whole => {
                 done.whole.push((document, view.revision));
                 TextResponse::DocumentCreated { document: text_document(&view) }
@@ -171,6 +175,22 @@ impl Client {
         };
         done.responses.push(response.into());
         done
+    }
+
+    /// What an update of a CRDT document changed of what that shows; `None` where the document has gone on since, or was made by it.
+    async fn merged(&self, entry: &Entry, revision: Revision, view: &View) -> Option<TextResponse> {
+        if view.revision != revision {
+            return None;
+        }
+        let document = view.document.clone();
+        let read = move |replica: &mut Replica, token| replica.read_at(token, &document, revision.previous());
+        let Ok(Reply::Past(past)) = self.hub.command(&self.workspace, read).await else { return None };
+        if past.life != Life::Alive {
+            return None;
+        }
+        let identity_keys = view.header.identity.as_slice().into();
+        let options = DiffOptions { identity_keys, ..DiffOptions::default() };
+        Some(updated(&view.document, revision, entry, &diff(&past.content, &view.content, &options)))
     }
 
     /// Whether a revision tells that the document was mended. Where that cannot be said it is told whole, for the case.

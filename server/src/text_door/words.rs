@@ -107,7 +107,7 @@ pub(super) fn news_of(id: &DocumentId, revision: Revision, entry: &Entry) -> Vec
     news
 }
 
-fn updated(id: &DocumentId, revision: Revision, entry: &Entry, patch: &Patch) -> TextResponse {
+pub(super) fn updated(id: &DocumentId, revision: Revision, entry: &Entry, patch: &Patch) -> TextResponse {
     let patch = TextUpdate {
         document_id: id.clone(),
         patch: patch.to_json(),

@@ -84,11 +84,12 @@ export class Rejoin {
 
   /** What the server has: a document with its content and revision; undefined where there is none. */
   async document(id) {
-    const response = await this.#ask(`/${id}`, {});
+    const response = await this.request(`/${id}`, {});
     return response.ok ? await response.json() : undefined;
   }
 
-  #ask(path, { headers, ...request }) {
+  /** Asks REST about documents; `path` is what follows `/api/documents`. */
+  request(path, { headers, ...request }) {
     const token = this.#secret === undefined ? {} : { authorization: `Bearer ${this.#secret}` };
     const url = `http://127.0.0.1:${this.#port}/api/documents${path}`;
     return fetch(url, { ...request, headers: { ...headers, ...token } });
@@ -96,7 +97,7 @@ export class Rejoin {
 
   /** Creates a document. */
   async create(id, content, header) {
-    const response = await this.#ask("", {
+    const response = await this.request("", {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ id, content, ...header }),
@@ -106,7 +107,7 @@ export class Rejoin {
 
   /** Edits a document by a JSON Patch, as a program does that is no page. */
   async edit(id, patch) {
-    const response = await this.#ask(`/${id}`, {
+    const response = await this.request(`/${id}`, {
       method: "PATCH",
       headers: { "content-type": "application/json-patch+json" },
       body: JSON.stringify(patch),

@@ -126,6 +126,12 @@ impl Document {
         self.tentative.as_ref().unwrap_or(&self.durable)
     }
 
+    /// What a CRDT document shows as JSON that is made of these updates.
+    #[cfg(feature = "crdt")]
+    pub(crate) fn show(&mut self, crdt: &crate::crdt::Crdt) -> rejoin_json::Json {
+        self.shown.get_or_insert_with(|| Box::new(crate::crdt::Shown::new())).json(crdt)
+    }
+
     /// Whether nothing of it can be shown.
     pub(crate) fn is_lost(&self) -> bool {
         self.damage.is_some() && self.durable.revision == Revision(0)

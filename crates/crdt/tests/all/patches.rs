@@ -7,8 +7,8 @@ use rejoin_crdt::{Document, PatchingError, ROOT_MAP};
 use rejoin_json::{Json, Limits, Patch};
 use yrs::types::{Attrs, xml::XmlElementPrelim};
 use yrs::{
-    Any, Array as _, Doc, In, Map as _, MapPrelim, Text as _, TextPrelim, Transact as _, WriteTxn as _,
-    Xml as _, XmlFragment as _, XmlTextPrelim,
+    Any, Array as _, Doc, GetString as _, In, Map as _, MapPrelim, ReadTxn as _, Text as _, TextPrelim,
+    Transact as _, WriteTxn as _, Xml as _, XmlFragment as _, XmlTextPrelim,
 };
 
 use crate::support::{Dice, check, document, json, of, peer, sorted, whole};
@@ -202,6 +202,31 @@ fn root_types_keep_what_they_are_where_a_value_fits_and_go_where_it_does_not() {
     )
     .unwrap();
     assert_eq!(view(&document), r#"{"body":7}"#);
+    // Where a root type was, its next value of that kind is looked for.
+    apply(
+        &mut document,
+        r#"[{"op":"remove","path":"/body"},{"op":"add","path":"/list","value":[9]},{"op":"add","path":"/body","value":"again"}]"#,
+    )
+    .unwrap();
+    assert_eq!(view(&document), r#"{"body":"again","list":[9]}"#);
+    let transaction = document.doc().transact();
+    assert_eq!(transaction.get_array("list").unwrap().len(&transaction), 1);
+    assert_eq!(transaction.get_text("body").unwrap().get_string(&transaction), "again");
+}
+
+#[test]
+fn a_text_that_stays_in_a_whole_content_is_edited_where_it_differs() {
+    let mut document = made_by(|doc| {
+        let mut transaction = doc.transact_mut();
+        transaction.get_or_insert_text("body").insert(&mut transaction, 0, "Hello, world");
+        transaction.get_or_insert_map("map").insert(&mut transaction, "a", 1);
+    });
+    let before = document.clocks().clone();
+    apply(&mut document, r#"[{"op":"replace","path":"","value":{"body":"Hello, you","map":{"a":1}}}]"#)
+        .unwrap();
+    assert_eq!(view(&document), r#"{"body":"Hello, you","map":{"a":1}}"#);
+    let written: u32 = document.clocks().values().sum::<u32>() - before.values().sum::<u32>();
+    assert_eq!(written, 3, "only `you` is new");
 }
 
 /// Patches that are drawn for what a document is.

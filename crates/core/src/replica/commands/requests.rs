@@ -2,8 +2,6 @@
 
 use super::repeats::Repeat;
 use super::*;
-#[cfg(feature = "crdt")]
-use crate::crdt::Shown;
 use crate::ids::RequestKey;
 use crate::replica::CORRUPTED;
 
@@ -64,8 +62,7 @@ impl Replica {
             _ => return reply,
         };
         if let (Some(crdt), Some(document)) = (crdt, self.documents.get_mut(id)) {
-            let shown = document.shown.get_or_insert_with(|| Box::new(Shown::new()));
-            *content = shown.json(crdt);
+            *content = document.show(crdt);
         }
         reply
     }

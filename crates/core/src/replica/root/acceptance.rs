@@ -229,22 +229,22 @@ impl Acceptance<'_> {
         let (Some(base), Some(pushed)) = (&queued.base, queued.changes.first_mut()) else { return Ok(()) };
         let change = &mut pushed.change;
         let tip = self.document.tip();
+        let (newest, next) = (tip.revision, tip.clock.counter(change.replica).next());
         if self.document.authority.is_repeated(change.id()) {
             // A repeat: its first outcome counts, whatever the document has become.
             change.over = change.counter;
             return Ok(());
         }
         change.base = match base {
-            Base::Current => tip.revision,
-            Base::Exactly(revision) if *revision == tip.revision => *revision,
+            Base::Current => newest,
+            Base::Exactly(revision) if *revision == newest => *revision,
             Base::Exactly(_) => {
                 let message = format!(
-                    "the document is at revision {}; read it again and repeat the change on that",
-                    tip.revision
+                    "the document is at revision {newest}; read it again and repeat the change on that",
                 );
                 return Err(Refusal::new(ErrorCode::PreconditionFailed, message));
             }
-            Base::Revision(revision) if *revision <= tip.revision => *revision,
+            Base::Revision(revision) if *revision <= newest => *revision,
             Base::Revision(_) => return Err(unknown_base()),
             Base::Hash(hash) => self.revision_with(hash).ok_or_else(unknown_base)?,
             Base::Both(revision, hash) if self.has_content(*revision, hash) => *revision,
@@ -256,7 +256,7 @@ impl Acceptance<'_> {
         };
         // The number is given when it is decided: another authority may have given it meanwhile.
         if is_numbered_here {
-            change.counter = tip.clock.counter(change.replica).next();
+            change.counter = next;
         }
         change.over = change.counter;
         Ok(())
@@ -300,11 +300,16 @@ impl Acceptance<'_> {
     }
 
     /// The newest of the recent revisions whose content has a hash.
-    fn revision_with(&self, hash: &ContentHash) -> Option<Revision> {
+    fn revision_with(&mut self, hash: &ContentHash) -> Option<Revision> {
+        let mut state = self.document.tip().state.clone();
+        let is_newest = self.shown_hash(&state) == *hash;
         let tip = self.document.tip();
-        let mut state = tip.state.clone();
-        if state.content.content_hash() == *hash {
+        if is_newest {
             return Some(tip.revision);
+        }
+        if state.crdt.is_some() {
+            // What earlier ones showed takes too long to find out.
+            return None;
         }
         for (revision, revised) in
             self.document.log.since(self.document.log.floor()).rev().take(MAX_HASHED_REVISIONS)
@@ -318,11 +323,20 @@ impl Acceptance<'_> {
     }
 
     /// Whether a recent revision has a content with a hash.
-    fn has_content(&self, revision: Revision, hash: &ContentHash) -> bool {
+    fn has_content(&mut self, revision: Revision, hash: &ContentHash) -> bool {
         let tip = self.document.tip();
         let recent = tip.revision.0.saturating_sub(revision.0) <= MAX_HASHED_REVISIONS as u64;
-        let state = || self.document.log.state_at(tip, revision, self.limits);
-        recent && state().is_some_and(|state| state.content.content_hash() == *hash)
+        let state = recent.then(|| self.document.log.state_at(tip, revision, self.limits)).flatten();
+        state.is_some_and(|state| self.shown_hash(&state) == *hash)
+    }
+
+    /// The hash of what somebody without a replica was shown of a state.
+    fn shown_hash(&mut self, state: &State) -> ContentHash {
+        #[cfg(feature = "crdt")]
+        if let Some(crdt) = &state.crdt {
+            return self.document.show(crdt).content_hash();
+        }
+        state.content.content_hash()
     }
 
     fn stop_for(&mut self, step: &Step, change: ChangeId, queued: &Queued) -> Stop {
