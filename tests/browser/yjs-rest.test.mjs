@@ -37,7 +37,12 @@ async function written(room) {
   });
   const document = await shown(room, (document) => document?.revision === 1);
   assert.deepEqual(document.content, { body: "Hello", list: ["a"], n: 1 });
-  return { doc, provider };
+  const end = () => {
+    provider.destroy();
+    // Its awareness has a timer of its own, for which the process would stay.
+    doc.destroy();
+  };
+  return { doc, end };
 }
 
 /** Waits until a condition holds, which is looked at with each update. */
@@ -73,7 +78,7 @@ function patch(room, operations, query = "", type = "application/json-patch+json
 }
 
 test("a patch over REST reaches Yjs clients as an update of what it touches", async () => {
-  const { doc, provider } = await written("patched");
+  const { doc, end } = await written("patched");
   const body = doc.getText("body");
   const position = Y.createRelativePositionFromTypeIndex(body, 4);
   const patched = await patch("patched", [
@@ -90,11 +95,11 @@ test("a patch over REST reaches Yjs clients as an update of what it touches", as
   assert.deepEqual(doc.getArray("list").toJSON(), ["a", { deep: [true] }]);
   // The text was edited, and not replaced: a cursor in it stays where it was.
   assert.equal(Y.createAbsolutePositionFromRelativePosition(position, doc).index, 8);
-  provider.destroy();
+  end();
 });
 
 test("what was made on an earlier revision is merged, and a precondition refuses it", async () => {
-  const { doc, provider } = await written("based");
+  const { doc, end } = await written("based");
   doc.getText("body").insert(5, ", world");
   await shown("based", ({ revision }) => revision === 2);
   const late = [{ op: "replace", path: "/body", value: "Oh, Hello" }];
@@ -116,11 +121,11 @@ test("what was made on an earlier revision is merged, and a precondition refuses
   assert.equal(doc.getArray("list").length, 0);
   const merge = await patch("based", { n: null, more: [1] }, "", "application/merge-patch+json");
   assert.deepEqual((await merge.json()).content, { body: "Oh, Hello, world!", more: [1] });
-  provider.destroy();
+  end();
 });
 
 test("a text client is told what each update changes, and edits the document", async () => {
-  const { doc, provider } = await written("told");
+  const { doc, end } = await written("told");
   const socket = new WebSocket(rejoin.url);
   const heard = [];
   socket.on("message", (data) => {
@@ -153,5 +158,5 @@ test("a text client is told what each update changes, and edits the document", a
   await until(doc, () => doc.getArray("list").length === 2);
   assert.deepEqual(doc.getArray("list").toArray(), ["first", "a"]);
   socket.close();
-  provider.destroy();
+  end();
 });

@@ -77,6 +77,8 @@ class Client {
 
   end() {
     this.provider.destroy();
+    // Its awareness has a timer of its own, for which the process would stay.
+    this.doc.destroy();
     clients = clients.filter((client) => client !== this);
   }
 }
