@@ -63,6 +63,7 @@ pub(crate) struct Meeting<'a> {
     pub(crate) clean: Option<&'a State>,
     pub(crate) current: &'a State,
     /// What a patch of a CRDT document says as an update, where somebody has looked into that.
+    #[cfg(feature = "crdt")]
     pub(crate) update: Option<&'a CrdtUpdate>,
     /// Who wrote a place last; asked under the policy `latest` only.
     pub(crate) newer: &'a dyn Fn(&PlacePath) -> Side,
@@ -75,7 +76,11 @@ pub(crate) fn decide(meeting: &Meeting<'_>) -> Result<Outcome, Refusal> {
         header.check().map_err(|error| Refusal::new(ErrorCode::TooLarge, error.to_string()))?;
     }
     if let (Body::Create { .. } | Body::Edit { .. }, Some(_)) = (meeting.body, &meeting.current.crdt) {
-        return edit_by_update(meeting);
+        #[cfg(feature = "crdt")]
+        if let Body::Edit { .. } = meeting.body {
+            return edit_by_update(meeting);
+        }
+        return Err(updates_only());
     }
     match meeting.body {
         // A revision would make it a document, and everybody would be shown one.
@@ -236,16 +241,18 @@ fn add_update(meeting: &Meeting<'_>, update: &CrdtUpdate) -> Result<Outcome, Ref
     Ok(outcome)
 }
 
-/// A patch of what a CRDT document shows, where somebody has looked into that.
+fn updates_only() -> Refusal {
+    let message = "the document is a CRDT document: it is edited by updates, not by patches";
+    Refusal::new(ErrorCode::WrongKind, message)
+}
+
+/// A patch of what a CRDT document shows.
+#[cfg(feature = "crdt")]
 fn edit_by_update(meeting: &Meeting<'_>) -> Result<Outcome, Refusal> {
-    let Some(update) = meeting.update else {
-        if matches!(meeting.body, Body::Edit { .. }) && meeting.seen.life == Life::Absent {
-            return Err(Refusal::not_found());
-        }
-        let message = "the document is a CRDT document: it is edited by updates, not by patches";
-        return Err(Refusal::new(ErrorCode::WrongKind, message));
-    };
-    let outcome = add_update(meeting, update)?;
+    if meeting.seen.life == Life::Absent {
+        return Err(Refusal::not_found());
+    }
+    let outcome = add_update(meeting, meeting.update.ok_or_else(updates_only)?)?;
     Ok(Outcome { exact: false, ..outcome })
 }
 

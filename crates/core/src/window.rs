@@ -266,6 +266,7 @@ pub(crate) fn merged_in(seen: &State, own: &Own, current: State, limits: &Limits
         seen,
         clean: None,
         current: &current,
+        #[cfg(feature = "crdt")]
         update: None,
         newer: &newer,
         limits,

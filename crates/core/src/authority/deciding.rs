@@ -302,6 +302,7 @@ impl<'a> Material<'a> {
             seen,
             clean: clean.as_ref(),
             current: &tip.state,
+            #[cfg(feature = "crdt")]
             update: self.update,
             newer: &newer,
             limits,

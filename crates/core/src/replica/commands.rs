@@ -513,6 +513,7 @@ impl Replica {
             seen: state,
             clean: None,
             current: state,
+            #[cfg(feature = "crdt")]
             update: None,
             newer: &newer,
             limits: &self.config.limits,
