@@ -316,6 +316,11 @@ impl Document {
         encoded.ok().flatten().map(Bytes::from).ok_or(ApplyError::Broken)
     }
 
+    /// Whether an update would wait, or a part of it, for others that are missing.
+    pub fn lacks_for(&self, update: &Update) -> bool {
+        update.clone().split(&self.held).waiting.is_some()
+    }
+
     /// What waits for others, without what was applied of it, oldest first.
     pub fn waiting(&self) -> impl ExactSizeIterator<Item = &Update> {
         self.waiting.iter().map(|waiting| &waiting.update)

@@ -122,7 +122,7 @@ impl Edit<'_> {
             }
             return;
         };
-        match holder(transaction, above) {
+        match holder(transaction, self.before, above) {
             (holder, held) if held < above.len() => {
                 // It stands in a value that is replaced as a whole.
                 let (key, path) = (above.get(held), above.get(..=held));
@@ -159,7 +159,7 @@ impl Edit<'_> {
     fn remove(&self, transaction: &mut TransactionMut<'_>, path: &Pointer) {
         let tokens = tokens(path);
         let Some((last, above)) = tokens.split_last() else { return };
-        match holder(transaction, above) {
+        match holder(transaction, self.before, above) {
             (_, held) if held < above.len() => self.put(transaction, path, false),
             (Holder::Top, _) => clear_top(transaction, last),
             (Holder::Map(map), _) => drop(map.remove(transaction, last)),
@@ -190,11 +190,14 @@ fn at<'a>(view: &'a Json, path: &[String]) -> Option<&'a Json> {
 }
 
 /// The deepest type on a path from the top, and how many tokens lead into it: what the next one names is no type, or none is left.
-fn holder(transaction: &TransactionMut<'_>, path: &[String]) -> (Holder, usize) {
+fn holder(transaction: &TransactionMut<'_>, view: &Json, path: &[String]) -> (Holder, usize) {
     let mut holder = Holder::Top;
     for (held, token) in path.iter().enumerate() {
         let value = match &holder {
-            Holder::Top => at_top(transaction, token),
+            Holder::Top => {
+                let shown = view.get(token);
+                at_top(transaction, token).or_else(|| emptied(transaction, token, shown?))
+            }
             Holder::Map(map) => map.get(transaction, token),
             Holder::Array(array) => token.parse().ok().and_then(|index| array.get(transaction, index)),
         };
@@ -244,7 +247,8 @@ fn clear_top(transaction: &mut TransactionMut<'_>, name: &str) {
 /// Has a value stand at the top. What has a type of its own keeps it where the value fits.
 fn put_top(transaction: &mut TransactionMut<'_>, name: &str, value: &Json) {
     let root = roots(transaction).find(|(root, _)| root == name).map(|(_, root)| root);
-    let root = root.or_else(|| emptied(transaction, name, value));
+    let member = || transaction.get_map(ROOT_MAP).and_then(|map| map.get(transaction, name));
+    let root = root.or_else(|| if member().is_none() { emptied(transaction, name, value) } else { None });
     match (&root, value) {
         (Some(Out::YText(text)), Json::String(value)) => splice(transaction, text, value.as_str()),
         (Some(Out::YMap(map)), Json::Object(members)) => {

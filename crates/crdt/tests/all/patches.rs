@@ -215,6 +215,23 @@ fn root_types_keep_what_they_are_where_a_value_fits_and_go_where_it_does_not() {
 }
 
 #[test]
+fn a_root_type_that_a_patch_empties_is_the_one_that_it_fills_again() {
+    let mut document = made_by(|doc| {
+        let mut transaction = doc.transact_mut();
+        transaction.get_or_insert_array("list").push_back(&mut transaction, 1);
+        transaction.get_or_insert_map("map").insert(&mut transaction, "a", 1);
+    });
+    let patch = r#"[{"op":"remove","path":"/list/0"},{"op":"add","path":"/list/-","value":2},
+        {"op":"remove","path":"/map/a"},{"op":"add","path":"/map/b","value":2}]"#;
+    apply(&mut document, patch).unwrap();
+    assert_eq!(view(&document), r#"{"list":[2],"map":{"b":2}}"#);
+    let transaction = document.doc().transact();
+    assert_eq!(transaction.get_array("list").unwrap().len(&transaction), 1);
+    assert_eq!(transaction.get_map("map").unwrap().len(&transaction), 1);
+    assert!(transaction.get_map(ROOT_MAP).is_none_or(|map| map.len(&transaction) == 0));
+}
+
+#[test]
 fn a_text_that_stays_in_a_whole_content_is_edited_where_it_differs() {
     let mut document = made_by(|doc| {
         let mut transaction = doc.transact_mut();
