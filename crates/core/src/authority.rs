@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rejoin_json::{ContentHash, Json, Limits};
 use rejoin_wire::limits::{MAX_CONFLICTS_PER_CHANGE, MAX_OPEN_CONFLICT_BYTES};
 use rejoin_wire::{
-    Body, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, CrdtUpdate, Entry, ErrorCode, Fate,
-    Header, Outcome, PushedChange, ReplicaId, Revision, Sequence, UnixMillis,
+    Body, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, CrdtUpdate, Entry, ErrorCode,
+    Fate, Header, Outcome, PushedChange, ReplicaId, Revision, Sequence, UnixMillis,
 };
 
 use crate::collections::{BTreeMap, BTreeSet};
@@ -168,6 +168,16 @@ impl Authority {
     /// Whether a change has an outcome in the commit that is being made, or is under way.
     pub(crate) fn is_undurable(&self, change: ChangeId) -> bool {
         self.tentative.contains_key(&change)
+    }
+
+    /// Whether a change was made over one of its author that is known to be rejected.
+    #[cfg(feature = "crdt")]
+    pub(crate) fn is_over_rejected(&self, change: &Change) -> bool {
+        let replica = change.replica;
+        let below = ChangeId { replica, counter: change.over }..change.id();
+        let is_rejected =
+            |(_, (_, fate)): (&ChangeId, &(ChangeHash, Fate))| matches!(fate, Fate::Rejected { .. });
+        self.outcomes.range(below.clone()).any(is_rejected) || self.tentative.range(below).any(is_rejected)
     }
 
     /// Notes outcomes read from the store or made durable.

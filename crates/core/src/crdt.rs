@@ -16,7 +16,7 @@ pub(crate) use clients::Clients;
 #[cfg(feature = "crdt")]
 pub(crate) use shown::Shown;
 #[cfg(feature = "crdt")]
-pub(crate) use sum::{Refused, Sum};
+pub(crate) use sum::{MAX_UNSUMMED_UPDATES, Refused, Sum};
 
 /// Updates in the order in which they were accepted, at one revision.
 ///

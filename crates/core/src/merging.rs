@@ -36,7 +36,11 @@ impl Refusal {
         Self::new(ErrorCode::DocumentDeleted, "the document is deleted; undelete it first")
     }
 
-    fn depends_on_rejected() -> Self {
+    pub(crate) fn too_large() -> Self {
+        Self::new(ErrorCode::TooLarge, "the document would be larger than it may be")
+    }
+
+    pub(crate) fn depends_on_rejected() -> Self {
         Self::new(
             ErrorCode::DependsOnRejected,
             "the change edits what exists only through an own change that was rejected; make it again on the document as it is",
@@ -65,6 +69,9 @@ pub(crate) struct Meeting<'a> {
     /// What a patch of a CRDT document says as an update, where somebody has looked into that.
     #[cfg(feature = "crdt")]
     pub(crate) update: Option<&'a CrdtUpdate>,
+    /// Whether somebody has looked into how large updates make the document together: here only the bytes are known in which they are told.
+    #[cfg(feature = "crdt")]
+    pub(crate) is_measured: bool,
     /// Who wrote a place last; asked under the policy `latest` only.
     pub(crate) newer: &'a dyn Fn(&PlacePath) -> Side,
     pub(crate) limits: &'a Limits,
@@ -228,10 +235,13 @@ fn add_update(meeting: &Meeting<'_>, update: &CrdtUpdate) -> Result<Outcome, Ref
     if meeting.seen.life == Life::Deleted {
         return Err(Refusal::deleted());
     }
+    #[cfg(feature = "crdt")]
+    let is_measured = meeting.is_measured;
+    #[cfg(not(feature = "crdt"))]
+    let is_measured = false;
     let bytes = current.crdt.as_ref().map_or(0, Crdt::bytes) + update.0.len();
-    if bytes > meeting.limits.max_document_bytes.min(MAX_CRDT_BYTES) {
-        let message = "the document would be larger than it may be";
-        return Err(Refusal::new(ErrorCode::TooLarge, message));
+    if !is_measured && bytes > meeting.limits.max_document_bytes.min(MAX_CRDT_BYTES) {
+        return Err(Refusal::too_large());
     }
     let mut outcome = effected(meeting, Effect::Merged { update: update.clone() }, true)?;
     if current.life == Life::Deleted {

@@ -126,6 +126,9 @@ pub struct Config {
     /// Bytes of content that the authority looks at for one change by itself. A decision that may take more (the content's size, times the
     /// merges that it takes) is given to the driver as [`Output::Compute`]: other documents go on meanwhile.
     pub max_inline_bytes: usize,
+    /// Updates of a CRDT document after which the authority tells them as one, at the latest.
+    #[cfg(feature = "crdt")]
+    pub max_unsummed_updates: usize,
     /// Documents that stay in memory while nothing needs them.
     pub max_idle_documents: usize,
     /// Time of silence that is announced to peers as deadly.
@@ -149,6 +152,8 @@ impl Config {
             limits: Limits::default(),
             max_outbox_bytes: 64 << 20,
             max_inline_bytes: 1 << 20,
+            #[cfg(feature = "crdt")]
+            max_unsummed_updates: crate::crdt::MAX_UNSUMMED_UPDATES,
             max_idle_documents: 1_024,
             heartbeat_timeout: Duration::from_secs(60),
             store_retry: Duration::from_millis(500),

@@ -268,6 +268,8 @@ pub(crate) fn merged_in(seen: &State, own: &Own, current: State, limits: &Limits
         current: &current,
         #[cfg(feature = "crdt")]
         update: None,
+        #[cfg(feature = "crdt")]
+        is_measured: false,
         newer: &newer,
         limits,
     };

@@ -304,6 +304,8 @@ impl<'a> Material<'a> {
             current: &tip.state,
             #[cfg(feature = "crdt")]
             update: self.update,
+            #[cfg(feature = "crdt")]
+            is_measured: true,
             newer: &newer,
             limits,
         };

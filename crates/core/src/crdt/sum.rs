@@ -9,7 +9,7 @@ use rejoin_wire::{CrdtUpdate, ErrorCode};
 use super::Crdt;
 use crate::merging::Refusal;
 
-/// Updates after which they are summed up, at the latest.
+/// Updates after which they are summed up at the latest, where nothing else is configured.
 pub(crate) const MAX_UNSUMMED_UPDATES: usize = 1_024;
 
 /// Bytes of updates below which they are not summed up for their bytes. Above that it is done where they are as many as those of the sum, so
@@ -29,12 +29,14 @@ pub(super) const NOBODY: u64 = 0;
 pub(crate) struct Sum {
     document: Document,
     of: Crdt,
+    /// What was added besides, and is not decided yet.
+    undecided: Option<CrdtUpdate>,
 }
 
 impl Sum {
     /// The sum of nothing, in which this client may edit.
     pub(super) fn empty(client: u64) -> Self {
-        Self { document: Document::new("", client), of: Crdt::default() }
+        Self { document: Document::new("", client), of: Crdt::default(), undecided: None }
     }
 
     /// The sum of these updates, from scratch.
@@ -88,21 +90,58 @@ impl Sum {
     /// Makes a patch of what it shows an update, and adds that, which is to be accepted next. The sum is of no use any more where that breaks it.
     pub(crate) fn edit(&mut self, patch: &Patch, limits: &Limits) -> Result<CrdtUpdate, Refused> {
         match self.document.patch(patch, limits) {
-            Ok(update) => Ok(CrdtUpdate(update.map_or(NOTHING, |update| update.bytes().clone()))),
+            Ok(update) => {
+                let update = CrdtUpdate(update.map_or(NOTHING, |update| update.bytes().clone()));
+                self.undecided = Some(update.clone());
+                Ok(update)
+            }
             Err(PatchingError::Patch(error)) => Err(Refused::Patch(error)),
             Err(PatchingError::Broken(_)) => Err(Refused::Broken),
             Err(error) => Err(Refused::Unfit(error.to_string())),
         }
     }
 
-    /// Adds an update that is to be accepted next; the sum is of no use any more where that breaks it.
-    pub(crate) fn add(&mut self, update: &CrdtUpdate) -> Result<(), Refused> {
-        self.apply(update, Document::admit)
+    /// Whether an update refers to what is missing here; false for one that cannot be read.
+    pub(crate) fn lacks_for(&self, update: &CrdtUpdate) -> bool {
+        let checked = Update::check(update.0.clone(), MAX_CRDT_BYTES);
+        checked.is_ok_and(|update| self.document.lacks_for(&update))
     }
 
-    /// The update was accepted.
-    pub(crate) fn accepted(&mut self, crdt: &Crdt) {
+    /// Adds an update that is to be accepted next; the sum is of no use any more where that breaks it.
+    pub(crate) fn add(&mut self, update: &CrdtUpdate) -> Result<(), Refused> {
+        self.apply(update, Document::admit)?;
+        self.undecided = Some(update.clone());
+        Ok(())
+    }
+
+    /// Whether the document has no more bytes than this, with what was added, however it is told.
+    pub(crate) fn fits(&self, most: usize) -> bool {
+        let told = self.of.bytes() + self.undecided.as_ref().map_or(0, |update| update.0.len());
+        told <= most
+            || self
+                .whole()
+                .is_some_and(|whole| whole.iter().map(|update| update.0.len()).sum::<usize>() <= most)
+    }
+
+    /// All of it in few updates; `None` where it cannot be written.
+    fn whole(&self) -> Option<Vec<CrdtUpdate>> {
+        let whole = self.document.since(&StateVector::default()).ok()?;
+        let waiting = self.document.waiting().map(|update| CrdtUpdate(update.bytes().clone()));
+        Some(std::iter::once(CrdtUpdate(whole)).chain(waiting).collect())
+    }
+
+    /// The update was accepted, or another one in its place, as one that was made of the same patch elsewhere: false then, and the sum is of no use
+    /// any more.
+    pub(crate) fn accepted(&mut self, crdt: &Crdt) -> bool {
+        let added = self.undecided.take();
+        let is_that = crdt.since(&self.of).is_some_and(|more| more.iter().eq(&added));
         self.of = crdt.clone();
+        is_that
+    }
+
+    /// Whether an update was added that has no outcome.
+    pub(crate) fn has_undecided(&self) -> bool {
+        self.undecided.is_some()
     }
 
     fn apply(
@@ -124,18 +163,17 @@ impl Sum {
     }
 
     /// The same in few updates, where it is told in so many that this is worth it, or more than a snapshot holds.
-    pub(crate) fn shortened(&mut self) -> Option<Crdt> {
+    pub(crate) fn shortened(&mut self, max_unsummed: usize, most: usize) -> Option<Crdt> {
         let (count, bytes) = self.of.unsummed();
-        let is_long = count >= MAX_UNSUMMED_UPDATES
+        let is_long = count >= max_unsummed
             || bytes >= MIN_UNSUMMED_BYTES
                 && (bytes >= self.of.bytes() - bytes || self.of.bytes() >= MAX_CRDT_BYTES / 2)
+            || self.of.bytes() > most
             || self.of.count() > MAX_UPDATES_PER_SNAPSHOT;
         if !is_long {
             return None;
         }
-        let whole = self.document.since(&StateVector::default()).ok()?;
-        let waiting = self.document.waiting().map(|update| CrdtUpdate(update.bytes().clone()));
-        self.of = Crdt::sum(std::iter::once(CrdtUpdate(whole)).chain(waiting));
+        self.of = Crdt::sum(self.whole()?);
         Some(self.of.clone())
     }
 }
@@ -145,6 +183,9 @@ impl Sum {
 pub(crate) enum Refused {
     Malformed(String),
     Gap,
+    /// What it refers to was rejected.
+    OverRejected,
+    TooLarge,
     Broken,
     /// A patch does not apply to what the document shows.
     Patch(PatchError),
@@ -162,6 +203,8 @@ impl From<Refused> for Refusal {
                 ErrorCode::MissingUpdates,
                 "the update refers to others that are missing, and too many wait for those already; send those first",
             ),
+            Refused::TooLarge => Self::too_large(),
+            Refused::OverRejected => Self::depends_on_rejected(),
             Refused::Broken => {
                 Self::new(ErrorCode::InvalidUpdate, "the update cannot be applied to the document")
             }
@@ -188,8 +231,8 @@ mod tests {
     fn accept(sum: &mut Sum, crdt: &Crdt, update: CrdtUpdate) -> Crdt {
         sum.add(&update).unwrap();
         let crdt = crdt.with(update);
-        sum.accepted(&crdt);
-        sum.shortened().unwrap_or(crdt)
+        assert!(sum.accepted(&crdt));
+        sum.shortened(MAX_UNSUMMED_UPDATES, MAX_CRDT_BYTES).unwrap_or(crdt)
     }
 
     #[test]
@@ -204,6 +247,26 @@ mod tests {
             crdt = accept(&mut sum, &crdt, update);
             assert!(crdt.bytes() < large + 2 * MIN_UNSUMMED_BYTES, "{}", crdt.bytes());
         }
+    }
+
+    #[test]
+    fn what_is_there_already_makes_no_document_too_large() {
+        let (mut author, mut sum) = (Document::new("", 7), Sum::empty(NOBODY));
+        let update = set(&mut author, "large", MAX_CRDT_BYTES / 2);
+        let crdt = accept(&mut sum, &Crdt::default(), update);
+        set(&mut author, "small", 1);
+        let again = CrdtUpdate(author.since(&StateVector::default()).unwrap());
+        assert!(crdt.bytes() + again.0.len() > MAX_CRDT_BYTES);
+        sum.add(&again).unwrap();
+        assert!(sum.fits(MAX_CRDT_BYTES));
+        let crdt = crdt.with(again);
+        assert!(sum.accepted(&crdt));
+        let crdt = sum.shortened(MAX_UNSUMMED_UPDATES, MAX_CRDT_BYTES).unwrap();
+        assert!(crdt.bytes() < MAX_CRDT_BYTES / 2 + 100, "{}", crdt.bytes());
+
+        let more = set(&mut Document::new("", 8), "more", MAX_CRDT_BYTES / 2);
+        sum.add(&more).unwrap();
+        assert!(!sum.fits(MAX_CRDT_BYTES));
     }
 
     #[test]

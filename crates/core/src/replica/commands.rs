@@ -515,6 +515,8 @@ impl Replica {
             current: state,
             #[cfg(feature = "crdt")]
             update: None,
+            #[cfg(feature = "crdt")]
+            is_measured: false,
             newer: &newer,
             limits: &self.config.limits,
         };

@@ -416,6 +416,8 @@ impl Replica {
             planted: self.planted,
             #[cfg(feature = "crdt")]
             clients: &mut self.clients,
+            #[cfg(feature = "crdt")]
+            max_unsummed: self.config.max_unsummed_updates,
             needs: Vec::new(),
             moved: false,
         };

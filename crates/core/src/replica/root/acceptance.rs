@@ -6,7 +6,7 @@ use crate::crdt::{Clients, Crdt, Refused, Sum};
 #[cfg(feature = "crdt")]
 use crate::state::Life;
 #[cfg(feature = "crdt")]
-use rejoin_wire::CrdtUpdate;
+use rejoin_wire::{CrdtUpdate, limits::MAX_CRDT_BYTES};
 
 /// How a document's turn ended.
 pub(super) enum Turn {
@@ -58,6 +58,8 @@ pub(super) struct Acceptance<'a> {
     pub(super) planted: Planted,
     #[cfg(feature = "crdt")]
     pub(super) clients: &'a mut Clients,
+    #[cfg(feature = "crdt")]
+    pub(super) max_unsummed: usize,
     pub(super) needs: Vec<Need>,
     /// True once there is something to commit.
     pub(super) moved: bool,
@@ -474,6 +476,12 @@ impl Acceptance<'_> {
         let sum = self.document.sum.take();
         let mut sum = Box::new(sum.map_or_else(|| Sum::of(crdt, own), |sum| sum.go_on(crdt, own)));
         let added = match (&pushed.change.body, before) {
+            // What it refers to was refused, and comes no more: it would wait for that, unseen.
+            (Body::Merge { update }, _)
+                if sum.lacks_for(update) && self.document.authority.is_over_rejected(&pushed.change) =>
+            {
+                Err(Refused::OverRejected)
+            }
             (Body::Merge { update }, _) => sum.add(update).map(|()| None),
             (Body::Edit { patch, .. }, None) => sum.edit(patch, self.limits).map(Some),
             (Body::Edit { patch, .. }, Some(before)) => Sum::of(&before, self.clients.fresh())
@@ -481,10 +489,20 @@ impl Acceptance<'_> {
                 .and_then(|update| sum.add(&update).map(|()| Some(update))),
             _ => Ok(None),
         };
+        let is_too_large = added.is_ok() && !sum.fits(self.max_crdt_bytes());
         if !matches!(added, Err(Refused::Broken)) {
             self.document.sum = Some(sum);
         }
+        if is_too_large {
+            return Err(Refused::TooLarge.into());
+        }
         Ok(added?)
+    }
+
+    /// Bytes of a CRDT document.
+    #[cfg(feature = "crdt")]
+    fn max_crdt_bytes(&self) -> usize {
+        self.limits.max_document_bytes.min(MAX_CRDT_BYTES)
     }
 
     /// The updates at a revision, as far as the log reaches.
@@ -500,19 +518,22 @@ impl Acceptance<'_> {
     /// An update has its outcome, or none yet. What the sum has besides what was accepted makes it useless.
     #[cfg(feature = "crdt")]
     fn note_merged(&mut self, step: &Step) {
+        let most = self.max_crdt_bytes();
         let Document { tentative, sum: kept, .. } = &mut *self.document;
         let tip = tentative.as_mut().and_then(|tip| tip.state.crdt.as_mut());
-        match (step, kept.as_mut(), tip) {
+        let is_known = match (step, kept.as_mut(), tip) {
             (Step::Accepted, Some(sum), Some(crdt)) => {
-                sum.accepted(crdt);
-                if let Some(shorter) = sum.shortened() {
+                let is_known = sum.accepted(crdt);
+                if let Some(shorter) = sum.shortened(self.max_unsummed, most).filter(|_| is_known) {
                     *crdt = shorter;
                 }
+                is_known
             }
-            // Refused for what it is, it left the sum as it was.
-            (Step::Rejected(rejection), ..)
-                if matches!(rejection.code, ErrorCode::InvalidUpdate | ErrorCode::MissingUpdates) => {}
-            _ => *kept = None,
+            (_, Some(sum), _) => !sum.has_undecided(),
+            (_, None, _) => false,
+        };
+        if !is_known {
+            *kept = None;
         }
     }
 
