@@ -17,6 +17,7 @@ mod checks;
 #[cfg(feature = "command")]
 pub mod command;
 mod coverage;
+mod crdt;
 mod dice;
 mod judged;
 mod model;

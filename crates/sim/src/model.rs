@@ -7,14 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rejoin_core::{Life, View};
+use rejoin_core::{Crdt, Life, View};
 use rejoin_json::{Json, Limits, apply};
 use rejoin_wire::{
-    Body, ChainHash, Change, ChangeHash, ConflictId, ConflictRecord, DocumentId, Effect, Entry, Header,
-    ReplicaId, Revision, UnixMillis,
+    Body, ChainHash, Change, ChangeHash, ConflictId, ConflictRecord, Counter, CrdtUpdate, DocumentId, Effect,
+    Entry, Header, ReplicaId, Revision, UnixMillis,
 };
 use sha2::{Digest, Sha256};
 
+use crate::crdt::Shown;
 use crate::judged::Judging;
 use crate::tokens::{Counts, Issuer, Token, in_body, in_effect, in_records, tokens};
 use crate::violation::{Claim, Violation};
@@ -87,6 +88,8 @@ pub(crate) struct Logged {
     pub(crate) life: Life,
     pub(crate) header: Arc<Header>,
     pub(crate) content: Json,
+    /// The updates of a CRDT document; its content is what they show.
+    pub(crate) crdt: Option<Crdt>,
     counts: OnceCell<Counts>,
     pub(crate) conflicts: OpenRecords,
     pub(crate) made: Option<MadeId>,
@@ -104,6 +107,7 @@ impl Logged {
             life: Life::Absent,
             header: Arc::new(Header::default()),
             content: Json::Null,
+            crdt: None,
             counts: OnceCell::new(),
             conflicts: Arc::default(),
             made: None,
@@ -151,6 +155,8 @@ impl Line {
 pub(crate) struct Model {
     /// How often each claim was judged.
     pub(crate) judging: Judging,
+    /// What CRDT documents show.
+    pub(crate) shown: Shown,
     pub(crate) issuer: Issuer,
     pub(crate) made: Vec<Made>,
     /// Changes by the hashes that they have had: a change that is renumbered stays the same.
@@ -289,6 +295,26 @@ impl Model {
         self.lost_lines_of(document).any(|line| line.0.iter().any(|at| recovers(at.chain, replica).is_some()))
     }
 
+    /// Whether a change may be one of those that bring back all that stood in a CRDT document, where nothing in common is known: their name is made of the
+    /// updates in which it is told.
+    pub(crate) fn brings_back_all(&self, document: &DocumentId, change: &Change) -> bool {
+        let is_first = (change.base, change.over) == (Revision(0), Counter(1));
+        is_first && matches!(&change.body, Body::Merge { update } if self.was_merged(document, update))
+    }
+
+    /// Whether an update has only what stands in a line of a CRDT document that the authority lost.
+    fn was_merged(&self, document: &DocumentId, update: &CrdtUpdate) -> bool {
+        let written = counted_in(update);
+        self.lost_lines_of(document).any(|line| {
+            let updates = line.0.iter().filter_map(|at| match &at.entry.as_ref()?.effect {
+                Effect::Merged { update } => Some(counted_in(update)),
+                _ => None,
+            });
+            let lost: BTreeSet<Token> = updates.flat_map(Counts::into_keys).collect();
+            !lost.is_empty() && written.keys().all(|token| lost.contains(token))
+        })
+    }
+
     /// The newest revision of a document that the authority lost when it went back.
     pub(crate) fn newest_lost(&self, document: &DocumentId) -> Option<Revision> {
         self.lost_lines_of(document).map(Line::revision).max()
@@ -352,6 +378,7 @@ impl Model {
         let mut next = Logged {
             header: Arc::clone(&before.header),
             content: before.content.clone(),
+            crdt: before.crdt.clone(),
             conflicts: Arc::clone(&before.conflicts),
             life: before.life,
             ..Logged::absent()
@@ -373,8 +400,11 @@ impl Model {
             Effect::Header { header } => next.header = Arc::new(header.clone()),
             Effect::Deleted => next.life = Life::Deleted,
             Effect::Undeleted => next.life = Life::Alive,
-            Effect::Merged { .. } => {
-                next.life = if next.life == Life::Absent { Life::Alive } else { next.life }
+            Effect::Merged { update } => {
+                next.life = if next.life == Life::Absent { Life::Alive } else { next.life };
+                let crdt = next.crdt.unwrap_or_default().with(update.clone());
+                next.content = self.shown.json(&crdt);
+                next.crdt = Some(crdt);
             }
             Effect::Void => {}
             Effect::Own => {
@@ -432,17 +462,24 @@ impl Model {
     /// The change by which clients bring back what the authority lost: a revision, or all that stood at one where they know of
     /// nothing in common.
     fn recovery(&mut self, document: &DocumentId, entry: &Entry) -> Option<MadeId> {
-        let named = |chain| recovers(chain, entry.change.replica);
-        let (lost, before, whole) = self.lost_lines_of(document).find_map(|line| {
+        let recovers = |chain| recovers(chain, entry.change.replica);
+        let named = self.lost_lines_of(document).find_map(|line| {
             let (at, whole) =
-                line.0.iter().enumerate().find_map(|(at, logged)| Some((at, named(logged.chain)?)))?;
+                line.0.iter().enumerate().find_map(|(at, logged)| Some((at, recovers(logged.chain)?)))?;
             let revision = at as u64 + entry.change.counter.0 - 1;
             Some((
                 line.at(Revision(revision))?.clone(),
                 line.at(Revision(revision.saturating_sub(1)))?,
                 whole,
             ))
-        })?;
+        });
+        let Some((lost, before, whole)) = named else {
+            let Effect::Merged { update } = &entry.effect else { return None };
+            let body = Body::Merge { update: update.clone() };
+            return self
+                .was_merged(document, update)
+                .then(|| self.note_recovered(document, entry, body, None, entry.time));
+        };
         let (seen, time) = ((!whole).then(|| before.content.clone()), lost.entry.as_ref()?.time);
         let body = if whole {
             Body::Create { header: (*lost.header).clone(), content: lost.content }
@@ -457,6 +494,17 @@ impl Model {
                 Effect::Own | Effect::Void => Body::Void,
             }
         };
+        Some(self.note_recovered(document, entry, body, seen, time))
+    }
+
+    fn note_recovered(
+        &mut self,
+        document: &DocumentId,
+        entry: &Entry,
+        body: Body,
+        seen: Option<Json>,
+        time: UnixMillis,
+    ) -> MadeId {
         let id = self.made.len();
         self.made.push(Made {
             node: RECOVERED,
@@ -471,7 +519,7 @@ impl Model {
             fresh: Counts::new(),
             fate: Fate::Acknowledged,
         });
-        Some(id)
+        id
     }
 
     /// A revision of the log with what stands around it.
@@ -499,6 +547,10 @@ impl Model {
     pub(crate) fn state_of(&self, document: &DocumentId, view: &View) -> Option<(Revision, &Logged)> {
         self.states.get(document)?.get(&view.chain).map(|(revision, logged)| (*revision, logged.as_ref()))
     }
+}
+
+fn counted_in(update: &CrdtUpdate) -> Counts {
+    in_body(&Body::Merge { update: update.clone() })
 }
 
 /// Whether a replica's name is that of recovered changes of the line with this chain hash: true where they bring back all that stood.

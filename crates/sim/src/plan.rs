@@ -59,6 +59,12 @@ pub struct Surroundings {
     pub roots: usize,
     /// How many documents there are.
     pub documents: usize,
+    /// How many of them are CRDT documents: the last ones. Those that somebody brought along are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub crdt: usize,
+    /// Updates of one of them after which the authority tells them as one.
+    #[serde(default = "never", skip_serializing_if = "is_never_summed")]
+    pub unsummed: usize,
     /// Delay of a message in microseconds, at most.
     pub delay_us: u64,
     /// Wires that speak the binary encoding rather than JSON, in ten thousand.
@@ -141,6 +147,15 @@ pub struct Line {
     /// How long it lasts, in microseconds.
     #[serde(default, skip_serializing_if = "lasts_not")]
     pub lasts: u64,
+}
+
+const fn never() -> usize {
+    usize::MAX
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_never_summed(updates: &usize) -> bool {
+    *updates == usize::MAX
 }
 
 const fn one() -> usize {
@@ -300,6 +315,7 @@ impl Plan {
         }
         if !contents.is_empty() {
             self.surroundings.documents = contents.len();
+            self.surroundings.crdt = 0;
             // Of large documents each edit is a small part.
             self.surroundings.root_document_bytes = 8 << 20;
             for line in &mut self.lines {
@@ -318,6 +334,8 @@ impl Plan {
             relayed: vec![0; followers],
             roots: 1,
             documents,
+            crdt: 0,
+            unsummed: usize::MAX,
             delay_us: 1_000,
             binary: 10_000,
             frame_bytes: MAX_FRAME_BYTES,

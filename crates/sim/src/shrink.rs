@@ -94,7 +94,7 @@ impl<F: FnMut(usize, u32)> Search<F> {
     /// Makes the world smaller and plainer, one thing after the other.
     fn surroundings(&mut self) {
         let plain = PLAIN().surroundings;
-        let changes: [fn(&mut Plan, &crate::plan::Surroundings); 18] = [
+        let changes: [fn(&mut Plan, &crate::plan::Surroundings); 20] = [
             |plan, plain| plan.surroundings.roots = plain.roots,
             |plan, plain| plan.surroundings.root_document_bytes = plain.root_document_bytes,
             |plan, _| plan.surroundings.rates = Rates::default(),
@@ -112,8 +112,11 @@ impl<F: FnMut(usize, u32)> Search<F> {
                 }
             },
             |plan, _| {
-                plan.surroundings.documents = if plan.contents.is_empty() { 1 } else { plan.contents.len() }
+                plan.surroundings.documents = if plan.contents.is_empty() { 1 } else { plan.contents.len() };
+                plan.surroundings.crdt = plan.surroundings.crdt.min(1);
             },
+            |plan, _| plan.surroundings.crdt = 0,
+            |plan, _| plan.surroundings.unsummed = usize::MAX,
             |plan, plain| plan.surroundings.delay_us = plain.delay_us,
             |plan, plain| plan.surroundings.binary = plain.binary,
             |plan, plain| plan.surroundings.frame_bytes = plain.frame_bytes,

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use rejoin_json::Json;
 use rejoin_wire::{Body, ConflictRecord, Effect};
 
+use crate::crdt;
+
 /// The first code point: a plane for private use. One code point a value, so that no merge of texts can cut one in two and no
 /// two can become a third.
-const FIRST: u32 = 0xF_0000;
+pub(crate) const FIRST: u32 = 0xF_0000;
 
 /// A typed value.
 pub(crate) type Token = char;
@@ -92,7 +94,8 @@ pub(crate) fn in_body(body: &Body) -> Counts {
     match body {
         Body::Create { content, .. } => find(content, &mut found),
         Body::Edit { patch, .. } => find_in_patch(patch, &mut found),
-        Body::Header { .. } | Body::Delete | Body::Undelete | Body::Void | Body::Merge { .. } => {}
+        Body::Merge { update } => crdt::find_in_update(update, &mut found),
+        Body::Header { .. } | Body::Delete | Body::Undelete | Body::Void => {}
     }
     counted(found)
 }
@@ -103,12 +106,8 @@ pub(crate) fn in_effect(effect: &Effect) -> Counts {
     match effect {
         Effect::Created { content, .. } => find(content, &mut found),
         Effect::Patched { patch } => find_in_patch(patch, &mut found),
-        Effect::Own
-        | Effect::Header { .. }
-        | Effect::Deleted
-        | Effect::Undeleted
-        | Effect::Void
-        | Effect::Merged { .. } => {}
+        Effect::Merged { update } => crdt::find_in_update(update, &mut found),
+        Effect::Own | Effect::Header { .. } | Effect::Deleted | Effect::Undeleted | Effect::Void => {}
     }
     counted(found)
 }

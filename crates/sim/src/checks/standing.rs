@@ -75,8 +75,9 @@ impl Standing {
         if revision != view.revision {
             return Err(differs(format!("the history of revision {revision}")));
         }
-        if state.content != view.content {
-            return Err(differs(format!("content {} instead of {}", view.content, state.content)));
+        let content = model.shown.content(view);
+        if state.content != content || state.crdt.is_some() != view.crdt.is_some() {
+            return Err(differs(format!("content {content} instead of {}", state.content)));
         }
         if state.life != view.life {
             return Err(differs(format!("{:?} instead of {:?}", view.life, state.life)));

@@ -55,6 +55,7 @@ const PLAN: u64 = 1;
 const LINES: u64 = 2;
 const ROOTS: u64 = 8;
 const LOST_ANSWERS: u64 = 11;
+const CRDT: u64 = 12;
 
 impl Plan {
     /// The world of a seed, with this many lines.
@@ -62,6 +63,11 @@ impl Plan {
         let mut dice = Dice::of(seed, PLAN, 0);
         let mut surroundings = Surroundings::drawn(&mut dice);
         surroundings.roots = Dice::of(seed, ROOTS, 0).weighted(&[(80, 1), (14, 2), (6, 3)]);
+        let mut crdt = Dice::of(seed, CRDT, 0);
+        if crdt.chance(3_000) {
+            surroundings.crdt = 1 + crdt.below(surroundings.documents);
+            surroundings.unsummed = *crdt.pick(&[1, 4, 20, usize::MAX]);
+        }
         let pace_us = *dice.pick(&[2_000, 40_000, 400_000]);
         let swarm = Swarm::drawn(&mut dice);
         if swarm.faults.is_empty() {
@@ -99,6 +105,9 @@ impl Surroundings {
             relayed,
             roots: 1,
             documents: usize::try_from(dice.between(1, 3)).unwrap_or(1),
+            // Drawn by themselves, so that the seeds without them stay what they were.
+            crdt: 0,
+            unsummed: usize::MAX,
             delay_us: *dice.pick(&[500, 20_000, 200_000]),
             binary: dice.weighted(&[(70, 10_000), (20, 5_000), (10, 0)]),
             frame_bytes: dice.weighted(&[(20, MIN_FRAME_BYTES), (30, 1_500), (50, MAX_FRAME_BYTES)]),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rejoin_core::{Base, ConflictChoice, EditError, Life, Replica, RequestKey, Seen};
+use rejoin_core::{Base, ConflictChoice, EditError, Life, Replica, RequestKey, Seen, View};
 use rejoin_json::{Json, Limits, apply};
 use rejoin_wire::{
     Body, Change, ChangeId, Counter, DocumentId, Header, ReplicaId, Revision, UnixMillis, to_bytes,
@@ -11,6 +11,7 @@ use rejoin_wire::{
 use super::node::Node;
 use super::watching::Asked;
 use super::{LINES, ROOT, World};
+use crate::crdt;
 use crate::dice::Dice;
 use crate::plan::{Action, Line};
 use crate::tokens::{in_body, tokens};
@@ -126,7 +127,14 @@ impl World {
         let Some(view) = self.nodes[node].replica.as_mut().and_then(|replica| replica.view(document)) else {
             return Ok(false);
         };
-        if view.life == Life::Absent || (view.life == Life::Deleted && self.dice.chance(2_000)) {
+        if self.is_crdt(document)
+            && (view.life == Life::Absent || matches!(action, Action::Undo | Action::Redo))
+        {
+            return self.edit_once(node, document);
+        }
+        if view.life == Life::Absent
+            || !self.is_crdt(document) && (view.life == Life::Deleted && self.dice.chance(2_000))
+        {
             let (header, content) = match self.contents.get(document) {
                 Some(brought) => (brought.header.clone(), brought.content.clone()),
                 None => (typing::header(&mut self.dice), typing::content(&mut self.model.issuer)),
@@ -228,6 +236,9 @@ impl World {
         let Some(view) = self.nodes[node].replica.as_mut().and_then(|replica| replica.view(document)) else {
             return Ok(false);
         };
+        if self.is_crdt(document) {
+            return self.write_into(node, document, &view);
+        }
         // A part of the program shows the document as it was when it looked.
         if self.dice.chance(2_000) {
             let look = Seen { revision: view.revision, content: view.content.clone() };
@@ -244,6 +255,29 @@ impl World {
             return Ok(false);
         }
         self.made(node, document, |replica| replica.edit(document, patch))
+    }
+
+    /// Whether a document is made of updates.
+    fn is_crdt(&self, document: &DocumentId) -> bool {
+        let at = self.documents.iter().position(|other| other == document);
+        // Faults are planted in what the engine does to JSON documents.
+        let crdt = if self.brought() || self.plant.is_some() { 0 } else { self.surroundings.crdt };
+        at.is_some_and(|at| at + crdt >= self.documents.len())
+    }
+
+    /// Writes into a CRDT document, as a program does that has it open: under one client id, until what it wrote is not all there.
+    fn write_into(&mut self, node: usize, document: &DocumentId, view: &View) -> Result<bool, Violation> {
+        let Node { replica: Some(replica), writers, .. } = &mut self.nodes[node] else { return Ok(false) };
+        let rejected = replica.rejected(document).len();
+        let known = writers.get(document).filter(|(_, before)| *before == rejected);
+        let client = match known {
+            Some((client, _)) => *client,
+            None => self.dice.between(1, u64::from(u32::MAX)),
+        };
+        writers.insert(document.clone(), (client, rejected));
+        let update = crdt::update(view.crdt.as_ref(), client, &mut self.dice, &mut self.model.issuer);
+        let Some(update) = update else { return Ok(false) };
+        self.made(node, document, |replica| replica.merge(document, update))
     }
 
     /// Edits what was seen a while ago.
@@ -294,7 +328,8 @@ impl World {
     ) -> Result<Result<ChangeId, EditError>, Violation> {
         let replica =
             self.nodes[node].replica.as_mut().expect("invariant: only a running follower is told to act");
-        let view = replica.view(document).map(|view| view.content);
+        let shown = &self.model.shown;
+        let view = replica.view(document).map(|view| shown.content(&view));
         let is_view = looked.is_none() || looked == view;
         let seen = looked.or(view);
         let result = command(replica);
@@ -310,7 +345,7 @@ impl World {
                     let mut after = seen.clone();
                     apply(&mut after, patch, &Limits::default()).ok().map(|()| after)
                 }
-                _ => replica.view(document).map(|view| view.content),
+                _ => replica.view(document).map(|view| shown.content(&view)),
             };
             let left = after.as_ref().map(tokens).unwrap_or_default();
             // What became of changes under another id its counter does not tell.
@@ -345,7 +380,11 @@ impl World {
             _ => (Base::Current, None),
         };
         let mut left = seen.as_ref().unwrap_or(&content).clone();
-        let patch = typing::patch(&left, self.brought(), &mut self.dice, &mut self.model.issuer);
+        let patch = if line.tip().crdt.is_some() {
+            crdt::patch(&left, &mut self.dice, &mut self.model.issuer)
+        } else {
+            typing::patch(&left, self.brought(), &mut self.dice, &mut self.model.issuer)
+        };
         if apply(&mut left, &patch, &Limits::default()).is_err() {
             return Ok(false);
         }

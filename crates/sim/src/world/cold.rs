@@ -80,7 +80,10 @@ impl World {
             if at != revision || view.revision != revision {
                 return wrong(&format!("revision {}", view.revision));
             }
-            if state.content != view.content || state.life != view.life || *state.header != *view.header {
+            if state.content != self.model.shown.content(&view)
+                || state.life != view.life
+                || *state.header != *view.header
+            {
                 return wrong("another content");
             }
             if !equal_records(&state.conflicts, &view.conflicts) {

@@ -87,8 +87,9 @@ impl World {
                 if view.life != tip.life || *view.header != *tip.header {
                     return differs("another header");
                 }
-                if !view.content.ptr_eq(&tip.content) && to_bytes(&view.content) != to_bytes(&tip.content) {
-                    return differs(&format!("other content: {}", view.content));
+                let content = self.model.shown.content(&view);
+                if !content.ptr_eq(&tip.content) && to_bytes(&content) != to_bytes(&tip.content) {
+                    return differs(&format!("other content: {content}"));
                 }
                 if !equal_records(&tip.conflicts, &view.conflicts) {
                     return Err(Violation::new(

@@ -253,6 +253,7 @@ impl World {
         crashed.dirty.clear();
         crashed.replies.clear();
         crashed.shown.clear();
+        crashed.writers.clear();
         // What was shown, and is stored, is shown again.
         let Node { read, disk, .. } = crashed;
         read.retain(|document, (revision, _)| disk.durable().revisions.get(document) >= Some(revision));

@@ -60,6 +60,8 @@ pub(crate) struct Node {
     pub(crate) shown: BTreeMap<DocumentId, Json>,
     /// The confirmed revision that it showed last of each document, in this life or, where that is stored, in those before.
     pub(crate) read: BTreeMap<DocumentId, (Revision, ChainHash)>,
+    /// Under which Yjs client its program writes into CRDT documents, and how many of its changes had been rejected when it took that id.
+    pub(crate) writers: BTreeMap<DocumentId, (u64, usize)>,
     /// What was looked at of its documents.
     pub(crate) checked: Checked,
     /// Documents of which something that it stored went bad.
@@ -73,6 +75,7 @@ impl Node {
         config.shares_store = surroundings.roots > 1;
         config.max_idle_documents = surroundings.idle_documents;
         config.max_inline_bytes = surroundings.inline_bytes;
+        config.max_unsummed_updates = surroundings.unsummed;
         config.heartbeat_timeout = 2 * Duration::from_micros(surroundings.heartbeat_us);
         Self::new(config, 0)
     }
@@ -128,6 +131,7 @@ impl Node {
             spoiled: BTreeSet::new(),
             shown: BTreeMap::new(),
             read: BTreeMap::new(),
+            writers: BTreeMap::new(),
             checked: Checked::default(),
         }
     }
@@ -179,6 +183,7 @@ impl Checked {
                 || Arc::ptr_eq(&known.conflicts, &view.conflicts) || known.conflicts == view.conflicts;
             let same_header = || Arc::ptr_eq(&known.header, &view.header) || known.header == view.header;
             known.chain == view.chain
+                && known.crdt == view.crdt
                 && known.life == view.life
                 && same_header()
                 && same_content()

@@ -259,6 +259,7 @@ impl World {
                         own.insert(*hash, (change.id(), made));
                         self.model.name(*hash, made);
                     }
+                    None if self.model.brings_back_all(&document, change) => {}
                     None => {
                         let what =
                             format!("node {node} has a change of {document} that nobody made: {change:?}");
