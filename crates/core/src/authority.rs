@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rejoin_json::{ContentHash, Json, Limits};
 use rejoin_wire::limits::{MAX_CONFLICTS_PER_CHANGE, MAX_OPEN_CONFLICT_BYTES};
 use rejoin_wire::{
-    Body, Change, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, CrdtUpdate, Entry, ErrorCode,
-    Fate, Header, Outcome, PushedChange, ReplicaId, Revision, Sequence, UnixMillis,
+    Body, ChangeHash, ChangeId, ConflictId, ConflictRecord, Counter, CrdtUpdate, Entry, ErrorCode, Fate,
+    Header, Outcome, PushedChange, ReplicaId, Revision, Sequence, UnixMillis,
 };
 
 use crate::collections::{BTreeMap, BTreeSet};
@@ -172,7 +172,7 @@ impl Authority {
 
     /// Whether a change was made over one of its author that is known to be rejected.
     #[cfg(feature = "crdt")]
-    pub(crate) fn is_over_rejected(&self, change: &Change) -> bool {
+    pub(crate) fn is_over_rejected(&self, change: &rejoin_wire::Change) -> bool {
         let replica = change.replica;
         let below = ChangeId { replica, counter: change.over }..change.id();
         let is_rejected =
