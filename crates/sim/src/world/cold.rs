@@ -66,7 +66,9 @@ impl World {
         let mut cold = Cold::new(node, disk, self.now);
         for (document, revision) in kept {
             self.model.judging.note(Claim::ColdLoad);
-            let before = (!is_root).then(|| replica.rejected(&document).len());
+            // Of what nobody has open a program is told nothing.
+            let is_open = !is_root && node.opened.contains(&document);
+            let before = is_open.then(|| replica.rejected(&document).len());
             cold.start(&self.workspace, |replica| replica.open(&document));
             let wrong = |what: &str| {
                 let what =
