@@ -82,16 +82,16 @@ test("a patch over REST reaches Yjs clients as an update of what it touches", as
   const body = doc.getText("body");
   const position = Y.createRelativePositionFromTypeIndex(body, 4);
   const patched = await patch("patched", [
-    { op: "replace", path: "/body", value: "Oh, Hello" },
+    { op: "replace", path: "/body", value: "Oh, Hello there" },
     { op: "add", path: "/list/-", value: { deep: [true] } },
     { op: "replace", path: "/n", value: 2 },
   ]);
   assert.equal(patched.status, 200);
   const { content, accepted_revision } = await patched.json();
-  const expected = { body: "Oh, Hello", list: ["a", { deep: [true] }], n: 2 };
+  const expected = { body: "Oh, Hello there", list: ["a", { deep: [true] }], n: 2 };
   assert.deepEqual([content, accepted_revision], [expected, 2]);
   await until(doc, () => doc.getMap("root").get("n") === 2);
-  assert.equal(body.toString(), "Oh, Hello");
+  assert.equal(body.toString(), "Oh, Hello there");
   assert.deepEqual(doc.getArray("list").toJSON(), ["a", { deep: [true] }]);
   // The text was edited, and not replaced: a cursor in it stays where it was.
   assert.equal(Y.createAbsolutePositionFromRelativePosition(position, doc).index, 8);

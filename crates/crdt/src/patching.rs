@@ -1,11 +1,11 @@
 //! A JSON Patch on the view of a document, as edits of what stands behind it.
 //!
 //! Objects and arrays that a patch adds become maps and arrays that others can edit at the same time; its strings stay plain. A string that takes the
-//! place of a text becomes an edit of that text, of the part that differs. XML is shown as text and is no text: it is replaced or removed as a whole.
+//! place of a text becomes an edit of that text, of the parts that differ. XML is shown as text and is no text: it is replaced or removed as a whole.
 
 use std::sync::Arc;
 
-use rejoin_json::{Json, Limits, Operation, Patch, PatchError, Pointer, apply};
+use rejoin_json::{Json, Limits, Operation, Patch, PatchError, Pointer, apply, diff_text};
 use thiserror::Error;
 use yrs::any::Number;
 use yrs::{
@@ -316,7 +316,7 @@ fn edit_text(transaction: &mut TransactionMut<'_>, text: Option<Out>, value: &Js
     }
 }
 
-/// Edits the part of a text in which it differs. What is embedded in it, and not in the string, stays.
+/// Edits the parts of a text in which it differs. What is embedded in it, and not in the string, stays.
 fn splice(transaction: &mut TransactionMut<'_>, text: &TextRef, value: &str) {
     let pieces = text.diff(transaction, |_| ());
     let pieces = pieces.into_iter().map(|piece| match piece.insert {
@@ -331,22 +331,16 @@ fn splice(transaction: &mut TransactionMut<'_>, text: &TextRef, value: &str) {
         return text.insert(transaction, 0, value);
     }
     let old: String = pieces.iter().flatten().map(|piece| &**piece).collect();
-    let same = |pairs: &mut dyn Iterator<Item = (char, char)>| {
-        pairs.take_while(|(one, other)| one == other).map(|(one, _)| one.len_utf8()).sum::<usize>()
-    };
-    let front = same(&mut old.chars().zip(value.chars()));
-    let rest = |text: &str| text.get(front..).unwrap_or_default().to_owned();
-    let (old_rest, new_rest) = (rest(&old), rest(value));
-    let back = same(&mut old_rest.chars().rev().zip(new_rest.chars().rev()));
-    let removed = old_rest.get(..old_rest.len() - back).unwrap_or_default();
-    let inserted = new_rest.get(..new_rest.len() - back).unwrap_or_default();
     // From the back, so that positions in front stay.
-    let ranges = ranges(&pieces, front, removed.len());
-    for (index, length) in ranges.iter().rev().filter(|(_, length)| *length > 0) {
-        text.remove_range(transaction, *index, *length);
-    }
-    if let Some((index, _)) = ranges.first().filter(|_| !inserted.is_empty()) {
-        text.insert(transaction, *index, inserted);
+    for (stretch, put) in diff_text(&old, value).into_iter().rev() {
+        let ranges = ranges(&pieces, stretch.start, stretch.len());
+        for (index, length) in ranges.iter().rev().filter(|(_, length)| *length > 0) {
+            text.remove_range(transaction, *index, *length);
+        }
+        let put = value.get(put).unwrap_or_default();
+        if let Some((index, _)) = ranges.first().filter(|_| !put.is_empty()) {
+            text.insert(transaction, *index, put);
+        }
     }
 }
 

@@ -51,4 +51,5 @@ pub use merge_patch::{merge_patch_apply, merge_patch_diff, merge_patch_to_patch}
 pub use parse::{ParseError, ParseErrorKind, Position};
 pub use patch::{Operation, Patch, PatchFormatError, PatchFormatErrorKind, PatchParseError};
 pub use place::{PlacePath, Step};
+pub use text::diff_text;
 pub use tree::{Array, Elements, Entry, Json, Kind, Members, Object, Text};

@@ -244,6 +244,9 @@ fn a_text_that_stays_in_a_whole_content_is_edited_where_it_differs() {
     assert_eq!(view(&document), r#"{"body":"Hello, you","map":{"a":1}}"#);
     let written: u32 = document.clocks().values().sum::<u32>() - before.values().sum::<u32>();
     assert_eq!(written, 3, "only `you` is new");
+    apply(&mut document, r#"[{"op":"replace","path":"/body","value":"Oh, Hello, you there"}]"#).unwrap();
+    let written: u32 = document.clocks().values().sum::<u32>() - before.values().sum::<u32>() - written;
+    assert_eq!(written, 10, "only `Oh, ` and ` there` are new");
 }
 
 /// Patches that are drawn for what a document is.
