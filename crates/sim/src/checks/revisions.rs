@@ -118,7 +118,14 @@ impl NoPhantom {
             // What a stranger saw nobody knows.
             let seen = seen.contains_key(token) || made.is_some_and(Made::is_strangers);
             let restored = seen && accepted_before(token);
-            if made.is_some() && !submitted.contains_key(token) && !restored {
+            // An update that refers to others is shown once those are there.
+            let waited = || {
+                let before = appended.line.0.iter().filter_map(|logged| logged.entry.as_ref());
+                before.map(|entry| &entry.effect).any(|effect| {
+                    matches!(effect, Effect::Merged { .. }) && in_effect(effect).contains_key(token)
+                })
+            };
+            if made.is_some() && !submitted.contains_key(token) && !restored && !waited() {
                 return Err(breach(
                     Claim::NoPhantom,
                     appended,
