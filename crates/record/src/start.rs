@@ -41,6 +41,8 @@ pub(crate) fn write(start: &Start<'_>, out: &mut Writer) {
         heartbeat_timeout,
         store_retry,
         shares_store,
+        // What only simulated worlds set, which are not recorded.
+        ..
     } = start.config;
     out.raw(&start.seed.0.to_le_bytes());
     out.varint(start.now.0);
