@@ -8,6 +8,7 @@ use thiserror::Error;
 use yrs::updates::decoder::Decode as _;
 use yrs::{ClientID, Doc, OffsetKind, Options, ReadTxn as _, Transact as _, TransactionMut};
 
+use crate::coverage::Coverage;
 use crate::editing::{self, Edit, EditError, Target};
 use crate::parents::{Parents, TooDeep};
 use crate::patching::{self, PatchingError};
@@ -319,6 +320,18 @@ impl Document {
     /// Whether an update would wait, or a part of it, for others that are missing.
     pub fn lacks_for(&self, update: &Update) -> bool {
         update.clone().split(&self.held).waiting.is_some()
+    }
+
+    /// How much it has, to tell later whether an update says anything new. What waits for others is not in it.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::Broken`].
+    pub fn coverage(&self) -> Result<Coverage, ApplyError> {
+        let deleted = self.since(&self.state_vector())?;
+        let most = deleted.len();
+        let deleted = Update::check(deleted, most).map_err(|_| ApplyError::Broken)?;
+        Ok(Coverage::of(self.held.clone(), deleted))
     }
 
     /// What waits for others, without what was applied of it, oldest first.

@@ -1,6 +1,7 @@
 //! Documents that many edit at once: the only crate that names yrs, and what foreign bytes go through before yrs sees them.
 
 pub mod awareness;
+mod coverage;
 mod document;
 pub mod doors;
 mod editing;
@@ -19,6 +20,7 @@ mod value;
 mod view;
 mod writing;
 
+pub use coverage::Coverage;
 pub use document::{Applied, ApplyError, Document, MAX_WAITING_BYTES};
 pub use editing::{Edit, EditError, RootKind, Step, Target, Value};
 pub use malformed::{Fault, Malformed};
