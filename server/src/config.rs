@@ -21,10 +21,11 @@ pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 pub const DEFAULT_DATABASE: &str = "sqlite:rejoin.db";
 
 /// Every environment variable with the prefix that means something.
-pub const VARIABLES: [&str; 21] = [
+pub const VARIABLES: [&str; 22] = [
     "REJOIN_BIND_ADDRESS",
     "REJOIN_DATABASE_URL",
     "REJOIN_SECRET",
+    "REJOIN_READER_SECRET",
     "REJOIN_TLS_CERT",
     "REJOIN_TLS_KEY",
     "REJOIN_ALLOWED_ORIGINS",
@@ -62,6 +63,8 @@ pub struct Settings {
     pub database_named_by: Option<&'static str>,
     /// Bearer token that everybody must present. Needed for any address but loopback.
     pub secret: Option<String>,
+    /// Besides the secret, a bearer token by which nothing can be changed.
+    pub reader_secret: Option<String>,
     /// PEM file of the certificate, with those of its authorities behind it. Without it the server speaks no TLS.
     pub tls_cert: Option<PathBuf>,
     /// PEM file of the certificate's private key.
@@ -108,6 +111,8 @@ pub struct Resolved {
     pub database_named_by: Option<&'static str>,
     /// The bearer token.
     pub secret: Option<String>,
+    /// That of readers.
+    pub reader_secret: Option<String>,
     /// The server's identity; without it the server speaks no TLS.
     pub tls: Option<TlsFiles>,
     /// Pages that may connect.
@@ -221,6 +226,11 @@ pub enum ConfigError {
         /// The length of the secret.
         bytes: usize,
     },
+    /// Readers would be all who may come in, or not be told from others.
+    #[error(
+        "the secret of readers (--reader-secret, REJOIN_READER_SECRET) goes with another one of those who may edit: set --secret or REJOIN_SECRET, to something else"
+    )]
+    ReaderSecret,
 }
 
 /// Shortest secret of a server that other machines reach, in bytes.
@@ -255,6 +265,7 @@ impl Settings {
                     return Err(ConfigError::LogFormat(value));
                 }
                 "REJOIN_SECRET" => settings.secret = Some(value),
+                "REJOIN_READER_SECRET" => settings.reader_secret = Some(value),
                 "REJOIN_TLS_CERT" => settings.tls_cert = file(value),
                 "REJOIN_TLS_KEY" => settings.tls_key = file(value),
                 "REJOIN_ALLOWED_ORIGINS" => {
@@ -324,6 +335,7 @@ impl Settings {
             },
             database_url: self.database_url.or(other.database_url),
             secret: self.secret.or(other.secret),
+            reader_secret: self.reader_secret.or(other.reader_secret),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
             allowed_origins: self.allowed_origins.or(other.allowed_origins),
@@ -357,7 +369,12 @@ impl Settings {
         if !address.ip().is_loopback() && secret.is_none() {
             return Err(ConfigError::OpenToOthers(address));
         }
-        let short = secret.as_ref().map(String::len).filter(|bytes| *bytes < GOOD_SECRET_BYTES);
+        let reader_secret = self.reader_secret.filter(|secret| !secret.is_empty());
+        if reader_secret.is_some() && (secret.is_none() || secret == reader_secret) {
+            return Err(ConfigError::ReaderSecret);
+        }
+        let secrets = secret.iter().chain(&reader_secret);
+        let short = secrets.map(String::len).find(|bytes| *bytes < GOOD_SECRET_BYTES);
         if let Some(bytes) = short.filter(|_| !address.ip().is_loopback()) {
             return Err(ConfigError::ShortSecret { address, bytes });
         }
@@ -392,6 +409,7 @@ impl Settings {
             database_named_by: self.database_named_by,
             database_url: self.database_url.unwrap_or_else(|| DEFAULT_DATABASE.to_owned()),
             secret,
+            reader_secret,
             tls,
             allowed_origins: self.allowed_origins.unwrap_or_default(),
             policy,
@@ -485,6 +503,24 @@ mod tests {
         assert!(guessable.contains("only 15 bytes") && guessable.contains("REJOIN_SECRET"), "{guessable}");
         assert!(environment(&[short]).resolve().is_ok(), "on this machine it is only warned about");
         assert!(environment(&[("PORT", "9000"), ("REJOIN_SECRET", "")]).resolve().is_err());
+    }
+
+    #[test]
+    fn readers_have_a_secret_besides_that_of_the_others() {
+        let resolved = |secret: &str, readers: &str| {
+            environment(&[("PORT", "9000"), ("REJOIN_SECRET", secret), ("REJOIN_READER_SECRET", readers)])
+                .resolve()
+        };
+        let (members, readers) = ("0123456789abcdef", "fedcba9876543210");
+        assert_eq!(resolved(members, readers).unwrap().reader_secret.as_deref(), Some(readers));
+        assert_eq!(resolved(members, "").unwrap().reader_secret, None);
+        assert!(matches!(resolved(members, members), Err(ConfigError::ReaderSecret)));
+        assert!(matches!(
+            resolved(members, "fedcba987654321"),
+            Err(ConfigError::ShortSecret { bytes: 15, .. })
+        ));
+        let alone = environment(&[("REJOIN_READER_SECRET", readers)]).resolve().unwrap_err();
+        assert!(alone.to_string().contains("REJOIN_READER_SECRET"), "{alone}");
     }
 
     #[test]

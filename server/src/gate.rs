@@ -41,6 +41,10 @@ pub(crate) async fn admit(
     take(server.limiters().requests.as_ref(), address).map_err(ApiError::rate_limited)?;
     server.check_names(request.headers(), request.uri())?;
     let grant = server.grant(request.headers())?;
+    if !grant.may_edit && !request.method().is_safe() {
+        let message = "this token may read and not edit; use the one of those who may edit";
+        return Err(ApiError::new(ErrorCode::Forbidden, message));
+    }
     request.extensions_mut().insert(grant);
     is_running(&server)?;
     let (parts, body) = request.into_parts();

@@ -67,6 +67,9 @@ struct Flags {
     /// Bearer token that everybody must present; needed for any address but loopback
     #[arg(long)]
     secret: Option<String>,
+    /// Bearer token by which nothing can be changed, besides the secret
+    #[arg(long)]
+    reader_secret: Option<String>,
     /// PEM file of the server's certificate and those of its authorities, for https:// and wss://; needs --tls-key
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<PathBuf>,
@@ -161,6 +164,7 @@ fn settings(flags: Flags) -> Result<Settings, Failure> {
     given.database_named_by = flags.database_url.is_some().then_some("--database-url");
     given.database_url = flags.database_url;
     given.secret = flags.secret;
+    given.reader_secret = flags.reader_secret;
     given.tls_cert = flags.tls_cert;
     given.tls_key = flags.tls_key;
     given.allowed_origins = (!flags.allowed_origins.is_empty()).then_some(flags.allowed_origins);
@@ -200,6 +204,7 @@ async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
     let address = listener.local_addr()?;
     let mut options = ServerOptions::new(resolved.database_url.clone());
     options.secret = resolved.secret.clone().map(Arc::from);
+    options.reader_secret = resolved.reader_secret.clone().map(Arc::from);
     options.allowed_origins = resolved.allowed_origins.clone();
     options.allows_local_pages = dev;
     options.shards = resolved.shards;

@@ -72,6 +72,8 @@ pub struct ServerOptions {
     pub database_url: String,
     /// The bearer token that everybody must present; without it everybody may come in.
     pub secret: Option<Arc<str>>,
+    /// Besides the secret, a bearer token by which nothing can be changed.
+    pub reader_secret: Option<Arc<str>>,
     /// Origins of pages on other hosts that may connect.
     pub allowed_origins: Vec<String>,
     /// Whether pages of this machine may connect, from whatever port they come: a development server has one of its own.
@@ -110,6 +112,7 @@ impl ServerOptions {
         Self {
             database_url: database_url.into(),
             secret: None,
+            reader_secret: None,
             allowed_origins: Vec::new(),
             allows_local_pages: false,
             hosts: Vec::new(),
@@ -214,9 +217,11 @@ impl Server {
         let hub = Hub::start_recorded(store, options.shards, configure, recordings.as_ref())
             .answering_within(options.answer_patience);
         let local = options.secret.is_none().then(|| Grant::new(LOCAL, true));
-        let admission: Arc<dyn Admission> = match &options.secret {
+        let hosts = options.secret.is_none().then_some(options.hosts);
+        let secret = options.secret.map(|members| Secret { members, readers: options.reader_secret });
+        let admission: Arc<dyn Admission> = match &secret {
             None => Arc::new(Open),
-            Some(secret) => Arc::new(Secret(Arc::clone(secret))),
+            Some(secret) => Arc::new(secret.clone()),
         };
         let shared = Shared {
             hub,
@@ -227,10 +232,10 @@ impl Server {
             names: Names {
                 allowed_origins: options.allowed_origins,
                 allows_local_pages: options.allows_local_pages,
-                hosts: options.secret.is_none().then_some(options.hosts),
+                hosts,
             },
             bodies: Bodies::new(options.max_bodies_bytes, options.body_patience),
-            secret: options.secret.map(Secret),
+            secret,
             admission,
             session: Arc::new(SessionConfig { local, ..SessionConfig::default() }),
             workspace: WorkspaceId::new(DEFAULT_WORKSPACE)
@@ -347,11 +352,10 @@ impl Server {
     }
 
     fn identify(&self, headers: &HeaderMap) -> Result<Grant, ApiError> {
-        let grant = |principal: &str| Ok(Grant::new(principal, true));
-        let Some(secret) = &self.shared.secret else { return grant(LOCAL) };
-        match bearer(headers) {
-            Some(token) if secret.matches(&token) => grant("member"),
-            Some(_) => Err(ApiError::new(
+        let Some(secret) = &self.shared.secret else { return Ok(Grant::new(LOCAL, true)) };
+        match bearer(headers).map(|token| secret.grant(&token)) {
+            Some(Some(grant)) => Ok(grant),
+            Some(None) => Err(ApiError::new(
                 ErrorCode::Unauthorized,
                 "the token is not the server's secret; check REJOIN_SECRET",
             )),
@@ -520,11 +524,8 @@ async fn upgrade(
         let shared = &server.shared;
         let mut config = Arc::clone(&shared.session);
         // A text client that showed the secret with its upgrade request need not authenticate again.
-        let known = token
-            .as_deref()
-            .is_some_and(|token| shared.secret.as_ref().is_some_and(|secret| secret.matches(token)));
-        if known {
-            let local = Some(Grant::new("member", true));
+        let known = token.as_deref().and_then(|token| shared.secret.as_ref()?.grant(token));
+        if let Some(local) = known.map(Some) {
             config = Arc::new(SessionConfig { local, ..(*config).clone() });
         }
         let start = Instant(0);

@@ -3,7 +3,8 @@
 
 use std::net::SocketAddr;
 
-use crate::support::{Process, http, within};
+use crate::support::{Native, Process, Text, hello, http, within};
+use rejoin_wire::{Encoding, Hello, Message as Wire};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -140,4 +141,37 @@ async fn pages_of_other_hosts_connect_only_when_they_are_allowed_by_name() {
     assert!(["authorization", "if-match", "idempotency-key"].iter().all(|name| allowed.contains(name)));
     let methods = head.lines().find(|line| line.starts_with("access-control-allow-methods:")).unwrap();
     assert!(methods.contains("patch"), "{methods}");
+}
+
+#[tokio::test]
+async fn whoever_has_the_secret_of_readers_sees_everything_and_changes_nothing() {
+    const READER: &str = "fedcba9876543210";
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start_with(folder.path(), &["--secret", SECRET, "--reader-secret", READER]);
+    let at = process.address;
+    let (member, reader) = (format!("Bearer {SECRET}"), format!("Bearer {READER}"));
+    let (member, reader) = (("authorization", &*member), ("authorization", &*reader));
+    let there = json!({"id": "there", "content": {}}).to_string();
+    assert_eq!(http(at, "POST /api/documents", &[JSON, member], &there).await.0, 201);
+    assert_eq!(http(at, "GET /api/documents/there", &[reader], "").await.0, 200);
+    let merge = ("content-type", "application/merge-patch+json");
+    for (request, kind, body) in [
+        ("POST /api/documents", JSON, r#"{"id":"more","content":{}}"#),
+        ("PUT /api/documents/there", JSON, "{}"),
+        ("PATCH /api/documents/there", merge, r#"{"a":1}"#),
+        ("DELETE /api/documents/there", JSON, ""),
+    ] {
+        let (status, _, answer) = http(at, request, &[kind, reader], body).await;
+        assert_eq!(status, 403, "{request}: {answer}");
+    }
+    let mut text = Text::connect_with(&process, Some(READER)).await;
+    let created = json!({"type": "create_document", "document": {"id": "more", "content": {}}});
+    let answer = text.ask(&created, "document_created_response").await;
+    assert_eq!(answer["success"], false, "{answer}");
+    assert_eq!(text.read("there").await["content"], json!({}));
+    let mut native = Native::connect(&process, Encoding::Json).await;
+    let Wire::Hello(hello) = hello() else { panic!("no hello") };
+    native.send(&Wire::Hello(Hello { token: Some(READER.into()), ..hello })).await;
+    let Ok(Wire::Welcome(welcome)) = native.next().await else { panic!("no welcome") };
+    assert!(!welcome.may_edit);
 }
