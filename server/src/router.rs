@@ -18,14 +18,11 @@ use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rejoin_core::storage::{Answer, Operation, StoreError};
-use rejoin_core::{Config, Credentials, Grant, Instant, Reply, Role, Session, SessionConfig, Token};
+use rejoin_core::{Config, Grant, Instant, Reply, Role, Session, SessionConfig, Token};
 use rejoin_json::Policy;
 use rejoin_store::{SqliteOptions, SqliteStore, Store};
 use rejoin_wire::limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
-use rejoin_wire::{
-    DocumentId, Encoding, ErrorCode, Hello, ReplicaId, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Sequence,
-    WorkspaceId,
-};
+use rejoin_wire::{Encoding, ErrorCode, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Sequence, WorkspaceId};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -41,10 +38,14 @@ use crate::policies::Policies;
 use crate::rates::{Limiters, Rates, counted_address, take};
 use crate::recordings::{RecordingTo, Recordings};
 use crate::socket::{self, Admission, Conversation, serve};
+use crate::yjs_door::KEEP_ALIVE_INTERVAL;
 use crate::{openapi, rest};
 
 #[cfg(test)]
 mod tests;
+mod yjs;
+
+use yjs::{upgrade_hocuspocus, upgrade_y_websocket};
 
 /// Read buffer of a socket in bytes, which every idle link holds; longer messages are read in as many steps. axum's own default is 128 KiB.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
@@ -167,6 +168,8 @@ struct Shared {
     bodies: Bodies,
     admission: Arc<dyn Admission>,
     session: Arc<SessionConfig>,
+    /// Of Yjs clients.
+    foreign_session: Arc<SessionConfig>,
     workspace: WorkspaceId,
     policies: Arc<Policies>,
     limiters: Arc<Limiters>,
@@ -238,6 +241,10 @@ impl Server {
             secret,
             admission,
             session: Arc::new(SessionConfig { local, ..SessionConfig::default() }),
+            foreign_session: Arc::new(SessionConfig {
+                heartbeat_interval: KEEP_ALIVE_INTERVAL,
+                ..SessionConfig::default()
+            }),
             workspace: WorkspaceId::new(DEFAULT_WORKSPACE)
                 .unwrap_or_else(|_| unreachable!("a constant id is well formed")),
             policies,
@@ -395,7 +402,8 @@ pub fn router(server: &Server) -> Router {
     Router::new()
         .merge(limited)
         .route("/ws", get(upgrade))
-        .route("/yjs/{*room}", get(upgrade_yjs))
+        .route("/yjs/{*room}", get(upgrade_y_websocket))
+        .route("/hocuspocus", get(upgrade_hocuspocus))
         .route("/health", get(|| async { "ok" }))
         .route("/ready", get(ready))
         .route("/api/openapi.json", get(openapi::document))
@@ -494,8 +502,7 @@ impl Shared {
             encoding,
             default_workspace: self.workspace.clone(),
             policies: Arc::clone(&self.policies),
-            room: None,
-            replica: ReplicaId(0),
+            foreign: None,
             token,
             limiters: Arc::clone(&self.limiters),
             address,
@@ -536,62 +543,6 @@ async fn upgrade(
         };
         serve(socket, shared.conversation(session, token, address), connection)
     }))
-}
-
-/// How a subprotocol begins by which a Yjs client says its token: browsers can send no header with a WebSocket, and an address is logged.
-const TOKEN_PROTOCOL: &str = "bearer.";
-
-/// Lets a `y-websocket` client into the room that its path names: a CRDT document of the default workspace.
-async fn upgrade_yjs(
-    State(server): State<Server>,
-    Caller(peer): Caller,
-    room: Result<axum::extract::Path<String>, axum::extract::rejection::PathRejection>,
-    uri: Uri,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Result<Response, ApiError> {
-    let room = room.map_err(|error| ApiError::new(ErrorCode::BadMessage, error.to_string()))?;
-    let room = DocumentId::new(room.0.as_str()).map_err(|error| {
-        ApiError::new(ErrorCode::BadMessage, format!("this is no name of a room: {error}"))
-    })?;
-    let Upgrading { upgrade, connection, address } =
-        match begin_upgrade(&server, peer, &uri, &headers, upgrade)? {
-            Ok(upgrading) => upgrading,
-            Err(response) => return Ok(response),
-        };
-    let said = protocols(&headers).find(|protocol| protocol.starts_with(TOKEN_PROTOCOL)).map(str::to_owned);
-    let upgrade = match &said {
-        Some(protocol) => upgrade.protocols([protocol.clone()]),
-        None => upgrade,
-    };
-    // A subprotocol has few of the characters that a token may have: the others are percent-encoded.
-    let shown = said.as_deref().and_then(|said| said.strip_prefix(TOKEN_PROTOCOL));
-    let shown =
-        shown.map(|token| percent_encoding::percent_decode_str(token).decode_utf8_lossy().into_owned());
-    let token = bearer(&headers).or(shown);
-    Ok(upgrade.on_upgrade(move |socket| {
-        let shared = &server.shared;
-        let replica = random_replica();
-        let hello =
-            Hello { versions: Vec::new(), replica, workspace: None, token: None, agent: Some("yjs".into()) };
-        let admitted = shared.admission.admit(&Credentials::Hello(hello), token.as_deref());
-        let session = Session::foreign(Arc::clone(&shared.session), admitted, Instant(0));
-        let conversation = shared.conversation((session, Encoding::Binary), token, address);
-        serve(socket, Conversation { room: Some(room), replica, ..conversation }, connection)
-    }))
-}
-
-/// The subprotocols that a client offers.
-fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
-    lists.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(',')).map(str::trim)
-}
-
-/// An id under which nobody has made a change.
-fn random_replica() -> ReplicaId {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the operating system has randomness");
-    ReplicaId(u128::from_le_bytes(bytes))
 }
 
 /// Says what to connect with.

@@ -15,20 +15,18 @@ use rejoin_core::{
     SessionInput, SessionOutput,
 };
 use rejoin_wire::limits::MAX_MESSAGE_BYTES;
-use rejoin_wire::{
-    CloseCode, DocumentId, Encoding, Frame as WireFrame, Message, ReplicaId, TextMessage, TextRequest,
-    WorkspaceId,
-};
+use rejoin_wire::{CloseCode, Encoding, Frame as WireFrame, Message, ReplicaId, WorkspaceId};
 use tokio::time::{Sleep, timeout};
 
 use crate::connections::Connection;
-use crate::hub::{Closing, Hub, Link, Outgoing, Urgency, unix_now};
+use crate::hub::{Closing, Hub, Link, Outgoing, Urgency};
 use crate::instruments;
 use crate::policies::Policies;
 use crate::rates::Limiters;
 use crate::text_door::{TextDoor, Told};
-use crate::yjs_door::YjsDoor;
+use crate::yjs_door::YWebsocketDoor;
 use door::Door;
+pub(crate) use door::Foreign;
 use quota::{Quota, Wait};
 
 mod door;
@@ -86,9 +84,8 @@ pub(crate) struct Conversation {
     pub(crate) encoding: Encoding,
     pub(crate) default_workspace: WorkspaceId,
     pub(crate) policies: Arc<Policies>,
-    /// The document of a Yjs client, and under which id it makes changes.
-    pub(crate) room: Option<DocumentId>,
-    pub(crate) replica: ReplicaId,
+    /// Which protocol it is where that is neither the native one nor the text door's.
+    pub(crate) foreign: Option<Box<Foreign>>,
     /// The token that came with the upgrade request.
     pub(crate) token: Option<String>,
     pub(crate) limiters: Arc<Limiters>,
@@ -217,7 +214,8 @@ impl Task {
         let is_open = !self.is_over();
         let is_blocked = self.blocked.is_some();
         // A text client that has asked for more than it was answered is not read until it was.
-        let reads = !self.is_deaf && self.held.is_none() && self.door.as_ref().is_none_or(Door::takes_frames);
+        let door_reads = |door: &Door| door.takes_frames() && (!is_blocked || door.reads_while_blocked());
+        let reads = !self.is_deaf && self.held.is_none() && self.door.as_ref().is_none_or(door_reads);
         let takes_news = self.door.as_ref().is_none_or(Door::takes_news);
         let door = async {
             match &mut self.door {
@@ -269,7 +267,8 @@ impl Task {
             Some(ending) => ending + self.conversation.patience.close,
         });
         let held = self.held.as_deref().map(|held| held.until);
-        session.into_iter().chain(blocked).chain(held).min()
+        let door = self.door.as_ref().and_then(Door::deadline);
+        session.into_iter().chain(blocked).chain(held).chain(door).min()
     }
 
     fn is_over(&self) -> bool {
@@ -278,7 +277,7 @@ impl Task {
 
     async fn take(&mut self, wake: Wake) {
         match wake {
-            Wake::Timeout => self.input(SessionInput::Timeout),
+            Wake::Timeout => self.take_timeout(),
             Wake::Flushed(flushed) => {
                 self.note_room(Poll::Ready(flushed));
             }
@@ -301,6 +300,15 @@ impl Task {
             Wake::Outgoing(Some(outgoing)) => self.take_outgoing(outgoing).await,
             Wake::Frame(frame) => self.take_frame(frame),
         }
+    }
+
+    fn take_timeout(&mut self) {
+        self.input(SessionInput::Timeout);
+        let now = self.now();
+        if let Some(door) = &mut self.door {
+            door.check_time(now);
+        }
+        self.take_door();
     }
 
     fn take_frame(&mut self, frame: Option<Result<Frame, axum::Error>>) {
@@ -365,44 +373,6 @@ impl Task {
         }
     }
 
-    /// Hands on what the text door says to the replica.
-    async fn tell_replica(&mut self) {
-        let Some(door) = &mut self.door else { return };
-        for message in door.take_messages() {
-            if let Some(link) = &self.link {
-                let _ = link.received(message).await;
-            }
-        }
-    }
-
-    /// Takes what the replica told before it answered, and then the answer.
-    async fn finish_door(&mut self) {
-        if self.door.as_ref().is_some_and(Door::takes_news)
-            && let Some(first) = self.link.as_mut().and_then(|link| link.queue.try_recv().ok())
-        {
-            self.take_outgoing(first).await;
-        }
-        if let Some(door) = &mut self.door {
-            door.finish();
-        }
-        self.take_door();
-    }
-
-    fn take_door(&mut self) {
-        let Some(door) = &mut self.door else { return };
-        let said = door.take_said();
-        let ending = match door {
-            Door::Yjs(door) => door.take_ending(),
-            Door::Text(_) => None,
-        };
-        for payload in said {
-            self.input(SessionInput::Send(payload));
-        }
-        if let Some((code, reason)) = ending {
-            self.input(SessionInput::Close { code, reason });
-        }
-    }
-
     /// Does what the session asks for, and writes everything in one go.
     async fn drain(&mut self) -> Option<Disconnect> {
         self.check_patience();
@@ -410,7 +380,13 @@ impl Task {
         while let Some(output) = self.next_output().await {
             match output {
                 SessionOutput::Frame(frame) => self.write(frame_of(frame)),
-                SessionOutput::Ping => self.write(Frame::Ping(bytes::Bytes::new())),
+                SessionOutput::Ping => {
+                    self.write(Frame::Ping(bytes::Bytes::new()));
+                    if let Some(door) = &mut self.door {
+                        door.keep_alive();
+                    }
+                    self.take_door();
+                }
                 SessionOutput::Authenticate(credentials) => self.authenticate(&credentials),
                 SessionOutput::Opened(opened) => self.open(opened.grant, opened.sender).await,
                 SessionOutput::Message(message) => {
@@ -422,7 +398,11 @@ impl Task {
                     self.take_door();
                 }
                 SessionOutput::Foreign(frame) => self.take_foreign(&frame),
-                SessionOutput::Disconnect(end) => return Some(end),
+                SessionOutput::Disconnect(end) => {
+                    // What came before the end counts.
+                    self.tell_replica().await;
+                    return Some(end);
+                }
             }
         }
         // Nothing came of a frame too many that could be refused: the next is read when it would have had its turn.
@@ -493,32 +473,6 @@ impl Task {
         };
         if gone {
             self.take_stop();
-        }
-    }
-
-    /// Hands a frame to the door of Yjs clients, unless too many came: they cannot be told to wait, but come back.
-    fn take_foreign(&mut self, frame: &bytes::Bytes) {
-        self.received = 0;
-        if let Some(wait) = self.over.take() {
-            self.input(SessionInput::Close { code: CloseCode::RateLimited, reason: wait.to_string().into() });
-            return;
-        }
-        if let Some(Door::Yjs(door)) = &mut self.door {
-            door.take_frame(frame, unix_now());
-        }
-        self.take_door();
-    }
-
-    /// Hands a request to the text door, unless too many came.
-    fn take_request(&mut self, request: TextMessage<TextRequest>) {
-        let bytes = std::mem::take(&mut self.received);
-        let over = self.over.take();
-        let Some(Door::Text(door)) = &mut self.door else { return };
-        match over {
-            None => door.take_request(request, bytes),
-            Some(wait) if self.quota.is_ignored() => self
-                .input(SessionInput::Close { code: CloseCode::RateLimited, reason: wait.to_string().into() }),
-            Some(wait) => door.refuse(request.request_id, &wait.to_string()),
         }
     }
 
@@ -630,24 +584,34 @@ impl Task {
                 (hello.replica, hello.workspace.clone(), self.conversation.encoding)
             }
             Sender::Plain => (ReplicaId(0), None, Encoding::Binary),
-            Sender::Foreign => (self.conversation.replica, None, Encoding::Binary),
+            Sender::Foreign => match self.conversation.foreign.as_deref() {
+                Some(Foreign::YWebsocket(_, replica)) => (*replica, None, Encoding::Binary),
+                Some(Foreign::Hocuspocus) | None => return self.open_hocuspocus(),
+            },
         };
         let workspace = workspace.unwrap_or_else(|| self.conversation.default_workspace.clone());
+        // Others were counted when they were asked who they are.
+        if sender == Sender::Foreign
+            && let Err(wait) = self.quota.open(&self.conversation.limiters, &grant.principal)
+        {
+            let reason = wait.to_string().into();
+            return self.input(SessionInput::Close { code: CloseCode::RateLimited, reason });
+        }
         self.quota.count(&self.conversation.limiters, &grant.principal);
         let peer = Peer { replica, encoding, grant: grant.clone(), token: None };
         match self.conversation.hub.open(&workspace, peer).await {
             Ok(link) => {
                 self.link = Some(link);
-                match (sender, self.conversation.room.take()) {
+                match (sender, self.conversation.foreign.take().map(|foreign| *foreign)) {
                     (Sender::Plain, _) => {
                         let hub = self.conversation.hub.clone();
                         let policy = self.conversation.policies.of(&workspace);
                         let door = TextDoor::new(hub, workspace, grant, policy);
                         self.door = Some(Door::Text(Box::new(door)));
                     }
-                    (Sender::Foreign, Some(room)) => {
-                        let door = YjsDoor::new(room, self.conversation.replica, grant);
-                        self.door = Some(Door::Yjs(Box::new(door)));
+                    (Sender::Foreign, Some(Foreign::YWebsocket(room, replica))) => {
+                        let door = YWebsocketDoor::new(room, replica, grant);
+                        self.door = Some(Door::YWebsocket(Box::new(door)));
                     }
                     (Sender::Replica { .. } | Sender::Foreign, _) => {}
                 }

@@ -134,6 +134,31 @@ room("everybody sees who is there, until they leave or their connection breaks",
   late.end();
 });
 
+room("nobody vanishes for others when somebody else leaves", async (name) => {
+  const [ada, ben, eve] = ["Ada", "Ben", "Eve"].map((person) => {
+    const client = new Client(name);
+    client.awareness.setLocalState({ name: person });
+    return client;
+  });
+  await ada.until(() => ada.others.join() === "Ben,Eve");
+  await ben.until(() => ben.others.join() === "Ada,Eve");
+  await eve.until(() => eve.others.join() === "Ada,Ben");
+  const vanished = [];
+  for (const client of [ada, eve]) client.awareness.on("update", ({ removed }) => vanished.push(...removed));
+  const left = ben.doc.clientID;
+  const closed = new Promise((resolve) => ben.provider.on("connection-close", resolve));
+  ben.provider.disconnect();
+  await inTime(closed, () => "Ben's connection is closed");
+  // Whatever is said of his leaving is said before somebody else comes and goes.
+  const late = new Client(name);
+  late.awareness.setLocalState({ name: "Late" });
+  for (const client of [ada, eve]) await client.until(() => client.others.includes("Late"));
+  const { clientID } = late.doc;
+  late.end();
+  for (const client of [ada, eve]) await client.until(() => !client.awareness.getStates().has(clientID));
+  assert.deepEqual(new Set(vanished), new Set([left, clientID]));
+});
+
 room(
   "a server that is killed and comes back has everything that was acknowledged by its echo",
   async (name) => {

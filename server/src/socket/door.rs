@@ -1,15 +1,28 @@
 //! What stands between a socket and the replica, where the client holds no replica itself.
 
-use rejoin_core::Payload;
-use rejoin_wire::Message;
+use std::sync::Arc;
 
+use rejoin_core::{Credentials, Grant, Instant, Payload, SessionInput};
+use rejoin_wire::{CloseCode, DocumentId, Hello, Message, ReplicaId, TextMessage, TextRequest};
+
+use super::quota::Quota;
+use super::{Conversation, Task};
+use crate::hub::unix_now;
 use crate::text_door::{TextDoor, Told};
-use crate::yjs_door::YjsDoor;
+use crate::yjs_door::{HocuspocusDoor, YWebsocketDoor};
+
+/// A protocol of Yjs clients.
+pub(crate) enum Foreign {
+    /// The document, and under which id its client makes changes.
+    YWebsocket(DocumentId, ReplicaId),
+    Hocuspocus,
+}
 
 /// A door of one connection.
 pub(super) enum Door {
     Text(Box<TextDoor>),
-    Yjs(Box<YjsDoor>),
+    YWebsocket(Box<YWebsocketDoor>),
+    Hocuspocus(Box<HocuspocusDoor>),
 }
 
 impl Door {
@@ -17,15 +30,21 @@ impl Door {
     pub(super) fn takes_frames(&self) -> bool {
         match self {
             Self::Text(door) => door.takes_requests(),
-            Self::Yjs(door) => door.takes_frames(),
+            Self::YWebsocket(door) => door.takes_frames(),
+            Self::Hocuspocus(door) => door.takes_frames(),
         }
+    }
+
+    /// Whether its client is read while it does not read what waits for it. One that is answered each frame would have answers pile up.
+    pub(super) fn reads_while_blocked(&self) -> bool {
+        matches!(self, Self::Text(_))
     }
 
     /// Whether more of what the replica tells can be taken.
     pub(super) fn takes_news(&self) -> bool {
         match self {
             Self::Text(door) => door.takes_news(),
-            Self::Yjs(_) => true,
+            Self::YWebsocket(_) | Self::Hocuspocus(_) => true,
         }
     }
 
@@ -33,35 +52,180 @@ impl Door {
     pub(super) async fn progress(&mut self) {
         match self {
             Self::Text(door) => door.progress().await,
-            Self::Yjs(_) => std::future::pending().await,
+            Self::YWebsocket(door) => door.progress().await,
+            // Every idle link keeps room for the largest of them.
+            Self::Hocuspocus(door) => Box::pin(door.progress()).await,
         }
     }
 
     /// Takes in what was done.
     pub(super) fn finish(&mut self) {
-        if let Self::Text(door) = self {
-            door.finish();
+        match self {
+            Self::Text(door) => door.finish(),
+            Self::YWebsocket(door) => door.finish(),
+            Self::Hocuspocus(door) => door.finish(),
         }
     }
 
+    /// Takes what the replica tells over the socket's link, which the door of several documents has not.
     pub(super) fn take_told(&mut self, told: &Told) {
         match self {
             Self::Text(door) => door.take_told(told),
-            Self::Yjs(door) => door.take_told(told),
+            Self::YWebsocket(door) => door.take_told(told),
+            Self::Hocuspocus(_) => {}
         }
     }
 
     pub(super) fn take_said(&mut self) -> Vec<Payload> {
         match self {
             Self::Text(door) => door.take_said().collect(),
-            Self::Yjs(door) => door.take_said(),
+            Self::YWebsocket(door) => door.take_said(),
+            Self::Hocuspocus(door) => door.take_said(),
         }
     }
 
+    /// What it tells the replica over the socket's link.
     pub(super) fn take_messages(&mut self) -> Vec<Message> {
         match self {
             Self::Text(door) => door.take_messages(),
-            Self::Yjs(door) => door.take_messages(),
+            Self::YWebsocket(door) => door.take_messages(),
+            Self::Hocuspocus(_) => Vec::new(),
         }
+    }
+
+    /// Tells the replica the rest over links of its own; `has_room` where its client takes more.
+    pub(super) async fn settle(&mut self, has_room: bool) {
+        if let Self::Hocuspocus(door) = self {
+            Box::pin(door.settle(has_room)).await;
+        }
+    }
+
+    /// Why the socket is to be closed, once what was said is sent.
+    pub(super) fn take_ending(&mut self) -> Option<(CloseCode, Arc<str>)> {
+        match self {
+            Self::Text(_) => None,
+            Self::YWebsocket(door) => door.take_ending(),
+            Self::Hocuspocus(door) => door.take_ending(),
+        }
+    }
+
+    /// Its client is silent and was pinged: some need to hear more than that.
+    pub(super) fn keep_alive(&mut self) {
+        match self {
+            Self::Text(_) => {}
+            Self::YWebsocket(door) => door.keep_alive(),
+            Self::Hocuspocus(door) => door.keep_alive(),
+        }
+    }
+
+    /// When something is due in it.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Text(_) | Self::YWebsocket(_) => None,
+            Self::Hocuspocus(door) => door.deadline(),
+        }
+    }
+
+    pub(super) fn check_time(&mut self, now: Instant) {
+        if let Self::Hocuspocus(door) = self {
+            door.check_time(now);
+        }
+    }
+}
+
+impl Task {
+    /// Hands on what the door says to the replica.
+    pub(super) async fn tell_replica(&mut self) {
+        let has_room = self.blocked.is_none();
+        let Some(door) = &mut self.door else { return };
+        door.settle(has_room).await;
+        for message in door.take_messages() {
+            if let Some(link) = &self.link {
+                let _ = link.received(message).await;
+            }
+        }
+    }
+
+    /// Takes what the replica told before it answered, and then the answer.
+    pub(super) async fn finish_door(&mut self) {
+        if self.door.as_ref().is_some_and(Door::takes_news)
+            && let Some(first) = self.link.as_mut().and_then(|link| link.queue.try_recv().ok())
+        {
+            self.take_outgoing(first).await;
+        }
+        if let Some(door) = &mut self.door {
+            door.finish();
+        }
+        self.take_door();
+    }
+
+    pub(super) fn take_door(&mut self) {
+        let Some(door) = &mut self.door else { return };
+        let said = door.take_said();
+        let ending = door.take_ending();
+        for payload in said {
+            self.input(SessionInput::Send(payload));
+        }
+        if let Some((code, reason)) = ending {
+            self.input(SessionInput::Close { code, reason });
+        }
+    }
+
+    /// Hands a frame to the door of Yjs clients, unless too many came: they cannot be told to wait, but come back.
+    pub(super) fn take_foreign(&mut self, frame: &bytes::Bytes) {
+        self.received = 0;
+        if let Some(wait) = self.over.take() {
+            self.input(SessionInput::Close { code: CloseCode::RateLimited, reason: wait.to_string().into() });
+            return;
+        }
+        let now = unix_now();
+        let Self { door, conversation, quota, .. } = self;
+        match door {
+            Some(Door::YWebsocket(door)) => door.take_frame(frame, now),
+            Some(Door::Hocuspocus(door)) => {
+                door.take_frame(frame, now, |token| conversation.admit_token(token, quota));
+            }
+            Some(Door::Text(_)) | None => {}
+        }
+        self.take_door();
+    }
+
+    /// Hands a request to the text door, unless too many came.
+    pub(super) fn take_request(&mut self, request: TextMessage<TextRequest>) {
+        let bytes = std::mem::take(&mut self.received);
+        let over = self.over.take();
+        let Some(Door::Text(door)) = &mut self.door else { return };
+        match over {
+            None => door.take_request(request, bytes),
+            Some(wait) if self.quota.is_ignored() => self
+                .input(SessionInput::Close { code: CloseCode::RateLimited, reason: wait.to_string().into() }),
+            Some(wait) => door.refuse(request.request_id, &wait.to_string()),
+        }
+    }
+
+    /// Opens the door whose documents have links of their own.
+    pub(super) fn open_hocuspocus(&mut self) {
+        let workspace = self.conversation.default_workspace.clone();
+        let door = HocuspocusDoor::new(self.conversation.hub.clone(), workspace, self.now());
+        self.door = Some(Door::Hocuspocus(Box::new(door)));
+    }
+}
+
+impl Conversation {
+    /// What a token allows that came for one document.
+    fn admit_token(&self, token: &str, quota: &mut Quota) -> Result<Grant, (CloseCode, Arc<str>)> {
+        let shown = (!token.is_empty()).then(|| token.into());
+        let hello = Hello {
+            versions: Vec::new(),
+            replica: ReplicaId(0),
+            workspace: None,
+            token: shown,
+            agent: Some("hocuspocus".into()),
+        };
+        let grant = self.admission.admit(&Credentials::Hello(hello), None)?;
+        let is_taken = quota.open(&self.limiters, &grant.principal);
+        is_taken.map_err(|wait| (CloseCode::RateLimited, wait.to_string().into()))?;
+        quota.count(&self.limiters, &grant.principal);
+        Ok(grant)
     }
 }

@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rejoin_core::{Config, Role, SessionConfig};
 use rejoin_json::Policy;
 use rejoin_store::{SharedMemoryStore, Store};
+use rejoin_wire::DocumentId;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as Sent;
@@ -54,6 +55,29 @@ async fn serve_text(heartbeat_timeout: Duration, write: Duration) -> TestServer 
 
 /// The same with other times and limits.
 async fn serve_within(heartbeat_timeout: Duration, patience: Patience, rates: Rates) -> TestServer {
+    let begin = |config| (Session::text(config, "link".into(), Instant(0)), None);
+    serve_sessions(begin, heartbeat_timeout, patience, rates).await
+}
+
+/// A room of the door of `y-websocket`.
+async fn serve_room(heartbeat_timeout: Duration) -> TestServer {
+    let begin = |config| {
+        let session = Session::foreign(config, Ok(Grant::new("ada", true)), Instant(0));
+        let room = DocumentId::new("room").unwrap();
+        (session, Some(Box::new(Foreign::YWebsocket(room, crate::yjs_door::random_replica()))))
+    };
+    serve_sessions(begin, heartbeat_timeout, Patience::default(), Rates::NONE).await
+}
+
+/// A session, and the protocol where it is a Yjs client's.
+type Begun = (Session, Option<Box<Foreign>>);
+
+async fn serve_sessions(
+    begin: fn(Arc<SessionConfig>) -> Begun,
+    heartbeat_timeout: Duration,
+    patience: Patience,
+    rates: Rates,
+) -> TestServer {
     let recorder = PrometheusBuilder::new().build_recorder();
     let metrics = recorder.handle();
     // Of this thread only, on which all tasks of the test run.
@@ -68,11 +92,10 @@ async fn serve_within(heartbeat_timeout: Duration, patience: Patience, rates: Ra
     let limiters = Arc::new(Limiters::new(rates));
     let upgrade = move |upgrade: WebSocketUpgrade| async move {
         let of_address = limiters;
-        let session = Session::text(config, "link".into(), Instant(0));
+        let (session, foreign) = begin(config);
         let connection = Connections::at_most(0).open().unwrap();
         let conversation = Conversation {
-            room: None,
-            replica: ReplicaId(0),
+            foreign,
             hub: of_socket,
             admission: Arc::new(Open),
             session,
@@ -240,6 +263,51 @@ async fn a_connection_that_takes_no_last_frame_is_cut_in_time() {
     until("the connection to be cut", || open(1)).await;
     assert!(began.elapsed() >= close / 2, "after {:?}", began.elapsed());
     other.is_served().await;
+}
+
+#[tokio::test]
+async fn a_yjs_client_that_does_not_read_its_answers_is_not_read_and_keeps_its_connection() {
+    const FRAMES: usize = 96;
+    let server = serve_room(DEADLINE).await;
+    // A megabyte that is said again to its sender.
+    let state = format!("{:?}", "x".repeat(60_000));
+    let entry = |client| rejoin_crdt::awareness::Entry { client, clock: 1, state: &state };
+    let shown = rejoin_crdt::awareness::encode(&(1..=17).map(entry).collect::<Vec<_>>());
+    let frame = Sent::Binary(rejoin_crdt::doors::y_websocket::awareness(&shown));
+    let (mut sending, mut reading) = Peer::connect(&server).await.0.split();
+    let mut sent = 0;
+    while sent < FRAMES {
+        sending.feed(frame.clone()).await.unwrap();
+        sent += 1;
+        match timeout(Duration::from_secs(1), sending.flush()).await {
+            Ok(flushed) => flushed.unwrap(),
+            Err(_) => break,
+        }
+    }
+    assert!(sent < FRAMES, "all of them wait in the server");
+    tokio::spawn(async move {
+        let flushed = sending.flush().await;
+        (flushed, sending)
+    });
+    let mut echoes = 0;
+    let read = async {
+        while echoes < sent {
+            let read = reading.next().await.unwrap().unwrap();
+            assert!(!read.is_close(), "{read:?}");
+            echoes += usize::from(read == frame);
+        }
+    };
+    within("the answers", read).await;
+}
+
+#[tokio::test]
+async fn a_yjs_client_that_is_silent_hears_more_than_pings() {
+    let server = serve_room(Duration::from_secs(2)).await;
+    let mut peer = Peer::connect(&server).await;
+    for _ in 0..2 {
+        let empty = async { while peer.0.next().await.unwrap().unwrap().into_data()[..] != [1, 1, 0] {} };
+        within("an empty awareness", empty).await;
+    }
 }
 
 #[test]

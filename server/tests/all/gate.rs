@@ -168,7 +168,7 @@ async fn whoever_has_the_secret_of_readers_sees_everything_and_changes_nothing()
     let created = json!({"type": "create_document", "document": {"id": "more", "content": {}}});
     let answer = text.ask(&created, "document_created_response").await;
     assert_eq!(answer["success"], false, "{answer}");
-    assert_eq!(text.read("there").await["content"], json!({}));
+    assert_eq!(text.read("there").await["document"]["content"], json!({}));
     let mut native = Native::connect(&process, Encoding::Json).await;
     let Wire::Hello(hello) = hello() else { panic!("no hello") };
     native.send(&Wire::Hello(Hello { token: Some(READER.into()), ..hello })).await;

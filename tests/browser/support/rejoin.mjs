@@ -19,9 +19,10 @@ export class Rejoin {
   #process;
 
   /**
-   * @param {{ origins: readonly string[], secret?: string }} options the origins of pages that may connect, and the token that they need
+   * @param {{ origins: readonly string[], secret?: string, readerSecret?: string }} options the origins of pages that may connect, the token that
+   *   they need, and that of those who may not edit
    */
-  static async start({ origins, secret }) {
+  static async start({ origins, secret, readerSecret }) {
     const server = new Rejoin();
     server.#folder = await mkdtemp(join(tmpdir(), "rejoin-server-"));
     await mkdir(server.#database);
@@ -35,6 +36,7 @@ export class Rejoin {
       ...["--connections-per-second", "0"],
       ...origins.flatMap((origin) => ["--allowed-origin", origin]),
       ...(secret === undefined ? [] : ["--secret", secret]),
+      ...(readerSecret === undefined ? [] : ["--reader-secret", readerSecret]),
     ];
     await server.start();
     return server;
@@ -57,6 +59,11 @@ export class Rejoin {
   /** Where `y-websocket` clients find their rooms. */
   get yjs() {
     return `ws://127.0.0.1:${this.#port}/yjs`;
+  }
+
+  /** Where `@hocuspocus/provider` connects. */
+  get hocuspocus() {
+    return `ws://127.0.0.1:${this.#port}/hocuspocus`;
   }
 
   /** Starts the program, again or for the first time. */
@@ -89,16 +96,17 @@ export class Rejoin {
   }
 
   /** Asks REST about documents; `path` is what follows `/api/documents`. */
-  request(path, { headers, ...request }) {
-    const token = this.#secret === undefined ? {} : { authorization: `Bearer ${this.#secret}` };
+  request(path, { headers, secret = this.#secret, ...request }) {
+    const token = secret === undefined ? {} : { authorization: `Bearer ${secret}` };
     const url = `http://127.0.0.1:${this.#port}/api/documents${path}`;
     return fetch(url, { ...request, headers: { ...headers, ...token } });
   }
 
-  /** Creates a document. */
-  async create(id, content, header) {
+  /** Creates a document, with a token other than the usual one where that is given. */
+  async create(id, content, header, secret = this.#secret) {
     const response = await this.request("", {
       method: "POST",
+      secret,
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ id, content, ...header }),
     });
