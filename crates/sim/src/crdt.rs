@@ -65,6 +65,12 @@ fn document(crdt: &Crdt, client: u64) -> Document {
     document
 }
 
+/// How much of what a client wrote updates have.
+pub(crate) fn written(crdt: Option<&Crdt>, client: u64) -> u32 {
+    let document = crdt.map(|crdt| document(crdt, client));
+    document.and_then(|document| document.clocks().get(&client).copied()).unwrap_or(0)
+}
+
 /// What somebody types next into a document; `None` where nothing comes of it.
 pub(crate) fn update(
     crdt: Option<&Crdt>,

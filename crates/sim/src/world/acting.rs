@@ -267,17 +267,21 @@ impl World {
 
     /// Writes into a CRDT document, as a program does that has it open: under one client id, until what it wrote is not all there.
     fn write_into(&mut self, node: usize, document: &DocumentId, view: &View) -> Result<bool, Violation> {
-        let Node { replica: Some(replica), writers, .. } = &mut self.nodes[node] else { return Ok(false) };
-        let rejected = replica.rejected(document).len();
-        let known = writers.get(document).filter(|(_, before)| *before == rejected);
-        let client = match known {
-            Some((client, _)) => *client,
+        let crdt = view.crdt.as_ref();
+        let known = self.nodes[node].writers.get(document).copied();
+        let client = match known.filter(|(client, written)| crdt::written(crdt, *client) == *written) {
+            Some((client, _)) => client,
             None => self.dice.between(1, u64::from(u32::MAX)),
         };
-        writers.insert(document.clone(), (client, rejected));
-        let update = crdt::update(view.crdt.as_ref(), client, &mut self.dice, &mut self.model.issuer);
-        let Some(update) = update else { return Ok(false) };
-        self.made(node, document, |replica| replica.merge(document, update))
+        let Some(update) = crdt::update(crdt, client, &mut self.dice, &mut self.model.issuer) else {
+            return Ok(false);
+        };
+        let made = self.made(node, document, |replica| replica.merge(document, update))?;
+        let Node { replica, writers, .. } = &mut self.nodes[node];
+        let view = replica.as_mut().and_then(|replica| replica.view(document));
+        let written = crdt::written(view.as_ref().and_then(|view| view.crdt.as_ref()), client);
+        writers.insert(document.clone(), (client, written));
+        Ok(made)
     }
 
     /// Edits what was seen a while ago.

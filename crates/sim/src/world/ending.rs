@@ -258,6 +258,10 @@ impl World {
     fn check_recovered(&self) -> Checked {
         for (document, line, kept) in &self.model.lost_lines {
             let Some(now) = self.model.line(document) else { continue };
+            // What was deleted in a CRDT document takes room for ever: what comes again may not fit, and stands among what was rejected.
+            if now.tip().crdt.is_some() && self.surroundings.root_document_bytes < 8 << 20 {
+                continue;
+            }
             let held = self.held_when_lost.get(document).into_iter().flat_map(BTreeMap::values);
             let newest = held.max_by_key(|held| (held.durable, Reverse(held.confirmed)));
             let Some(&Held { durable: held, confirmed }) = newest else { continue };

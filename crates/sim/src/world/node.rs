@@ -60,8 +60,8 @@ pub(crate) struct Node {
     pub(crate) shown: BTreeMap<DocumentId, Json>,
     /// The confirmed revision that it showed last of each document, in this life or, where that is stored, in those before.
     pub(crate) read: BTreeMap<DocumentId, (Revision, ChainHash)>,
-    /// Under which Yjs client its program writes into CRDT documents, and how many of its changes had been rejected when it took that id.
-    pub(crate) writers: BTreeMap<DocumentId, (u64, usize)>,
+    /// Under which Yjs client its program writes into CRDT documents, and how much it has written so.
+    pub(crate) writers: BTreeMap<DocumentId, (u64, u32)>,
     /// What was looked at of its documents.
     pub(crate) checked: Checked,
     /// Documents of which something that it stored went bad.

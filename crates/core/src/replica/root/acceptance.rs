@@ -473,7 +473,8 @@ impl Acceptance<'_> {
             _ => None,
         };
         let own = self.clients.own();
-        let sum = self.document.sum.take();
+        // What is in it of a change that is being decided elsewhere comes again with that.
+        let sum = self.document.sum.take().filter(|sum| !sum.has_undecided());
         let mut sum = Box::new(sum.map_or_else(|| Sum::of(crdt, own), |sum| sum.go_on(crdt, own)));
         let added = match (&pushed.change.body, before) {
             // What it refers to was refused, and comes no more: it would wait for that, unseen.
