@@ -129,7 +129,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "faults",
         what: "real servers lose nothing: killed, stopped, without power, on a full or damaged disk, among many links",
-        budget_s: 100,
+        budget_s: 160,
         needs: &[],
         run: faults,
     },
@@ -146,7 +146,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "wasm",
         what: "the tests of what pages load, on wasm32, in Node.js and in Chromium",
-        budget_s: 275,
+        budget_s: 290,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::Node, Tool::Chromium, Tool::Chromedriver],
         run: wasm_tests::run,
     },
