@@ -104,7 +104,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "embed",
         what: "somebody else's application mounts the server",
-        budget_s: 170,
+        budget_s: 150,
         needs: &[],
         run: |run| {
             let mut command = run.cargo(&["test", "--locked", "--manifest-path", "tests/embed/Cargo.toml"]);
@@ -115,7 +115,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "sim",
         what: "simulated worlds with faults, each twice",
-        budget_s: 220,
+        budget_s: 200,
         needs: &[],
         run: simulation,
     },
@@ -178,7 +178,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "browser",
         what: "the tests in Chromium",
-        budget_s: 400,
+        budget_s: 365,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm, Tool::Chromium],
         run: browser_tests,
     },
