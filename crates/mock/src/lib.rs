@@ -2,7 +2,18 @@
 //!
 //! What a mock does is said by machines without IO: they get frames and the time, and say what is to be sent and when they want to be asked
 //! again. So each of them is tested in virtual time, and the same seed gives the same run.
+//! `docs/mock.md` has the rules of scripts.
 
 mod frame;
+pub mod limits;
+mod machine;
+mod pattern;
+mod random;
+mod replay;
+mod templates;
 
-pub use frame::{CloseFrame, Direction, Frame, Time};
+pub use frame::{CloseFrame, Direction, Frame, NORMAL_CLOSE, Time, close_code};
+pub use machine::{Echo, Machine, Output};
+pub use pattern::{Captures, MessagePattern, PatternError};
+pub use replay::{Note, Replay, Script, ScriptError, ScriptErrorKind};
+pub use templates::{Expander, KnownCaptures, Template, TemplateError, TemplateErrorKind};

@@ -1,0 +1,42 @@
+//! Every limit of a mock, and why it is there.
+
+use std::time::Duration;
+
+/// A script larger than this is not read: all of it is kept in memory, and shared by the connections that it plays on.
+pub const MAX_SCRIPT_BYTES: usize = 256 << 20;
+
+/// Lines of a script.
+pub const MAX_SCRIPT_LINES: usize = 1_000_000;
+
+/// Bytes of one line: a message of [`MAX_MESSAGE_BYTES`] with every character escaped is no larger.
+pub const MAX_LINE_BYTES: usize = 100 << 20;
+
+/// Different patterns of a script. Each is compiled once, however many lines have it.
+pub const MAX_SCRIPT_PATTERNS: usize = 1_000;
+
+/// Bytes of a regular expression or a JSONPath.
+pub const MAX_PATTERN_BYTES: usize = 4_096;
+
+/// Bytes that a compiled regular expression may take, and its cache again.
+pub const MAX_PATTERN_MEMORY_BYTES: usize = 256 << 10;
+
+/// Brackets within each other in a JSONPath: reading it takes time that doubles with each filter within another.
+pub const MAX_PATH_DEPTH: usize = 8;
+
+/// Tokens in one text, as each of them is drawn anew.
+pub const MAX_TEXT_TOKENS: usize = 10_000;
+
+/// Messages that wait for a line of the script which takes them. Beyond them the oldest is forgotten, and noted.
+pub const MAX_BACKLOG_MESSAGES: usize = 1_024;
+
+/// Bytes of the messages that wait for a line.
+pub const MAX_BACKLOG_BYTES: usize = 4 << 20;
+
+/// The longest time of a script: a year.
+pub const MAX_SCRIPT_TIME: Duration = Duration::from_secs(366 * 86_400);
+
+/// A pass of a script that neither waits nor takes time is given so long, so that a loop is no flood.
+pub const SHORTEST_PASS: Duration = Duration::from_millis(1);
+
+/// Bytes of one message, either way: what Autobahn's largest cases send.
+pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
