@@ -46,6 +46,8 @@ pub const NORMAL_CLOSE: CloseFrame = CloseFrame { code: 1_000, reason: String::n
 pub mod close_code {
     /// A line of a script has waited longer than its `timeout`.
     pub const TIMED_OUT: u16 = 4_408;
+    /// A client takes too little of what it is sent.
+    pub const TOO_SLOW: u16 = 4_413;
     /// What came is not what a line of a script expects.
     pub const UNEXPECTED: u16 = 4_417;
     /// The upstream of a proxy cannot be reached, or broke off.

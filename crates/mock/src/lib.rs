@@ -10,10 +10,17 @@ mod machine;
 mod pattern;
 mod random;
 mod replay;
+#[cfg(feature = "server")]
+mod server;
 mod templates;
 
 pub use frame::{CloseFrame, Direction, Frame, NORMAL_CLOSE, Time, close_code};
 pub use machine::{Echo, Machine, Output};
 pub use pattern::{Captures, MessagePattern, PatternError};
 pub use replay::{Note, Replay, Script, ScriptError, ScriptErrorKind};
+#[cfg(feature = "server")]
+pub use server::{
+    ConnectionId, Error, HandlerError, Handlers, MessageRouter, MockOptions, WsContext, WsHandler, router,
+    router_with_handlers, router_with_options,
+};
 pub use templates::{Expander, KnownCaptures, Template, TemplateError, TemplateErrorKind};

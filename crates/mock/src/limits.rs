@@ -40,3 +40,24 @@ pub const SHORTEST_PASS: Duration = Duration::from_millis(1);
 
 /// Bytes of one message, either way: what Autobahn's largest cases send.
 pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
+
+/// Connections at a time.
+pub const MAX_CONNECTIONS: usize = 20_000;
+
+/// A client that takes nothing for so long has stopped reading.
+pub const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a peer has to answer a closing.
+pub const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes that wait for one client of a handler. A handler that sends more waits; a broadcast closes those that are so far behind.
+pub const MAX_QUEUED_BYTES: usize = 2 * MAX_MESSAGE_BYTES;
+
+/// What each frame in a queue counts besides its content, so that small ones are bounded too.
+pub const FRAME_COST_BYTES: usize = 256;
+
+/// Rooms that a connection may be in.
+pub const MAX_ROOMS_PER_CONNECTION: usize = 64;
+
+/// Bytes of a room's name, and of the name of a value that a handler keeps with a connection.
+pub const MAX_NAME_BYTES: usize = 256;

@@ -1,0 +1,17 @@
+//! The servers that drive the machines: sockets, clocks and files.
+
+mod error;
+mod handlers;
+mod messages;
+mod options;
+mod rooms;
+mod router;
+mod script_file;
+mod socket;
+
+pub use error::Error;
+pub use handlers::{HandlerError, Handlers, WsContext, WsHandler, router_with_handlers};
+pub use messages::MessageRouter;
+pub use options::MockOptions;
+pub use rooms::ConnectionId;
+pub use router::{router, router_with_options};

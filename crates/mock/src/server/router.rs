@@ -1,0 +1,129 @@
+//! The router of an echo or a replay.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::error::Error;
+use super::options::MockOptions;
+use super::script_file::ScriptFile;
+use super::socket::drive;
+use crate::random::Random;
+use crate::{Echo, Replay};
+
+/// The router of an echo at `/ws`, or of a replay where `REJOIN_WS_REPLAY_FILE` names a script; with
+/// `REJOIN_RESPONSE_TEMPLATE_EXPAND` its tokens are made anew.
+///
+/// # Panics
+///
+/// If what the environment names cannot be used: a mock that plays something else would be taken for a fault of what is tested.
+/// [`router_with_options`] gives the error instead.
+///
+/// ```
+/// use rejoin_mock::router;
+///
+/// let app = router();
+/// // Routes WebSocket connections to /ws
+/// # let _: axum::Router = app;
+/// ```
+pub fn router() -> Router {
+    match MockOptions::from_environment().and_then(router_with_options) {
+        Ok(router) => router,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The router of an echo, or of a replay where there is a script.
+pub fn router_with_options(options: MockOptions) -> Result<Router, Error> {
+    let path = options.path.clone();
+    let mock = Arc::new(Mock::new(options)?);
+    Ok(Router::new().route(&path, any(upgrade)).with_state(mock))
+}
+
+/// What all connections of a mock share.
+pub(super) struct Mock {
+    pub(super) options: MockOptions,
+    script: Option<ScriptFile>,
+    gate: Gate,
+}
+
+impl Mock {
+    pub(super) fn new(options: MockOptions) -> Result<Self, Error> {
+        let script =
+            options.script.clone().map(|path| ScriptFile::open(path, options.expands)).transpose()?;
+        Ok(Self { gate: Gate::new(&options)?, script, options })
+    }
+
+    /// Serves a connection as an echo or by the script.
+    pub(super) async fn serve(self: Arc<Self>, socket: WebSocket, entry: Entry) {
+        if self.script.is_none() {
+            return drive(socket, Echo::new(), &self.options).await;
+        }
+        let mock = self.clone();
+        let script = tokio::task::spawn_blocking(move || mock.script.as_ref().map(ScriptFile::current)).await;
+        if let Ok(Some(script)) = script {
+            drive(socket, Replay::new(script, entry.seed), &self.options).await;
+        }
+    }
+}
+
+async fn upgrade(State(mock): State<Arc<Mock>>, upgrade: WebSocketUpgrade) -> Response {
+    let entry = match mock.gate.enter() {
+        Ok(entry) => entry,
+        Err(full) => return full.into_response(),
+    };
+    let bytes = mock.options.max_message_bytes;
+    upgrade
+        .max_message_size(bytes)
+        .max_frame_size(bytes)
+        .on_upgrade(move |socket| async move { mock.serve(socket, entry).await })
+}
+
+/// Counts connections, and gives each its seed.
+pub(super) struct Gate {
+    room: Arc<Semaphore>,
+    seed: u64,
+    next: AtomicU64,
+}
+
+/// A connection's place, until it is dropped.
+pub(super) struct Entry {
+    pub(super) seed: u64,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Gate {
+    pub(super) fn new(options: &MockOptions) -> Result<Self, Error> {
+        let seed = match options.seed {
+            Some(seed) => seed,
+            None => getrandom::u64().map_err(Error::Randomness)?,
+        };
+        tracing::debug!(seed, "what is left to chance comes from this seed");
+        let room = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
+        Ok(Self { room, seed, next: AtomicU64::new(0) })
+    }
+
+    pub(super) fn enter(&self) -> Result<Entry, Full> {
+        let permit = self.room.clone().try_acquire_owned().map_err(|_| Full)?;
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let seed = Random::new(self.seed.wrapping_add(Random::new(number).next())).next();
+        Ok(Entry { seed, _permit: permit })
+    }
+}
+
+/// As many connections are open as may be.
+pub(super) struct Full;
+
+impl IntoResponse for Full {
+    fn into_response(self) -> Response {
+        let text = "too many connections; close one, or raise the limit\n";
+        (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], text).into_response()
+    }
+}

@@ -1,0 +1,168 @@
+//! One WebSocket, and the machine that says what is done on it.
+
+use std::fmt::Display;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::extract::ws::{CloseFrame as AxumCloseFrame, Message, WebSocket};
+use futures_util::{FutureExt, SinkExt};
+use tokio::time::{Instant, timeout};
+
+use super::options::MockOptions;
+use crate::{CloseFrame, Frame, Machine, Output, Time};
+
+/// Outputs that are written before the socket is read again, where there is no end of them.
+const WRITE_BATCH: usize = 64;
+
+/// Both clocks of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    /// One that starts now.
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn now(self) -> Time {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix_ms = i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX);
+        Time { elapsed: self.0.elapsed(), unix_ms }
+    }
+
+    async fn at(self, deadline: Option<Duration>) {
+        match deadline.and_then(|deadline| self.0.checked_add(deadline)) {
+            Some(moment) => tokio::time::sleep_until(moment).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Does what a machine says until the connection ends.
+pub(crate) async fn drive<M>(mut socket: WebSocket, mut machine: M, options: &MockOptions)
+where
+    M: Machine,
+    M::Note: Display,
+{
+    let clock = Clock::start();
+    machine.opened(clock.now());
+    loop {
+        let mut written = 0;
+        let heard = loop {
+            match machine.poll_output() {
+                None => break None,
+                Some(Output::Note(note)) => tracing::debug!(%note, "mock"),
+                Some(Output::Close(frame)) => {
+                    return close(socket, Some(frame), options.close_patience).await;
+                }
+                Some(Output::Send(frame)) => {
+                    let Ok(Ok(())) = timeout(options.write_patience, socket.feed(message(frame))).await
+                    else {
+                        return;
+                    };
+                    written += 1;
+                }
+            }
+            if written == WRITE_BATCH {
+                written = 0;
+                // Whoever leaves in the middle of a script is not sent the rest of it.
+                if let Some(heard) = socket.recv().now_or_never() {
+                    break Some(heard);
+                }
+            }
+        };
+        let Ok(Ok(())) = timeout(options.write_patience, socket.flush()).await else { return };
+        let heard = match heard {
+            Some(heard) => heard,
+            None => tokio::select! {
+                heard = socket.recv() => heard,
+                () = clock.at(machine.deadline()) => {
+                    machine.woken(clock.now());
+                    continue;
+                }
+            },
+        };
+        match heard {
+            None => return,
+            Some(Err(error)) => return break_off(socket, &error, options).await,
+            Some(Ok(message)) => {
+                let frame = frame(message);
+                let leaves = matches!(frame, Frame::Close(_));
+                machine.received(clock.now(), frame);
+                if leaves {
+                    while let Some(output) = machine.poll_output() {
+                        if let Output::Note(note) = output {
+                            tracing::debug!(%note, "mock");
+                        }
+                    }
+                    return drain(socket, options.close_patience).await;
+                }
+            }
+        }
+    }
+}
+
+/// Says that it closes and waits until the peer has too.
+pub(crate) async fn close(mut socket: WebSocket, frame: Option<CloseFrame>, patience: Duration) {
+    let sent = timeout(patience, socket.send(Message::Close(frame.map(axum_close)))).await;
+    if let Ok(Ok(())) = sent {
+        drain(socket, patience).await;
+    }
+}
+
+/// Reads until there is no more: the answer to a closing is written by reading.
+async fn drain(mut socket: WebSocket, patience: Duration) {
+    let _ = timeout(patience, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
+}
+
+/// Closes a connection whose peer broke the rules; one that is gone is left alone.
+async fn break_off(socket: WebSocket, error: &axum::Error, options: &MockOptions) {
+    if let Some(frame) = broken(error, options.max_message_bytes) {
+        tracing::debug!(%error, "the client broke the rules of WebSocket");
+        close(socket, Some(frame), options.close_patience).await;
+    }
+}
+
+/// What an error of reading says to the peer that made it.
+///
+/// axum hides the type of the error; its text tells them apart.
+pub(crate) fn broken(error: &impl Display, max_message_bytes: usize) -> Option<CloseFrame> {
+    let text = error.to_string();
+    let close = |code, reason: &str| Some(CloseFrame { code, reason: reason.to_owned() });
+    if text.starts_with("Space limit exceeded") {
+        close(1_009, &format!("a message has more than {max_message_bytes} bytes"))
+    } else if text.starts_with("UTF-8 encoding error") {
+        close(1_007, "a text is not UTF-8")
+    } else if text.starts_with("WebSocket protocol error") && !text.ends_with("without closing handshake") {
+        close(1_002, "the WebSocket protocol was broken")
+    } else {
+        None
+    }
+}
+
+/// A frame as axum has it.
+pub(crate) fn message(frame: Frame) -> Message {
+    match frame {
+        Frame::Text(text) => Message::Text(text.into()),
+        Frame::Binary(bytes) => Message::Binary(bytes),
+        Frame::Ping(bytes) => Message::Ping(bytes),
+        Frame::Pong(bytes) => Message::Pong(bytes),
+        Frame::Close(close) => Message::Close(close.map(axum_close)),
+    }
+}
+
+/// A message of axum as machines have it.
+pub(crate) fn frame(message: Message) -> Frame {
+    match message {
+        Message::Text(text) => Frame::Text(text.as_str().to_owned()),
+        Message::Binary(bytes) => Frame::Binary(bytes),
+        Message::Ping(bytes) => Frame::Ping(bytes),
+        Message::Pong(bytes) => Frame::Pong(bytes),
+        Message::Close(close) => Frame::Close(
+            close.map(|close| CloseFrame { code: close.code, reason: close.reason.as_str().to_owned() }),
+        ),
+    }
+}
+
+fn axum_close(close: CloseFrame) -> AxumCloseFrame {
+    AxumCloseFrame { code: close.code, reason: close.reason.into() }
+}

@@ -1,0 +1,9 @@
+//! The servers of the mock, over real sockets.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod sockets {
+    mod echo;
+    mod handlers;
+    mod replay;
+    mod support;
+}
