@@ -9,18 +9,23 @@ pub mod limits;
 mod machine;
 mod pattern;
 mod random;
+mod recording;
 mod replay;
 #[cfg(feature = "server")]
 mod server;
 mod templates;
+mod transform;
 
 pub use frame::{CloseFrame, Direction, Frame, NORMAL_CLOSE, Time, close_code};
 pub use machine::{Echo, Machine, Output};
 pub use pattern::{Captures, MessagePattern, PatternError};
+pub use recording::{Redactions, recorded};
 pub use replay::{Note, Replay, Script, ScriptError, ScriptErrorKind};
 #[cfg(feature = "server")]
 pub use server::{
-    ConnectionId, Error, HandlerError, Handlers, MessageRouter, MockOptions, WsContext, WsHandler, router,
-    router_with_handlers, router_with_options,
+    ConnectionId, Error, HandlerError, Handlers, MessageRouter, MockOptions, RecordOptions, WsContext,
+    WsHandler, WsProxyConfig, WsProxyHandler, router, router_with_handlers, router_with_options,
+    router_with_proxy, try_router_with_proxy,
 };
 pub use templates::{Expander, KnownCaptures, Template, TemplateError, TemplateErrorKind};
+pub use transform::{MessageTransform, TransformError, Transformed};

@@ -61,3 +61,9 @@ pub const MAX_ROOMS_PER_CONNECTION: usize = 64;
 
 /// Bytes of a room's name, and of the name of a value that a handler keeps with a connection.
 pub const MAX_NAME_BYTES: usize = 256;
+
+/// How long an upstream has to answer.
+pub const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Recordings beside each other under one name.
+pub const MAX_RECORDINGS: usize = 10_000;

@@ -56,12 +56,7 @@ impl MessagePattern {
 
     /// Matches the texts in which the regular expression is found; `^` and `$` tie it to their ends.
     pub fn regex(pattern: &str) -> Result<Self, PatternError> {
-        bounded(pattern)?;
-        let built = RegexBuilder::new(pattern)
-            .size_limit(MAX_PATTERN_MEMORY_BYTES)
-            .dfa_size_limit(MAX_PATTERN_MEMORY_BYTES)
-            .build();
-        built.map(|regex| Self(Kind::Regex(regex))).map_err(|error| PatternError::Regex(brief(&error)))
+        compiled(pattern).map(|regex| Self(Kind::Regex(regex)))
     }
 
     /// Matches the JSON texts in which the JSONPath (RFC 9535) finds something.
@@ -190,6 +185,16 @@ impl Captures {
 /// Strings without their quotes, all else as JSON.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A regular expression within the limits of patterns.
+pub(crate) fn compiled(pattern: &str) -> Result<Regex, PatternError> {
+    bounded(pattern)?;
+    let built = RegexBuilder::new(pattern)
+        .size_limit(MAX_PATTERN_MEMORY_BYTES)
+        .dfa_size_limit(MAX_PATTERN_MEMORY_BYTES)
+        .build();
+    built.map_err(|error| PatternError::Regex(brief(&error)))
 }
 
 fn bounded(pattern: &str) -> Result<(), PatternError> {

@@ -4,6 +4,8 @@
 mod sockets {
     mod echo;
     mod handlers;
+    mod proxy;
+    mod record;
     mod replay;
     mod support;
 }

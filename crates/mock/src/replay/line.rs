@@ -23,6 +23,7 @@ pub(super) struct RawLine {
     pub(super) on_match: Vec<RawBranch>,
     #[serde(default)]
     pub(super) assertions: Vec<RawAssertion>,
+    pub(super) expand: Option<bool>,
     #[serde(rename = "loop", default)]
     pub(super) loops: bool,
 }

@@ -301,7 +301,8 @@ impl Reader {
         check_keys(&line, last)?;
         let expects = line.dir == RawDirection::In;
         let close = line.close.map(closing).transpose()?;
-        let content = content(line.text, line.binary, self.expands.then_some(&self.captures))?;
+        let expands = line.expand.unwrap_or(self.expands);
+        let content = content(line.text, line.binary, expands.then_some(&self.captures))?;
         let next = line.goto_step.as_deref().map(|step| self.target(step)).transpose()?;
         let (at, timeout) = (time(ts)?, line.timeout.map(time).transpose()?);
         let pattern = line.wait_for.as_deref().map(|text| self.pattern("waitFor", text)).transpose()?;

@@ -51,7 +51,7 @@ pub fn router_with_options(options: MockOptions) -> Result<Router, Error> {
 pub(super) struct Mock {
     pub(super) options: MockOptions,
     script: Option<ScriptFile>,
-    gate: Gate,
+    pub(super) gate: Gate,
 }
 
 impl Mock {

@@ -163,6 +163,6 @@ pub(crate) fn frame(message: Message) -> Frame {
     }
 }
 
-fn axum_close(close: CloseFrame) -> AxumCloseFrame {
+pub(crate) fn axum_close(close: CloseFrame) -> AxumCloseFrame {
     AxumCloseFrame { code: close.code, reason: close.reason.into() }
 }

@@ -96,6 +96,14 @@ fn without_expansion_braces_are_braces() {
 }
 
 #[test]
+fn a_line_can_say_for_itself_whether_it_is_expanded() {
+    let script = parsed("{\"text\":\"{{nothing}}\",\"expand\":false}");
+    let Some(Content::Text(text)) = &script.steps[0].send else { panic!("a text") };
+    assert_eq!(*text, Template::literal("{{nothing}}"));
+    assert!(Script::parse(br#"{"text":"{{nothing}}","expand":true}"#, false).is_err());
+}
+
+#[test]
 fn a_capture_may_be_named_in_a_line_further_up() {
     parsed(
         "{\"step_id\":\"again\",\"text\":\"{{user}}\"}\n\

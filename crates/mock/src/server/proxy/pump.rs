@@ -1,0 +1,206 @@
+//! What goes through a proxy: two directions, each with one message on its way.
+
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame as UpstreamClose;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message as UpstreamMessage};
+
+use super::upstream::Socket;
+use crate::server::recorder::Recorder;
+use crate::server::socket::{Clock, axum_close, broken, frame, message};
+use crate::{CloseFrame, Direction, Expander, Frame, MessageTransform, Transformed, close_code};
+
+/// What is done to the messages of a connection, and how long is waited.
+pub(super) struct Passage {
+    pub(super) clock: Clock,
+    pub(super) transform: Option<MessageTransform>,
+    pub(super) recorder: Option<Recorder>,
+    pub(super) seed: u64,
+    pub(super) write_patience: Duration,
+    pub(super) close_patience: Duration,
+    pub(super) max_message_bytes: usize,
+}
+
+/// Why a direction has ended.
+enum End {
+    /// Its source has closed.
+    Closed(Option<CloseFrame>),
+    /// Its source is gone without a word, or has broken the rules: then with what it is closed.
+    Broken(Option<CloseFrame>),
+    /// Its target takes nothing.
+    Stuck,
+}
+
+/// Passes messages until one of the sides closes, and closes the other in the same way.
+pub(super) async fn pump(client: WebSocket, upstream: Socket, passage: Passage) {
+    let (mut to_client, from_client) = client.split();
+    let (mut to_upstream, from_upstream) = upstream.split();
+    let mut from_client = from_client.map(|heard| heard.map(frame));
+    let mut from_upstream = from_upstream.map(|heard| heard.map(upstream_frame));
+    let max = passage.max_message_bytes;
+    // Each direction draws by itself, as how they meet is left to chance.
+    let (mut chance_in, mut chance_out) = (Expander::new(passage.seed), Expander::new(!passage.seed));
+    let (by_client, end) = {
+        let inward = direction(
+            Direction::In,
+            &mut from_client,
+            &mut to_upstream,
+            upstream_message,
+            &passage,
+            &mut chance_in,
+        );
+        let outward =
+            direction(Direction::Out, &mut from_upstream, &mut to_client, message, &passage, &mut chance_out);
+        tokio::select! {
+            end = inward => (true, end.map_broken(|error: &axum::Error| broken(error, max))),
+            end = outward => (false, end.map_broken(|error: &SocketError| broken(error, max))),
+        }
+    };
+    let close = |code, reason: &str| Some(CloseFrame { code, reason: reason.to_owned() });
+    let going = close(1_001, "the client is gone");
+    let (client_gets, upstream_gets) = match (by_client, end) {
+        // The answer to a closing is made by reading on.
+        (true, End::Closed(frame)) => (None, Some(frame)),
+        (false, End::Closed(frame)) => (Some(frame), None),
+        (true, End::Broken(broken)) => (broken.map(Some), Some(going)),
+        (false, End::Broken(broken)) => {
+            let down = close(close_code::UPSTREAM_DOWN, "the upstream broke off");
+            (Some(down), broken.map(Some))
+        }
+        (true, End::Stuck) => {
+            let silent = close(close_code::UPSTREAM_SILENT, "the upstream takes nothing");
+            (Some(silent), None)
+        }
+        (false, End::Stuck) => (None, Some(going)),
+    };
+    if let (Some(recorder), Some(frame)) = (&passage.recorder, &client_gets) {
+        recorder.record(passage.clock.now().elapsed, Direction::Out, &Frame::Close(frame.clone())).await;
+    }
+    let ending = async {
+        if let Some(frame) = upstream_gets {
+            let _ = to_upstream.send(UpstreamMessage::Close(frame.map(upstream_close))).await;
+        }
+        while let Some(Ok(_)) = from_upstream.next().await {}
+    };
+    let leaving = async {
+        if let Some(frame) = client_gets {
+            let _ = to_client.send(Message::Close(frame.map(axum_close))).await;
+        }
+        while let Some(Ok(_)) = from_client.next().await {}
+    };
+    let _ = timeout(passage.close_patience, async { tokio::join!(ending, leaving) }).await;
+    if let Some(recorder) = passage.recorder {
+        recorder.finish().await;
+    }
+}
+
+/// A direction's end whose fault is still that of its socket.
+enum RawEnd<E> {
+    Closed(Option<CloseFrame>),
+    Gone,
+    Failed(E),
+    Stuck,
+}
+
+impl<E> RawEnd<E> {
+    fn map_broken(self, broken: impl FnOnce(&E) -> Option<CloseFrame>) -> End {
+        match self {
+            Self::Closed(frame) => End::Closed(frame),
+            Self::Gone => End::Broken(None),
+            Self::Failed(error) => End::Broken(broken(&error)),
+            Self::Stuck => End::Stuck,
+        }
+    }
+}
+
+/// Passes the messages of one direction. The next is read when the last has been taken, so a slow reader slows its sender down.
+async fn direction<E, M>(
+    direction: Direction,
+    source: &mut (impl Stream<Item = Result<Frame, E>> + Unpin),
+    target: &mut (impl Sink<M> + Unpin),
+    as_message: impl Fn(Frame) -> M,
+    passage: &Passage,
+    chance: &mut Expander,
+) -> RawEnd<E> {
+    loop {
+        let heard = match source.next().now_or_never() {
+            Some(heard) => heard,
+            None => {
+                // Nothing more is there: what was collected goes out.
+                let Ok(Ok(())) = timeout(passage.write_patience, target.flush()).await else {
+                    return RawEnd::Stuck;
+                };
+                source.next().await
+            }
+        };
+        let frame = match heard {
+            None => return RawEnd::Gone,
+            Some(Err(error)) => return RawEnd::Failed(error),
+            // Each side answers pings for itself.
+            Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => continue,
+            Some(Ok(frame)) => frame,
+        };
+        let now = passage.clock.now();
+        if direction == Direction::In {
+            passage.record(direction, &frame).await;
+        }
+        let frame = match (frame, &passage.transform) {
+            (Frame::Close(close), _) => return RawEnd::Closed(close),
+            (frame, None) => frame,
+            (frame, Some(transform)) => match transform.apply(now, direction, frame, chance) {
+                Transformed::Sent(frame) => frame,
+                Transformed::Dropped => continue,
+                Transformed::Unfit(frame, reason) => {
+                    tracing::debug!(%reason, "a message goes on as it was");
+                    frame
+                }
+            },
+        };
+        if direction == Direction::Out {
+            passage.record(direction, &frame).await;
+        }
+        let Ok(Ok(())) = timeout(passage.write_patience, target.feed(as_message(frame))).await else {
+            return RawEnd::Stuck;
+        };
+    }
+}
+
+impl Passage {
+    async fn record(&self, direction: Direction, frame: &Frame) {
+        if let Some(recorder) = &self.recorder {
+            recorder.record(self.clock.now().elapsed, direction, frame).await;
+        }
+    }
+}
+
+fn upstream_frame(message: UpstreamMessage) -> Frame {
+    match message {
+        UpstreamMessage::Text(text) => Frame::Text(text.as_str().to_owned()),
+        UpstreamMessage::Binary(bytes) => Frame::Binary(bytes),
+        UpstreamMessage::Ping(bytes) => Frame::Ping(bytes),
+        // Single frames are only met where they are asked for.
+        UpstreamMessage::Pong(bytes) => Frame::Pong(bytes),
+        UpstreamMessage::Frame(frame) => Frame::Pong(frame.into_payload()),
+        UpstreamMessage::Close(close) => Frame::Close(
+            close.map(|it| CloseFrame { code: it.code.into(), reason: it.reason.as_str().to_owned() }),
+        ),
+    }
+}
+
+fn upstream_message(frame: Frame) -> UpstreamMessage {
+    match frame {
+        Frame::Text(text) => UpstreamMessage::Text(text.into()),
+        Frame::Binary(bytes) => UpstreamMessage::Binary(bytes),
+        Frame::Ping(bytes) => UpstreamMessage::Ping(bytes),
+        Frame::Pong(bytes) => UpstreamMessage::Pong(bytes),
+        Frame::Close(close) => UpstreamMessage::Close(close.map(upstream_close)),
+    }
+}
+
+fn upstream_close(close: CloseFrame) -> UpstreamClose {
+    UpstreamClose { code: CloseCode::from(close.code), reason: close.reason.into() }
+}
