@@ -42,7 +42,7 @@ ${map}`,
 rmSync(join(here, "dist"), { recursive: true, force: true });
 await build({
   absWorkingDir: here,
-  entryPoints: { index: "src/index.ts", react: "src/react/index.ts" },
+  entryPoints: { index: "src/index.ts", react: "src/react/index.ts", yjs: "src/yjs/index.ts" },
   outdir: "dist",
   chunkNames: "[name]-[hash]",
   bundle: true,
@@ -52,7 +52,7 @@ await build({
   target: "es2023",
   minify: true,
   sourcemap: "linked",
-  external: ["react"],
+  external: ["react", "yjs", "y-protocols"],
   define: { REJOIN_VERSION: JSON.stringify(version) },
   plugins: [engineOf],
   logLevel: "warning",

@@ -90,6 +90,29 @@ impl Crdt {
         at.is(earlier).then_some(updates)
     }
 
+    /// The updates here that `known` lacks, oldest first, which takes as long as what came after both were the same. It can be more than those, where one is gone or they are told in others.
+    pub fn beyond(&self, known: &Self) -> Vec<CrdtUpdate> {
+        let (mut own, mut others) = (self, known);
+        let (mut more, mut had) = (Vec::new(), Vec::new());
+        while !own.is(others) {
+            let is_longer = own.count() >= others.count();
+            let (at, into) = if is_longer { (&mut own, &mut more) } else { (&mut others, &mut had) };
+            let Some(link) = &at.newest else { break };
+            into.push(&link.update);
+            *at = &link.before;
+        }
+        let mut beyond = Vec::new();
+        while let Some(update) = more.pop() {
+            // Pending updates stand behind both in the same order: each is found where it is looked for first.
+            if had.last() == Some(&update) {
+                had.pop();
+            } else {
+                beyond.push(update.clone());
+            }
+        }
+        beyond
+    }
+
     /// Without the newest update; `None` where that is not told alone.
     pub(crate) fn before(&self) -> Option<&Self> {
         self.newest.as_ref().filter(|link| link.told != link.summed).map(|link| &link.before)
@@ -208,6 +231,23 @@ mod tests {
         assert_eq!(back.before().unwrap().updates(), [update(5), update(2)]);
         assert!(back.before().unwrap().before().is_none());
         assert_eq!(Crdt::sum([]), Crdt::default());
+    }
+
+    #[test]
+    fn what_is_beyond_what_is_known_is_told_once_wherever_it_stands() {
+        let confirmed: Crdt = [update(1), update(2)].into_iter().collect();
+        let known = confirmed.with(update(3)).with(update(4));
+        assert_eq!(known.beyond(&known), []);
+        assert_eq!(known.beyond(&confirmed), [update(3), update(4)]);
+        assert_eq!(confirmed.beyond(&known), []);
+        assert_eq!(confirmed.beyond(&Crdt::default()), [update(1), update(2)]);
+        // The first of two own ones is accepted behind that of somebody else, and one more was made.
+        let now = confirmed.with(update(9)).with(update(3)).with(update(4)).with(update(5));
+        assert_eq!(now.beyond(&known), [update(9), update(5)]);
+        // What was told in other updates is told whole, but for what is pending in both.
+        let sum = Crdt::sum([update(7), update(8)]);
+        assert_eq!(sum.with(update(4)).beyond(&known), [update(7), update(8), update(4)]);
+        assert_eq!(sum.with(update(4)).beyond(&sum.with(update(3)).with(update(4))), [update(4)]);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! | name | besides | answer |
 //! |---|---|---|
 //! | `open`, `close` | | |
-//! | `whole` | | `{"number", "content", "facts"}`, or null until it has been read |
+//! | `whole` | | `{"number", "content", "facts", "updates"}`, or null until it has been read |
 //! | `create` | `content`, `header`? | the change's name |
 //! | `edit` | `patch` | the change's name |
+//! | `merge` | `update`, see [`values::text_of`] | the change's name |
 //! | `header` | `header` | the change's name |
 //! | `delete`, `undelete` | | the change's name |
 //! | `settle` | `conflict`, `choice` (`keep`, `current`, `incoming`, `base`) or `value` | the change's name |
@@ -98,10 +99,7 @@ pub(crate) fn run(replica: &mut Replica, teller: &mut Teller, command: &[u8]) ->
             }
         }
         "whole" => {
-            return Ok(teller.whole(id).map_or(Json::Null, |(number, content, facts)| {
-                let (content, facts) = (content.clone(), facts.clone());
-                object([("content", content), ("facts", facts), ("number", values::count(number))])
-            }));
+            return Ok(teller.whole(id).unwrap_or_default());
         }
         "dismissRejected" => {
             replica.dismiss_rejected(id, command.change()?);
@@ -190,6 +188,7 @@ fn made(
             Some(seen) => replica.edit_on(id, command.patch()?, seen)?,
             None => replica.edit(id, command.patch()?)?,
         },
+        "merge" => replica.merge(id, values::update_of(command.text("update")?))?,
         "header" => {
             // Of what there is now, and not of what the tab showed: another tab may have changed another member.
             let header = replica.view(id).map(|view| (*view.header).clone()).unwrap_or_default();

@@ -33,7 +33,7 @@ pub mod effect {
     pub const REPLY: u32 = 4;
     /// `[5, value]`: something that the program may want to know.
     pub const EVENT: u32 = 5;
-    /// `[6, document, number, patch | null, content | null, facts | null]`: a document looks different.
+    /// `[6, document, number, patch | null, content | null, facts | null]`, and behind it `updates` of a CRDT document: a document looks different.
     pub const TOLD: u32 = 6;
     /// `[7, value]`: how safe all own changes are.
     pub const STATUS: u32 = 7;
@@ -287,14 +287,16 @@ impl Engine {
     fn tell<V: Value>(&mut self, effects: &mut Vec<V>) {
         for told in self.teller.tell(&mut self.replica) {
             let or_null = |part: Option<Json>| part.map_or_else(V::null, |part| to_page(&part));
+            let is_crdt = told.updates.is_some();
             let parts = [
                 text(told.document.as_str()),
                 number(told.number),
                 or_null(told.patch),
                 or_null(told.content),
                 or_null(told.facts),
+                or_null(told.updates),
             ];
-            push(effects, effect::TOLD, &parts);
+            push(effects, effect::TOLD, if is_crdt { &parts } else { &parts[..5] });
         }
         for (document, present) in self.teller.present(&self.replica) {
             push(effects, effect::PRESENT, &[text(document.as_str()), to_page(&present)]);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use rejoin_core::{Event, Ladder, Life, LinkStatus, OnRung, Replica, Seen, SyncStatus};
+use rejoin_core::{Crdt, Event, Ladder, Life, LinkStatus, OnRung, Replica, Seen, SyncStatus};
 use rejoin_json::{DiffOptions, Json, Limits, Patch, apply, diff};
 use rejoin_wire::DocumentId;
 
@@ -39,6 +39,8 @@ struct Told {
     number: u64,
     content: Option<Json>,
     facts: Json,
+    /// What it is made of as a CRDT document.
+    crdt: Crdt,
     /// By number, oldest first, the present one too.
     past: VecDeque<(u64, Seen)>,
     /// By tab, what it showed after its newest change.
@@ -55,6 +57,8 @@ pub(crate) struct Telling {
     /// The whole content, where it was not told before.
     pub(crate) content: Option<Json>,
     pub(crate) facts: Option<Json>,
+    /// What a CRDT document is made of besides what was told before.
+    pub(crate) updates: Option<Json>,
 }
 
 /// A change that its tab need not repeat.
@@ -145,7 +149,15 @@ impl Teller {
             }
         };
         told.content = Some(content);
-        if patch.is_none() && whole.is_none() && facts.is_none() {
+        let mut updates = None;
+        if let Some(crdt) = view.crdt {
+            let beyond = crdt.beyond(&told.crdt);
+            if !beyond.is_empty() {
+                updates = Some(values::updates(&beyond));
+            }
+            told.crdt = crdt;
+        }
+        if patch.is_none() && whole.is_none() && facts.is_none() && updates.is_none() {
             return None;
         }
         told.number += 1;
@@ -154,13 +166,18 @@ impl Teller {
         if told.past.len() > MAX_PAST_TELLINGS {
             told.past.pop_front();
         }
-        Some(Telling { document: id, number: told.number, patch, content: whole, facts })
+        Some(Telling { document: id, number: told.number, patch, content: whole, facts, updates })
     }
 
     /// A document as it was told last, for somebody who comes later or missed something.
-    pub(crate) fn whole(&self, id: &DocumentId) -> Option<(u64, &Json, &Json)> {
+    pub(crate) fn whole(&self, id: &DocumentId) -> Option<Json> {
         let told = self.told.get(id)?;
-        Some((told.number, told.content.as_ref()?, &told.facts))
+        Some(values::object([
+            ("content", told.content.clone()?),
+            ("facts", told.facts.clone()),
+            ("number", values::count(told.number)),
+            ("updates", values::updates(&told.crdt.updates())),
+        ]))
     }
 
     /// What a tab that was told so much shows; `None` where that is too long ago.

@@ -9,7 +9,8 @@ use rejoin_core::{
 };
 use rejoin_json::{ConflictKind, Json, Limits, Operation, Patch, Winner, apply};
 use rejoin_wire::{
-    Body, ChangeId, ConflictRecord, Effect, Header, ListItem, MemberId, ReplicaId, around_documents,
+    Body, ChangeId, ConflictRecord, CrdtUpdate, Effect, Header, ListItem, MemberId, ReplicaId,
+    around_documents,
 };
 
 use crate::commands::Refused;
@@ -26,6 +27,28 @@ pub(crate) fn object<const N: usize>(members: [(&str, Json); N]) -> Json {
 
 pub(crate) fn count(number: u64) -> Json {
     Json::number(number as f64).unwrap_or_default()
+}
+
+/// An update of a CRDT document as a text: of each character only the lowest eight bits count.
+pub(crate) fn update_of(text: &str) -> CrdtUpdate {
+    let mut bytes = Vec::with_capacity(text.len());
+    for character in text.chars() {
+        bytes.push(character as u8);
+    }
+    CrdtUpdate(bytes.into())
+}
+
+/// A text of an update: each byte is the character of that number.
+pub(crate) fn text_of(update: &CrdtUpdate) -> Json {
+    let mut text = String::new();
+    for byte in &update.0 {
+        text.push(char::from(*byte));
+    }
+    Json::from(text)
+}
+
+pub(crate) fn updates(updates: &[CrdtUpdate]) -> Json {
+    updates.iter().map(text_of).collect()
 }
 
 fn size(number: usize) -> Json {
@@ -169,6 +192,7 @@ fn rejected_change(rejected: &RejectedChange) -> Json {
     };
     let content = match &rejected.change.body {
         Body::Create { content, .. } => content.clone(),
+        Body::Merge { update } => text_of(update),
         _ => Json::Null,
     };
     object([
@@ -359,4 +383,17 @@ pub(crate) fn patch_for_page(patch: &Patch, before: &Json) -> Json {
         let _ = apply(&mut state, &alone, &Limits::default());
     }
     operations.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_is_the_same_as_a_text_and_back_whatever_its_bytes_are() {
+        let update = CrdtUpdate((0..=255).collect::<Vec<u8>>().into());
+        let text = text_of(&update);
+        assert_eq!(text.as_str().map(update_of), Some(update));
+        assert_eq!(update_of("\u{0}a\u{ff}\u{141}").0, [0, b'a', 255, b'A'].as_slice());
+    }
 }

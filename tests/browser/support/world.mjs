@@ -27,9 +27,12 @@ export class World {
   /** Pages that browsers began with, and that are somebody's now. */
   #taken = new WeakSet();
   #secret;
+  #more;
 
-  constructor({ secret } = {}) {
+  /** `more` gives files of further pages. */
+  constructor({ secret, more = async () => [] } = {}) {
     this.#secret = secret;
+    this.#more = more;
   }
 
   /** Starts a world before the tests of a file and ends it after them. */
@@ -41,7 +44,7 @@ export class World {
   }
 
   async start() {
-    this.#pages = await serve(await files());
+    this.#pages = await serve(new Map([...(await files()), ...(await this.#more())]));
     this.rejoin = await Rejoin.start({ origins: [this.origin], secret: this.#secret });
   }
 

@@ -61,7 +61,7 @@ impl Page {
 }
 
 /// What a page says in the course of things, one command after the other.
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 20] = [
     r#"{"do":"open","document":"d"}"#,
     r#"{"do":"create","document":"d","content":{"a":1,"n":0},"part":1,"number":1,"header":{"title":"T","policy":"ours","counters":["/n"],"identity":["id"]}}"#,
     r#"{"do":"create","document":"d","content":{},"unlessExists":true,"part":1,"number":2}"#,
@@ -78,6 +78,10 @@ const COMMANDS: [&str; 16] = [
     r#"{"do":"undelete","document":"d","part":1,"number":9}"#,
     r#"{"do":"whole","document":"d"}"#,
     r#"{"do":"close","document":"d"}"#,
+    r#"{"do":"open","document":"c"}"#,
+    r#"{"do":"merge","document":"c","part":1,"number":10,"update":"\u0001\u0001ü\u0000\u0004\u0001\u0001t\u0001x\u0000"}"#,
+    r#"{"do":"merge","document":"c","part":1,"number":11,"update":"\u0000\u0000"}"#,
+    r#"{"do":"whole","document":"c"}"#,
 ];
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {

@@ -32,7 +32,7 @@ export async function saysWhatItIs(folder) {
     assert.equal(manifest.scripts?.[script], undefined);
   const { "./package.json": own, ...entries } = manifest.exports;
   assert.equal(own, "./package.json");
-  assert.deepEqual(Object.keys(entries), [".", "./react"]);
+  assert.deepEqual(Object.keys(entries), [".", "./react", "./yjs"]);
   for (const conditions of Object.values(entries)) {
     // The first condition that fits is taken: types come before what fits always.
     assert.deepEqual(Object.keys(conditions), ["types", "default"]);
@@ -42,7 +42,8 @@ export async function saysWhatItIs(folder) {
 
 /** Names that only the build resolves mean nothing to a compiler elsewhere. */
 export async function leaksNoName(folder) {
-  const reached = new Set(["index.d.ts", "react/index.d.ts"].map((path) => join(folder, "dist/types", path)));
+  const entries = ["index.d.ts", "react/index.d.ts", "yjs/index.d.ts"];
+  const reached = new Set(entries.map((path) => join(folder, "dist/types", path)));
   const foreign = new Set();
   for (const path of reached) {
     const text = await readFile(path, "utf8");
@@ -52,5 +53,5 @@ export async function leaksNoName(folder) {
     }
   }
   assert.ok(reached.size > 2);
-  assert.deepEqual([...foreign], ["react"]);
+  assert.deepEqual([...foreign].sort(), ["react", "y-protocols/awareness", "yjs"]);
 }

@@ -57,6 +57,7 @@ const KINDS: { readonly [kind in PendingChange["kind"]]: string } = {
   delete: "Deleted the board",
   undelete: "Brought the board back",
   void: "A change that could not be read",
+  merge: "Typed",
 };
 
 function changeName({ kind, paths }: PendingChange, board: Board): string {

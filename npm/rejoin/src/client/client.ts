@@ -367,6 +367,11 @@ export class Client {
     this.events.status();
   }
 
+  /** Has a document told whole once more. */
+  askWhole(state: DocumentState): void {
+    this.tell({ type: "open", tab: this.tab, document: state.id });
+  }
+
   /** Forgets a change that the engine of this device refused. */
   dismiss(state: DocumentState, id: string): boolean {
     return this.refusals.dismiss(state.id, id);
@@ -410,16 +415,18 @@ function refusedChange(
     content,
     value,
     header,
+    update,
   } = JSON.parse(command) as Partial<RejectedChange> & {
     do: RejectedChange["kind"];
     value?: Json;
     header?: Json;
+    update?: Json;
   };
   return {
     id: RefusedChanges.name(tab, number),
     kind,
     patch: patch ?? null,
-    content: content ?? value ?? header ?? null,
+    content: content ?? value ?? header ?? update ?? null,
     code,
     message,
     time,

@@ -45,7 +45,7 @@ export interface HistoryEntry {
   readonly isOwn: boolean;
   /** Milliseconds since 1970. */
   readonly time: number;
-  readonly kind: "create" | "edit" | "header" | "delete" | "undelete" | "void" | "own";
+  readonly kind: "create" | "edit" | "header" | "delete" | "undelete" | "void" | "own" | "merge";
   readonly change: string;
   /** What it did, where it edited. */
   readonly patch: Patch | null;
@@ -414,6 +414,20 @@ export class Document<T extends JsonOf<T> = Json> {
       });
       this.state.waiting.add(refuse);
     });
+  }
+
+  /**
+   * Calls a listener with the updates that a CRDT document is made of, as texts: with all of them, then with new ones, own ones too. Gives what ends that. @internal
+   */
+  subscribeUpdates(listener: (updates: readonly string[], isWhole: boolean) => void): () => void {
+    const end = this.state.merged.add(listener);
+    this.client.askWhole(this.state);
+    return end;
+  }
+
+  /** Adds an update, as a text, to a CRDT document, which the first one creates. @internal */
+  merge(update: string): Edit {
+    return this.change({ do: "merge", update });
   }
 
   /** Lets go of the document. Own changes are still sent. */

@@ -47,7 +47,7 @@ export interface Conflict {
   readonly time: number;
 }
 
-type ChangeKind = "create" | "edit" | "undo" | "settle" | "header" | "delete" | "undelete" | "void";
+type ChangeKind = "create" | "edit" | "undo" | "settle" | "header" | "delete" | "undelete" | "void" | "merge";
 
 /** An own change without an outcome. */
 export interface PendingChange {
@@ -65,7 +65,7 @@ export interface RejectedChange {
   readonly id: string;
   readonly kind: ChangeKind;
   readonly patch: Patch | null;
-  /** What it would have set where it is no edit: the content of a creation, the value of a settlement, the header. */
+  /** What it would have set where it is no edit: the content of a creation, the value of a settlement, the header, an update of Yjs as a text. */
   readonly content: Json;
   /** Why, for programs. */
   readonly code: string;

@@ -106,7 +106,7 @@ export class DocumentState {
   }
 
   /** Takes what was told; false when something in between is missing. */
-  take({ number, patch, content, facts }: Telling): boolean {
+  take({ number, patch, content, facts, updates }: Telling): boolean {
     if (content !== undefined) {
       // What was shown before, of a former leader too, stays the same objects where it is equal.
       this.base = shared(this.base, content);
@@ -121,6 +121,8 @@ export class DocumentState {
     this.number = number;
     this.unmade = this.unmade.filter((change) => !this.superseded.delete(change));
     this.shown = undefined;
+    const isWhole = content !== undefined;
+    if (isWhole || updates !== undefined) this.merged.call((updates ?? []) as readonly string[], isWhole);
     return true;
   }
 
@@ -152,6 +154,9 @@ export class DocumentState {
 
   /** Of those who hear who else is there: pointers move many times a second, and change nothing else. */
   readonly company = new Listeners();
+
+  /** Of those who make a CRDT document of its updates, see {@link ../yjs/bytes.ts}. */
+  readonly merged = new Listeners<[updates: readonly string[], isWhole: boolean]>();
 
   /** What ends those who wait for something of the document, once it cannot come any more. */
   readonly waiting = new Set<(error: Error) => void>();

@@ -169,7 +169,7 @@ export class Audience {
   telling(document: string): Telling | undefined {
     const outcome = this.stage.command({ do: "whole", document });
     if ("error" in outcome) return undefined;
-    const whole = outcome.answer as { number: number; content: Json; facts: Json } | null;
+    const whole = outcome.answer as { number: number; content: Json; facts: Json; updates: Json } | null;
     return whole ? { document, patch: undefined, ...whole } : undefined;
   }
 

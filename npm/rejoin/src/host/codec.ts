@@ -5,23 +5,23 @@
 import { sealed, setMember, type Json } from "../json/value.js";
 
 /** The first byte of a value. */
-const Tag = {
-  null: 0x00,
-  false: 0x01,
-  true: 0x02,
-  integer: 0x03,
-  double: 0x04,
-  string: 0x05,
-  array: 0x06,
-  object: 0x07,
+const enum Tag {
+  null = 0x00,
+  false = 0x01,
+  true = 0x02,
+  integer = 0x03,
+  double = 0x04,
+  string = 0x05,
+  array = 0x06,
+  object = 0x07,
   /** Plus the number of decimals, of which there are 1 to 6. */
-  decimal: 0x10,
-  lastDecimal: 0x16,
+  decimal = 0x10,
+  lastDecimal = 0x16,
   /** Plus the number of bytes. */
-  shortString: 0x40,
+  shortString = 0x40,
   /** Plus the integer. */
-  smallInteger: 0x80,
-} as const;
+  smallInteger = 0x80,
+}
 
 const POWERS_OF_TEN = [1e1, 1e2, 1e3, 1e4, 1e5, 1e6];
 

@@ -13,22 +13,24 @@ export type EngineEffect =
       patch: Uint8Array | null,
       content: Uint8Array | null,
       facts: Uint8Array | null,
+      updates?: Uint8Array,
     ]
   | readonly [7, status: Uint8Array]
   | readonly [8, document: string, others: Uint8Array]
   | readonly [9, document: string, tab: number, number: number]
   | readonly [10, list: Uint8Array];
 
-export const Effect = {
-  connect: 0,
-  frame: 1,
-  disconnect: 2,
-  store: 3,
-  reply: 4,
-  event: 5,
-  told: 6,
-  status: 7,
-  present: 8,
-  kept: 9,
-  listed: 10,
-} as const;
+/** Their numbers, of which nothing is left in what pages load. */
+export const enum Effect {
+  connect = 0,
+  frame = 1,
+  disconnect = 2,
+  store = 3,
+  reply = 4,
+  event = 5,
+  told = 6,
+  status = 7,
+  present = 8,
+  kept = 9,
+  listed = 10,
+}

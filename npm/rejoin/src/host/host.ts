@@ -333,8 +333,8 @@ export class Host implements Stage {
         break;
       case Effect.told: {
         const [, document, number, ...parts] = effect;
-        const [patch, content, facts] = parts.map((part) => (part ? decoded(part) : undefined));
-        this.turn.told.push({ document, number, patch, content, facts });
+        const [patch, content, facts, updates] = parts.map((part) => (part ? decoded(part) : undefined));
+        this.turn.told.push({ document, number, patch, content, facts, updates });
         this.listing?.takeFacts(document, facts);
         this.audience.load(document);
         break;

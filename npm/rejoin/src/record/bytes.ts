@@ -65,7 +65,16 @@ export class Bytes {
 }
 
 /** How values are told apart. `crates/engine/src/plain.rs` reads them. */
-const Tag = { null: 0, false: 1, true: 2, count: 3, number: 4, text: 5, bytes: 6, list: 7 } as const;
+const enum Tag {
+  null = 0,
+  false = 1,
+  true = 2,
+  count = 3,
+  number = 4,
+  text = 5,
+  bytes = 6,
+  list = 7,
+}
 
 /** Writes a value as it crosses between page and engine. What is of no kind that crosses is as if it were absent. */
 export function writePlain(out: Bytes, value: unknown): Bytes {

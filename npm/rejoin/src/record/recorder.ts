@@ -10,18 +10,18 @@ export const DEFAULT_RECORDING_BYTES = 4 * 1024 * 1024;
 export const MIN_RECORDING_BYTES = 64 * 1024;
 
 /** What happens to an engine. `crates/record/src/format.rs` has the same numbers. */
-const Step = {
-  wake: 64,
-  clock: 65,
-  online: 66,
-  connected: 67,
-  frame: 68,
-  closed: 69,
-  stored: 70,
-  storeFailed: 71,
-  storeReplaced: 72,
-  command: 73,
-} as const;
+const enum Step {
+  wake = 64,
+  clock = 65,
+  online = 66,
+  connected = 67,
+  frame = 68,
+  closed = 69,
+  stored = 70,
+  storeFailed = 71,
+  storeReplaced = 72,
+  command = 73,
+}
 
 /** What stands for each byte of a token. */
 const HIDDEN = 0x78;

@@ -8,7 +8,12 @@ const CHECKSUM_SEED = 0x52435244;
 const BROWSER = 2;
 
 /** What a record is; steps are in `recorder.ts`. */
-const Kind = { start: 1, drain: 2, gap: 3, firstStep: 16 } as const;
+const enum Kind {
+  start = 1,
+  drain = 2,
+  gap = 3,
+  firstStep = 16,
+}
 
 /** What a record that is kept apart counts besides its bytes. */
 const RECORD_OVERHEAD_BYTES = 64;

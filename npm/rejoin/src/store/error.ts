@@ -1,14 +1,14 @@
 /** What went wrong, as the engine distinguishes it. */
-export const StoreErrorCode = {
+export const enum StoreErrorCode {
   /** The database cannot be reached or is busy; the same operation may succeed later, unless the error is lasting. */
-  unavailable: 0,
+  unavailable = 0,
   /** No space is left. */
-  quotaExceeded: 1,
+  quotaExceeded = 1,
   /** What is stored cannot be read. */
-  corrupted: 2,
+  corrupted = 2,
   /** Another writer was first: an expectation does not hold, a key exists, or another tab leads. */
-  conflict: 3,
-} as const;
+  conflict = 3,
+}
 
 /** What else is known of an error; each is false unless it is said. */
 export interface StoreErrorDetails {

@@ -79,6 +79,8 @@ export interface Telling {
   readonly content: Json | undefined;
   /** See {@link ../client/facts.ts}; undefined where they are as before. */
   readonly facts: Json | undefined;
+  /** What a CRDT document is made of, or, without the whole content, what of it is new. */
+  readonly updates?: Json | undefined;
 }
 
 /** What became of a tab's change in the engine. */
