@@ -1,5 +1,7 @@
 //! The `rejoin` command.
 
+#[cfg(feature = "mock")]
+mod mock;
 mod pages;
 mod replay;
 
@@ -48,6 +50,10 @@ enum Command {
     Doctor(Flags),
     /// Replays a recording, and says where something else comes out.
     Replay(replay::ReplayFlags),
+    /// Plays the other end of a WebSocket: echo, replay, record and proxy, for whoever builds against one.
+    #[cfg(feature = "mock")]
+    #[command(subcommand)]
+    Mock(mock::MockCommand),
     /// Simulates replicas, networks and disks under faults, and checks what is claimed of them.
     #[cfg(feature = "sim")]
     Sim(rejoin_sim::command::Arguments),
@@ -136,6 +142,8 @@ fn main() -> ExitCode {
         }),
         Command::Doctor(flags) => settings(flags).and_then(doctor),
         Command::Replay(flags) => replay::run(&flags),
+        #[cfg(feature = "mock")]
+        Command::Mock(command) => mock::run(command),
         #[cfg(feature = "sim")]
         Command::Sim(arguments) => Ok(rejoin_sim::command::run(&arguments)),
     };

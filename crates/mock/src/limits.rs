@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A script larger than this is not read: all of it is kept in memory, and shared by the connections that it plays on.
-pub const MAX_SCRIPT_BYTES: usize = 256 << 20;
+pub const MAX_SCRIPT_BYTES: usize = 128 << 20;
 
 /// Lines of a script.
 pub const MAX_SCRIPT_LINES: usize = 1_000_000;

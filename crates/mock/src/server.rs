@@ -18,4 +18,5 @@ pub use options::MockOptions;
 pub use proxy::{WsProxyConfig, WsProxyHandler, router_with_proxy, try_router_with_proxy};
 pub use recorder::RecordOptions;
 pub use rooms::ConnectionId;
-pub use router::{router, router_with_options};
+pub use router::{bind, router, router_with_options};
+pub use script_file::read_script;

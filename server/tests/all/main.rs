@@ -11,6 +11,7 @@ mod damage;
 mod feed;
 mod gate;
 mod keys;
+mod mocking;
 mod native_client;
 mod offline;
 mod pages;

@@ -180,29 +180,35 @@ impl Script {
             return Err(ScriptError { line: 1, kind: ScriptErrorKind::ScriptTooLarge });
         }
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
-        let mut raw = Vec::new();
-        for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
-            let number = index + 1;
-            let error = |kind| ScriptError { line: number, kind };
-            if line.trim_ascii().is_empty() {
-                continue;
-            }
-            let number = u32::try_from(number).map_err(|_| error(ScriptErrorKind::TooManyLines))?;
-            if raw.len() == MAX_SCRIPT_LINES {
-                return Err(error(ScriptErrorKind::TooManyLines));
-            }
-            raw.push((number, read(line).map_err(error)?));
+        // Each line is read twice, as keeping what was read of a million takes more room than the script.
+        let (mut reader, mut count) = (Reader::new(expands), 0);
+        for line in lines(text) {
+            let (number, line) = line?;
+            reader.learn(count, number, &line).map_err(|kind| at(number, kind))?;
+            count += 1;
         }
-        if raw.is_empty() {
+        if count == 0 {
             return Err(ScriptError { line: 1, kind: ScriptErrorKind::Empty });
         }
-        Reader::new(&raw, expands)?.script(raw)
+        reader.script(text, count)
     }
 
     /// How many lines are played.
     pub fn lines(&self) -> usize {
         self.steps.len()
     }
+}
+
+/// The lines that have anything in them, with their numbers.
+fn lines(text: &[u8]) -> impl Iterator<Item = Result<(u32, RawLine), ScriptError>> {
+    let numbered = (1..).zip(text.split(|&byte| byte == b'\n'));
+    let filled = numbered.filter(|(_, line)| !line.trim_ascii().is_empty());
+    filled.enumerate().map(|(index, (number, line))| {
+        if index == MAX_SCRIPT_LINES {
+            return Err(at(number, ScriptErrorKind::TooManyLines));
+        }
+        read(line).map(|line| (number, line)).map_err(|kind| at(number, kind))
+    })
 }
 
 fn read(line: &[u8]) -> Result<RawLine, ScriptErrorKind> {
@@ -226,20 +232,16 @@ struct Reader {
 }
 
 impl Reader {
-    /// Finds the names and patterns of all lines, as a line can mean what stands behind it.
-    fn new(raw: &[(u32, RawLine)], expands: bool) -> Result<Self, ScriptError> {
-        let mut reader = Self {
+    fn new(expands: bool) -> Self {
+        Self {
             expands,
             steps: BTreeMap::new(),
             patterns: BTreeMap::new(),
             captures: KnownCaptures::default(),
-        };
-        for (index, (number, line)) in (0..).zip(raw) {
-            reader.learn(index, *number, line).map_err(|kind| at(*number, kind))?;
         }
-        Ok(reader)
     }
 
+    /// Takes in the name and the patterns of a line, as a line can mean what stands behind it.
     fn learn(&mut self, index: u32, number: u32, line: &RawLine) -> Result<(), ScriptErrorKind> {
         if let Some(step) = &line.step_id
             && let Some((_, first)) = self.steps.insert(step.clone(), (index, number))
@@ -268,18 +270,18 @@ impl Reader {
         Ok(pattern)
     }
 
-    fn script(mut self, raw: Vec<(u32, RawLine)>) -> Result<Script, ScriptError> {
-        let count = raw.len();
-        let mut steps: Vec<Step> = Vec::with_capacity(count);
+    fn script(mut self, text: &[u8], count: u32) -> Result<Script, ScriptError> {
+        let mut steps: Vec<Step> = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
         // Behind a jump, and where one can end, times may begin anew.
         let mut before = None;
-        for (index, (number, line)) in raw.into_iter().enumerate() {
+        for (index, line) in (1..).zip(lines(text)) {
+            let (number, line) = line?;
             let jumps = line.goto_step.is_some();
             if line.step_id.is_some() {
                 before = None;
             }
-            let last = index + 1 == count;
-            let (step, ts) = self.step(number, line, before, last).map_err(|kind| at(number, kind))?;
+            let (step, ts) =
+                self.step(number, line, before, index == count).map_err(|kind| at(number, kind))?;
             before = if jumps { None } else { Some(ts) };
             steps.push(step);
         }

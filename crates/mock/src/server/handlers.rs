@@ -185,6 +185,10 @@ impl Handlers {
 }
 
 /// The router of handlers that are written as code. Rooms are shared by its paths.
+///
+/// # Panics
+///
+/// If a path is none of axum's, as [`Router::route`] does.
 pub fn router_with_handlers(handlers: Handlers) -> Result<Router, Error> {
     let gate = Gate::new(&handlers.options)?;
     let shared = Arc::new(Shared { gate, options: handlers.options, rooms: Arc::default() });

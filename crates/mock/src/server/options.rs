@@ -54,6 +54,18 @@ impl MockOptions {
         Self::from_variables(|name| std::env::var_os(name))
     }
 
+    /// Whether the path is one that a router takes.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let wrong = |reason| Err(Error::Setting { name: "path", value: self.path.clone(), reason });
+        if !self.path.starts_with('/') {
+            wrong("it has to begin with /")
+        } else if self.path.contains(['{', '}', '*', ':']) {
+            wrong("it is one path; patterns are for handlers and for rules of proxies")
+        } else {
+            Ok(())
+        }
+    }
+
     fn from_variables(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Result<Self, Error> {
         let set = |name| variable(name).filter(|value| !value.is_empty());
         let expands = match set(EXPAND) {
@@ -93,6 +105,15 @@ mod tests {
             assert!(!read(&[(EXPAND, off)]).unwrap().expands);
         }
         assert_eq!(read(&[(REPLAY_FILE, "")]).unwrap().script, None);
+    }
+
+    #[test]
+    fn a_path_is_one_that_a_router_takes() {
+        let check = |path: &str| MockOptions { path: path.to_owned(), ..MockOptions::default() }.check();
+        assert!(check("/").is_ok() && check("/a/b").is_ok());
+        for path in ["", "ws", "/{a", "/*", "/:a"] {
+            assert!(check(path).unwrap_err().to_string().starts_with("path cannot be"), "{path}");
+        }
     }
 
     #[test]

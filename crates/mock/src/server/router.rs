@@ -1,5 +1,6 @@
 //! The router of an echo or a replay.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +10,7 @@ use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::Error;
@@ -47,6 +49,11 @@ pub fn router_with_options(options: MockOptions) -> Result<Router, Error> {
     Ok(Router::new().route(&path, any(upgrade)).with_state(mock))
 }
 
+/// Listens on an address, for `axum::serve`.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })
+}
+
 /// What all connections of a mock share.
 pub(super) struct Mock {
     pub(super) options: MockOptions,
@@ -56,6 +63,7 @@ pub(super) struct Mock {
 
 impl Mock {
     pub(super) fn new(options: MockOptions) -> Result<Self, Error> {
+        options.check()?;
         let script =
             options.script.clone().map(|path| ScriptFile::open(path, options.expands)).transpose()?;
         Ok(Self { gate: Gate::new(&options)?, script, options })

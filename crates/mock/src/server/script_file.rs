@@ -57,6 +57,11 @@ impl ScriptFile {
     }
 }
 
+/// Reads a script's file, as [`Script::parse`] reads its text.
+pub fn read_script(path: impl Into<PathBuf>, expands: bool) -> Result<Script, Error> {
+    read(&path.into(), expands).0
+}
+
 /// The stamp is that of the file that was opened: an edit in between is seen the next time.
 fn read(path: &PathBuf, expands: bool) -> (Result<Script, Error>, Stamp) {
     let failed = |source| Error::File { path: path.clone(), source };

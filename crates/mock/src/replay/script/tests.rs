@@ -133,15 +133,16 @@ fn lines_are_bounded_in_number() {
 
 #[test]
 fn lines_and_scripts_are_bounded_in_bytes() {
-    let line = |bytes: usize| format!("{}{}", r#"{"text":"a"}"#, " ".repeat(bytes - 12));
-    parsed(&line(MAX_LINE_BYTES));
+    let line = |bytes: usize| format!("{{\"text\":\"{}\"}}\n", "x".repeat(bytes - 11));
+    let longest = line(MAX_LINE_BYTES);
+    parsed(&longest);
     let error = Script::parse(line(MAX_LINE_BYTES + 1).as_bytes(), true).unwrap_err();
     assert_eq!(error, ScriptError { line: 1, kind: ScriptErrorKind::LineTooLong });
-    let mut script = line(12).into_bytes();
-    script.resize(MAX_SCRIPT_BYTES, b'\n');
-    assert!(Script::parse(&script, true).is_ok());
-    script.push(b'\n');
-    let error = Script::parse(&script, true).unwrap_err();
+    let mut script = longest + &line(MAX_SCRIPT_BYTES - MAX_LINE_BYTES - 2);
+    assert_eq!(script.len(), MAX_SCRIPT_BYTES);
+    parsed(&script);
+    script.push('\n');
+    let error = Script::parse(script.as_bytes(), true).unwrap_err();
     assert_eq!(error.kind, ScriptErrorKind::ScriptTooLarge);
 }
 

@@ -1,0 +1,237 @@
+//! `rejoin mock`: the other end of a WebSocket, for whoever builds against one.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use axum::Router;
+use clap::{Args, Subcommand};
+use rejoin_mock::{
+    MockOptions, RecordOptions, Redactions, WsProxyConfig, WsProxyHandler, bind, read_script,
+    router_with_options, try_router_with_proxy,
+};
+
+use crate::{EXIT_PATIENCE, Failure, StopSignals, log};
+
+/// Where a mock listens when nobody says otherwise.
+const DEFAULT_PORT: u16 = 3_001;
+
+#[derive(Subcommand)]
+pub(crate) enum MockCommand {
+    /// Sends back every message
+    Echo(ServeFlags),
+    /// Plays a script of JSON Lines on each connection
+    Replay {
+        /// The script
+        #[arg(value_name = "FILE", env = "REJOIN_WS_REPLAY_FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        script: ScriptFlags,
+        #[command(flatten)]
+        serve: ServeFlags,
+    },
+    /// Passes connections on to a server
+    Proxy(ProxyFlags),
+    /// Passes connections on to a server, and writes each down as a script that `replay` plays
+    Record {
+        /// The file of the first connection; those of the next have -2, -3 and so on before the extension
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Leaves out the values of this key in JSON messages; may be repeated
+        #[arg(long, value_name = "KEY")]
+        redact_key: Vec<String>,
+        /// Leaves out what this regular expression matches; may be repeated
+        #[arg(long, value_name = "REGEX")]
+        redact: Vec<String>,
+        #[command(flatten)]
+        proxy: ProxyFlags,
+    },
+    /// Says what is wrong with scripts
+    Check {
+        /// The scripts
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        script: ScriptFlags,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct ScriptFlags {
+    /// Whether tokens such as {{uuid}} are made anew, or sent as they stand
+    #[arg(long, env = "REJOIN_RESPONSE_TEMPLATE_EXPAND", value_name = "1|0", default_value = "1")]
+    expand: Switch,
+}
+
+#[derive(Args)]
+pub(crate) struct ServeFlags {
+    /// Port to listen on, on this machine only
+    #[arg(long, value_name = "PORT", default_value_t = DEFAULT_PORT)]
+    port: u16,
+    /// Address and port to listen on instead; whoever reaches it may connect
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "port")]
+    bind: Option<SocketAddr>,
+    /// Path of the WebSocket
+    #[arg(long, value_name = "PATH", default_value = "/ws")]
+    path: String,
+    /// What everything is drawn from that is left to chance, so that a run can be repeated
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Connections at a time
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    max_connections: Option<usize>,
+    /// Bytes of a message
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    max_message_bytes: Option<usize>,
+}
+
+#[derive(Args)]
+pub(crate) struct ProxyFlags {
+    /// The server, as ws://host:port/path
+    #[arg(value_name = "URL", env = "REJOIN_WS_PROXY_UPSTREAM_URL")]
+    upstream: String,
+    /// Another server for the paths that match, as /v1/**=ws://host; may be repeated, and the first that matches counts
+    #[arg(long, value_name = "PATTERN=URL")]
+    rule: Vec<Rule>,
+    /// PEM file with certificates of authorities that are trusted too; may be repeated
+    #[arg(long, value_name = "FILE")]
+    trust: Vec<PathBuf>,
+    #[command(flatten)]
+    serve: ServeFlags,
+}
+
+/// On or off, as the environment says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Switch(bool);
+
+impl FromStr for Switch {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            // A variable that is set to nothing is not set.
+            "" | "1" | "true" => Ok(Self(true)),
+            "0" | "false" => Ok(Self(false)),
+            _ => Err("take 1 or 0"),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    pattern: String,
+    upstream: String,
+}
+
+impl FromStr for Rule {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (pattern, upstream) = text.split_once('=').ok_or("take a pattern of paths, = and an address")?;
+        Ok(Self { pattern: pattern.to_owned(), upstream: upstream.to_owned() })
+    }
+}
+
+/// Does what the command says, until it is told to stop.
+pub(crate) fn run(command: MockCommand) -> Result<ExitCode, Failure> {
+    log();
+    match command {
+        MockCommand::Echo(flags) => {
+            let router = router_with_options(flags.options())?;
+            serve(&flags, router, "echoes what it is sent")
+        }
+        MockCommand::Replay { file, script, serve: flags } => {
+            let mut options = flags.options();
+            let said = format!("plays {}", file.display());
+            options.script = Some(file);
+            options.expands = script.expand.0;
+            serve(&flags, router_with_options(options)?, &said)
+        }
+        MockCommand::Proxy(flags) => {
+            let said = format!("passes connections on to {}", flags.upstream);
+            serve(&flags.serve, try_router_with_proxy(flags.handler()?)?, &said)
+        }
+        MockCommand::Record { file, redact_key, redact, proxy } => {
+            let mut redactions = Redactions::new();
+            for key in &redact_key {
+                redactions = redactions.key(key);
+            }
+            for pattern in &redact {
+                redactions = redactions.pattern(pattern, "[redacted]")?;
+            }
+            let said =
+                format!("passes connections on to {} and writes them to {}", proxy.upstream, file.display());
+            let handler = proxy.handler()?.record(RecordOptions::to(file).redacted(redactions));
+            serve(&proxy.serve, try_router_with_proxy(handler)?, &said)
+        }
+        MockCommand::Check { files, script } => Ok(check(&files, script.expand.0)?),
+    }
+}
+
+impl ServeFlags {
+    fn options(&self) -> MockOptions {
+        let mut options = MockOptions::default();
+        options.path.clone_from(&self.path);
+        options.seed = self.seed;
+        options.max_connections = self.max_connections.unwrap_or(options.max_connections);
+        options.max_message_bytes = self.max_message_bytes.unwrap_or(options.max_message_bytes);
+        options
+    }
+}
+
+impl ProxyFlags {
+    fn handler(&self) -> Result<WsProxyHandler, Failure> {
+        let config = WsProxyConfig::to(&self.upstream);
+        let mut handler = WsProxyHandler::new(config).with_options(self.serve.options());
+        for rule in &self.rule {
+            handler = handler.rule(&rule.pattern, &rule.upstream);
+        }
+        for file in &self.trust {
+            let pem = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            handler = handler.trust(pem);
+        }
+        Ok(handler)
+    }
+}
+
+fn serve(flags: &ServeFlags, router: Router, said: &str) -> Result<ExitCode, Failure> {
+    let address = flags.bind.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], flags.port)));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served: Result<(), Failure> = runtime.block_on(async {
+        let listener = bind(address).await?;
+        let mut signals = StopSignals::listen()?;
+        announce(listener.local_addr()?, &flags.path, said)?;
+        tokio::select! {
+            served = axum::serve(listener, router) => served?,
+            () = signals.next() => {}
+        }
+        Ok(())
+    });
+    runtime.shutdown_timeout(EXIT_PATIENCE);
+    served?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn announce(address: SocketAddr, path: &str, said: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "the mock {said}")?;
+    writeln!(out, "WebSockets connect to ws://{address}{path}")?;
+    out.flush()
+}
+
+fn check(files: &[PathBuf], expands: bool) -> io::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    let mut good = true;
+    for file in files {
+        match read_script(file, expands) {
+            Ok(script) => writeln!(out, "ok   {}: {} lines", file.display(), script.lines())?,
+            Err(error) => {
+                good = false;
+                writeln!(out, "FAIL {error}")?;
+            }
+        }
+    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
