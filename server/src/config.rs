@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use rejoin_json::{Policy, UnknownPolicy};
+use rejoin_rooms::limits::{CLIENT_TIMEOUT, PING_INTERVAL};
 use rejoin_wire::{IdError, WorkspaceId};
 use serde::Deserialize;
 
@@ -21,7 +23,7 @@ pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 pub const DEFAULT_DATABASE: &str = "sqlite:rejoin.db";
 
 /// Every environment variable with the prefix that means something.
-pub const VARIABLES: [&str; 22] = [
+pub const VARIABLES: [&str; 24] = [
     "REJOIN_BIND_ADDRESS",
     "REJOIN_DATABASE_URL",
     "REJOIN_SECRET",
@@ -39,6 +41,8 @@ pub const VARIABLES: [&str; 22] = [
     "REJOIN_CREDENTIAL_MESSAGES_PER_SECOND",
     "REJOIN_MAX_CONNECTIONS",
     "REJOIN_TRUSTED_PROXIES",
+    "REJOIN_ROOM_PING_SECONDS",
+    "REJOIN_ROOM_TIMEOUT_SECONDS",
     "REJOIN_RECORD",
     "REJOIN_RECORD_CONTENT",
     "REJOIN_WWW",
@@ -92,6 +96,10 @@ pub struct Settings {
     pub max_connections: Option<usize>,
     /// Proxies in front of the server that append to `X-Forwarded-For`. Default 0: the header is not believed.
     pub trusted_proxies: Option<usize>,
+    /// Seconds of silence after which a client of rooms is sent a ping. Default 30.
+    pub room_ping_seconds: Option<u32>,
+    /// Seconds of silence after which it is taken for dead. Default 60.
+    pub room_timeout_seconds: Option<u32>,
     /// Folder to which each workspace is recorded. Default: none is.
     pub record: Option<PathBuf>,
     /// Whether what people typed is recorded, too. Default: it is, or nothing could be replayed.
@@ -129,6 +137,10 @@ pub struct Resolved {
     pub max_connections: usize,
     /// Proxies in front.
     pub trusted_proxies: usize,
+    /// Silence of a client of rooms until it is sent a ping.
+    pub room_ping_interval: Duration,
+    /// Silence until it is taken for dead.
+    pub room_client_timeout: Duration,
     /// Where to record.
     pub recording: Option<RecordingTo>,
     /// Whether the demo is served.
@@ -231,6 +243,16 @@ pub enum ConfigError {
         "the secret of readers (--reader-secret, REJOIN_READER_SECRET) goes with another one of those who may edit: set --secret or REJOIN_SECRET, to something else"
     )]
     ReaderSecret,
+    /// Clients of rooms would be dead before they are asked.
+    #[error(
+        "a client of rooms is asked after {ping} s of silence and dead after {timeout} s: set --room-timeout-seconds to more than --room-ping-seconds, and that to 1 at least"
+    )]
+    RoomTimeout {
+        /// Seconds until it is asked.
+        ping: u64,
+        /// Seconds until it is dead.
+        timeout: u64,
+    },
 }
 
 /// Shortest secret of a server that other machines reach, in bytes.
@@ -300,6 +322,10 @@ impl Settings {
                     let content = value.parse().map_err(|_| ConfigError::Switch { name, value })?;
                     settings.record_content = Some(content);
                 }
+                "REJOIN_ROOM_PING_SECONDS" => settings.room_ping_seconds = Some(number(&name, &value, 30)?),
+                "REJOIN_ROOM_TIMEOUT_SECONDS" => {
+                    settings.room_timeout_seconds = Some(number(&name, &value, 60)?);
+                }
                 "REJOIN_WWW" => {
                     let www = value.parse().map_err(|_| ConfigError::Switch { name, value })?;
                     settings.www = Some(www);
@@ -353,6 +379,8 @@ impl Settings {
                 .or(other.credential_messages_per_second),
             max_connections: self.max_connections.or(other.max_connections),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
+            room_ping_seconds: self.room_ping_seconds.or(other.room_ping_seconds),
+            room_timeout_seconds: self.room_timeout_seconds.or(other.room_timeout_seconds),
             record: self.record.or(other.record),
             record_content: self.record_content.or(other.record_content),
             www: self.www.or(other.www),
@@ -368,6 +396,13 @@ impl Settings {
         let secret = self.secret.filter(|secret| !secret.is_empty());
         if !address.ip().is_loopback() && secret.is_none() {
             return Err(ConfigError::OpenToOthers(address));
+        }
+        let seconds = |set: Option<u32>, default| set.map_or(default, |set| Duration::from_secs(set.into()));
+        let room_ping_interval = seconds(self.room_ping_seconds, PING_INTERVAL);
+        let room_client_timeout = seconds(self.room_timeout_seconds, CLIENT_TIMEOUT);
+        if room_ping_interval.is_zero() || room_client_timeout <= room_ping_interval {
+            let (ping, timeout) = (room_ping_interval.as_secs(), room_client_timeout.as_secs());
+            return Err(ConfigError::RoomTimeout { ping, timeout });
         }
         let reader_secret = self.reader_secret.filter(|secret| !secret.is_empty());
         if reader_secret.is_some() && (secret.is_none() || secret == reader_secret) {
@@ -421,6 +456,8 @@ impl Settings {
             rates,
             max_connections: self.max_connections.unwrap_or(MAX_CONNECTIONS),
             trusted_proxies: self.trusted_proxies.unwrap_or(0),
+            room_ping_interval,
+            room_client_timeout,
             recording: self
                 .record
                 .map(|folder| RecordingTo { folder, content: self.record_content.unwrap_or(true) }),
@@ -595,6 +632,19 @@ mod tests {
             ..Settings::default()
         };
         assert_eq!(named(flag.or(common)), Some("--database-url"));
+    }
+
+    #[test]
+    fn clients_of_rooms_are_asked_before_they_are_dead() {
+        let set = |ping: &str, timeout: &str| {
+            let variables = [("REJOIN_ROOM_PING_SECONDS", ping), ("REJOIN_ROOM_TIMEOUT_SECONDS", timeout)];
+            environment(&variables).resolve()
+        };
+        assert_eq!(environment(&[]).resolve().unwrap().room_ping_interval, PING_INTERVAL);
+        let resolved = set("5", "6").unwrap();
+        assert_eq!((resolved.room_ping_interval.as_secs(), resolved.room_client_timeout.as_secs()), (5, 6));
+        assert!(matches!(set("5", "5"), Err(ConfigError::RoomTimeout { ping: 5, timeout: 5 })));
+        assert!(matches!(set("0", "5"), Err(ConfigError::RoomTimeout { .. })));
     }
 
     #[test]

@@ -50,6 +50,9 @@ const MAX_COMMANDS: usize = 16_384;
 /// Time that a command has to be answered.
 pub const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Said where it was not.
+const SILENT: &str = "the store does not answer; what was asked for may still take effect: send it again, under the same key if it had one";
+
 /// Time that a shard has to say what waits there.
 const SURVEY_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -90,7 +93,8 @@ struct LinkEnd {
     encoding: Encoding,
 }
 
-type Run = Box<dyn FnOnce(&mut Replica, Token) + Send>;
+/// What a shard has a replica do.
+pub(crate) type Run = Box<dyn FnOnce(&mut Replica, Token) + Send>;
 
 enum ShardInput {
     Open { workspace: WorkspaceId, link: LinkId, peer: Peer, end: LinkEnd },
@@ -219,10 +223,25 @@ impl Hub {
             self.shard(workspace).send(input).await.map_err(|_| Stopped)?;
             reply.await.map_err(|_| Stopped)
         };
-        tokio::time::timeout(self.patience, answered).await.unwrap_or_else(|_| {
-            Ok(unavailable(
-                "the store does not answer; what was asked for may still take effect: send it again, under the same key if it had one",
-            ))
+        tokio::time::timeout(self.patience, answered).await.unwrap_or_else(|_| Ok(unavailable(SILENT)))
+    }
+
+    /// Tells a workspace's replica to do something, and gives what will be its answer: who asks for several things one after the other waits for none
+    /// before the next. It may come late, or never where a shard ends: see [`command`](Self::command).
+    pub(crate) async fn ask(
+        &self,
+        workspace: &WorkspaceId,
+        run: Run,
+    ) -> Result<impl Future<Output = Result<Reply, Stopped>> + use<>, Stopped> {
+        let (sender, reply) = oneshot::channel();
+        let input = ShardInput::Command { workspace: workspace.clone(), run, reply: sender };
+        self.shard(workspace).send(input).await.map_err(|_| Stopped)?;
+        let answered = tokio::time::timeout(self.patience, reply);
+        Ok(async move {
+            match answered.await {
+                Ok(reply) => reply.map_err(|_| Stopped),
+                Err(_) => Ok(unavailable(SILENT)),
+            }
         })
     }
 

@@ -21,6 +21,7 @@ mod policies;
 mod rates;
 mod recordings;
 mod rest;
+mod rooms_door;
 mod router;
 mod serving;
 mod socket;

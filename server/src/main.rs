@@ -115,6 +115,12 @@ struct Flags {
     /// Proxies in front that append to X-Forwarded-For; without it the header is not believed
     #[arg(long, value_name = "N", help_heading = "Limits")]
     trusted_proxies: Option<usize>,
+    /// Seconds of silence after which a client of rooms is sent a ping; 30 without it
+    #[arg(long, value_name = "N")]
+    room_ping_seconds: Option<u32>,
+    /// Seconds of silence after which such a client is taken for dead; 60 without it
+    #[arg(long, value_name = "N")]
+    room_timeout_seconds: Option<u32>,
     /// Folder to which each workspace is recorded, for `rejoin replay`; what people type is in it
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
@@ -188,6 +194,8 @@ fn settings(flags: Flags) -> Result<Settings, Failure> {
     given.trusted_proxies = flags.trusted_proxies;
     given.record = flags.record;
     given.record_content = flags.record_without_content.then_some(false);
+    given.room_ping_seconds = flags.room_ping_seconds;
+    given.room_timeout_seconds = flags.room_timeout_seconds;
     given.www = flags.no_www.then_some(false);
     Ok(given.or(environment).or(file))
 }
@@ -221,6 +229,8 @@ async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
     options.rates = resolved.rates;
     options.max_connections = resolved.max_connections;
     options.trusted_proxies = resolved.trusted_proxies;
+    options.room_ping_interval = resolved.room_ping_interval;
+    options.room_client_timeout = resolved.room_client_timeout;
     options.recording.clone_from(&resolved.recording);
     options.metrics = Some(metrics);
     let server = Server::start(options).map_err(|error| match resolved.database_named_by {

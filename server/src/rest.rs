@@ -23,6 +23,7 @@ use writes::{create, delete, patch, replace, settle, undelete};
 
 mod input;
 mod keys;
+mod rooms;
 mod writes;
 
 /// Documents of a page that does not say how many.
@@ -43,7 +44,7 @@ pub(crate) fn router() -> Router<Server> {
 }
 
 /// Every path, with what its methods do. All of them are in the description.
-fn routes() -> [(&'static str, MethodRouter<Server>); 7] {
+fn routes() -> [(&'static str, MethodRouter<Server>); 11] {
     [
         ("/api/documents", get(list).post(create)),
         ("/api/documents/{id}", get(read).patch(patch).put(replace).delete(delete)),
@@ -52,6 +53,13 @@ fn routes() -> [(&'static str, MethodRouter<Server>); 7] {
         ("/api/documents/{id}/conflicts", get(conflicts)),
         ("/api/documents/{id}/conflicts/{conflict}/settle", post(settle)),
         ("/api/changes", get(all_changes)),
+        ("/api/rooms", get(rooms::list)),
+        ("/api/rooms/{id}", get(rooms::read).post(rooms::create).delete(rooms::delete)),
+        (
+            "/api/rooms/{id}/storage",
+            get(rooms::storage).post(rooms::update).patch(rooms::update).delete(rooms::clear),
+        ),
+        ("/api/rooms/{id}/presence", get(rooms::presence)),
     ]
 }
 

@@ -20,6 +20,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rejoin_core::storage::{Answer, Operation, StoreError};
 use rejoin_core::{Config, Grant, Instant, Reply, Role, Session, SessionConfig, Token};
 use rejoin_json::Policy;
+use rejoin_rooms::limits::{CLIENT_TIMEOUT, PING_INTERVAL};
 use rejoin_store::{SqliteOptions, SqliteStore, Store};
 use rejoin_wire::limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
 use rejoin_wire::{Encoding, ErrorCode, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Sequence, WorkspaceId};
@@ -37,14 +38,17 @@ use crate::instruments;
 use crate::policies::Policies;
 use crate::rates::{Limiters, Rates, counted_address, take};
 use crate::recordings::{RecordingTo, Recordings};
+use crate::rooms_door::Rooms;
 use crate::socket::{self, Admission, Conversation, serve};
 use crate::yjs_door::KEEP_ALIVE_INTERVAL;
 use crate::{openapi, rest};
 
+mod rooms;
 #[cfg(test)]
 mod tests;
 mod yjs;
 
+use rooms::upgrade_room;
 use yjs::{upgrade_hocuspocus, upgrade_y_websocket};
 
 /// Read buffer of a socket in bytes, which every idle link holds; longer messages are read in as many steps. axum's own default is 128 KiB.
@@ -101,6 +105,10 @@ pub struct ServerOptions {
     pub body_patience: Duration,
     /// Time that a request has to be answered while the store works slowly or not at all; then it is refused with 503.
     pub answer_patience: Duration,
+    /// Silence of a client of rooms after which it is sent a ping.
+    pub room_ping_interval: Duration,
+    /// Silence after which such a client is taken for dead, and leaves its room.
+    pub room_client_timeout: Duration,
     /// Where each workspace is recorded, so that what happened can be replayed; nowhere by default.
     pub recording: Option<RecordingTo>,
     /// Where metrics are read from, as made by [`recorder`](crate::recorder); without it `/metrics` says that there are none.
@@ -126,6 +134,8 @@ impl ServerOptions {
             max_bodies_bytes: MAX_BODIES_BYTES,
             body_patience: BODY_PATIENCE,
             answer_patience: ANSWER_PATIENCE,
+            room_ping_interval: PING_INTERVAL,
+            room_client_timeout: CLIENT_TIMEOUT,
             recording: None,
             metrics: None,
         }
@@ -170,6 +180,9 @@ struct Shared {
     session: Arc<SessionConfig>,
     /// Of Yjs clients.
     foreign_session: Arc<SessionConfig>,
+    /// Of clients of rooms.
+    room_session: Arc<SessionConfig>,
+    rooms: Arc<Rooms>,
     workspace: WorkspaceId,
     policies: Arc<Policies>,
     limiters: Arc<Limiters>,
@@ -227,6 +240,7 @@ impl Server {
             Some(secret) => Arc::new(secret.clone()),
         };
         let shared = Shared {
+            rooms: Rooms::new(hub.clone()),
             hub,
             store: Arc::clone(store),
             store_fails: AtomicBool::new(false),
@@ -243,6 +257,11 @@ impl Server {
             session: Arc::new(SessionConfig { local, ..SessionConfig::default() }),
             foreign_session: Arc::new(SessionConfig {
                 heartbeat_interval: KEEP_ALIVE_INTERVAL,
+                ..SessionConfig::default()
+            }),
+            room_session: Arc::new(SessionConfig {
+                heartbeat_interval: options.room_ping_interval,
+                heartbeat_timeout: options.room_client_timeout,
                 ..SessionConfig::default()
             }),
             workspace: WorkspaceId::new(DEFAULT_WORKSPACE)
@@ -298,6 +317,19 @@ impl Server {
         self.shared.hub.command(&self.shared.workspace, run).await
     }
 
+    /// The same in another workspace than the default one.
+    pub(crate) async fn command_in(
+        &self,
+        workspace: &WorkspaceId,
+        run: impl FnOnce(&mut rejoin_core::Replica, Token) + Send + 'static,
+    ) -> Result<Reply, Stopped> {
+        self.shared.hub.command(workspace, run).await
+    }
+
+    pub(crate) fn workspace(&self) -> &WorkspaceId {
+        &self.shared.workspace
+    }
+
     /// Why the store does not answer a read, where it does not. Nothing lies behind the end of a feed, so that no damage to a document or a
     /// workspace matters. The log says so once, until it answers again.
     async fn store_fails(&self) -> Option<&'static str> {
@@ -331,6 +363,10 @@ impl Server {
     /// The events of the default workspace.
     pub(crate) fn feed(&self) -> Feed {
         Feed { hub: self.shared.hub.clone(), workspace: self.shared.workspace.clone() }
+    }
+
+    pub(crate) fn rooms(&self) -> &Arc<Rooms> {
+        &self.shared.rooms
     }
 
     pub(crate) fn limiters(&self) -> &Limiters {
@@ -402,6 +438,7 @@ pub fn router(server: &Server) -> Router {
     Router::new()
         .merge(limited)
         .route("/ws", get(upgrade))
+        .route("/ws/room/{room}", get(upgrade_room))
         .route("/yjs/{*room}", get(upgrade_y_websocket))
         .route("/hocuspocus", get(upgrade_hocuspocus))
         .route("/health", get(|| async { "ok" }))

@@ -397,7 +397,7 @@ impl Task {
                     self.take_request(request);
                     self.take_door();
                 }
-                SessionOutput::Foreign(frame) => self.take_foreign(&frame),
+                SessionOutput::Foreign(frame) => self.take_foreign(frame),
                 SessionOutput::Disconnect(end) => {
                     // What came before the end counts.
                     self.tell_replica().await;
@@ -584,9 +584,9 @@ impl Task {
                 (hello.replica, hello.workspace.clone(), self.conversation.encoding)
             }
             Sender::Plain => (ReplicaId(0), None, Encoding::Binary),
-            Sender::Foreign => match self.conversation.foreign.as_deref() {
-                Some(Foreign::YWebsocket(_, replica)) => (*replica, None, Encoding::Binary),
-                Some(Foreign::Hocuspocus) | None => return self.open_hocuspocus(),
+            Sender::Foreign => match self.conversation.foreign.take_if(|foreign| !foreign.has_link()) {
+                Some(foreign) => return self.open_foreign(*foreign, grant),
+                None => (self.foreign_replica(), None, Encoding::Binary),
             },
         };
         let workspace = workspace.unwrap_or_else(|| self.conversation.default_workspace.clone());

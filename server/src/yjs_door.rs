@@ -19,6 +19,7 @@ use std::time::Duration;
 use rejoin_wire::{CloseCode, ReplicaId};
 
 use answering::{Answered, Asked};
+pub(crate) use answering::{MAX_INLINE_BYTES, document_of};
 use people::People;
 use room::{Room, Say};
 

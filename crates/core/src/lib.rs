@@ -92,6 +92,6 @@ pub use session::{
     PROTOCOL_VERSIONS, Payload, QUEUED_MESSAGE_OVERHEAD, Sender, Session, SessionConfig, SessionInput,
     SessionOutput, WELCOME_TIMEOUT,
 };
-pub use state::{Life, State};
+pub use state::{Life, State, chain_after};
 pub use time::{Instant, Random, Seed};
 pub use window::Rung;

@@ -179,7 +179,7 @@ impl Session {
         Self::new(config, Door::Text { name }, until, heartbeat)
     }
 
-    /// Begins a session of a protocol that the driver speaks, with somebody whom it knows, or refuses: it is handed each binary frame, and what it
+    /// Begins a session of a protocol that the driver speaks, with somebody whom it knows, or refuses: it is handed each frame, and what it
     /// sends goes out as it is.
     #[cfg(feature = "json")]
     pub fn foreign(

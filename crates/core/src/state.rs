@@ -252,7 +252,7 @@ impl Point {
 ///
 /// Hashing the submitted change alone would not pin the content: an authority that accepts the same change again at another
 /// time, or by another release, can come to another effect.
-pub(crate) fn chain_after(previous: ChainHash, entry: &Entry) -> ChainHash {
+pub fn chain_after(previous: ChainHash, entry: &Entry) -> ChainHash {
     const USUAL_BYTES: usize = 256;
     let mut out = Writer::with_capacity(USUAL_BYTES);
     entry.write(&mut out);

@@ -30,7 +30,7 @@ use crate::text_door::text_document;
 const JSON_PATCH: &str = "application/json-patch+json";
 
 /// Media type of JSON Merge Patch (RFC 7396).
-const MERGE_PATCH: &str = "application/merge-patch+json";
+pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

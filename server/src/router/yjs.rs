@@ -15,7 +15,7 @@ use crate::error::ApiError;
 use crate::socket::{Conversation, Foreign, serve};
 use crate::yjs_door::random_replica;
 
-/// How a subprotocol begins by which a Yjs client says its token: browsers can send no header with a WebSocket, and an address is logged.
+/// How a subprotocol begins by which a client says its token: browsers can send no header with a WebSocket, and an address is logged.
 const TOKEN_PROTOCOL: &str = "bearer.";
 
 /// Lets a `y-websocket` client into the room that its path names: a CRDT document of the default workspace.
@@ -36,16 +36,12 @@ pub(super) async fn upgrade_y_websocket(
             Ok(upgrading) => upgrading,
             Err(response) => return Ok(response),
         };
-    let said = protocols(&headers).find(|protocol| protocol.starts_with(TOKEN_PROTOCOL)).map(str::to_owned);
+    let said = offered_token(&headers);
     let upgrade = match &said {
         Some(protocol) => upgrade.protocols([protocol.clone()]),
         None => upgrade,
     };
-    // A subprotocol has few of the characters that a token may have: the others are percent-encoded.
-    let shown = said.as_deref().and_then(|said| said.strip_prefix(TOKEN_PROTOCOL));
-    let shown =
-        shown.map(|token| percent_encoding::percent_decode_str(token).decode_utf8_lossy().into_owned());
-    let token = bearer(&headers).or(shown);
+    let token = token_of(&headers, said.as_deref());
     Ok(upgrade.on_upgrade(move |socket| {
         let shared = &server.shared;
         let replica = random_replica();
@@ -57,6 +53,20 @@ pub(super) async fn upgrade_y_websocket(
         let foreign = Some(Box::new(Foreign::YWebsocket(room, replica)));
         serve(socket, Conversation { foreign, ..conversation }, connection)
     }))
+}
+
+/// The subprotocol by which a client says its token.
+pub(super) fn offered_token(headers: &HeaderMap) -> Option<String> {
+    protocols(headers).find(|protocol| protocol.starts_with(TOKEN_PROTOCOL)).map(str::to_owned)
+}
+
+/// The token of an upgrade request: that of its header, or of a subprotocol.
+pub(super) fn token_of(headers: &HeaderMap, offered: Option<&str>) -> Option<String> {
+    // A subprotocol has few of the characters that a token may have: the others are percent-encoded.
+    let shown = offered.and_then(|said| said.strip_prefix(TOKEN_PROTOCOL));
+    let shown =
+        shown.map(|token| percent_encoding::percent_decode_str(token).decode_utf8_lossy().into_owned());
+    bearer(headers).or(shown)
 }
 
 /// The subprotocols that a client offers.

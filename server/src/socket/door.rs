@@ -3,19 +3,27 @@
 use std::sync::Arc;
 
 use rejoin_core::{Credentials, Grant, Instant, Payload, SessionInput};
-use rejoin_wire::{CloseCode, DocumentId, Hello, Message, ReplicaId, TextMessage, TextRequest};
+use rejoin_rooms::{ClientId, RoomId};
+use rejoin_wire::{CloseCode, DocumentId, Frame, Hello, Message, ReplicaId, TextMessage, TextRequest};
 
 use super::quota::Quota;
 use super::{Conversation, Task};
 use crate::hub::unix_now;
+use crate::rooms_door::{Rooms, RoomsDoor};
 use crate::text_door::{TextDoor, Told};
 use crate::yjs_door::{HocuspocusDoor, YWebsocketDoor};
 
-/// A protocol of Yjs clients.
+/// A protocol of others than ours.
 pub(crate) enum Foreign {
     /// The document, and under which id its client makes changes.
     YWebsocket(DocumentId, ReplicaId),
     Hocuspocus,
+    /// The rooms door: which room is joined first, and as whom.
+    Rooms {
+        rooms: Arc<Rooms>,
+        room: RoomId,
+        client: ClientId,
+    },
 }
 
 /// A door of one connection.
@@ -23,6 +31,14 @@ pub(super) enum Door {
     Text(Box<TextDoor>),
     YWebsocket(Box<YWebsocketDoor>),
     Hocuspocus(Box<HocuspocusDoor>),
+    Rooms(Box<RoomsDoor>),
+}
+
+impl Foreign {
+    /// Whether its door speaks over the socket's own link.
+    pub(super) fn has_link(&self) -> bool {
+        matches!(self, Self::YWebsocket(..))
+    }
 }
 
 impl Door {
@@ -32,6 +48,7 @@ impl Door {
             Self::Text(door) => door.takes_requests(),
             Self::YWebsocket(door) => door.takes_frames(),
             Self::Hocuspocus(door) => door.takes_frames(),
+            Self::Rooms(door) => door.takes_frames(),
         }
     }
 
@@ -44,7 +61,7 @@ impl Door {
     pub(super) fn takes_news(&self) -> bool {
         match self {
             Self::Text(door) => door.takes_news(),
-            Self::YWebsocket(_) | Self::Hocuspocus(_) => true,
+            Self::YWebsocket(_) | Self::Hocuspocus(_) | Self::Rooms(_) => true,
         }
     }
 
@@ -55,6 +72,7 @@ impl Door {
             Self::YWebsocket(door) => door.progress().await,
             // Every idle link keeps room for the largest of them.
             Self::Hocuspocus(door) => Box::pin(door.progress()).await,
+            Self::Rooms(door) => Box::pin(door.progress()).await,
         }
     }
 
@@ -64,15 +82,16 @@ impl Door {
             Self::Text(door) => door.finish(),
             Self::YWebsocket(door) => door.finish(),
             Self::Hocuspocus(door) => door.finish(),
+            Self::Rooms(door) => door.finish(),
         }
     }
 
-    /// Takes what the replica tells over the socket's link, which the door of several documents has not.
+    /// Takes what the replica tells over the socket's link, which doors of several documents have not.
     pub(super) fn take_told(&mut self, told: &Told) {
         match self {
             Self::Text(door) => door.take_told(told),
             Self::YWebsocket(door) => door.take_told(told),
-            Self::Hocuspocus(_) => {}
+            Self::Hocuspocus(_) | Self::Rooms(_) => {}
         }
     }
 
@@ -81,6 +100,7 @@ impl Door {
             Self::Text(door) => door.take_said().collect(),
             Self::YWebsocket(door) => door.take_said(),
             Self::Hocuspocus(door) => door.take_said(),
+            Self::Rooms(door) => door.take_said(),
         }
     }
 
@@ -89,14 +109,16 @@ impl Door {
         match self {
             Self::Text(door) => door.take_messages(),
             Self::YWebsocket(door) => door.take_messages(),
-            Self::Hocuspocus(_) => Vec::new(),
+            Self::Hocuspocus(_) | Self::Rooms(_) => Vec::new(),
         }
     }
 
     /// Tells the replica the rest over links of its own; `has_room` where its client takes more.
     pub(super) async fn settle(&mut self, has_room: bool) {
-        if let Self::Hocuspocus(door) = self {
-            Box::pin(door.settle(has_room)).await;
+        match self {
+            Self::Text(_) | Self::YWebsocket(_) => {}
+            Self::Hocuspocus(door) => Box::pin(door.settle(has_room)).await,
+            Self::Rooms(door) => Box::pin(door.settle(has_room)).await,
         }
     }
 
@@ -106,6 +128,7 @@ impl Door {
             Self::Text(_) => None,
             Self::YWebsocket(door) => door.take_ending(),
             Self::Hocuspocus(door) => door.take_ending(),
+            Self::Rooms(door) => door.take_ending(),
         }
     }
 
@@ -115,13 +138,14 @@ impl Door {
             Self::Text(_) => {}
             Self::YWebsocket(door) => door.keep_alive(),
             Self::Hocuspocus(door) => door.keep_alive(),
+            Self::Rooms(door) => door.keep_alive(),
         }
     }
 
     /// When something is due in it.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
-            Self::Text(_) | Self::YWebsocket(_) => None,
+            Self::Text(_) | Self::YWebsocket(_) | Self::Rooms(_) => None,
             Self::Hocuspocus(door) => door.deadline(),
         }
     }
@@ -171,21 +195,40 @@ impl Task {
         }
     }
 
-    /// Hands a frame to the door of Yjs clients, unless too many came: they cannot be told to wait, but come back.
-    pub(super) fn take_foreign(&mut self, frame: &bytes::Bytes) {
+    /// Hands a frame to its door, unless too many came: clients of Yjs cannot be told to wait, but come back.
+    pub(super) fn take_foreign(&mut self, frame: Frame) {
         self.received = 0;
-        if let Some(wait) = self.over.take() {
-            self.input(SessionInput::Close { code: CloseCode::RateLimited, reason: wait.to_string().into() });
-            return;
-        }
-        let now = unix_now();
+        let over = self.over.take();
+        let is_ignored = self.quota.is_ignored();
         let Self { door, conversation, quota, .. } = self;
-        match door {
-            Some(Door::YWebsocket(door)) => door.take_frame(frame, now),
-            Some(Door::Hocuspocus(door)) => {
-                door.take_frame(frame, now, |token| conversation.admit_token(token, quota));
+        let refused = match (door, frame, over) {
+            (Some(Door::Rooms(door)), _, Some(wait)) if !is_ignored => {
+                door.refuse_frame(&wait.to_string());
+                None
             }
-            Some(Door::Text(_)) | None => {}
+            (_, _, Some(wait)) => Some((CloseCode::RateLimited, wait.to_string().into())),
+            (Some(Door::YWebsocket(door)), Frame::Binary(frame), None) => {
+                door.take_frame(&frame, unix_now());
+                None
+            }
+            (Some(Door::Hocuspocus(door)), Frame::Binary(frame), None) => {
+                door.take_frame(&frame, unix_now(), |token| conversation.admit_token(token, quota));
+                None
+            }
+            (Some(Door::Rooms(door)), Frame::Text(bytes), None) => {
+                // What came as text is UTF-8.
+                door.take_text(std::str::from_utf8(&bytes).unwrap_or_default());
+                None
+            }
+            // A sign of life, and nothing else.
+            (Some(Door::Rooms(_)), Frame::Binary(_), None) => None,
+            (Some(Door::YWebsocket(_) | Door::Hocuspocus(_)), Frame::Text(_), None) => {
+                Some((CloseCode::BadMessage, "this door speaks in binary frames".into()))
+            }
+            (Some(Door::Text(_)) | None, _, None) => None,
+        };
+        if let Some((code, reason)) = refused {
+            self.input(SessionInput::Close { code, reason });
         }
         self.take_door();
     }
@@ -203,8 +246,34 @@ impl Task {
         }
     }
 
+    /// Opens a door that has links of its own.
+    pub(super) fn open_foreign(&mut self, foreign: Foreign, grant: Grant) {
+        match foreign {
+            Foreign::Rooms { rooms, room, client } => self.open_rooms(rooms, room, client, grant),
+            Foreign::YWebsocket(..) | Foreign::Hocuspocus => self.open_hocuspocus(),
+        }
+    }
+
+    /// Under which id the socket's own link makes changes.
+    pub(super) fn foreign_replica(&self) -> ReplicaId {
+        match self.conversation.foreign.as_deref() {
+            Some(Foreign::YWebsocket(_, replica)) => *replica,
+            _ => ReplicaId(0),
+        }
+    }
+
+    /// Opens the door of rooms, whose clients have a link for each.
+    fn open_rooms(&mut self, rooms: Arc<Rooms>, room: RoomId, client: ClientId, grant: Grant) {
+        if let Err(wait) = self.quota.open(&self.conversation.limiters, &grant.principal) {
+            let reason = wait.to_string().into();
+            return self.input(SessionInput::Close { code: CloseCode::RateLimited, reason });
+        }
+        self.quota.count(&self.conversation.limiters, &grant.principal);
+        self.door = Some(Door::Rooms(Box::new(RoomsDoor::new(rooms, grant, client, room))));
+    }
+
     /// Opens the door whose documents have links of their own.
-    pub(super) fn open_hocuspocus(&mut self) {
+    fn open_hocuspocus(&mut self) {
         let workspace = self.conversation.default_workspace.clone();
         let door = HocuspocusDoor::new(self.conversation.hub.clone(), workspace, self.now());
         self.door = Some(Door::Hocuspocus(Box::new(door)));

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::room::Say;
 
 /// Bytes of a document up to which it is built where it is asked for, in a millisecond or so; larger ones hold up nobody but who asked.
-pub(super) const MAX_INLINE_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_INLINE_BYTES: usize = 64 * 1024;
 
 /// Larger documents that are built at a time: each takes many times its bytes meanwhile.
 const MAX_BUILDS: usize = 4;
@@ -102,7 +102,7 @@ impl Answered {
 }
 
 /// The document with these updates. What it cannot be built with is left out, as it is at the authority.
-fn document_of(updates: &[CrdtUpdate]) -> Document {
+pub(crate) fn document_of(updates: &[CrdtUpdate]) -> Document {
     let mut left_out = BTreeSet::new();
     while left_out.len() <= MAX_LEFT_OUT {
         match try_document_of(updates, &left_out) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use crate::rooms_door::unwrapped;
 use rejoin_core::{Present, PresentChange};
 use rejoin_crdt::awareness;
 use rejoin_crdt::doors::Awareness;
@@ -146,7 +147,7 @@ impl People {
         let (principal, before) = (Arc::clone(&presence.principal), self.shown.get(&member).copied());
         let (client, clock, state) = yjs_of(&presence.state).unwrap_or_else(|| {
             let clock = before.map_or(1, |(_, clock)| clock.saturating_add(1));
-            (self.made | (member.0 % MADE_CLIENTS), clock, presence.state.canonical())
+            (self.made | (member.0 % MADE_CLIENTS), clock, unwrapped(&presence.state).canonical())
         });
         if before.is_some_and(|(before, _)| before != client) {
             said.extend(self.forget(member));

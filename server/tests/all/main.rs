@@ -20,6 +20,7 @@ mod protocol;
 mod rates;
 mod recording;
 mod rest;
+mod rooms;
 mod scenarios;
 mod simulating;
 mod slow_readers;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "json")]
-use bytes::Bytes;
 use rejoin_wire::{CloseCode, Frame, Hello, Message};
 #[cfg(feature = "json")]
 use rejoin_wire::{TextMessage, TextRequest};
@@ -71,7 +69,7 @@ pub enum SessionOutput {
     Text(TextMessage<TextRequest>),
     /// A binary frame of a protocol that the driver speaks.
     #[cfg(feature = "json")]
-    Foreign(Bytes),
+    Foreign(Frame),
     /// Close the socket, and forget the session.
     Disconnect(Disconnect),
 }

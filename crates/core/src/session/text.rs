@@ -49,13 +49,8 @@ impl Session {
 
     /// Hands on a frame that the driver reads.
     pub(super) fn read_foreign(&mut self, frame: Frame) {
-        match frame {
-            Frame::Binary(bytes) => {
-                let cost = bytes.len();
-                self.deliver(SessionOutput::Foreign(bytes), cost);
-            }
-            Frame::Text(_) => self.fail(CloseCode::BadMessage, "this door speaks in binary frames"),
-        }
+        let cost = frame.payload().len();
+        self.deliver(SessionOutput::Foreign(frame), cost);
     }
 
     fn handle_request(&mut self, now: Instant, request: TextMessage<TextRequest>, bytes: usize) {
