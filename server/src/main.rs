@@ -4,6 +4,8 @@
 mod mock;
 mod pages;
 mod replay;
+#[cfg(feature = "client")]
+mod room_client;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -50,6 +52,9 @@ enum Command {
     Doctor(Flags),
     /// Replays a recording, and says where something else comes out.
     Replay(replay::ReplayFlags),
+    /// Joins a room in this terminal, for trying rooms out.
+    #[cfg(feature = "client")]
+    Client(room_client::ClientFlags),
     /// Plays the other end of a WebSocket: echo, replay, record and proxy, for whoever builds against one.
     #[cfg(feature = "mock")]
     #[command(subcommand)]
@@ -148,6 +153,8 @@ fn main() -> ExitCode {
         }),
         Command::Doctor(flags) => settings(flags).and_then(doctor),
         Command::Replay(flags) => replay::run(&flags),
+        #[cfg(feature = "client")]
+        Command::Client(flags) => room_client::run(flags),
         #[cfg(feature = "mock")]
         Command::Mock(command) => mock::run(command),
         #[cfg(feature = "sim")]

@@ -401,3 +401,35 @@ async fn a_silent_client_is_asked_and_then_gone() {
     serving.abort();
     server.stop(Duration::from_secs(5)).await;
 }
+
+#[tokio::test]
+async fn the_client_in_a_terminal_edits_and_hears_what_comes_of_it() {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let (mut other, ..) = RoomClient::join(&process, "default_room").await;
+    let url = format!("http://{}", process.address);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"))
+        .args(["client", "--url", &url])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = command.stdin.take().unwrap();
+    input.write_all(b"/show {\"name\":\"Ada\"}\n/set /title Draft\n/remove /nothing\n/dance\n").unwrap();
+    drop(input);
+    assert_eq!(other.expect("StorageUpdated").await["operations"][0]["value"], "Draft");
+    let output = tokio::task::spawn_blocking(move || command.wait_with_output()).await.unwrap().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    for part in [
+        "is in default_room",
+        "version 0: ",
+        "version 1: [{\"op\":\"add\",\"path\":\"/title\",\"value\":\"Draft\"}]",
+        "refused (invalid_patch): ",
+        "/dance is no command",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(output.status.success(), "{told}");
+}
