@@ -64,9 +64,15 @@ impl MessagePattern {
     /// `$.type` asks whether there is such a member. `$[?$.type=='auth']` asks for its value.
     pub fn jsonpath(path: &str) -> Result<Self, PatternError> {
         bounded(path)?;
+        let brackets = Brackets::of(path);
         // Its parser takes twice the time for each filter within a filter, and room on the stack for each bracket.
-        if depth(path) > MAX_PATH_DEPTH {
+        if brackets.depth > MAX_PATH_DEPTH {
             return Err(PatternError::TooDeep);
+        }
+        // And it panics where the path ends within an escape.
+        if brackets.open_quote {
+            let reason = "a text in quotes has no end".to_owned();
+            return Err(PatternError::JsonPath { column: path.chars().count() + 1, reason });
         }
         let parsed = JsonPath::parse(path).map_err(|error| PatternError::JsonPath {
             column: error.position() + 1,
@@ -201,22 +207,31 @@ fn bounded(pattern: &str) -> Result<(), PatternError> {
     if pattern.len() > MAX_PATTERN_BYTES { Err(PatternError::TooLong(pattern.len())) } else { Ok(()) }
 }
 
-/// How many brackets are open at a time at most, where those in quotes are none.
-fn depth(path: &str) -> usize {
-    let (mut open, mut most, mut quote, mut escaped) = (0_usize, 0, None, false);
-    for byte in path.bytes() {
-        match (byte, quote) {
-            _ if escaped => escaped = false,
-            (b'\\', Some(_)) => escaped = true,
-            (_, Some(end)) => quote = Some(end).filter(|&end| end != byte),
-            (b'"' | b'\'', None) => quote = Some(byte),
-            (b'(' | b'[', None) => open += 1,
-            (b')' | b']', None) => open = open.saturating_sub(1),
-            _ => {}
+/// What has to be known of a path before it is parsed.
+struct Brackets {
+    /// How many are open at a time at most, where those in quotes are none.
+    depth: usize,
+    /// Whether the path ends within quotes.
+    open_quote: bool,
+}
+
+impl Brackets {
+    fn of(path: &str) -> Self {
+        let (mut open, mut depth, mut quote, mut escaped) = (0_usize, 0, None, false);
+        for byte in path.bytes() {
+            match (byte, quote) {
+                _ if escaped => escaped = false,
+                (b'\\', Some(_)) => escaped = true,
+                (_, Some(end)) => quote = Some(end).filter(|&end| end != byte),
+                (b'"' | b'\'', None) => quote = Some(byte),
+                (b'(' | b'[', None) => open += 1,
+                (b')' | b']', None) => open = open.saturating_sub(1),
+                _ => {}
+            }
+            depth = depth.max(open);
         }
-        most = most.max(open);
+        Self { depth, open_quote: quote.is_some() }
     }
-    most
 }
 
 /// The last line of what the crate says, which has the reason; those before it draw the pattern.
@@ -311,5 +326,12 @@ mod tests {
         let filters = format!("$[?{}", "@[?".repeat(1_300));
         assert_eq!(MessagePattern::parse(&filters).unwrap_err(), PatternError::TooDeep);
         assert!(MessagePattern::parse(r#"$[?@.a=="\"[[[[[[[[["]"#).is_ok());
+    }
+
+    #[test]
+    fn a_path_that_ends_in_a_text_is_an_error() {
+        for path in [r"$[?$.t=='\u", r#"$["a\"#, "$['a", r"$['a\ud83d", r"$['\ud83d\u"] {
+            assert!(matches!(MessagePattern::parse(path), Err(PatternError::JsonPath { .. })), "{path}");
+        }
     }
 }

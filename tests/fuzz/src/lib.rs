@@ -28,6 +28,7 @@ pub mod json;
 #[path = "../../../crates/json/tests/merge_laws/laws.rs"]
 mod laws;
 pub mod limits;
+pub mod mock;
 pub mod mutation;
 mod names;
 mod page;
@@ -99,6 +100,8 @@ pub const TARGETS: &[Target] = &[
     stateful("crdt_document", crdt::document, crdt::document_seeds, 10_000),
     reading("rooms_messages", rooms::messages, rooms::message_seeds, 150_000),
     stateful("rooms_machine", rooms::machine, rooms::machine_seeds, 10_000),
+    stateful("mock_texts", mock::texts, mock::text_seeds, 50_000),
+    stateful("mock_replay", mock::replay, mock::replay_seeds, 20_000),
     stateful("session", session::session, samples::dice, 20_000),
     stateful("replica", replica::replica, samples::dice, 2_000),
     stateful("replica_alone", alone::replica_alone, samples::dice, 5_000),
