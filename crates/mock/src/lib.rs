@@ -7,6 +7,8 @@
 mod frame;
 pub mod limits;
 mod machine;
+#[cfg(all(doctest, feature = "server"))]
+mod page;
 mod pattern;
 mod random;
 mod recording;
@@ -24,7 +26,7 @@ pub use replay::{Note, Replay, Script, ScriptError, ScriptErrorKind};
 #[cfg(feature = "server")]
 pub use server::{
     ConnectionId, Error, HandlerError, Handlers, MessageRouter, MockOptions, RecordOptions, WsContext,
-    WsHandler, WsProxyConfig, WsProxyHandler, bind, read_script, router, router_with_handlers,
+    WsHandler, WsProxyConfig, WsProxyHandler, bind, expand_tokens, read_script, router, router_with_handlers,
     router_with_options, router_with_proxy, try_router_with_proxy,
 };
 pub use templates::{Expander, KnownCaptures, Template, TemplateError, TemplateErrorKind};

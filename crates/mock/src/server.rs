@@ -10,6 +10,7 @@ mod rooms;
 mod router;
 mod script_file;
 mod socket;
+mod tokens;
 
 pub use error::Error;
 pub use handlers::{HandlerError, Handlers, WsContext, WsHandler, router_with_handlers};
@@ -20,3 +21,4 @@ pub use recorder::RecordOptions;
 pub use rooms::ConnectionId;
 pub use router::{bind, router, router_with_options};
 pub use script_file::read_script;
+pub use tokens::expand_tokens;
