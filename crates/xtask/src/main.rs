@@ -6,6 +6,7 @@
 
 #![allow(clippy::print_stdout, reason = "a command line tool talks on standard output")]
 
+mod autobahn;
 mod checks;
 mod fresh;
 mod fuzz;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::autobahn::Autobahn;
 use crate::tools::{self, Tool, WASM_TARGET};
 use crate::workspace::Workspace;
 use crate::{checks, fuzz, node, process, wasm};
@@ -127,6 +128,13 @@ pub(crate) const SUITES: &[Suite] = &[
         run: fuzzing,
     },
     Suite {
+        name: "autobahn",
+        what: "a client that keeps no rule of WebSocket, against the mock, where Python 2.7 is",
+        budget_s: 30,
+        needs: &[],
+        run: autobahn,
+    },
+    Suite {
         name: "faults",
         what: "real servers lose nothing: killed, stopped, without power, on a full or damaged disk, among many links",
         budget_s: 160,
@@ -196,7 +204,7 @@ pub(crate) const SUITES: &[Suite] = &[
 const WHOLE_BUDGET_S: u64 = 45 * 60;
 
 /// What installing the tools may take of that, in seconds.
-const INSTALLATION_S: u64 = 300;
+const INSTALLATION_S: u64 = 270;
 
 /// Worlds that the simulation suite runs.
 const SEEDS: u32 = 2_000;
@@ -383,6 +391,15 @@ fn faults(run: &Run<'_>) -> Result<String> {
         0 => bail!("no scenario ran"),
         count => Ok(format!("{count} scenarios")),
     }
+}
+
+/// Runs the Autobahn suite where there is a Python for it; elsewhere says that it did not. The profile is that of the tests.
+fn autobahn(run: &Run<'_>) -> Result<String> {
+    let Some(autobahn) = Autobahn::ensure(run.workspace)? else {
+        return Ok("not run: there is no Python 2.7".to_owned());
+    };
+    run.output(&mut run.cargo(&["build", "--profile", "test", "--bins", "--package", "rejoin-server"]))?;
+    autobahn.run(run.workspace, run.patience())
 }
 
 /// How many scenarios the program says have held.
