@@ -26,6 +26,7 @@ mod router;
 mod serving;
 mod socket;
 mod text_door;
+mod tickets;
 mod tls;
 mod yjs_door;
 

@@ -44,7 +44,7 @@ pub(crate) fn router() -> Router<Server> {
 }
 
 /// Every path, with what its methods do. All of them are in the description.
-fn routes() -> [(&'static str, MethodRouter<Server>); 11] {
+fn routes() -> [(&'static str, MethodRouter<Server>); 12] {
     [
         ("/api/documents", get(list).post(create)),
         ("/api/documents/{id}", get(read).patch(patch).put(replace).delete(delete)),
@@ -60,6 +60,7 @@ fn routes() -> [(&'static str, MethodRouter<Server>); 11] {
             get(rooms::storage).post(rooms::update).patch(rooms::update).delete(rooms::clear),
         ),
         ("/api/rooms/{id}/presence", get(rooms::presence)),
+        ("/api/rooms/{id}/tickets", post(rooms::ticket)),
     ]
 }
 

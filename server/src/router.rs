@@ -18,12 +18,15 @@ use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rejoin_core::storage::{Answer, Operation, StoreError};
-use rejoin_core::{Config, Grant, Instant, Reply, Role, Session, SessionConfig, Token};
+use rejoin_core::{Config, Credentials, Grant, Instant, Reply, Role, Session, SessionConfig, Token};
 use rejoin_json::Policy;
+use rejoin_rooms::RoomId;
 use rejoin_rooms::limits::{CLIENT_TIMEOUT, PING_INTERVAL};
 use rejoin_store::{SqliteOptions, SqliteStore, Store};
 use rejoin_wire::limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
-use rejoin_wire::{Encoding, ErrorCode, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Sequence, WorkspaceId};
+use rejoin_wire::{
+    CloseCode, Encoding, ErrorCode, Hello, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Sequence, WorkspaceId,
+};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -33,13 +36,14 @@ use crate::connections::{Connection, Connections};
 use crate::error::ApiError;
 use crate::feed::Feed;
 use crate::gate::{BODY_PATIENCE, Bodies, MAX_BODIES_BYTES, MAX_BODY_BYTES, Names, admit};
-use crate::hub::{ANSWER_PATIENCE, Hub, Stopped};
+use crate::hub::{ANSWER_PATIENCE, Hub, Stopped, unix_now};
 use crate::instruments;
 use crate::policies::Policies;
 use crate::rates::{Limiters, Rates, counted_address, take};
 use crate::recordings::{RecordingTo, Recordings};
 use crate::rooms_door::Rooms;
 use crate::socket::{self, Admission, Conversation, serve};
+use crate::tickets::Tickets;
 use crate::yjs_door::KEEP_ALIVE_INTERVAL;
 use crate::{openapi, rest};
 
@@ -183,6 +187,7 @@ struct Shared {
     /// Of clients of rooms.
     room_session: Arc<SessionConfig>,
     rooms: Arc<Rooms>,
+    tickets: Arc<Tickets>,
     workspace: WorkspaceId,
     policies: Arc<Policies>,
     limiters: Arc<Limiters>,
@@ -234,6 +239,7 @@ impl Server {
             .answering_within(options.answer_patience);
         let local = options.secret.is_none().then(|| Grant::new(LOCAL, true));
         let hosts = options.secret.is_none().then_some(options.hosts);
+        let tickets = Arc::new(Tickets::new(options.secret.as_deref()));
         let secret = options.secret.map(|members| Secret { members, readers: options.reader_secret });
         let admission: Arc<dyn Admission> = match &secret {
             None => Arc::new(Open),
@@ -241,6 +247,7 @@ impl Server {
         };
         let shared = Shared {
             rooms: Rooms::new(hub.clone()),
+            tickets,
             hub,
             store: Arc::clone(store),
             store_fails: AtomicBool::new(false),
@@ -367,6 +374,10 @@ impl Server {
 
     pub(crate) fn rooms(&self) -> &Arc<Rooms> {
         &self.shared.rooms
+    }
+
+    pub(crate) fn tickets(&self) -> &Tickets {
+        &self.shared.tickets
     }
 
     pub(crate) fn limiters(&self) -> &Limiters {
@@ -526,6 +537,17 @@ fn begin_upgrade(
 }
 
 impl Shared {
+    /// What a token allows in a room: one of the server's, or a ticket.
+    fn admit_to(
+        &self,
+        room: Option<&RoomId>,
+        hello: Hello,
+        token: Option<&str>,
+    ) -> Result<Grant, (CloseCode, Arc<str>)> {
+        let ticket = token.and_then(|token| self.tickets.admit(token, room, unix_now()));
+        ticket.unwrap_or_else(|| self.admission.admit(&Credentials::Hello(hello), token))
+    }
+
     fn conversation(
         &self,
         (session, encoding): (Session, Encoding),
@@ -535,6 +557,7 @@ impl Shared {
         Conversation {
             hub: self.hub.clone(),
             admission: Arc::clone(&self.admission),
+            tickets: Arc::clone(&self.tickets),
             session,
             encoding,
             default_workspace: self.workspace.clone(),

@@ -24,6 +24,7 @@ use crate::instruments;
 use crate::policies::Policies;
 use crate::rates::Limiters;
 use crate::text_door::{TextDoor, Told};
+use crate::tickets::Tickets;
 use crate::yjs_door::YWebsocketDoor;
 use door::Door;
 pub(crate) use door::Foreign;
@@ -80,6 +81,7 @@ pub(crate) trait Admission: Send + Sync {
 pub(crate) struct Conversation {
     pub(crate) hub: Hub,
     pub(crate) admission: Arc<dyn Admission>,
+    pub(crate) tickets: Arc<Tickets>,
     pub(crate) session: Session,
     pub(crate) encoding: Encoding,
     pub(crate) default_workspace: WorkspaceId,
@@ -585,7 +587,7 @@ impl Task {
             }
             Sender::Plain => (ReplicaId(0), None, Encoding::Binary),
             Sender::Foreign => match self.conversation.foreign.take_if(|foreign| !foreign.has_link()) {
-                Some(foreign) => return self.open_foreign(*foreign, grant),
+                Some(foreign) => return self.open_foreign(*foreign, &grant),
                 None => (self.foreign_replica(), None, Encoding::Binary),
             },
         };

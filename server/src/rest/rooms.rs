@@ -10,15 +10,17 @@ use axum::{Extension, Json as Body};
 use rejoin_core::{Grant, Life, Reply};
 use rejoin_json::{Json, merge_patch_to_patch};
 use rejoin_rooms::{CrdtOperation, CrdtStorage, Refusal, RoomId, RoomIdLike, StorageLike};
-use rejoin_wire::{DocumentId, ErrorCode, Revision, Sequence};
+use rejoin_wire::{DocumentId, ErrorCode, Revision, Rfc3339, Sequence, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use super::input::{Path, Query, from_json};
 use super::writes::MERGE_PATCH;
 use super::{DEFAULT_PAGE, MAX_PAGE, refused};
 use crate::error::ApiError;
+use crate::hub::unix_now;
 use crate::rooms_door::{self, Feed, Kind, Since, WriteError, Written, clearing, difference, whole};
 use crate::router::Server;
+use crate::tickets::{DEFAULT_SECONDS, MAX_NAME_BYTES, MAX_SECONDS, Ticket};
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
@@ -342,4 +344,45 @@ pub(super) async fn presence(
         })
         .collect();
     Ok(Body(Present { room_id: feed.room().to_string(), presence }).into_response())
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    /// Seconds for which it is good.
+    expires_in: Option<u64>,
+    may_edit: Option<bool>,
+    /// As whom its holder is known.
+    name: Option<Arc<str>>,
+}
+
+#[derive(Serialize)]
+struct Issued {
+    ticket: String,
+    expires_at: Rfc3339,
+}
+
+/// Makes a ticket, by which somebody may join this room for a while.
+pub(super) async fn ticket(
+    State(server): State<Server>,
+    Extension(grant): Extension<Grant>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let room = RoomId::read(&id)?;
+    let wanted: Wanted = if body.is_empty() { Wanted::default() } else { from_json(&body)? };
+    let seconds = wanted.expires_in.unwrap_or(DEFAULT_SECONDS);
+    if !(1..=MAX_SECONDS).contains(&seconds) {
+        let message = format!("a ticket is good for 1 to {MAX_SECONDS} seconds: say so in `expires_in`");
+        return Err(ApiError::new(ErrorCode::InvalidValue, message));
+    }
+    let name = wanted.name.unwrap_or_else(|| Arc::clone(&grant.principal));
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
+        let message = format!("`name` has 1 to {MAX_NAME_BYTES} bytes and no control characters");
+        return Err(ApiError::new(ErrorCode::InvalidValue, message));
+    }
+    let until = UnixMillis(unix_now().0.saturating_add(seconds * 1_000));
+    let may_edit = wanted.may_edit.unwrap_or(true);
+    let ticket = server.tickets().issue(&Ticket { room: room.to_string(), name, may_edit, until });
+    Ok((StatusCode::CREATED, Body(Issued { ticket, expires_at: Rfc3339(until) })).into_response())
 }

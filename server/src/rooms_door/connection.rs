@@ -29,6 +29,8 @@ pub(crate) struct RoomsDoor {
     rooms: Arc<Rooms>,
     grant: Grant,
     client: ClientId,
+    /// The only room that the client may be in, where its ticket says so.
+    only: Option<RoomId>,
     form: Form,
     stay: Option<Box<Stay>>,
     /// The room that was asked for, until it is known whether the client may be in it. It is not read meanwhile.
@@ -56,11 +58,12 @@ enum Event {
 
 impl RoomsDoor {
     /// The client joins the room as soon as that can be said.
-    pub(crate) fn new(rooms: Arc<Rooms>, grant: Grant, client: ClientId, room: RoomId) -> Self {
+    pub(crate) fn new(rooms: Arc<Rooms>, grant: Grant, client: ClientId, room: RoomId, stays: bool) -> Self {
         let mut door = Self {
             rooms,
             grant,
             client,
+            only: stays.then(|| room.clone()),
             form: Form::default(),
             stay: None,
             entering: None,
@@ -159,7 +162,10 @@ impl RoomsDoor {
     fn take_message(&mut self, message: ClientMessage) {
         match message {
             ClientMessage::JoinRoom(room) => match RoomId::read(&room) {
-                Ok(room) => self.enter(room),
+                Ok(room) if self.only.as_ref().is_none_or(|only| *only == room) => self.enter(room),
+                Ok(_) => {
+                    self.refuse(ErrorCode::Forbidden, "the ticket is for another room: ask for one for this");
+                }
                 Err(refusal) => self.say(&ServerMessage::refusal(&refusal)),
             },
             ClientMessage::Pong => {}

@@ -7,7 +7,7 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use rejoin_core::{Credentials, Instant, Session};
+use rejoin_core::{Instant, Session};
 use rejoin_rooms::{ClientId, RoomId, RoomIdError};
 use rejoin_wire::{Encoding, ErrorCode, Hello};
 use serde::Deserialize;
@@ -16,12 +16,15 @@ use super::yjs::{offered_token, token_of};
 use super::{Caller, Server, Upgrading, begin_upgrade};
 use crate::error::ApiError;
 use crate::socket::{Conversation, Foreign, serve};
+use crate::tickets::Tickets;
 use crate::yjs_door::random_replica;
 
 #[derive(Deserialize)]
 pub(super) struct RoomQuery {
     /// Who the client was before, where it comes back.
     client_id: Option<String>,
+    /// A ticket, from whoever can send no header.
+    ticket: Option<String>,
 }
 
 /// Lets a client into the room that its path names.
@@ -35,7 +38,7 @@ pub(super) async fn upgrade_room(
 ) -> Result<Response, ApiError> {
     let room = room_of(&uri)?;
     let bad = |message: String| ApiError::new(ErrorCode::BadMessage, message);
-    let query = query.map_err(|error| bad(error.body_text()))?;
+    let query = query.map(|query| query.0).map_err(|error| bad(error.body_text()))?;
     let client = match &query.client_id {
         Some(id) => id.parse().map_err(|error: rejoin_rooms::ClientIdError| bad(error.to_string()))?,
         None => new_client(),
@@ -50,7 +53,7 @@ pub(super) async fn upgrade_room(
         Some(protocol) => upgrade.protocols([protocol.clone()]),
         None => upgrade,
     };
-    let token = token_of(&headers, said.as_deref());
+    let token = token_of(&headers, said.as_deref()).or(query.ticket);
     Ok(upgrade.on_upgrade(move |socket| {
         let shared = &server.shared;
         let hello = Hello {
@@ -60,10 +63,11 @@ pub(super) async fn upgrade_room(
             token: None,
             agent: Some("rooms".into()),
         };
-        let admitted = shared.admission.admit(&Credentials::Hello(hello), token.as_deref());
+        let stays = token.as_deref().is_some_and(Tickets::is_ticket);
+        let admitted = shared.admit_to(Some(&room), hello, token.as_deref());
         let session = Session::foreign(Arc::clone(&shared.room_session), admitted, Instant(0));
         let conversation = shared.conversation((session, Encoding::Binary), token, address);
-        let foreign = Foreign::Rooms { rooms: Arc::clone(&shared.rooms), room, client };
+        let foreign = Foreign::Rooms { rooms: Arc::clone(&shared.rooms), room, client, stays };
         serve(socket, Conversation { foreign: Some(Box::new(foreign)), ..conversation }, connection)
     }))
 }

@@ -7,8 +7,11 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
-use rejoin_core::{Credentials, Grant, Instant, Session};
+use rejoin_core::{Grant, Instant, Session};
+use rejoin_rooms::RoomId;
 use rejoin_wire::{DocumentId, Encoding, ErrorCode, Hello};
+
+use serde::Deserialize;
 
 use super::{Caller, Server, Upgrading, bearer, begin_upgrade};
 use crate::error::ApiError;
@@ -18,15 +21,23 @@ use crate::yjs_door::random_replica;
 /// How a subprotocol begins by which a client says its token: browsers can send no header with a WebSocket, and an address is logged.
 const TOKEN_PROTOCOL: &str = "bearer.";
 
+#[derive(Deserialize)]
+pub(super) struct TicketQuery {
+    /// A ticket, from whoever can send no header.
+    ticket: Option<String>,
+}
+
 /// Lets a `y-websocket` client into the room that its path names: a CRDT document of the default workspace.
 pub(super) async fn upgrade_y_websocket(
     State(server): State<Server>,
     Caller(peer): Caller,
     room: Result<axum::extract::Path<String>, axum::extract::rejection::PathRejection>,
+    query: Result<axum::extract::Query<TicketQuery>, axum::extract::rejection::QueryRejection>,
     uri: Uri,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
+    let query = query.map_err(|error| ApiError::new(ErrorCode::BadMessage, error.body_text()))?;
     let room = room.map_err(|error| ApiError::new(ErrorCode::BadMessage, error.to_string()))?;
     let room = DocumentId::new(room.0.as_str()).map_err(|error| {
         ApiError::new(ErrorCode::BadMessage, format!("this is no name of a room: {error}"))
@@ -41,13 +52,14 @@ pub(super) async fn upgrade_y_websocket(
         Some(protocol) => upgrade.protocols([protocol.clone()]),
         None => upgrade,
     };
-    let token = token_of(&headers, said.as_deref());
+    let token = token_of(&headers, said.as_deref()).or(query.0.ticket);
     Ok(upgrade.on_upgrade(move |socket| {
         let shared = &server.shared;
         let replica = random_replica();
         let hello =
             Hello { versions: Vec::new(), replica, workspace: None, token: None, agent: Some("yjs".into()) };
-        let admitted = shared.admission.admit(&Credentials::Hello(hello), token.as_deref());
+        let named = RoomId::new(shared.workspace.clone(), room.clone()).ok();
+        let admitted = shared.admit_to(named.as_ref(), hello, token.as_deref());
         let session = Session::foreign(Arc::clone(&shared.foreign_session), admitted, Instant(0));
         let conversation = shared.conversation((session, Encoding::Binary), token, address);
         let foreign = Some(Box::new(Foreign::YWebsocket(room, replica)));

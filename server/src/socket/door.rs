@@ -18,11 +18,12 @@ pub(crate) enum Foreign {
     /// The document, and under which id its client makes changes.
     YWebsocket(DocumentId, ReplicaId),
     Hocuspocus,
-    /// The rooms door: which room is joined first, and as whom.
+    /// The rooms door: which room is joined first, as whom, and whether that is the only one that may be.
     Rooms {
         rooms: Arc<Rooms>,
         room: RoomId,
         client: ClientId,
+        stays: bool,
     },
 }
 
@@ -212,7 +213,9 @@ impl Task {
                 None
             }
             (Some(Door::Hocuspocus(door)), Frame::Binary(frame), None) => {
-                door.take_frame(&frame, unix_now(), |token| conversation.admit_token(token, quota));
+                door.take_frame(&frame, unix_now(), |token, document| {
+                    conversation.admit_token(token, document, quota)
+                });
                 None
             }
             (Some(Door::Rooms(door)), Frame::Text(bytes), None) => {
@@ -247,9 +250,11 @@ impl Task {
     }
 
     /// Opens a door that has links of its own.
-    pub(super) fn open_foreign(&mut self, foreign: Foreign, grant: Grant) {
+    pub(super) fn open_foreign(&mut self, foreign: Foreign, grant: &Grant) {
         match foreign {
-            Foreign::Rooms { rooms, room, client } => self.open_rooms(rooms, room, client, grant),
+            Foreign::Rooms { rooms, room, client, stays } => {
+                self.open_rooms(RoomsDoor::new(rooms, grant.clone(), client, room, stays), grant);
+            }
             Foreign::YWebsocket(..) | Foreign::Hocuspocus => self.open_hocuspocus(),
         }
     }
@@ -263,13 +268,13 @@ impl Task {
     }
 
     /// Opens the door of rooms, whose clients have a link for each.
-    fn open_rooms(&mut self, rooms: Arc<Rooms>, room: RoomId, client: ClientId, grant: Grant) {
+    fn open_rooms(&mut self, door: RoomsDoor, grant: &Grant) {
         if let Err(wait) = self.quota.open(&self.conversation.limiters, &grant.principal) {
             let reason = wait.to_string().into();
             return self.input(SessionInput::Close { code: CloseCode::RateLimited, reason });
         }
         self.quota.count(&self.conversation.limiters, &grant.principal);
-        self.door = Some(Door::Rooms(Box::new(RoomsDoor::new(rooms, grant, client, room))));
+        self.door = Some(Door::Rooms(Box::new(door)));
     }
 
     /// Opens the door whose documents have links of their own.
@@ -282,7 +287,12 @@ impl Task {
 
 impl Conversation {
     /// What a token allows that came for one document.
-    fn admit_token(&self, token: &str, quota: &mut Quota) -> Result<Grant, (CloseCode, Arc<str>)> {
+    fn admit_token(
+        &self,
+        token: &str,
+        document: DocumentId,
+        quota: &mut Quota,
+    ) -> Result<Grant, (CloseCode, Arc<str>)> {
         let shown = (!token.is_empty()).then(|| token.into());
         let hello = Hello {
             versions: Vec::new(),
@@ -291,7 +301,9 @@ impl Conversation {
             token: shown,
             agent: Some("hocuspocus".into()),
         };
-        let grant = self.admission.admit(&Credentials::Hello(hello), None)?;
+        let room = RoomId::new(self.default_workspace.clone(), document).ok();
+        let ticket = self.tickets.admit(token, room.as_ref(), unix_now());
+        let grant = ticket.unwrap_or_else(|| self.admission.admit(&Credentials::Hello(hello), None))?;
         let is_taken = quota.open(&self.limiters, &grant.principal);
         is_taken.map_err(|wait| (CloseCode::RateLimited, wait.to_string().into()))?;
         quota.count(&self.limiters, &grant.principal);

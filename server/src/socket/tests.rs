@@ -95,6 +95,7 @@ async fn serve_sessions(
         let (session, foreign) = begin(config);
         let connection = Connections::at_most(0).open().unwrap();
         let conversation = Conversation {
+            tickets: Arc::new(crate::tickets::Tickets::new(None)),
             foreign,
             hub: of_socket,
             admission: Arc::new(Open),

@@ -172,7 +172,7 @@ impl HocuspocusDoor {
         &mut self,
         frame: &Bytes,
         now: UnixMillis,
-        admit: impl FnOnce(&str) -> Result<Grant, Ending>,
+        admit: impl FnOnce(&str, DocumentId) -> Result<Grant, Ending>,
     ) {
         if self.is_over || self.ending.is_some() {
             return;
@@ -200,7 +200,7 @@ impl HocuspocusDoor {
         message: Message<'_>,
         frame: &Bytes,
         now: UnixMillis,
-        admit: impl FnOnce(&str) -> Result<Grant, Ending>,
+        admit: impl FnOnce(&str, DocumentId) -> Result<Grant, Ending>,
     ) {
         match (self.seats.get_mut(address), message) {
             (_, Message::Close) => {
@@ -211,7 +211,10 @@ impl HocuspocusDoor {
             (seat, Message::Token { token, .. }) => {
                 let is_new = seat.is_none();
                 match document_of(address).filter(|_| !is_new || self.seats.len() < MAX_DOCUMENTS) {
-                    Some(document) => self.take_token(address, document, now, admit(token)),
+                    Some(document) => {
+                        let admitted = admit(token, document.clone());
+                        self.take_token(address, document, now, admitted);
+                    }
                     None => self.say_no_room(address),
                 }
             }

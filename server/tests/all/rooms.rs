@@ -433,3 +433,47 @@ async fn the_client_in_a_terminal_edits_and_hears_what_comes_of_it() {
     }
     assert!(output.status.success(), "{told}");
 }
+
+#[tokio::test]
+async fn a_ticket_lets_into_its_room_as_often_as_its_holder_likes() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start_with(folder.path(), &["--secret", SECRET, "--reader-secret", READERS]);
+    let ask = async |secret: &str, request: &str, body: &str| {
+        let bearer = format!("Bearer {secret}");
+        http(process.address, request, &[("authorization", &bearer)], body).await
+    };
+    let request = "POST /api/rooms/open-house/tickets";
+    let (status, _, issued) = ask(SECRET, request, "").await;
+    assert_eq!(status, 201, "{issued}");
+    let editor = issued["ticket"].as_str().unwrap();
+    let (_, _, issued) = ask(SECRET, request, r#"{"name":"Guest","may_edit":false,"expires_in":60}"#).await;
+    let guest = issued["ticket"].as_str().unwrap();
+    for (body, status) in [
+        (r#"{"expires_in":0}"#, 422),
+        (r#"{"expires_in":2592001}"#, 422),
+        (r#"{"name":""}"#, 422),
+        (r#"{"for":1}"#, 400),
+    ] {
+        assert_eq!(ask(SECRET, request, body).await.0, status, "{body}");
+    }
+    assert_eq!(ask(READERS, request, "").await.0, 403);
+    for version in 1..=2 {
+        let (mut client, ..) = RoomClient::join(&process, &format!("open-house?ticket={editor}")).await;
+        client.update(json!({"op": "add", "path": "/a", "value": version})).await;
+        assert_eq!(client.expect("StorageUpdated").await["version"], version);
+    }
+    let (mut reader, ..) = RoomClient::join(&process, &format!("open-house?ticket={guest}")).await;
+    reader.update(json!({"op": "add", "path": "/a", "value": 3})).await;
+    assert_eq!(reader.expect("Error").await["code"], "forbidden");
+    // It is for this room: its holder moves to no other.
+    reader.send(&json!({"JoinRoom": "closed-house"})).await;
+    assert_eq!(reader.expect("Error").await["code"], "forbidden");
+    let mut elsewhere = RoomClient::connect(&process, &format!("closed-house?ticket={editor}")).await;
+    assert_eq!(elsewhere.closed().await.0, Some(4403));
+    let mut altered = RoomClient::connect(&process, &format!("open-house?ticket={editor}x")).await;
+    assert_eq!(altered.closed().await.0, Some(4401));
+    // The same ticket is a parameter of `y-websocket`.
+    let yjs = |room: &str| format!("ws://{}/yjs/{room}?ticket={editor}", process.address);
+    assert_eq!(RoomClient::connect_to(&yjs("closed-house"), None).await.closed().await.0, Some(4403));
+    assert!(!RoomClient::connect_to(&yjs("open-house"), None).await.next_bytes().await.is_empty());
+}

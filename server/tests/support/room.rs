@@ -77,14 +77,29 @@ impl RoomClient {
         }
     }
 
-    /// The next message of this name, whatever comes before it.
-    pub async fn expect(&mut self, name: &str) -> Value {
+    /// The next binary frame.
+    pub async fn next_bytes(&mut self) -> Vec<u8> {
         loop {
-            let message = self.next().await.unwrap_or_else(|| panic!("closed before `{name}` came"));
-            if !message[name].is_null() {
-                return message[name].clone();
+            match within("a frame", self.socket.next()).await {
+                Some(Ok(Message::Binary(bytes))) => return bytes.into(),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => panic!("closed"),
+                Some(Ok(_)) => {}
             }
         }
+    }
+
+    /// The next message of this name, whatever comes before it.
+    pub async fn expect(&mut self, name: &str) -> Value {
+        // Pings come all the time.
+        within(name, async {
+            loop {
+                let message = self.next().await.unwrap_or_else(|| panic!("closed before `{name}` came"));
+                if !message[name].is_null() {
+                    return message[name].clone();
+                }
+            }
+        })
+        .await
     }
 
     /// The close code with which the server ends the connection, and what came before.
