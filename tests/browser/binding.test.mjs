@@ -355,6 +355,12 @@ test("a JSON document takes no updates, whether that is known before or after so
   await apart.until(() => binding.status.rung === "saved");
   await apart.run(() => workspace.goOnline());
   await apart.until(() => refusals.join() === "wrong_kind");
+  const again = await apart.run((id) => {
+    binding.destroy();
+    rebind({ id });
+    return binding.whenLoaded().catch(({ code }) => code);
+  }, options.id);
+  assert.equal(again, "wrong_kind");
   await apart.close();
   const known = await bound(1, options);
   const error = await known.run(() => binding.whenSynced().catch(({ code }) => code));

@@ -1,10 +1,10 @@
-import { StrictMode, useSyncExternalStore } from "react";
+import { lazy, StrictMode, Suspense, useSyncExternalStore } from "react";
 import { createRoot } from "react-dom/client";
 import { RejoinProvider } from "rejoin/react";
 import { BoardPage } from "./board/board-page.js";
 import { workspace } from "./link/connection.js";
 import { listenToEvents } from "./link/events.js";
-import { boardOf } from "./link/route.js";
+import { boardOf, isText } from "./link/route.js";
 import { Voice } from "./parts/voice.js";
 import "./style/base.css";
 import "./style/controls.css";
@@ -12,6 +12,8 @@ import "./style/board.css";
 import "./style/card.css";
 import "./style/sheet.css";
 import "./style/status.css";
+
+const TextPage = lazy(async () => ({ default: (await import("./text/text-page.js")).TextPage }));
 
 function App() {
   const id = useSyncExternalStore(
@@ -23,7 +25,13 @@ function App() {
   );
   return (
     <RejoinProvider workspace={workspace}>
-      <BoardPage key={id} id={id} />
+      {isText(id) ? (
+        <Suspense>
+          <TextPage key={id} id={id} />
+        </Suspense>
+      ) : (
+        <BoardPage key={id} id={id} />
+      )}
       <Voice />
     </RejoinProvider>
   );

@@ -149,14 +149,10 @@ impl Teller {
             }
         };
         told.content = Some(content);
-        let mut updates = None;
-        if let Some(crdt) = view.crdt {
-            let beyond = crdt.beyond(&told.crdt);
-            if !beyond.is_empty() {
-                updates = Some(values::updates(&beyond));
-            }
-            told.crdt = crdt;
-        }
+        let crdt = view.crdt.unwrap_or_default();
+        let beyond = crdt.beyond(&told.crdt);
+        told.crdt = crdt;
+        let updates = (!beyond.is_empty()).then(|| values::updates(&beyond));
         if patch.is_none() && whole.is_none() && facts.is_none() && updates.is_none() {
             return None;
         }

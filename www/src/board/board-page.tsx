@@ -2,7 +2,7 @@ import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } fro
 import { useDocument, useWorkspace } from "rejoin/react";
 import { CardGhost } from "../card/card-view.js";
 import { usePointerDrag } from "../drag/use-pointer-drag.js";
-import { FIRST_BOARD, newTitles } from "../link/route.js";
+import { FIRST_BOARD, newTitles, titleOf } from "../link/route.js";
 import { STRAY_COLUMN, readBoard, type BoardContent } from "../model/board.js";
 import { HEADER, emptyBoard, welcomeBoard } from "../model/edits.js";
 import { placed } from "../model/place.js";
@@ -160,10 +160,4 @@ export function BoardPage({ id }: { readonly id: string }) {
       />
     </>
   );
-}
-
-/** A title for a board that was only named in the address. */
-function titleOf(id: string): string {
-  const words = id.replaceAll(/[-_]+/g, " ").trim();
-  return words.charAt(0).toLocaleUpperCase() + words.slice(1);
 }

@@ -1,6 +1,6 @@
 import { useDocuments } from "rejoin/react";
 import { workspace } from "../link/connection.js";
-import { FIRST_BOARD, newTitles } from "../link/route.js";
+import { FIRST_BOARD, isText, newTitles, TEXTS, titleOf } from "../link/route.js";
 import type { BoardDocument } from "../model/edits.js";
 import { Icon } from "../parts/icon.js";
 import { attempt, notice } from "../parts/notices.js";
@@ -12,49 +12,62 @@ interface BoardsPanelProps {
 
 /** The boards of the workspace, and what makes and deletes one. */
 export function BoardsPanel({ current, onClose }: BoardsPanelProps) {
-  const boards = useDocuments().filter(({ deleted }) => !deleted);
-  return (
-    <nav className="boards" aria-label="Boards">
-      <p className="label">Boards{workspace.name === "default" ? "" : ` in ${workspace.name}`}</p>
-      <ul>
-        {boards.map(({ id, title }) => (
+  const there = useDocuments().filter(({ deleted }) => !deleted);
+  const isTextOpen = isText(current.id);
+  const list = (kind: "board" | "text") => (
+    <ul>
+      {there
+        .filter(({ id }) => isText(id) === (kind === "text"))
+        .map(({ id, title }) => (
           <li key={id}>
             <a
               href={`#${encodeURIComponent(id)}`}
               aria-current={id === current.id ? "page" : undefined}
-              data-testid="board-link"
+              data-testid={`${kind}-link`}
               onClick={onClose}
             >
-              {title || id}
+              {title || (kind === "text" ? titleOf(id) : id)}
             </a>
           </li>
         ))}
-        {boards.length === 0 && <li className="empty">None that this device knows of.</li>}
-      </ul>
-      <form
-        className="composer"
-        onSubmit={(event) => {
-          event.preventDefault();
-          const input = event.currentTarget.elements.namedItem("name") as HTMLInputElement;
-          const id = slugOf(input.value);
-          if (!id) return;
-          newTitles.set(id, input.value.trim());
-          input.value = "";
-          onClose();
-          location.hash = encodeURIComponent(id);
-        }}
-      >
-        <input
-          name="name"
-          aria-label="Name of a new board"
-          placeholder="New board"
-          autoComplete="off"
-          data-testid="new-board"
-        />
-        <button type="submit" className="solid" aria-label="Open the new board">
-          <Icon name="plus" />
-        </button>
-      </form>
+    </ul>
+  );
+  const composer = (kind: "board" | "text") => (
+    <form
+      className="composer"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const input = event.currentTarget.elements.namedItem("name") as HTMLInputElement;
+        const slug = slugOf(input.value);
+        if (!slug) return;
+        const id = kind === "text" ? TEXTS + slug : slug;
+        newTitles.set(id, input.value.trim());
+        input.value = "";
+        onClose();
+        location.hash = encodeURIComponent(id);
+      }}
+    >
+      <input
+        name="name"
+        aria-label={`Name of a new ${kind}`}
+        placeholder={`New ${kind}`}
+        autoComplete="off"
+        data-testid={`new-${kind}`}
+      />
+      <button type="submit" className="solid" aria-label={`Open the new ${kind}`}>
+        <Icon name="plus" />
+      </button>
+    </form>
+  );
+  return (
+    <nav className="boards" aria-label="Boards">
+      <p className="label">Boards{workspace.name === "default" ? "" : ` in ${workspace.name}`}</p>
+      {list("board")}
+      {!there.some(({ id }) => !isText(id)) && <p className="empty">None that this device knows of.</p>}
+      {composer("board")}
+      <p className="label">Texts</p>
+      {list("text")}
+      {composer("text")}
       {current.life === "alive" && (
         <button
           type="button"
@@ -62,15 +75,15 @@ export function BoardsPanel({ current, onClose }: BoardsPanelProps) {
           data-testid="delete-board"
           onClick={() => {
             onClose();
-            const title = current.id;
+            const title = isTextOpen ? `text ${titleOf(current.id)}` : `board ${current.id}`;
             if (attempt(() => current.delete())) {
-              notice(`The board ${title} was deleted.`, {
+              notice(`The ${title} was deleted.`, {
                 action: { label: "Bring it back", run: () => attempt(() => current.undelete()) },
               });
             }
           }}
         >
-          <Icon name="trash" /> Delete this board
+          <Icon name="trash" /> Delete this {isTextOpen ? "text" : "board"}
         </button>
       )}
       {current.id !== FIRST_BOARD && (

@@ -22,7 +22,6 @@ const MAX_FACES = 4;
 
 /** The board's name, who is here, and what holds for the whole board. */
 export function TopBar({ doc, isShown, people }: TopBarProps) {
-  const [theme, switchTheme] = useTheme();
   return (
     <header className="top">
       <BoardsMenu current={doc} />
@@ -64,35 +63,55 @@ export function TopBar({ doc, isShown, people }: TopBarProps) {
         >
           <Icon name="redo" />
         </button>
-        <button
-          type="button"
-          className="ghost round theme"
-          aria-label={theme === "dark" ? "Use light colours" : "Use dark colours"}
-          title={theme === "dark" ? "Light" : "Dark"}
-          data-testid="theme"
-          onClick={switchTheme}
-        >
-          <Icon name={theme === "dark" ? "sun" : "moon"} />
-        </button>
+        <ThemeButton />
       </div>
       <OfflineSwitch />
-      <div className="top-group who">
-        <ul className="faces" aria-label="Also here" data-testid="people">
-          {people.slice(0, MAX_FACES).map(({ member, name, colour, isSelf }) => (
-            <li key={member} data-testid="person" data-name={name}>
-              <Avatar name={name} colour={colour} note={isSelf ? "another tab of yours" : undefined} />
-            </li>
-          ))}
-          {people.length > MAX_FACES && <li className="more-faces">+{people.length - MAX_FACES}</li>}
-          {people.length > 1 && <li className="more-faces narrow">+{people.length - 1}</li>}
-        </ul>
-        <SelfMenu />
-      </div>
+      <Company people={people} />
     </header>
   );
 }
 
-function OfflineSwitch() {
+/** Light or dark. */
+export function ThemeButton() {
+  const [theme, switchTheme] = useTheme();
+  return (
+    <button
+      type="button"
+      className="ghost round theme"
+      aria-label={theme === "dark" ? "Use light colours" : "Use dark colours"}
+      title={theme === "dark" ? "Light" : "Dark"}
+      data-testid="theme"
+      onClick={switchTheme}
+    >
+      <Icon name={theme === "dark" ? "sun" : "moon"} />
+    </button>
+  );
+}
+
+/** Who else is here, and oneself. */
+export function Company({
+  people,
+}: {
+  readonly people: readonly Pick<Person, "member" | "name" | "colour" | "isSelf">[];
+}) {
+  return (
+    <div className="top-group who">
+      <ul className="faces" aria-label="Also here" data-testid="people">
+        {people.slice(0, MAX_FACES).map(({ member, name, colour, isSelf }) => (
+          <li key={member} data-testid="person" data-name={name}>
+            <Avatar name={name} colour={colour} note={isSelf ? "another tab of yours" : undefined} />
+          </li>
+        ))}
+        {people.length > MAX_FACES && <li className="more-faces">+{people.length - MAX_FACES}</li>}
+        {people.length > 1 && <li className="more-faces narrow">+{people.length - 1}</li>}
+      </ul>
+      <SelfMenu />
+    </div>
+  );
+}
+
+/** The switch: whether there is to be no link. */
+export function OfflineSwitch() {
   const isOn = useSyncExternalStore(offlineSwitch.subscribe, () => offlineSwitch.isOn);
   return (
     <button

@@ -27,5 +27,18 @@ export function boardOf({ hash }: Location): string {
   }
 }
 
+/** How the names of texts begin: everything else is a board. */
+export const TEXTS = "text/";
+
+export function isText(id: string): boolean {
+  return id.startsWith(TEXTS);
+}
+
+/** A title for what was only named in the address. */
+export function titleOf(id: string): string {
+  const words = id.replace(TEXTS, "").replaceAll(/[-_]+/g, " ").trim();
+  return words.charAt(0).toLocaleUpperCase() + words.slice(1);
+}
+
 /** Titles of boards that somebody is about to begin, by their names in the address. */
 export const newTitles = new Map<string, string>();

@@ -8,8 +8,15 @@ import { useNow } from "../parts/now.js";
 import { scrollable } from "../parts/scrollable.js";
 import { placeName, valueWords } from "./places.js";
 
+interface RejectedListProps {
+  readonly doc: BoardDocument;
+  readonly board: Board;
+  /** What a change of a text wrote. */
+  readonly wordsOf?: (change: RejectedChange) => string;
+}
+
 /** Own changes that were refused, with what they hold. */
-export function RejectedList({ doc, board }: { readonly doc: BoardDocument; readonly board: Board }) {
+export function RejectedList({ doc, board, wordsOf }: RejectedListProps) {
   const now = useNow(10_000);
   if (doc.rejected.length === 0) return null;
   return (
@@ -25,6 +32,11 @@ export function RejectedList({ doc, board }: { readonly doc: BoardDocument; read
               <time dateTime={new Date(change.time).toISOString()}>{ago(change.time, now)}</time>
             </h4>
             <ul className="values">
+              {wordsOf && (
+                <li>
+                  <q ref={scrollable}>{wordsOf(change)}</q>
+                </li>
+              )}
               {valuesOf(change).map(([path, value], index) => (
                 <li key={index}>
                   <span>{placeName(path, board)}</span>
@@ -33,7 +45,7 @@ export function RejectedList({ doc, board }: { readonly doc: BoardDocument; read
               ))}
             </ul>
             <div className="step-actions">
-              {(change.patch !== null || change.content !== null) && (
+              {change.kind !== "merge" && (change.patch !== null || change.content !== null) && (
                 <button
                   type="button"
                   className="solid small"
@@ -59,7 +71,12 @@ export function RejectedList({ doc, board }: { readonly doc: BoardDocument; read
   );
 }
 
-function valuesOf({ patch, content }: RejectedChange): (readonly [path: string, value: Json | undefined])[] {
+function valuesOf({
+  kind,
+  patch,
+  content,
+}: RejectedChange): (readonly [path: string, value: Json | undefined])[] {
+  if (kind === "merge") return [];
   if (!patch) return content === null ? [] : [["", content]];
   return patch
     .filter(({ op }) => op !== "test")

@@ -235,7 +235,7 @@ export class Binding {
       this.known = new Set(this.refused.map(({ id }) => id));
       this.isRead = true;
     }
-    this.notify();
+    this.look();
   };
 
   /** Finds what the `Y.Doc` has and the document does not. */

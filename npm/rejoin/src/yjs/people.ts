@@ -34,6 +34,8 @@ export class People {
   private readonly made = new Map<string, { readonly client: number; clock: number; state: Json }>();
   private nextMade = MADE_CLIENTS * (1 + Math.floor(Math.random() * 2 ** 20));
   private readonly stopHearing: () => void;
+  private isScheduled = false;
+  private isOver = false;
 
   constructor(document: Document, awareness: Awareness, origin: unknown) {
     this.document = document;
@@ -58,6 +60,7 @@ export class People {
 
   /** Others are not known any more, and this tab shows nothing. */
   stop(): void {
+    this.isOver = true;
     this.awareness.off("update", this.say);
     this.stopHearing();
     this.forget([...this.shown.keys()]);
@@ -66,7 +69,13 @@ export class People {
 
   private readonly say = ({ added, updated, removed }: Change): void => {
     const { clientID } = this.awareness;
-    if ([added, updated, removed].some((clients) => clients.includes(clientID))) this.show();
+    if (![added, updated, removed].some((clients) => clients.includes(clientID)) || this.isScheduled) return;
+    this.isScheduled = true;
+    // Editors show their cursor while they change, when they cannot be told of others'.
+    queueMicrotask(() => {
+      this.isScheduled = false;
+      if (!this.isOver) this.show();
+    });
   };
 
   private show(): void {
