@@ -4,7 +4,11 @@
 //! again. So each of them is tested in virtual time, and the same seed gives the same run.
 //! `docs/mock.md` has the rules of scripts.
 
+mod faults;
 mod frame;
+mod glob;
+mod kinds;
+mod latency;
 pub mod limits;
 mod machine;
 #[cfg(all(doctest, feature = "server"))]
@@ -18,7 +22,10 @@ mod server;
 mod templates;
 mod transform;
 
+pub use faults::{FaultError, FaultErrorKind, FaultPlan, Faults, Passed};
 pub use frame::{CloseFrame, Direction, Frame, NORMAL_CLOSE, Time, close_code};
+pub use kinds::{Dialect, Kind, Recogniser};
+pub use latency::{Distribution, LatencyInjector, LatencyProfile};
 pub use machine::{Echo, Machine, Output};
 pub use pattern::{Captures, MessagePattern, PatternError};
 pub use recording::{Redactions, recorded};

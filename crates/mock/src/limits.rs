@@ -67,3 +67,27 @@ pub const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Recordings beside each other under one name.
 pub const MAX_RECORDINGS: usize = 10_000;
+
+/// The longest that a fault or a latency holds a message back, and the latest that one begins: a day.
+pub const MAX_FAULT_TIME: Duration = Duration::from_secs(86_400);
+
+/// Bytes of a fault plan.
+pub const MAX_FAULT_PLAN_BYTES: usize = 16 << 10;
+
+/// Rules of a fault plan: each of them looks at each message.
+pub const MAX_FAULT_RULES: usize = 64;
+
+/// Kinds and patterns that one rule names.
+pub const MAX_FAULT_SELECTORS: usize = 16;
+
+/// Copies that a fault makes of one message.
+pub const MAX_FAULT_COPIES: usize = 16;
+
+/// Messages that may overtake another, and the copies beyond which no rule makes more of one message.
+pub const MAX_OVERTAKING: usize = 64;
+
+/// A message that is to be overtaken waits so long for those that do it: there may be none.
+pub const OVERTAKING_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Bytes that a direction with faults holds back, content and [`FRAME_COST_BYTES`] each. Beyond them its source is not read.
+pub const MAX_HELD_BYTES: usize = MAX_QUEUED_BYTES;

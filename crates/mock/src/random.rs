@@ -17,6 +17,18 @@ impl Random {
         bits ^ (bits >> 31)
     }
 
+    /// A number from 0 to below 1.
+    pub(crate) fn fraction(&mut self) -> f64 {
+        // As many bits as a double holds exactly.
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// A number from 0 to below `count`; 0 where there is none.
+    pub(crate) fn below(&mut self, count: usize) -> usize {
+        let last = i64::try_from(count.saturating_sub(1)).unwrap_or(i64::MAX);
+        usize::try_from(self.between(0, last)).unwrap_or_default()
+    }
+
     /// A number of the range, both ends included, each as likely as the others.
     pub(crate) fn between(&mut self, low: i64, high: i64) -> i64 {
         let span = high.wrapping_sub(low).cast_unsigned();

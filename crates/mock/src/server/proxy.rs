@@ -1,6 +1,5 @@
 //! The proxy: one upstream a client, and what becomes of messages on their way.
 
-mod glob;
 mod pump;
 mod upstream;
 
@@ -14,7 +13,6 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use self::glob::Glob;
 use self::pump::{Passage, pump};
 use self::upstream::{Dialler, Refusal, Upstream, answered};
 use super::error::Error;
@@ -22,6 +20,7 @@ use super::options::MockOptions;
 use super::recorder::{RecordOptions, Recorder};
 use super::router::{Entry, Mock};
 use super::socket::{Clock, close};
+use crate::glob::Glob;
 use crate::limits::CONNECT_PATIENCE;
 use crate::{CloseFrame, MessageTransform, close_code};
 

@@ -6,10 +6,10 @@ use crate::pattern::{PatternError, compiled};
 
 /// A pattern of paths: `*` is any part of a segment, `**` any part of the path, `?` one character of a segment.
 #[derive(Clone, Debug)]
-pub(super) struct Glob(Regex);
+pub(crate) struct Glob(Regex);
 
 impl Glob {
-    pub(super) fn new(pattern: &str) -> Result<Self, PatternError> {
+    pub(crate) fn new(pattern: &str) -> Result<Self, PatternError> {
         let mut expression = String::from("^");
         let mut rest = pattern;
         // What the last stars match is what is left of the path for the upstream.
@@ -40,7 +40,7 @@ impl Glob {
     }
 
     /// What the stars at its end match, empty without them; `None` where the path does not match.
-    pub(super) fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
+    pub(crate) fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
         let found = self.0.captures(path)?;
         Some(found.get(1).map_or("", |rest| rest.as_str()))
     }
