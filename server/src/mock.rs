@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::Router;
 use clap::{Args, Subcommand};
 use rejoin_mock::{
-    MockOptions, RecordOptions, Redactions, WsProxyConfig, WsProxyHandler, bind, read_script,
-    router_with_options, try_router_with_proxy,
+    FaultPlan, LatencyInjector, LatencyProfile, MockOptions, RecordOptions, Redactions, WsProxyConfig,
+    WsProxyHandler, bind, read_script, router_with_options, try_router_with_proxy,
 };
 
 use crate::{EXIT_PATIENCE, Failure, StopSignals, log};
@@ -79,6 +80,12 @@ pub(crate) struct ServeFlags {
     /// What everything is drawn from that is left to chance, so that a run can be repeated
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// How long messages take each way: fast, normal, slow, 400ms±100, normal(400ms, 100ms)…
+    #[arg(long, value_name = "LATENCY")]
+    latency: Option<LatencyProfile>,
+    /// What goes wrong, as "drop(yjs.step2) p=0.1; close(4401) after 3 updates"
+    #[arg(long, value_name = "PLAN")]
+    fault: Option<FaultPlan>,
     /// Connections at a time
     #[arg(long, value_name = "N", help_heading = "Limits")]
     max_connections: Option<usize>,
@@ -175,6 +182,10 @@ impl ServeFlags {
         let mut options = MockOptions::default();
         options.path.clone_from(&self.path);
         options.seed = self.seed;
+        if self.latency.is_some() || self.fault.is_some() {
+            let latency = self.latency.clone().unwrap_or_else(|| LatencyProfile::fixed(Duration::ZERO));
+            options.latency = Some(LatencyInjector::new(latency, self.fault.clone().unwrap_or_default()));
+        }
         options.max_connections = self.max_connections.unwrap_or(options.max_connections);
         options.max_message_bytes = self.max_message_bytes.unwrap_or(options.max_message_bytes);
         options

@@ -10,6 +10,7 @@ mod glob;
 mod kinds;
 mod latency;
 pub mod limits;
+mod linked;
 mod machine;
 #[cfg(all(doctest, feature = "server"))]
 mod page;
@@ -26,6 +27,7 @@ pub use faults::{FaultError, FaultErrorKind, FaultPlan, Faults, Passed};
 pub use frame::{CloseFrame, Direction, Frame, NORMAL_CLOSE, Time, close_code};
 pub use kinds::{Dialect, Kind, Recogniser};
 pub use latency::{Distribution, LatencyInjector, LatencyProfile};
+pub use linked::Linked;
 pub use machine::{Echo, Machine, Output};
 pub use pattern::{Captures, MessagePattern, PatternError};
 pub use recording::{Redactions, recorded};
@@ -34,7 +36,7 @@ pub use replay::{Note, Replay, Script, ScriptError, ScriptErrorKind};
 pub use server::{
     ConnectionId, Error, HandlerError, Handlers, MessageRouter, MockOptions, RecordOptions, WsContext,
     WsHandler, WsProxyConfig, WsProxyHandler, bind, expand_tokens, read_script, router, router_with_handlers,
-    router_with_options, router_with_proxy, try_router_with_proxy,
+    router_with_latency, router_with_options, router_with_proxy, start_with_latency, try_router_with_proxy,
 };
 pub use templates::{Expander, KnownCaptures, Template, TemplateError, TemplateErrorKind};
 pub use transform::{MessageTransform, TransformError, Transformed};

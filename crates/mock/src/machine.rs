@@ -10,7 +10,7 @@ use crate::{CloseFrame, Frame, Time};
 ///
 /// Its driver calls [`Machine::opened`] once and first. After that call, and after each of [`Machine::received`] and [`Machine::woken`], it polls
 /// until there is no more output, doing what each says before it polls for the next; then it waits for a frame or until the deadline,
-/// whichever comes first. Times never go back.
+/// whichever comes first. It takes frames only while [`Machine::wants_more`]. Times never go back.
 pub trait Machine {
     /// What the machine says of itself, for logs.
     type Note;
@@ -29,6 +29,11 @@ pub trait Machine {
 
     /// When the machine has something to do without a frame, counted from the opening; `None` if never.
     fn deadline(&self) -> Option<Duration>;
+
+    /// Whether the client is to be read on. While it is not, what it sends waits there.
+    fn wants_more(&self) -> bool {
+        true
+    }
 }
 
 /// What a driver has to do.

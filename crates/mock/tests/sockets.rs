@@ -4,6 +4,7 @@
 mod sockets {
     mod echo;
     mod handlers;
+    mod links;
     mod proxy;
     mod record;
     mod replay;

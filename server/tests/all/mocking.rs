@@ -106,6 +106,18 @@ async fn what_is_recorded_through_the_mock_plays_again() {
     assert_eq!(again[1], Message::text(r#"{"sessionId":"[redacted]","type":"welcome"}"#));
 }
 
+#[tokio::test]
+async fn messages_take_time_and_go_wrong_as_told() {
+    let faults = "drop(\"^lost$\") in; close(4401 \"enough\") after 3 messages in";
+    let mock = Mock::start(&["echo", "--latency", "20ms", "--fault", faults]);
+    let started = std::time::Instant::now();
+    let heard = mock.talk(&["lost", "a", "last"]).await;
+    assert!(started.elapsed() >= std::time::Duration::from_millis(20), "{:?}", started.elapsed());
+    let Some(Message::Close(Some(close))) = heard.last() else { panic!("{heard:?}") };
+    assert_eq!((u16::from(close.code), close.reason.as_str()), (4_401, "enough"));
+    assert!(!heard.contains(&Message::text("lost")), "{heard:?}");
+}
+
 #[test]
 fn scripts_are_checked_before_they_are_played() {
     let folder = tempfile::tempdir().unwrap();
@@ -131,6 +143,7 @@ fn what_cannot_be_served_is_said() {
     for (arguments, expected) in [
         (&["proxy", "http://a", "--port", "0"][..], "it has to begin with ws:// or wss://"),
         (&["proxy", "ws://a", "--rule", "x", "--port", "0"], "take a pattern of paths, = and an address"),
+        (&["echo", "--fault", "drip", "--port", "0"], "column 1"),
         (&["echo", "--path", "here", "--port", "0"], "path cannot be \"here\": it has to begin with /"),
         (&["record", "x", "ws://a", "--redact", "(", "--port", "0"], "unclosed group"),
     ] {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::Error;
+use crate::LatencyInjector;
 use crate::limits::{CLOSE_PATIENCE, MAX_CONNECTIONS, MAX_MESSAGE_BYTES, WRITE_PATIENCE};
 
 /// The variable that names the script.
@@ -23,6 +24,8 @@ pub struct MockOptions {
     pub expands: bool,
     /// What everything is drawn from that is left to chance. Each connection has a seed of its own, which follows from this one and the connection's number.
     pub seed: Option<u64>,
+    /// How long messages take, and what goes wrong with them.
+    pub latency: Option<LatencyInjector>,
     /// Connections at a time; more are answered 503.
     pub max_connections: usize,
     /// Bytes of a message; more close the connection with 1009.
@@ -40,6 +43,7 @@ impl Default for MockOptions {
             script: None,
             expands: false,
             seed: None,
+            latency: None,
             max_connections: MAX_CONNECTIONS,
             max_message_bytes: MAX_MESSAGE_BYTES,
             write_patience: WRITE_PATIENCE,

@@ -22,7 +22,7 @@ use super::router::{Entry, Mock};
 use super::socket::{Clock, close};
 use crate::glob::Glob;
 use crate::limits::CONNECT_PATIENCE;
-use crate::{CloseFrame, MessageTransform, close_code};
+use crate::{CloseFrame, Dialect, MessageTransform, close_code};
 
 /// The variable that names the upstream.
 const UPSTREAM_URL: &str = "REJOIN_WS_PROXY_UPSTREAM_URL";
@@ -242,15 +242,15 @@ async fn upgrade(
     let bytes = proxy.mock.options.max_message_bytes;
     let upgrade = upgrade.max_message_size(bytes).max_frame_size(bytes);
     let Some(upstream) = &rule.upstream else {
-        let mock = proxy.mock.clone();
-        return upgrade.on_upgrade(move |socket| mock.serve(socket, entry));
+        let (mock, path) = (proxy.mock.clone(), path.to_owned());
+        return upgrade.on_upgrade(move |socket| mock.serve(socket, path, entry));
     };
     let dialled = proxy.dialler.dial(upstream, rest, request.uri().query(), request.headers()).await;
     match dialled {
         Ok((upstream, response)) => {
             let transform = rule.transform.clone();
-            let headers = response.headers().clone();
-            pass(upgrade, upstream, &headers, proxy.clone(), transform, entry)
+            let (path, headers) = (path.to_owned(), response.headers().clone());
+            pass(upgrade, upstream, path, &headers, proxy.clone(), transform, entry)
         }
         Err(Refusal::Answered(response)) => refused(*response),
         Err(Refusal::Down(reason)) => {
@@ -268,12 +268,15 @@ async fn upgrade(
 fn pass(
     mut upgrade: WebSocketUpgrade,
     upstream: upstream::Socket,
+    path: String,
     headers: &HeaderMap,
     proxy: Arc<Proxy>,
     transform: Option<MessageTransform>,
     entry: Entry,
 ) -> Response {
-    if let Some(chosen) = headers.get(header::SEC_WEBSOCKET_PROTOCOL) {
+    let chosen = headers.get(header::SEC_WEBSOCKET_PROTOCOL);
+    let dialect = Dialect::of_subprotocol(chosen.and_then(|chosen| chosen.to_str().ok()));
+    if let Some(chosen) = chosen {
         upgrade.set_selected_protocol(chosen.clone());
     }
     let mut response = upgrade.on_upgrade(move |socket| async move {
@@ -294,6 +297,8 @@ fn pass(
             clock: Clock::start(),
             transform,
             recorder,
+            link: options.latency.clone().map(|link| (link, dialect)),
+            path,
             seed: entry.seed,
             write_patience: options.write_patience,
             close_patience: options.close_patience,

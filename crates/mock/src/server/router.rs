@@ -1,5 +1,6 @@
 //! The router of an echo or a replay.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::Router;
 use axum::extract::State;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use tokio::net::TcpListener;
@@ -18,7 +19,7 @@ use super::options::MockOptions;
 use super::script_file::ScriptFile;
 use super::socket::drive;
 use crate::random::Random;
-use crate::{Echo, Replay};
+use crate::{Echo, LatencyInjector, LatencyProfile, Linked, Machine, Replay};
 
 /// The router of an echo at `/ws`, or of a replay where `REJOIN_WS_REPLAY_FILE` names a script; with
 /// `REJOIN_RESPONSE_TEMPLATE_EXPAND` its tokens are made anew.
@@ -40,6 +41,48 @@ pub fn router() -> Router {
         Ok(router) => router,
         Err(error) => panic!("{error}"),
     }
+}
+
+/// The same as [`router`], where messages take time and go wrong.
+///
+/// # Panics
+///
+/// As [`router`] does.
+///
+/// ```
+/// use rejoin_mock::{LatencyInjector, LatencyProfile, router_with_latency};
+///
+/// let latency = LatencyProfile::slow(); // 300-800ms
+/// let injector = LatencyInjector::new(latency, Default::default());
+/// let app = router_with_latency(injector);
+/// # let _: axum::Router = app;
+/// ```
+pub fn router_with_latency(latency_injector: LatencyInjector) -> Router {
+    let options = MockOptions::from_environment();
+    let router = options
+        .and_then(|options| router_with_options(MockOptions { latency: Some(latency_injector), ..options }));
+    match router {
+        Ok(router) => router,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Serves what [`router_with_latency`] does, or [`router`], on this port of this machine, for as long as nothing fails.
+///
+/// ```no_run
+/// use rejoin_mock::LatencyProfile;
+/// use rejoin_mock::start_with_latency;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// start_with_latency(3001, Some(LatencyProfile::normal())).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn start_with_latency(port: u16, latency: Option<LatencyProfile>) -> Result<(), Error> {
+    let latency = latency.map(|profile| LatencyInjector::new(profile, Default::default()));
+    let router = router_with_options(MockOptions { latency, ..MockOptions::from_environment()? })?;
+    let listener = bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
+    axum::serve(listener, router).await.map_err(|error| Error::Protocol(error.to_string()))
 }
 
 /// The router of an echo, or of a replay where there is a script.
@@ -70,19 +113,31 @@ impl Mock {
     }
 
     /// Serves a connection as an echo or by the script.
-    pub(super) async fn serve(self: Arc<Self>, socket: WebSocket, entry: Entry) {
+    pub(super) async fn serve(self: Arc<Self>, socket: WebSocket, path: String, entry: Entry) {
         if self.script.is_none() {
-            return drive(socket, Echo::new(), &self.options).await;
+            return self.drive(socket, Echo::new(), &path, entry.seed).await;
         }
         let mock = self.clone();
         let script = tokio::task::spawn_blocking(move || mock.script.as_ref().map(ScriptFile::current)).await;
         if let Ok(Some(script)) = script {
-            drive(socket, Replay::new(script, entry.seed), &self.options).await;
+            self.drive(socket, Replay::new(script, entry.seed), &path, entry.seed).await;
+        }
+    }
+
+    /// Does what a machine says, behind a link if there is one.
+    async fn drive<M>(&self, socket: WebSocket, machine: M, path: &str, seed: u64)
+    where
+        M: Machine,
+        M::Note: Display,
+    {
+        match &self.options.latency {
+            None => drive(socket, machine, &self.options).await,
+            Some(link) => drive(socket, Linked::new(machine, link, path, seed), &self.options).await,
         }
     }
 }
 
-async fn upgrade(State(mock): State<Arc<Mock>>, upgrade: WebSocketUpgrade) -> Response {
+async fn upgrade(State(mock): State<Arc<Mock>>, upgrade: WebSocketUpgrade, uri: Uri) -> Response {
     let entry = match mock.gate.enter() {
         Ok(entry) => entry,
         Err(full) => return full.into_response(),
@@ -91,7 +146,7 @@ async fn upgrade(State(mock): State<Arc<Mock>>, upgrade: WebSocketUpgrade) -> Re
     upgrade
         .max_message_size(bytes)
         .max_frame_size(bytes)
-        .on_upgrade(move |socket| async move { mock.serve(socket, entry).await })
+        .on_upgrade(move |socket| mock.serve(socket, uri.path().to_owned(), entry))
 }
 
 /// Counts connections, and gives each its seed.

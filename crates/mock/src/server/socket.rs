@@ -29,7 +29,8 @@ impl Clock {
         Time { elapsed: self.0.elapsed(), unix_ms }
     }
 
-    async fn at(self, deadline: Option<Duration>) {
+    /// Waits until then; for ever without a time.
+    pub(crate) async fn at(self, deadline: Option<Duration>) {
         match deadline.and_then(|deadline| self.0.checked_add(deadline)) {
             Some(moment) => tokio::time::sleep_until(moment).await,
             None => std::future::pending().await,
@@ -65,7 +66,9 @@ where
             if written == WRITE_BATCH {
                 written = 0;
                 // Whoever leaves in the middle of a script is not sent the rest of it.
-                if let Some(heard) = socket.recv().now_or_never() {
+                if machine.wants_more()
+                    && let Some(heard) = socket.recv().now_or_never()
+                {
                     break Some(heard);
                 }
             }
@@ -74,7 +77,7 @@ where
         let heard = match heard {
             Some(heard) => heard,
             None => tokio::select! {
-                heard = socket.recv() => heard,
+                heard = socket.recv(), if machine.wants_more() => heard,
                 () = clock.at(machine.deadline()) => {
                     machine.woken(clock.now());
                     continue;

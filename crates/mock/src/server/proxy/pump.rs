@@ -12,13 +12,19 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message as UpstreamMe
 use super::upstream::Socket;
 use crate::server::recorder::Recorder;
 use crate::server::socket::{Clock, axum_close, broken, frame, message};
-use crate::{CloseFrame, Direction, Expander, Frame, MessageTransform, Transformed, close_code};
+use crate::{
+    CloseFrame, Dialect, Direction, Expander, Faults, Frame, LatencyInjector, MessageTransform, Passed,
+    Transformed, close_code,
+};
 
 /// What is done to the messages of a connection, and how long is waited.
 pub(super) struct Passage {
     pub(super) clock: Clock,
     pub(super) transform: Option<MessageTransform>,
     pub(super) recorder: Option<Recorder>,
+    pub(super) link: Option<(LatencyInjector, Dialect)>,
+    /// The path of the client's request.
+    pub(super) path: String,
     pub(super) seed: u64,
     pub(super) write_patience: Duration,
     pub(super) close_patience: Duration,
@@ -33,6 +39,8 @@ enum End {
     Broken(Option<CloseFrame>),
     /// Its target takes nothing.
     Stuck,
+    /// A fault closes both sides.
+    Cut(CloseFrame),
 }
 
 /// Passes messages until one of the sides closes, and closes the other in the same way.
@@ -76,6 +84,7 @@ pub(super) async fn pump(client: WebSocket, upstream: Socket, passage: Passage) 
             (Some(silent), None)
         }
         (false, End::Stuck) => (None, Some(going)),
+        (_, End::Cut(frame)) => (Some(Some(frame.clone())), Some(Some(frame))),
     };
     if let (Some(recorder), Some(frame)) = (&passage.recorder, &client_gets) {
         recorder.record(passage.clock.now().elapsed, Direction::Out, &Frame::Close(frame.clone())).await;
@@ -104,6 +113,7 @@ enum RawEnd<E> {
     Gone,
     Failed(E),
     Stuck,
+    Cut(CloseFrame),
 }
 
 impl<E> RawEnd<E> {
@@ -113,6 +123,7 @@ impl<E> RawEnd<E> {
             Self::Gone => End::Broken(None),
             Self::Failed(error) => End::Broken(broken(&error)),
             Self::Stuck => End::Stuck,
+            Self::Cut(frame) => End::Cut(frame),
         }
     }
 }
@@ -126,15 +137,38 @@ async fn direction<E, M>(
     passage: &Passage,
     chance: &mut Expander,
 ) -> RawEnd<E> {
+    let mut link = passage.link(direction);
+    // The source has closed, and what it said before is on its way still.
+    let mut closing = false;
     loop {
-        let heard = match source.next().now_or_never() {
+        while let Some(passed) = link.as_mut().and_then(|link| link.poll(passage.clock.now())) {
+            match passed {
+                Passed::Close(close) => return RawEnd::Cut(close),
+                Passed::Frame(Frame::Close(close)) => return RawEnd::Closed(close),
+                Passed::Frame(frame) => {
+                    if !passage.send(direction, target, &as_message, frame).await {
+                        return RawEnd::Stuck;
+                    }
+                }
+            }
+        }
+        let reads = !closing && link.as_ref().is_none_or(Faults::wants_more);
+        let heard = match reads.then(|| source.next().now_or_never()).flatten() {
             Some(heard) => heard,
             None => {
                 // Nothing more is there: what was collected goes out.
                 let Ok(Ok(())) = timeout(passage.write_patience, target.flush()).await else {
                     return RawEnd::Stuck;
                 };
-                source.next().await
+                let deadline = link.as_ref().and_then(Faults::deadline);
+                tokio::select! {
+                    heard = source.next(), if reads => heard,
+                    () = passage.clock.at(deadline) => continue,
+                    // Where nothing passes any more, no closing does either.
+                    () = tokio::time::sleep(passage.write_patience), if closing && deadline.is_none() => {
+                        return RawEnd::Gone;
+                    }
+                }
             }
         };
         let frame = match heard {
@@ -144,32 +178,56 @@ async fn direction<E, M>(
             Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => continue,
             Some(Ok(frame)) => frame,
         };
-        let now = passage.clock.now();
+        closing = matches!(frame, Frame::Close(_));
         if direction == Direction::In {
             passage.record(direction, &frame).await;
         }
-        let frame = match (frame, &passage.transform) {
-            (Frame::Close(close), _) => return RawEnd::Closed(close),
-            (frame, None) => frame,
-            (frame, Some(transform)) => match transform.apply(now, direction, frame, chance) {
-                Transformed::Sent(frame) => frame,
-                Transformed::Dropped => continue,
-                Transformed::Unfit(frame, reason) => {
-                    tracing::debug!(%reason, "a message goes on as it was");
-                    frame
+        let Some(frame) = passage.transformed(direction, frame, chance) else { continue };
+        match (&mut link, frame) {
+            (Some(link), frame) => link.push(passage.clock.now(), frame),
+            (None, Frame::Close(close)) => return RawEnd::Closed(close),
+            (None, frame) => {
+                if !passage.send(direction, target, &as_message, frame).await {
+                    return RawEnd::Stuck;
                 }
-            },
-        };
-        if direction == Direction::Out {
-            passage.record(direction, &frame).await;
+            }
         }
-        let Ok(Ok(())) = timeout(passage.write_patience, target.feed(as_message(frame))).await else {
-            return RawEnd::Stuck;
-        };
     }
 }
 
 impl Passage {
+    fn link(&self, direction: Direction) -> Option<Faults> {
+        let (link, dialect) = self.link.as_ref()?;
+        Some(link.machine(direction, &self.path, self.seed).dialect(*dialect))
+    }
+
+    /// The message as the target gets it, if it does.
+    fn transformed(&self, direction: Direction, frame: Frame, chance: &mut Expander) -> Option<Frame> {
+        let Some(transform) = &self.transform else { return Some(frame) };
+        match transform.apply(self.clock.now(), direction, frame, chance) {
+            Transformed::Sent(frame) => Some(frame),
+            Transformed::Dropped => None,
+            Transformed::Unfit(frame, reason) => {
+                tracing::debug!(%reason, "a message goes on as it was");
+                Some(frame)
+            }
+        }
+    }
+
+    /// Whether the target takes it. What goes to the client is recorded as it goes.
+    async fn send<M>(
+        &self,
+        direction: Direction,
+        target: &mut (impl Sink<M> + Unpin),
+        as_message: &impl Fn(Frame) -> M,
+        frame: Frame,
+    ) -> bool {
+        if direction == Direction::Out {
+            self.record(direction, &frame).await;
+        }
+        matches!(timeout(self.write_patience, target.feed(as_message(frame))).await, Ok(Ok(())))
+    }
+
     async fn record(&self, direction: Direction, frame: &Frame) {
         if let Some(recorder) = &self.recorder {
             recorder.record(self.clock.now().elapsed, direction, frame).await;

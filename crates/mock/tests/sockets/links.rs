@@ -1,0 +1,93 @@
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rejoin_mock::{
+    FaultPlan, LatencyInjector, LatencyProfile, MockOptions, WsProxyConfig, WsProxyHandler,
+    router_with_latency, router_with_options, router_with_proxy,
+};
+use tokio_tungstenite::tungstenite::Message;
+
+use super::support::{Client, serve};
+
+fn faulty(faults: &str) -> MockOptions {
+    let mut options = MockOptions::default();
+    let none = LatencyProfile::fixed(Duration::ZERO);
+    options.latency = Some(LatencyInjector::new(none, faults.parse::<FaultPlan>().unwrap()));
+    options.seed = Some(1);
+    options
+}
+
+async fn echo() -> SocketAddr {
+    serve(router_with_options(MockOptions::default()).unwrap()).await
+}
+
+async fn proxied(faults: &str) -> Client {
+    let proxy = WsProxyHandler::new(WsProxyConfig::to(format!("ws://{}/ws", echo().await)));
+    Client::connect(serve(router_with_proxy(proxy.with_options(faulty(faults)))).await).await
+}
+
+#[tokio::test]
+async fn the_client_measures_the_latency_of_both_ways_and_messages_keep_their_order() {
+    let latency = LatencyProfile::uniform(Duration::from_millis(5), Duration::from_millis(15));
+    let address = serve(router_with_latency(LatencyInjector::new(latency, FaultPlan::default()))).await;
+    let mut client = Client::connect(address).await;
+    let mut taken = Vec::new();
+    for number in 0..20 {
+        let sent = Instant::now();
+        client.say(&number.to_string()).await;
+        assert_eq!(client.hear_text().await, number.to_string());
+        taken.push(sent.elapsed());
+    }
+    taken.sort();
+    assert!(taken[0] >= Duration::from_millis(10), "{taken:?}");
+    // Twenty are not all at the bottom of the range; how far above its top they are is the machine's.
+    assert!(taken[19] >= Duration::from_millis(15), "{taken:?}");
+    for number in 0..20 {
+        client.say(&number.to_string()).await;
+    }
+    for number in 0..20 {
+        assert_eq!(client.hear_text().await, number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn faults_of_a_proxy_hit_messages_both_ways() {
+    let mut client = proxied(r#"drop("^lost$") in; duplicate("^twice$") out; delay("^late$") 30ms"#).await;
+    let sent = Instant::now();
+    for text in ["lost", "twice", "late", "end"] {
+        client.say(text).await;
+    }
+    let mut heard = Vec::new();
+    for _ in 0..4 {
+        heard.push(client.hear_text().await);
+    }
+    assert_eq!(heard, ["twice", "twice", "late", "end"]);
+    assert!(sent.elapsed() >= Duration::from_millis(60));
+    client.close(4_009, "bye").await;
+    assert_eq!(client.rest().await.1, Some((4_009, "bye".to_owned())));
+}
+
+#[tokio::test]
+async fn a_fault_closes_both_sides_with_its_code() {
+    let mut client = proxied(r#"close(4401 "enough") after 2 messages in"#).await;
+    client.say("a").await;
+    client.say("b").await;
+    let (_, close) = client.rest().await;
+    assert_eq!(close, Some((4_401, "enough".to_owned())));
+}
+
+#[tokio::test]
+async fn what_is_delayed_is_sent_before_the_closing_of_the_upstream() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script.jsonl");
+    std::fs::write(&script, "{\"text\":\"a\"}\n{\"text\":\"b\",\"close\":4010}").unwrap();
+    let mut options = MockOptions::default();
+    options.script = Some(script);
+    let upstream = serve(router_with_options(options).unwrap()).await;
+    let proxy = WsProxyHandler::new(WsProxyConfig::to(format!("ws://{upstream}/ws")));
+    let proxy = proxy.with_options(faulty("delay 30ms out"));
+    let mut client = Client::connect(serve(router_with_proxy(proxy)).await).await;
+    let (before, close) = client.rest().await;
+    assert_eq!(before, [Message::text("a"), Message::text("b")]);
+    assert_eq!(close.unwrap().0, 4_010);
+}
