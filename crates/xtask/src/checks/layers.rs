@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["rejoin-core"],
     &["rejoin-engine", "rejoin-rooms", "rejoin-store"],
     &["rejoin-record", "rejoin-wasm"],
-    &["rejoin-client", "rejoin-mock", "rejoin-sim"],
+    &["rejoin-client", "rejoin-mock", "rejoin-rooms-axum", "rejoin-sim"],
     &["rejoin-server"],
     &["rejoin"],
     // What tests, measures and builds the rest: nothing but a test depends on it.
