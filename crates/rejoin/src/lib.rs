@@ -1,7 +1,8 @@
 //! Rejoin: documents that people edit apart and rejoin.
 //!
 //! What a Rust program depends on. With the feature `client` (a default) it has [`Client`], which keeps documents on the device, shows
-//! edits at once and sends them when there is a link; with the feature `server` the axum router in the module `server`. `sqlite` and
+//! edits at once and sends them when there is a link; with the feature `server` the axum router in the module `server`, and with `rooms` rooms of
+//! types of one's own in the module `rooms`. `sqlite` and
 //! `tls` (defaults too) let the client keep documents in files and connect to `wss://` addresses.
 //!
 //! It starts nothing by itself: a [`Client`] runs as a task of the tokio runtime that it is started in and ends with its last clone, and
@@ -37,6 +38,14 @@ pub use rejoin_json as json;
 #[cfg(feature = "server")]
 pub use rejoin_server as server;
 pub use rejoin_wire as wire;
+
+/// Rooms of one's own: the machine with its traits, and in [`axum`](rooms::axum) the task, sockets, REST and store around it. Those of
+/// `rejoin serve` are documents, which all doors lead into; the module `server` has them.
+#[cfg(feature = "rooms")]
+pub mod rooms {
+    pub use rejoin_rooms::*;
+    pub use rejoin_rooms_axum as axum;
+}
 
 /// The state machine by itself, for drivers of one's own.
 pub use rejoin_core as core;

@@ -195,15 +195,15 @@ async fn batches_are_told_once_they_are_stored_and_read_again_by_the_next_proces
 
 #[tokio::test]
 async fn the_application_decides_who_may_do_what_where() {
-    let mut options = Options::default();
-    options.admit = Arc::new(|head, room: &RoomId| {
+    let admit = |head: &axum::http::request::Parts, room: &RoomId| {
         let token = head.headers.get("authorization").and_then(|token| token.to_str().ok());
         match (token, room.to_string().as_str()) {
             (Some("Bearer all"), _) => Ok(Right::Edit),
             (_, "public") => Ok(Right::View),
             _ => Err(Refusal::new(ErrorCode::Forbidden, "not for you")),
         }
-    });
+    };
+    let options = Options { admit: Arc::new(admit), ..Options::default() };
     let address = serve(router(&CrdtRooms::start(options, Disk::default()))).await;
     assert!(connect_async(format!("ws://{address}/ws/room/secret")).await.is_err());
     let mut viewer = Client::connect(address, "public").await;
