@@ -68,9 +68,9 @@ pub(crate) struct ScriptFlags {
 
 #[derive(Args)]
 pub(crate) struct ServeFlags {
-    /// Port to listen on, on this machine only
-    #[arg(long, value_name = "PORT", default_value_t = DEFAULT_PORT)]
-    port: u16,
+    /// Port to listen on, on this machine only; 3001 without it
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
     /// Address and port to listen on instead; whoever reaches it may connect
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "port")]
     bind: Option<SocketAddr>,
@@ -86,6 +86,12 @@ pub(crate) struct ServeFlags {
     /// What goes wrong, as "drop(yjs.step2) p=0.1; close(4401) after 3 updates"
     #[arg(long, value_name = "PLAN")]
     fault: Option<FaultPlan>,
+    /// Runs a command against the mock, which is its variable REJOIN_MOCK_URL, and ends with its status
+    #[arg(long, value_name = "COMMAND")]
+    cmd: Option<String>,
+    /// Takes a port that is free for the command
+    #[arg(long, requires = "cmd", conflicts_with_all = ["port", "bind"])]
+    ci: bool,
     /// Connections at a time
     #[arg(long, value_name = "N", help_heading = "Limits")]
     max_connections: Option<usize>,
@@ -178,6 +184,10 @@ pub(crate) fn run(command: MockCommand) -> Result<ExitCode, Failure> {
 }
 
 impl ServeFlags {
+    fn port(&self) -> u16 {
+        self.port.unwrap_or(if self.ci { 0 } else { DEFAULT_PORT })
+    }
+
     fn options(&self) -> MockOptions {
         let mut options = MockOptions::default();
         options.path.clone_from(&self.path);
@@ -208,27 +218,39 @@ impl ProxyFlags {
 }
 
 fn serve(flags: &ServeFlags, router: Router, said: &str) -> Result<ExitCode, Failure> {
-    let address = flags.bind.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], flags.port)));
+    let address = flags.bind.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], flags.port())));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served: Result<(), Failure> = runtime.block_on(async {
+    let served: Result<ExitCode, Failure> = runtime.block_on(async {
         let listener = bind(address).await?;
         let mut signals = StopSignals::listen()?;
-        announce(listener.local_addr()?, &flags.path, said)?;
+        let url = format!("ws://{}{}", listener.local_addr()?, flags.path);
+        announce(&url, said)?;
         tokio::select! {
             served = axum::serve(listener, router) => served?,
+            status = run_command(flags.cmd.as_deref(), &url) => return status,
             () = signals.next() => {}
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     });
     runtime.shutdown_timeout(EXIT_PATIENCE);
-    served?;
-    Ok(ExitCode::SUCCESS)
+    served
 }
 
-fn announce(address: SocketAddr, path: &str, said: &str) -> io::Result<()> {
+/// Runs a command of the shell to its end, and says how it ended; waits for ever without one.
+async fn run_command(command: Option<&str>, url: &str) -> Result<ExitCode, Failure> {
+    let Some(command) = command else { return std::future::pending().await };
+    let mut shell = tokio::process::Command::new("sh");
+    // It is not left behind where the mock is told to stop.
+    shell.arg("-c").arg(command).env("REJOIN_MOCK_URL", url).kill_on_drop(true);
+    let status = shell.status().await.map_err(|error| format!("the command cannot be run: {error}"))?;
+    // Who was ended by a signal has no status; 1 is as good as any.
+    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+}
+
+fn announce(url: &str, said: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "the mock {said}")?;
-    writeln!(out, "WebSockets connect to ws://{address}{path}")?;
+    writeln!(out, "WebSockets connect to {url}")?;
     out.flush()
 }
 

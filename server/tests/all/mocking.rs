@@ -139,6 +139,18 @@ fn scripts_are_checked_before_they_are_played() {
 }
 
 #[test]
+fn a_command_is_run_against_a_fresh_mock_and_its_status_is_the_mocks() {
+    let run = |command: &str| mock(&["echo", "--ci", "--cmd", command]);
+    let output = run("echo heard $REJOIN_MOCK_URL; exit 7");
+    let said = String::from_utf8(output.stdout).unwrap();
+    let url = said.lines().find_map(|line| line.strip_prefix("WebSockets connect to ")).unwrap();
+    assert!(said.contains(&format!("heard {url}")), "{said}");
+    assert_eq!(output.status.code(), Some(7));
+    assert_eq!(run("true").status.code(), Some(0));
+    assert_eq!(run("kill -9 $$").status.code(), Some(1));
+}
+
+#[test]
 fn what_cannot_be_served_is_said() {
     for (arguments, expected) in [
         (&["proxy", "http://a", "--port", "0"][..], "it has to begin with ws:// or wss://"),
