@@ -1,6 +1,6 @@
 import { useDocuments } from "rejoin/react";
 import { workspace } from "../link/connection.js";
-import { FIRST_BOARD, isText, newTitles, TEXTS, titleOf } from "../link/route.js";
+import { DRAWINGS, FIRST_BOARD, isDrawing, isText, newTitles, TEXTS, titleOf } from "../link/route.js";
 import type { BoardDocument } from "../model/edits.js";
 import { Icon } from "../parts/icon.js";
 import { attempt, notice } from "../parts/notices.js";
@@ -17,7 +17,7 @@ export function BoardsPanel({ current, onClose }: BoardsPanelProps) {
   const list = (kind: "board" | "text") => (
     <ul>
       {there
-        .filter(({ id }) => isText(id) === (kind === "text"))
+        .filter(({ id }) => !isDrawing(id) && isText(id) === (kind === "text"))
         .map(({ id, title }) => (
           <li key={id}>
             <a
@@ -59,15 +59,35 @@ export function BoardsPanel({ current, onClose }: BoardsPanelProps) {
       </button>
     </form>
   );
+  const drawings = () => {
+    const names = there.filter(({ id }) => isDrawing(id)).map(({ id }) => id.slice(DRAWINGS.length));
+    return (
+      <>
+        <p className="label">Whiteboards</p>
+        <ul>
+          {[...new Set([...names, FIRST_DRAWING])].map((name) => (
+            <li key={name}>
+              <a href={`/whiteboard.html#${encodeURIComponent(name)}`} data-testid="whiteboard-link">
+                {name}
+              </a>
+            </li>
+          ))}
+        </ul>
+      </>
+    );
+  };
   return (
     <nav className="boards" aria-label="Boards">
       <p className="label">Boards{workspace.name === "default" ? "" : ` in ${workspace.name}`}</p>
       {list("board")}
-      {!there.some(({ id }) => !isText(id)) && <p className="empty">None that this device knows of.</p>}
+      {!there.some(({ id }) => !isText(id) && !isDrawing(id)) && (
+        <p className="empty">None that this device knows of.</p>
+      )}
       {composer("board")}
       <p className="label">Texts</p>
       {list("text")}
       {composer("text")}
+      {workspace.name === "default" && drawings()}
       {current.life === "alive" && (
         <button
           type="button"
@@ -94,6 +114,9 @@ export function BoardsPanel({ current, onClose }: BoardsPanelProps) {
     </nav>
   );
 }
+
+/** The whiteboard that opens without a name. */
+const FIRST_DRAWING = "welcome";
 
 /** Characters of a board's name in the address. */
 const MAX_SLUG = 48;

@@ -30,6 +30,13 @@ export function boardOf({ hash }: Location): string {
 /** How the names of texts begin: everything else is a board. */
 export const TEXTS = "text/";
 
+/** How documents begin that whiteboards draw in: pages of their own. */
+export const DRAWINGS = "whiteboard:";
+
+export function isDrawing(id: string): boolean {
+  return id.startsWith(DRAWINGS);
+}
+
 export function isText(id: string): boolean {
   return id.startsWith(TEXTS);
 }
