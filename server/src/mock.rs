@@ -86,6 +86,9 @@ pub(crate) struct ServeFlags {
     /// What goes wrong, as "drop(yjs.step2) p=0.1; close(4401) after 3 updates"
     #[arg(long, value_name = "PLAN")]
     fault: Option<FaultPlan>,
+    /// Has test code ask /__mock who is connected and what was said, say something to clients, and close them
+    #[arg(long)]
+    admin: bool,
     /// Runs a command against the mock, which is its variable REJOIN_MOCK_URL, and ends with its status
     #[arg(long, value_name = "COMMAND")]
     cmd: Option<String>,
@@ -192,6 +195,7 @@ impl ServeFlags {
         let mut options = MockOptions::default();
         options.path.clone_from(&self.path);
         options.seed = self.seed;
+        options.admin = self.admin;
         if self.latency.is_some() || self.fault.is_some() {
             let latency = self.latency.clone().unwrap_or_else(|| LatencyProfile::fixed(Duration::ZERO));
             options.latency = Some(LatencyInjector::new(latency, self.fault.clone().unwrap_or_default()));

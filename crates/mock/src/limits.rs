@@ -91,3 +91,15 @@ pub const OVERTAKING_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Bytes that a direction with faults holds back, content and [`FRAME_COST_BYTES`] each. Beyond them its source is not read.
 pub const MAX_HELD_BYTES: usize = MAX_QUEUED_BYTES;
+
+/// Messages that the desk keeps for test code, of all connections together. Beyond them the oldest are forgotten.
+pub const MAX_JOURNAL_MESSAGES: usize = 10_000;
+
+/// Bytes of those messages, each counted with [`FRAME_COST_BYTES`] more.
+pub const MAX_JOURNAL_BYTES: usize = 64 << 20;
+
+/// Messages of the journal in one answer.
+pub const MAX_JOURNAL_PAGE: usize = 1_000;
+
+/// Orders of test code that one connection has not come to.
+pub const MAX_ORDERS: usize = 64;

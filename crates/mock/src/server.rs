@@ -1,5 +1,7 @@
 //! The servers that drive the machines: sockets, clocks and files.
 
+mod admin;
+mod desk;
 mod error;
 mod handlers;
 mod messages;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod sockets {
+    mod admin;
     mod echo;
     mod handlers;
     mod links;

@@ -1,7 +1,7 @@
 //! `rejoin mock`, as whoever types it has it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -71,6 +71,23 @@ async fn an_echo_answers_at_its_path() {
     let (mut socket, _) = connect_async(&mock.url).await.unwrap();
     socket.send(Message::text("a")).await.unwrap();
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("a"));
+}
+
+#[test]
+fn test_code_may_ask_where_it_is_told_so() {
+    let status = |arguments: &[&str]| {
+        let mock = Mock::start(arguments);
+        let address = mock.url.strip_prefix("ws://").unwrap().trim_end_matches("/ws");
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream
+            .write_all(b"GET /__mock/connections HTTP/1.1\r\nhost: mock\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(status(&["echo", "--admin"]), "200");
+    assert_eq!(status(&["echo"]), "404");
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ pub struct MockOptions {
     pub seed: Option<u64>,
     /// How long messages take, and what goes wrong with them.
     pub latency: Option<LatencyInjector>,
+    /// Whether test code may ask `/__mock` who is connected and what was said, and have a hand in it. Whoever reaches the mock may then.
+    pub admin: bool,
     /// Connections at a time; more are answered 503.
     pub max_connections: usize,
     /// Bytes of a message; more close the connection with 1009.
@@ -44,6 +46,7 @@ impl Default for MockOptions {
             expands: false,
             seed: None,
             latency: None,
+            admin: false,
             max_connections: MAX_CONNECTIONS,
             max_message_bytes: MAX_MESSAGE_BYTES,
             write_patience: WRITE_PATIENCE,

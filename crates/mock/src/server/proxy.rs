@@ -205,7 +205,8 @@ pub fn try_router_with_proxy(proxy: WsProxyHandler) -> Result<Router, Error> {
     }
     let mock = Arc::new(Mock::new(proxy.options)?);
     let proxy = Arc::new(Proxy { rules, dialler, mock, recording: proxy.recording });
-    Ok(Router::new().fallback(upgrade).with_state(proxy))
+    let admin = proxy.mock.admin();
+    Ok(Router::new().fallback(upgrade).with_state(proxy).merge(admin))
 }
 
 struct Proxy {
@@ -293,10 +294,12 @@ fn pass(
                 }
             },
         };
+        let (watch, orders) = proxy.mock.watch(&path).unzip();
         let passage = Passage {
             clock: Clock::start(),
             transform,
             recorder,
+            watch,
             link: options.latency.clone().map(|link| (link, dialect)),
             path,
             seed: entry.seed,
@@ -304,7 +307,7 @@ fn pass(
             close_patience: options.close_patience,
             max_message_bytes: options.max_message_bytes,
         };
-        pump(socket, upstream, passage).await;
+        pump(socket, upstream, orders, passage).await;
         drop(entry);
     });
     response.headers_mut().extend(answered(headers));

@@ -14,10 +14,12 @@ use axum::routing::any;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::admin;
+use super::desk::{Desk, Orders, Watch};
 use super::error::Error;
 use super::options::MockOptions;
 use super::script_file::ScriptFile;
-use super::socket::drive;
+use super::socket::{Clock, drive};
 use crate::random::Random;
 use crate::{Echo, LatencyInjector, LatencyProfile, Linked, Machine, Replay};
 
@@ -89,7 +91,8 @@ pub async fn start_with_latency(port: u16, latency: Option<LatencyProfile>) -> R
 pub fn router_with_options(options: MockOptions) -> Result<Router, Error> {
     let path = options.path.clone();
     let mock = Arc::new(Mock::new(options)?);
-    Ok(Router::new().route(&path, any(upgrade)).with_state(mock))
+    let admin = mock.admin();
+    Ok(Router::new().route(&path, any(upgrade)).with_state(mock).merge(admin))
 }
 
 /// Listens on an address, for `axum::serve`.
@@ -102,6 +105,7 @@ pub(super) struct Mock {
     pub(super) options: MockOptions,
     script: Option<ScriptFile>,
     pub(super) gate: Gate,
+    desk: Option<Arc<Desk>>,
 }
 
 impl Mock {
@@ -109,7 +113,8 @@ impl Mock {
         options.check()?;
         let script =
             options.script.clone().map(|path| ScriptFile::open(path, options.expands)).transpose()?;
-        Ok(Self { gate: Gate::new(&options)?, script, options })
+        let desk = options.admin.then(Arc::default);
+        Ok(Self { gate: Gate::new(&options)?, script, desk, options })
     }
 
     /// Serves a connection as an echo or by the script.
@@ -124,15 +129,26 @@ impl Mock {
         }
     }
 
+    /// A place at the desk for a connection, if there is a desk.
+    pub(super) fn watch(&self, path: &str) -> Option<(Watch, Orders)> {
+        self.desk.as_ref().map(|desk| desk.open(path, Clock::start().now()))
+    }
+
+    /// The routes of the desk, if there is one.
+    pub(super) fn admin(&self) -> Router {
+        self.desk.clone().map(admin::routes).unwrap_or_default()
+    }
+
     /// Does what a machine says, behind a link if there is one.
     async fn drive<M>(&self, socket: WebSocket, machine: M, path: &str, seed: u64)
     where
         M: Machine,
         M::Note: Display,
     {
+        let watch = self.watch(path);
         match &self.options.latency {
-            None => drive(socket, machine, &self.options).await,
-            Some(link) => drive(socket, Linked::new(machine, link, path, seed), &self.options).await,
+            None => drive(socket, machine, &self.options, watch).await,
+            Some(link) => drive(socket, Linked::new(machine, link, path, seed), &self.options, watch).await,
         }
     }
 }

@@ -7,8 +7,9 @@ use axum::extract::ws::{CloseFrame as AxumCloseFrame, Message, WebSocket};
 use futures_util::{FutureExt, SinkExt};
 use tokio::time::{Instant, timeout};
 
+use super::desk::{Orders, Watch};
 use super::options::MockOptions;
-use crate::{CloseFrame, Frame, Machine, Output, Time};
+use crate::{CloseFrame, Direction, Frame, Machine, Output, Time};
 
 /// Outputs that are written before the socket is read again, where there is no end of them.
 const WRITE_BATCH: usize = 64;
@@ -39,23 +40,30 @@ impl Clock {
 }
 
 /// Does what a machine says until the connection ends.
-pub(crate) async fn drive<M>(mut socket: WebSocket, mut machine: M, options: &MockOptions)
-where
+pub(crate) async fn drive<M>(
+    mut socket: WebSocket,
+    mut machine: M,
+    options: &MockOptions,
+    desk: Option<(Watch, Orders)>,
+) where
     M: Machine,
     M::Note: Display,
 {
     let clock = Clock::start();
+    let (watch, mut orders) = desk.unzip();
     machine.opened(clock.now());
     loop {
         let mut written = 0;
         let heard = loop {
             match machine.poll_output() {
                 None => break None,
-                Some(Output::Note(note)) => tracing::debug!(%note, "mock"),
+                Some(Output::Note(note)) => noted(watch.as_ref(), &note),
                 Some(Output::Close(frame)) => {
+                    saw(watch.as_ref(), clock, Direction::Out, &Frame::Close(Some(frame.clone())));
                     return close(socket, Some(frame), options.close_patience).await;
                 }
                 Some(Output::Send(frame)) => {
+                    saw(watch.as_ref(), clock, Direction::Out, &frame);
                     let Ok(Ok(())) = timeout(options.write_patience, socket.feed(message(frame))).await
                     else {
                         return;
@@ -82,6 +90,16 @@ where
                     machine.woken(clock.now());
                     continue;
                 }
+                order = ordered(&mut orders) => {
+                    saw(watch.as_ref(), clock, Direction::Out, &order);
+                    if let Frame::Close(frame) = order {
+                        return close(socket, frame, options.close_patience).await;
+                    }
+                    let Ok(Ok(())) = timeout(options.write_patience, socket.feed(message(order))).await else {
+                        return;
+                    };
+                    continue;
+                }
             },
         };
         match heard {
@@ -90,17 +108,39 @@ where
             Some(Ok(message)) => {
                 let frame = frame(message);
                 let leaves = matches!(frame, Frame::Close(_));
+                saw(watch.as_ref(), clock, Direction::In, &frame);
                 machine.received(clock.now(), frame);
                 if leaves {
                     while let Some(output) = machine.poll_output() {
                         if let Output::Note(note) = output {
-                            tracing::debug!(%note, "mock");
+                            noted(watch.as_ref(), &note);
                         }
                     }
                     return drain(socket, options.close_patience).await;
                 }
             }
         }
+    }
+}
+
+fn saw(watch: Option<&Watch>, clock: Clock, direction: Direction, frame: &Frame) {
+    if let Some(watch) = watch {
+        watch.saw(clock.now(), direction, frame);
+    }
+}
+
+fn noted(watch: Option<&Watch>, note: &impl Display) {
+    tracing::debug!(%note, "mock");
+    if let Some(watch) = watch {
+        watch.noted(note.to_string());
+    }
+}
+
+/// What test code has sent to the client; nothing for ever where nobody watches.
+async fn ordered(orders: &mut Option<Orders>) -> Frame {
+    match orders {
+        Some(orders) => orders.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,20 +1,24 @@
 //! What goes through a proxy: two directions, each with one message on its way.
 
+use std::future::ready;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
-use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
+use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt, stream};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame as UpstreamClose;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message as UpstreamMessage};
 
 use super::upstream::Socket;
+use crate::server::desk::{Orders, Watch};
 use crate::server::recorder::Recorder;
 use crate::server::socket::{Clock, axum_close, broken, frame, message};
 use crate::{
-    CloseFrame, Dialect, Direction, Expander, Faults, Frame, LatencyInjector, MessageTransform, Passed,
-    Transformed, close_code,
+    CloseFrame, Dialect, Direction, Expander, Faults, Frame, LatencyInjector, MessageTransform, NORMAL_CLOSE,
+    Passed, Transformed, close_code,
 };
 
 /// What is done to the messages of a connection, and how long is waited.
@@ -22,6 +26,7 @@ pub(super) struct Passage {
     pub(super) clock: Clock,
     pub(super) transform: Option<MessageTransform>,
     pub(super) recorder: Option<Recorder>,
+    pub(super) watch: Option<Watch>,
     pub(super) link: Option<(LatencyInjector, Dialect)>,
     /// The path of the client's request.
     pub(super) path: String,
@@ -39,16 +44,17 @@ enum End {
     Broken(Option<CloseFrame>),
     /// Its target takes nothing.
     Stuck,
-    /// A fault closes both sides.
+    /// A fault or test code closes both sides.
     Cut(CloseFrame),
 }
 
 /// Passes messages until one of the sides closes, and closes the other in the same way.
-pub(super) async fn pump(client: WebSocket, upstream: Socket, passage: Passage) {
+pub(super) async fn pump(client: WebSocket, upstream: Socket, orders: Option<Orders>, passage: Passage) {
     let (mut to_client, from_client) = client.split();
     let (mut to_upstream, from_upstream) = upstream.split();
     let mut from_client = from_client.map(|heard| heard.map(frame));
-    let mut from_upstream = from_upstream.map(|heard| heard.map(upstream_frame));
+    let (cut, cut_by) = oneshot::channel();
+    let mut from_upstream = pin!(joined(from_upstream.map(|heard| heard.map(upstream_frame)), orders, cut));
     let max = passage.max_message_bytes;
     // Each direction draws by itself, as how they meet is left to chance.
     let (mut chance_in, mut chance_out) = (Expander::new(passage.seed), Expander::new(!passage.seed));
@@ -66,6 +72,7 @@ pub(super) async fn pump(client: WebSocket, upstream: Socket, passage: Passage) 
         tokio::select! {
             end = inward => (true, end.map_broken(|error: &axum::Error| broken(error, max))),
             end = outward => (false, end.map_broken(|error: &SocketError| broken(error, max))),
+            Ok(close) = cut_by => (false, End::Cut(close.unwrap_or(NORMAL_CLOSE))),
         }
     };
     let close = |code, reason: &str| Some(CloseFrame { code, reason: reason.to_owned() });
@@ -86,8 +93,8 @@ pub(super) async fn pump(client: WebSocket, upstream: Socket, passage: Passage) 
         (false, End::Stuck) => (None, Some(going)),
         (_, End::Cut(frame)) => (Some(Some(frame.clone())), Some(Some(frame))),
     };
-    if let (Some(recorder), Some(frame)) = (&passage.recorder, &client_gets) {
-        recorder.record(passage.clock.now().elapsed, Direction::Out, &Frame::Close(frame.clone())).await;
+    if let Some(frame) = &client_gets {
+        passage.record(Direction::Out, &Frame::Close(frame.clone())).await;
     }
     let ending = async {
         if let Some(frame) = upstream_gets {
@@ -105,6 +112,25 @@ pub(super) async fn pump(client: WebSocket, upstream: Socket, passage: Passage) 
     if let Some(recorder) = passage.recorder {
         recorder.finish().await;
     }
+}
+
+/// What the upstream says until it ends, and what test code says in its place. That it closes both sides is told apart.
+fn joined<E>(
+    upstream: impl Stream<Item = Result<Frame, E>>,
+    orders: Option<Orders>,
+    cut: oneshot::Sender<Option<CloseFrame>>,
+) -> impl Stream<Item = Result<Frame, E>> {
+    let upstream = upstream.map(Some).chain(stream::once(ready(None)));
+    let ordered = stream::iter(orders.map(|orders| (orders, cut))).flat_map(|state| {
+        stream::unfold(state, async |(mut orders, cut)| match orders.next().await {
+            Frame::Close(close) => {
+                let _ = cut.send(close);
+                None
+            }
+            frame => Some((Some(Ok(frame)), (orders, cut))),
+        })
+    });
+    stream::select(upstream, ordered).scan((), |(), heard| ready(heard))
 }
 
 /// A direction's end whose fault is still that of its socket.
@@ -229,6 +255,9 @@ impl Passage {
     }
 
     async fn record(&self, direction: Direction, frame: &Frame) {
+        if let Some(watch) = &self.watch {
+            watch.saw(self.clock.now(), direction, frame);
+        }
         if let Some(recorder) = &self.recorder {
             recorder.record(self.clock.now().elapsed, direction, frame).await;
         }
