@@ -4,6 +4,7 @@
 //! again. So each of them is tested in virtual time, and the same seed gives the same run.
 //! `docs/mock.md` has the rules of scripts.
 
+mod events;
 mod faults;
 mod frame;
 mod glob;
@@ -23,6 +24,12 @@ mod server;
 mod templates;
 mod transform;
 
+#[cfg(feature = "server")]
+pub use events::{AiEventGenerator, EventSummary};
+pub use events::{
+    ApiKey, BuiltInEvents, Event, EventAction, EventCondition, EventError, EventSchema,
+    ReplayAugmentationConfig, Scenario, SchemaError, WebSocketAiConfig,
+};
 pub use faults::{FaultError, FaultErrorKind, FaultPlan, Faults, Passed};
 pub use frame::{CloseFrame, Direction, Frame, NORMAL_CLOSE, Time, close_code};
 pub use kinds::{Dialect, Kind, Recogniser};

@@ -103,3 +103,30 @@ pub const MAX_JOURNAL_PAGE: usize = 1_000;
 
 /// Orders of test code that one connection has not come to.
 pub const MAX_ORDERS: usize = 64;
+
+/// Events that are made for one connection.
+pub const MAX_EVENTS: usize = 1_000_000;
+
+/// Events in a second.
+pub const MAX_EVENT_RATE: f64 = 10_000.0;
+
+/// Bytes of a narrative, which goes whole to a model.
+pub const MAX_NARRATIVE_BYTES: usize = 64 << 10;
+
+/// Bytes of one event that a model writes; a longer line is none.
+pub const MAX_EVENT_BYTES: usize = 256 << 10;
+
+/// Events that a model is asked for at once: what it writes in one answer is limited.
+pub const EVENTS_PER_REQUEST: usize = 50;
+
+/// Lines in a row that are no event before the place of the event they should have been is left empty.
+pub const MAX_BAD_EVENTS: u32 = 3;
+
+/// The longest wait before a provider is asked again, whatever it asks for.
+pub const MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+/// Schemas within each other.
+pub const MAX_SCHEMA_DEPTH: usize = 16;
+
+/// Elements and characters that a schema may require: it has to be filled in.
+pub const MAX_SCHEMA_LENGTH: usize = 1_024;

@@ -4,6 +4,7 @@
 mod sockets {
     mod admin;
     mod echo;
+    mod events;
     mod handlers;
     mod links;
     mod proxy;
