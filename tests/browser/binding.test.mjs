@@ -1,6 +1,8 @@
 /** A `Y.Doc` of a page, bound by `rejoin/yjs`: beside clients of the doors for Yjs, offline, in two tabs, through crashes and refusals. */
 import { strict as assert } from "node:assert";
-import { readFile } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import { HocuspocusProvider, HocuspocusProviderWebsocket } from "@hocuspocus/provider";
 import { WebSocket } from "ws";
@@ -8,6 +10,8 @@ import { WebsocketProvider } from "y-websocket";
 import * as Y from "yjs";
 import { BOUND, boundFiles } from "./support/bound.mjs";
 import { kill, launch } from "./support/chromium.mjs";
+import { Dice } from "./support/dice.mjs";
+import { Rejoin } from "./support/rejoin.mjs";
 import { inTime, Tab } from "./support/tab.mjs";
 import { World } from "./support/world.mjs";
 
@@ -386,6 +390,110 @@ test("a binding that ends leaves the `Y.Doc` as it is, and sends what it was giv
   await sees(ben, "");
   assert.equal(await read(ada), "not these: last words");
   assert.equal(await ada.run(() => binding.whenSynced().catch(({ code }) => code)), "closed");
+  await Promise.all([ada.close(), ben.close()]);
+});
+
+/** Seeds of what happens, of which each is another story. */
+const SEEDS = (process.env.BINDING_SEEDS ?? "1").split(",").map(Number);
+
+for (const seed of SEEDS) {
+  test(`whatever becomes of links, tabs and the server, all have everything once (${seed})`, async () => {
+    const dice = new Dice(seed);
+    const options = fresh();
+    const tabs = [];
+    // A browser is started for the first of its tabs.
+    for (const person of [0, 0, 1, 1]) tabs.push(await bound(person, options));
+    const plain = [new Plain(options.id), new Plain(options.id, undefined, hocuspocus)];
+    const written = [];
+    const steps = [];
+    for (let step = 0; step < 60; step += 1) {
+      const at = dice.below(tabs.length);
+      const tab = tabs[at];
+      const token = `${seed}.${step}`;
+      const choice = dice.below(20);
+      steps.push(`${choice}@${at}`);
+      if (choice < 11) {
+        await tab.run(write, [token, dice.below(1_000)]);
+        written.push(token);
+      } else if (choice < 14) {
+        const { doc } = plain[dice.below(plain.length)];
+        doc.getArray("log").push([token]);
+        doc.getText("body").insert(dice.below(doc.getText("body").length + 1), token);
+        written.push(token);
+      } else if (choice < 15) {
+        await tab.run(() => workspace.goOffline());
+      } else if (choice < 17) {
+        await tab.run(() => workspace.goOnline());
+      } else if (choice < 18) {
+        // What was not saved yet goes with its page to whoever leads next.
+        await tab.close();
+        tabs[at] = await bound(at < 2 ? 0 : 1, options);
+      } else if (choice < 19) {
+        await tab.reload();
+      } else {
+        await world.rejoin.kill();
+        await world.rejoin.start();
+      }
+    }
+    for (const tab of tabs) await tab.run(() => workspace.goOnline());
+    for (const tab of tabs) await acknowledged(tab);
+    const count = written.length;
+    const logs = (doc) => doc.getArray("log").toArray();
+    try {
+      await Promise.all([
+        ...tabs.map((tab) => tab.until((count) => ydoc.getArray("log").length >= count, count)),
+        ...plain.map((client) => client.until(() => logs(client.doc).length >= count)),
+      ]);
+    } catch (error) {
+      const held = await Promise.all(tabs.map((tab) => tab.run(() => ydoc.getArray("log").toArray())));
+      const all = [...held, ...plain.map(({ doc }) => logs(doc))];
+      const missing = all.map((log) => written.filter((token) => !log.includes(token)).join());
+      throw new Error(`missing: ${missing.join(" | ")}; ${steps.join(" ")}`, { cause: error });
+    }
+    const [first] = plain;
+    const log = logs(first.doc);
+    assert.deepEqual([...log].sort(), [...written].sort(), steps.join(" "));
+    const body = first.text.toString();
+    for (const client of plain) await client.shows(body);
+    for (const tab of tabs) {
+      await shows(tab, body);
+      assert.deepEqual(await tab.run(() => ydoc.getArray("log").toArray()), log);
+      assert.deepEqual(await tab.run(() => [binding.refused.length, refusals.length]), [0, 0]);
+    }
+    const there = await world.rejoin.document(options.id);
+    assert.deepEqual([there.content.body, there.content.log], [body, log]);
+    await Promise.all(tabs.map((tab) => tab.close()));
+    for (const { end } of plain) end();
+  });
+}
+
+/** Writes a token into the log, and somewhere into the text; takes something out of that now and then. */
+const write = ([token, chance]) => {
+  ydoc.getArray("log").push([token]);
+  text.insert(chance % (text.length + 1), token);
+  if (chance % 3 === 0 && text.length > 6) text.delete(chance % (text.length - 5), 5);
+};
+
+test("what a page with a `Y.Doc` records is replayed natively to the same bytes", async () => {
+  const options = fresh();
+  const ada = await bound(0, { ...options, record: true, name: "Ada" });
+  const ben = await bound(1, options);
+  await type(ada, 0, "one ");
+  await shows(ben, "one ");
+  await ada.run(() => workspace.goOffline());
+  await ada.until(() => workspace.status === "offline");
+  await type(ada, 4, "two ");
+  await type(ben, 0, "zero ");
+  await acknowledged(ben);
+  await ada.run(() => workspace.goOnline());
+  await acknowledged(ada);
+  await shows(ada, "zero one two ");
+  const recording = await ada.run(() => workspace.recording().then((bytes) => [...bytes]));
+  const file = join(await world.folder(), "recording");
+  await writeFile(file, Uint8Array.from(recording));
+  const replayed = spawnSync(Rejoin.program, ["replay", file], { encoding: "utf8" });
+  assert.equal(replayed.status, 0, replayed.stdout + replayed.stderr);
+  assert.match(replayed.stdout, /all \d+ outputs are byte for byte/);
   await Promise.all([ada.close(), ben.close()]);
 });
 
