@@ -130,3 +130,6 @@ pub const MAX_SCHEMA_DEPTH: usize = 16;
 
 /// Elements and characters that a schema may require: it has to be filled in.
 pub const MAX_SCHEMA_LENGTH: usize = 1_024;
+
+/// How long a connection is kept whose link is full or half open for ever: longer than clients wait for what does not come.
+pub const STALL_PATIENCE: Duration = Duration::from_secs(600);

@@ -111,7 +111,8 @@ impl<M: Machine> Machine for Linked<M> {
     }
 
     fn wants_more(&self) -> bool {
-        self.inward.wants_more() && self.machine.wants_more()
+        // A socket that is read answers pings and closings, which no half-open link does.
+        self.inward.wants_more() && !self.inward.is_half_open() && self.machine.wants_more()
     }
 }
 
@@ -215,5 +216,25 @@ mod tests {
         }
         assert_eq!(polled, 0);
         assert_eq!((linked.outward.wants_more(), linked.deadline()), (false, None));
+    }
+
+    #[test]
+    fn a_half_open_link_is_not_read_on_so_that_nothing_is_answered() {
+        let link = LatencyInjector::new(
+            LatencyProfile::fixed(Duration::ZERO),
+            "half-open in after 2 messages".parse().unwrap(),
+        );
+        let mut linked = Linked::new(Echo::new(), &link, "/ws", 1);
+        let now = Time { elapsed: Duration::ZERO, unix_ms: 0 };
+        linked.opened(now);
+        let mut answers = Vec::new();
+        for text in ["a", "b", "c"] {
+            assert_eq!(linked.wants_more(), text != "c");
+            linked.received(now, Frame::Text(text.to_owned()));
+            answers.extend(std::iter::from_fn(|| linked.poll_output()));
+        }
+        let sent = |text: &str| Output::Send(Frame::Text(text.to_owned()));
+        assert_eq!(answers, [sent("a"), sent("b")]);
+        assert_eq!(linked.deadline(), None);
     }
 }

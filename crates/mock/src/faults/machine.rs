@@ -253,6 +253,11 @@ impl Faults {
         }
     }
 
+    /// Whether nothing passes any more and nobody says so. What would be answered without being passed, as pings are, is not to be then.
+    pub fn is_half_open(&self) -> bool {
+        self.state == State::Dead
+    }
+
     /// Asks each rule about a message, in the order of the plan.
     fn fate(&mut self, now: Duration, kind: &Kind, frame: Frame) -> Fate {
         let delay = match &mut self.latency {

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::desk::{Orders, Watch};
 use super::options::MockOptions;
+use crate::limits::STALL_PATIENCE;
 use crate::{CloseFrame, Direction, Frame, Machine, Output, Time};
 
 /// Outputs that are written before the socket is read again, where there is no end of them.
@@ -86,6 +87,10 @@ pub(crate) async fn drive<M>(
             Some(heard) => heard,
             None => tokio::select! {
                 heard = socket.recv(), if machine.wants_more() => heard,
+                // A socket that is not read does not show that its client has left.
+                () = tokio::time::sleep(STALL_PATIENCE), if !machine.wants_more() && machine.deadline().is_none() => {
+                    return;
+                }
                 () = clock.at(machine.deadline()) => {
                     machine.woken(clock.now());
                     continue;

@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message as UpstreamMessage};
 
 use super::upstream::Socket;
+use crate::limits::STALL_PATIENCE;
 use crate::server::desk::{Orders, Watch};
 use crate::server::recorder::Recorder;
 use crate::server::socket::{Clock, axum_close, broken, frame, message};
@@ -178,7 +179,9 @@ async fn direction<E, M>(
                 }
             }
         }
-        let reads = !closing && link.as_ref().is_none_or(Faults::wants_more);
+        // A socket that is read answers pings and closings, which no half-open link does.
+        let open = |link: &Faults| link.wants_more() && !link.is_half_open();
+        let reads = !closing && link.as_ref().is_none_or(open);
         let heard = match reads.then(|| source.next().now_or_never()).flatten() {
             Some(heard) => heard,
             None => {
@@ -190,8 +193,8 @@ async fn direction<E, M>(
                 tokio::select! {
                     heard = source.next(), if reads => heard,
                     () = passage.clock.at(deadline) => continue,
-                    // Where nothing passes any more, no closing does either.
-                    () = tokio::time::sleep(passage.write_patience), if closing && deadline.is_none() => {
+                    // A socket that is not read does not show that its peer has left.
+                    () = tokio::time::sleep(STALL_PATIENCE), if !reads && deadline.is_none() => {
                         return RawEnd::Gone;
                     }
                 }
