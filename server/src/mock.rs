@@ -10,8 +10,9 @@ use std::time::Duration;
 use axum::Router;
 use clap::{Args, Subcommand};
 use rejoin_mock::{
-    FaultPlan, LatencyInjector, LatencyProfile, MockOptions, RecordOptions, Redactions, WsProxyConfig,
-    WsProxyHandler, bind, read_script, router_with_options, try_router_with_proxy,
+    FaultPlan, LatencyInjector, LatencyProfile, MockOptions, RecordOptions, Redactions,
+    ReplayAugmentationConfig, WsProxyConfig, WsProxyHandler, bind, read_script, router_with_events,
+    router_with_options, try_router_with_proxy,
 };
 
 use crate::{EXIT_PATIENCE, Failure, StopSignals, log};
@@ -49,6 +50,8 @@ pub(crate) enum MockCommand {
         #[command(flatten)]
         proxy: ProxyFlags,
     },
+    /// Streams generated events to each connection, and closes it
+    Events(EventsFlags),
     /// Says what is wrong with scripts
     Check {
         /// The scripts
@@ -118,6 +121,33 @@ pub(crate) struct ProxyFlags {
     serve: ServeFlags,
 }
 
+#[derive(Args)]
+pub(crate) struct EventsFlags {
+    /// What happens, in words
+    #[arg(value_name = "NARRATIVE", default_value = "")]
+    narrative: String,
+    /// Who makes them: builtin, which needs no network, openai, anthropic or ollama; keys come from the environment
+    #[arg(long, value_name = "NAME", default_value = "builtin")]
+    provider: String,
+    /// The provider's model
+    #[arg(long, value_name = "NAME", default_value = "")]
+    model: String,
+    /// Where the provider is, if it is not at its own place
+    #[arg(long, value_name = "URL", default_value = "")]
+    endpoint: String,
+    /// How many events
+    #[arg(long, value_name = "N")]
+    count: Option<usize>,
+    /// Events in a second; as fast as they are made without it
+    #[arg(long, value_name = "N")]
+    rate: Option<f64>,
+    /// File of the JSON Schema of their data
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    #[command(flatten)]
+    serve: ServeFlags,
+}
+
 /// On or off, as the environment says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Switch(bool);
@@ -182,6 +212,10 @@ pub(crate) fn run(command: MockCommand) -> Result<ExitCode, Failure> {
             let handler = proxy.handler()?.record(RecordOptions::to(file).redacted(redactions));
             serve(&proxy.serve, try_router_with_proxy(handler)?, &said)
         }
+        MockCommand::Events(flags) => {
+            let router = router_with_events(flags.config()?, flags.serve.options())?;
+            serve(&flags.serve, router, "streams generated events")
+        }
         MockCommand::Check { files, script } => Ok(check(&files, script.expand.0)?),
     }
 }
@@ -218,6 +252,26 @@ impl ProxyFlags {
             handler = handler.trust(pem);
         }
         Ok(handler)
+    }
+}
+
+impl EventsFlags {
+    fn config(&self) -> Result<ReplayAugmentationConfig, Failure> {
+        let mut config = ReplayAugmentationConfig {
+            narrative: self.narrative.clone(),
+            provider: self.provider.clone(),
+            model: self.model.clone(),
+            endpoint: self.endpoint.clone(),
+            events_per_second: self.rate,
+            ..ReplayAugmentationConfig::default()
+        };
+        config.event_count = self.count.unwrap_or(config.event_count);
+        if let Some(file) = &self.schema {
+            let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+            let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
+            config.schema = Some(serde_json::from_str(&text).map_err(|error| named(&error))?);
+        }
+        Ok(config)
     }
 }
 

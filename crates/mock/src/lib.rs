@@ -42,8 +42,9 @@ pub use replay::{Note, Replay, Script, ScriptError, ScriptErrorKind};
 #[cfg(feature = "server")]
 pub use server::{
     ConnectionId, Error, HandlerError, Handlers, MessageRouter, MockOptions, RecordOptions, WsContext,
-    WsHandler, WsProxyConfig, WsProxyHandler, bind, expand_tokens, read_script, router, router_with_handlers,
-    router_with_latency, router_with_options, router_with_proxy, start_with_latency, try_router_with_proxy,
+    WsHandler, WsProxyConfig, WsProxyHandler, bind, expand_tokens, read_script, router, router_with_events,
+    router_with_handlers, router_with_latency, router_with_options, router_with_proxy, start_with_latency,
+    try_router_with_proxy,
 };
 pub use templates::{Expander, KnownCaptures, Template, TemplateError, TemplateErrorKind};
 pub use transform::{MessageTransform, TransformError, Transformed};

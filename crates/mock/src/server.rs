@@ -3,6 +3,7 @@
 mod admin;
 mod desk;
 mod error;
+mod events;
 mod handlers;
 mod messages;
 mod options;
@@ -15,6 +16,7 @@ mod socket;
 mod tokens;
 
 pub use error::Error;
+pub use events::router_with_events;
 pub use handlers::{HandlerError, Handlers, WsContext, WsHandler, router_with_handlers};
 pub use messages::MessageRouter;
 pub use options::MockOptions;

@@ -10,5 +10,6 @@ mod sockets {
     mod proxy;
     mod record;
     mod replay;
+    mod streams;
     mod support;
 }

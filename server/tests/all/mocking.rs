@@ -73,6 +73,19 @@ async fn an_echo_answers_at_its_path() {
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("a"));
 }
 
+#[tokio::test]
+async fn events_are_streamed_as_many_as_are_wanted() {
+    let mock = Mock::start(&["events", "IoT sensors in a greenhouse", "--count", "4", "--seed", "1"]);
+    let heard = mock.talk(&[]).await;
+    assert_eq!(heard.len(), 5, "{heard:?}");
+    for (number, event) in heard[..4].iter().enumerate() {
+        let event: serde_json::Value = serde_json::from_str(event.to_text().unwrap()).unwrap();
+        assert!(event["type"].is_string() && event["timestamp"].is_string() && event["data"].is_object());
+        let first = event["sequence"].as_u64().unwrap() - number as u64;
+        assert!(first <= 1, "{event}");
+    }
+}
+
 #[test]
 fn test_code_may_ask_where_it_is_told_so() {
     let status = |arguments: &[&str]| {
@@ -172,6 +185,8 @@ fn what_cannot_be_served_is_said() {
     for (arguments, expected) in [
         (&["proxy", "http://a", "--port", "0"][..], "it has to begin with ws:// or wss://"),
         (&["proxy", "ws://a", "--rule", "x", "--port", "0"], "take a pattern of paths, = and an address"),
+        (&["events", "--rate", "0", "--port", "0"], "rejoin: "),
+        (&["events", "--schema", "/nowhere.json", "--port", "0"], "/nowhere.json: "),
         (&["echo", "--fault", "drip", "--port", "0"], "column 1"),
         (&["echo", "--path", "here", "--port", "0"], "path cannot be \"here\": it has to begin with /"),
         (&["record", "x", "ws://a", "--redact", "(", "--port", "0"], "unclosed group"),

@@ -42,6 +42,9 @@ pub enum Error {
     /// A pattern has an error.
     #[error(transparent)]
     Pattern(#[from] PatternError),
+    /// Events cannot be made.
+    #[error(transparent)]
+    Events(#[from] crate::EventError),
     /// A setting has a value that it cannot have.
     #[error("{name} cannot be {value:?}: {reason}")]
     Setting {
