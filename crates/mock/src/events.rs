@@ -19,5 +19,7 @@ pub use config::{ApiKey, ReplayAugmentationConfig, WebSocketAiConfig};
 pub use error::EventError;
 #[cfg(feature = "server")]
 pub use generator::{AiEventGenerator, EventSummary};
+#[cfg(feature = "otlp")]
+pub(crate) use http::post;
 pub use scenario::{BuiltInEvents, Event, Scenario};
 pub use schema::{EventSchema, SchemaError};

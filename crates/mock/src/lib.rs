@@ -21,6 +21,8 @@ mod recording;
 mod replay;
 #[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "server")]
+mod spans;
 mod templates;
 mod transform;
 
@@ -45,6 +47,13 @@ pub use server::{
     WsHandler, WsProxyConfig, WsProxyHandler, bind, expand_tokens, read_script, router, router_with_events,
     router_with_handlers, router_with_latency, router_with_options, router_with_proxy, start_with_latency,
     try_router_with_proxy,
+};
+#[cfg(feature = "otlp")]
+pub use spans::Otlp;
+#[cfg(feature = "server")]
+pub use spans::{
+    TraceContext, create_ws_connection_span, create_ws_message_span, inject_trace_context,
+    record_ws_connection_success, record_ws_error, record_ws_message_success,
 };
 pub use templates::{Expander, KnownCaptures, Template, TemplateError, TemplateErrorKind};
 pub use transform::{MessageTransform, TransformError, Transformed};

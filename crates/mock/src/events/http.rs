@@ -1,4 +1,4 @@
-//! Asks a provider over HTTP, one connection for each request.
+//! Posts over HTTP, one connection for each request.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// Posts JSON, and gives the answer as soon as it begins. The error is a sentence without secrets.
-pub(super) async fn post(
+/// Posts a body, and gives the answer as soon as it begins. The error is a sentence without secrets.
+pub(crate) async fn post(
     uri: &Uri,
     headers: &[(HeaderName, HeaderValue)],
     body: Vec<u8>,
@@ -51,8 +51,8 @@ fn request(
     let path = uri.path_and_query().map_or("/", |it| it.as_str());
     let host = uri.authority().map_or("", |it| it.as_str());
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    let mut request = Request::post(path).header(HOST, host).header(CONTENT_TYPE, "application/json");
-    for (name, value) in headers {
+    let mut request = Request::post(path).header(HOST, host);
+    for (name, value) in headers.iter().filter(|(name, _)| *name != HOST) {
         request = request.header(name, value);
     }
     request.body(Full::new(Bytes::from(body))).map_err(|error| error.to_string())

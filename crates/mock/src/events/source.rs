@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, Uri};
 use serde_json::{Value, json};
 
@@ -336,7 +336,7 @@ impl Answer {
 
 impl Model {
     fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, EventError> {
-        let mut headers = Vec::new();
+        let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
         if let Some(key) = &self.key {
             let (name, value) = match self.api {
                 Api::Anthropic => (HeaderName::from_static("x-api-key"), key.reveal().to_owned()),
