@@ -6,11 +6,13 @@ mod otlp;
 use std::fmt;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
-use tracing::Span;
 use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 #[cfg(feature = "otlp")]
 pub use otlp::Otlp;
+
+use crate::{Direction, Frame};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -48,6 +50,21 @@ pub(crate) fn connection(method: &str, path: &str, headers: &HeaderMap) -> Span 
         otlp::adopt(&span, headers);
     }
     span
+}
+
+/// Serves a connection that stands, within its span.
+pub(crate) async fn connected(span: Span, serving: impl Future<Output = ()>) {
+    record_ws_connection_success(&span);
+    serving.instrument(span).await;
+}
+
+/// Says that a message has come or gone; other frames are none.
+pub(crate) fn message_passed(direction: Direction, frame: &Frame) {
+    if let Frame::Text(_) | Frame::Binary(_) = frame {
+        let direction = if direction == Direction::In { "in" } else { "out" };
+        let span = create_ws_message_span(frame.size(), direction);
+        record_ws_message_success(&span, frame.size());
+    }
 }
 
 /// Begins the span of a message, `WS Message in` or `WS Message out`, within the current one, and counts it.

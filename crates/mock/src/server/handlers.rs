@@ -15,6 +15,7 @@ use axum::routing::any;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tracing::{Instrument, Span};
 
 use super::error::Error;
 use super::options::MockOptions;
@@ -22,7 +23,8 @@ use super::rooms::{ConnectionId, Outbox, Queued, Rooms};
 use super::router::{Entry, Gate};
 use super::socket::{broken, frame, message};
 use crate::limits::{MAX_NAME_BYTES, MAX_ROOMS_PER_CONNECTION};
-use crate::{CloseFrame, Frame, NORMAL_CLOSE};
+use crate::spans::{connected, create_ws_connection_span, message_passed, record_ws_error};
+use crate::{CloseFrame, Direction, Frame, NORMAL_CLOSE};
 
 /// Why a handler gives up. Its connection is closed with 1011, and the error is logged.
 pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
@@ -218,10 +220,9 @@ async fn upgrade(
     };
     let bytes = shared.options.max_message_bytes;
     let (uri, headers) = (request.uri().clone(), request.headers().clone());
-    upgrade
-        .max_message_size(bytes)
-        .max_frame_size(bytes)
-        .on_upgrade(move |socket| serve(socket, shared, handler, uri, headers, entry))
+    let span = create_ws_connection_span(&request);
+    let upgrade = upgrade.max_message_size(bytes).max_frame_size(bytes);
+    upgrade.on_upgrade(move |socket| connected(span, serve(socket, shared, handler, uri, headers, entry)))
 }
 
 async fn serve(
@@ -239,7 +240,7 @@ async fn serve(
     let max_message_bytes = shared.options.max_message_bytes;
     let mut context =
         WsContext { id, uri, headers, outbox, rooms, metadata: BTreeMap::new(), max_message_bytes };
-    let mut writing = tokio::spawn(write(sink, frames, shared.options.clone()));
+    let mut writing = tokio::spawn(write(sink, frames, shared.options.clone()).in_current_span());
     tokio::select! {
         () = read(&mut stream, &*handler, &mut context) => {
             // The answer to a closing is written by reading on.
@@ -278,6 +279,7 @@ async fn read(
         };
         if let Some(error) = failed {
             tracing::error!(%error, connection = context.id.0, "the handler failed");
+            record_ws_error(&Span::current(), &error);
             return context.close(CloseFrame { code: 1_011, reason: "the mock's handler failed".to_owned() });
         }
         let heard = match stream.next().await {
@@ -289,6 +291,7 @@ async fn read(
         };
         done = match heard {
             Frame::Text(_) | Frame::Binary(_) => {
+                message_passed(Direction::In, &heard);
                 AssertUnwindSafe(handler.on_message(context, heard)).catch_unwind().await
             }
             Frame::Close(_) => return context.close(NORMAL_CLOSE),
@@ -307,6 +310,7 @@ async fn write(
         let closes = matches!(queued.frame, Frame::Close(_));
         // The room of a frame is free once it has been written.
         let Queued { frame, room: _room } = queued;
+        message_passed(Direction::Out, &frame);
         match timeout(options.write_patience, sink.send(message(frame))).await {
             Ok(Ok(())) if !closes => {}
             _ => return,

@@ -12,6 +12,7 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tracing::{Instrument, Span};
 
 use self::pump::{Passage, pump};
 use self::upstream::{Dialler, Refusal, Upstream, answered};
@@ -22,6 +23,7 @@ use super::router::{Entry, Mock};
 use super::socket::{Clock, close};
 use crate::glob::Glob;
 use crate::limits::CONNECT_PATIENCE;
+use crate::spans::{connected, create_ws_connection_span, inject_trace_context, record_ws_error};
 use crate::{CloseFrame, Dialect, MessageTransform, close_code};
 
 /// The variable that names the upstream.
@@ -242,24 +244,30 @@ async fn upgrade(
     };
     let bytes = proxy.mock.options.max_message_bytes;
     let upgrade = upgrade.max_message_size(bytes).max_frame_size(bytes);
+    let span = create_ws_connection_span(&request);
     let Some(upstream) = &rule.upstream else {
         let (mock, path) = (proxy.mock.clone(), path.to_owned());
-        return upgrade.on_upgrade(move |socket| mock.serve(socket, path, entry));
+        return upgrade.on_upgrade(move |socket| connected(span, mock.serve(socket, path, entry)));
     };
-    let dialled = proxy.dialler.dial(upstream, rest, request.uri().query(), request.headers()).await;
+    let mut headers = request.headers().clone();
+    inject_trace_context(&span, &mut headers);
+    let dialling = proxy.dialler.dial(upstream, rest, request.uri().query(), &headers);
+    let dialled = dialling.instrument(span.clone()).await;
     match dialled {
         Ok((upstream, response)) => {
             let transform = rule.transform.clone();
             let (path, headers) = (path.to_owned(), response.headers().clone());
-            pass(upgrade, upstream, path, &headers, proxy.clone(), transform, entry)
+            pass(upgrade, upstream, path, &headers, proxy.clone(), transform, (entry, span))
         }
         Err(Refusal::Answered(response)) => refused(*response),
         Err(Refusal::Down(reason)) => {
             tracing::warn!(%reason, path, "the upstream cannot be reached");
+            record_ws_error(&span, "the upstream cannot be reached");
             closed(upgrade, close_code::UPSTREAM_DOWN, "the upstream cannot be reached", proxy)
         }
         Err(Refusal::Silent) => {
             tracing::warn!(path, "the upstream does not answer");
+            record_ws_error(&span, "the upstream does not answer");
             closed(upgrade, close_code::UPSTREAM_SILENT, "the upstream does not answer", proxy)
         }
     }
@@ -273,14 +281,14 @@ fn pass(
     headers: &HeaderMap,
     proxy: Arc<Proxy>,
     transform: Option<MessageTransform>,
-    entry: Entry,
+    (entry, span): (Entry, Span),
 ) -> Response {
     let chosen = headers.get(header::SEC_WEBSOCKET_PROTOCOL);
     let dialect = Dialect::of_subprotocol(chosen.and_then(|chosen| chosen.to_str().ok()));
     if let Some(chosen) = chosen {
         upgrade.set_selected_protocol(chosen.clone());
     }
-    let mut response = upgrade.on_upgrade(move |socket| async move {
+    let serve = move |socket| async move {
         let options = &proxy.mock.options;
         let recorder = match &proxy.recording {
             None => None,
@@ -309,7 +317,8 @@ fn pass(
         };
         pump(socket, upstream, orders, passage).await;
         drop(entry);
-    });
+    };
+    let mut response = upgrade.on_upgrade(move |socket| connected(span, serve(socket)));
     response.headers_mut().extend(answered(headers));
     response
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
-use axum::extract::State;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
-use axum::http::{StatusCode, Uri, header};
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use tokio::net::TcpListener;
@@ -21,6 +21,7 @@ use super::options::MockOptions;
 use super::script_file::ScriptFile;
 use super::socket::{Clock, drive};
 use crate::random::Random;
+use crate::spans::{connected, create_ws_connection_span};
 use crate::{Echo, LatencyInjector, LatencyProfile, Linked, Machine, Replay};
 
 /// The router of an echo at `/ws`, or of a replay where `REJOIN_WS_REPLAY_FILE` names a script; with
@@ -153,16 +154,15 @@ impl Mock {
     }
 }
 
-async fn upgrade(State(mock): State<Arc<Mock>>, upgrade: WebSocketUpgrade, uri: Uri) -> Response {
+async fn upgrade(State(mock): State<Arc<Mock>>, upgrade: WebSocketUpgrade, request: Request) -> Response {
     let entry = match mock.gate.enter() {
         Ok(entry) => entry,
         Err(full) => return full.into_response(),
     };
     let bytes = mock.options.max_message_bytes;
-    upgrade
-        .max_message_size(bytes)
-        .max_frame_size(bytes)
-        .on_upgrade(move |socket| mock.serve(socket, uri.path().to_owned(), entry))
+    let (span, path) = (create_ws_connection_span(&request), request.uri().path().to_owned());
+    let upgrade = upgrade.max_message_size(bytes).max_frame_size(bytes);
+    upgrade.on_upgrade(move |socket| connected(span, mock.serve(socket, path, entry)))
 }
 
 /// Counts connections, and gives each its seed.

@@ -6,10 +6,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::extract::ws::{CloseFrame as AxumCloseFrame, Message, WebSocket};
 use futures_util::{FutureExt, SinkExt};
 use tokio::time::{Instant, timeout};
+use tracing::Span;
 
 use super::desk::{Orders, Watch};
 use super::options::MockOptions;
 use crate::limits::STALL_PATIENCE;
+use crate::spans::{message_passed, record_ws_error};
 use crate::{CloseFrame, Direction, Frame, Machine, Output, Time};
 
 /// Outputs that are written before the socket is read again, where there is no end of them.
@@ -129,6 +131,7 @@ pub(crate) async fn drive<M>(
 }
 
 fn saw(watch: Option<&Watch>, clock: Clock, direction: Direction, frame: &Frame) {
+    message_passed(direction, frame);
     if let Some(watch) = watch {
         watch.saw(clock.now(), direction, frame);
     }
@@ -165,7 +168,7 @@ async fn drain(mut socket: WebSocket, patience: Duration) {
 /// Closes a connection whose peer broke the rules; one that is gone is left alone.
 async fn break_off(socket: WebSocket, error: &axum::Error, options: &MockOptions) {
     if let Some(frame) = broken(error, options.max_message_bytes) {
-        tracing::debug!(%error, "the client broke the rules of WebSocket");
+        record_ws_error(&Span::current(), &error.to_string());
         close(socket, Some(frame), options.close_patience).await;
     }
 }

@@ -17,6 +17,7 @@ use crate::limits::STALL_PATIENCE;
 use crate::server::desk::{Orders, Watch};
 use crate::server::recorder::Recorder;
 use crate::server::socket::{Clock, axum_close, broken, frame, message};
+use crate::spans::message_passed;
 use crate::{
     CloseFrame, Dialect, Direction, Expander, Faults, Frame, LatencyInjector, MessageTransform, NORMAL_CLOSE,
     Passed, Transformed, close_code,
@@ -258,6 +259,7 @@ impl Passage {
     }
 
     async fn record(&self, direction: Direction, frame: &Frame) {
+        message_passed(direction, frame);
         if let Some(watch) = &self.watch {
             watch.saw(self.clock.now(), direction, frame);
         }
