@@ -185,10 +185,12 @@ impl Rooms {
     }
 
     fn feed(self: &Arc<Self>, room: &RoomId) -> Result<Arc<Feed>, Refusal> {
+        // Dropped behind the lock, which the last holder of a feed takes.
+        let there;
         let mut feeds = self.feeds();
-        let there = feeds.get(room).and_then(Weak::upgrade);
-        if let Some(feed) = there.filter(|feed| feed.state().ending.is_none()) {
-            return Ok(feed);
+        there = feeds.get(room).and_then(Weak::upgrade);
+        if let Some(feed) = there.as_ref().filter(|feed| feed.state().ending.is_none()) {
+            return Ok(Arc::clone(feed));
         }
         if feeds.len() >= MAX_ROOMS && !feeds.contains_key(room) {
             let message =
@@ -349,6 +351,13 @@ impl Feed {
         }
         let known = usize::try_from(told.next().0 - first.0).unwrap_or(usize::MAX);
         Next::Batches(state.batches.iter().skip(known).take(limit).cloned().collect())
+    }
+
+    /// Waits until nothing is told any more.
+    #[cfg(test)]
+    pub(super) async fn ended(&self) {
+        let mut changed = self.changed();
+        while self.state().ending.is_none() && changed.changed().await.is_ok() {}
     }
 
     fn end(&self, ending: Ending) {

@@ -204,3 +204,28 @@ fn members_of_other_doors_have_an_id_and_show_what_they_mean() {
     );
     assert_eq!(unwrapped(&wrapped(ClientId(1), json("5"))), &json("5"));
 }
+
+#[tokio::test]
+async fn a_feed_that_has_ended_is_given_to_nobody() {
+    use std::time::Duration;
+
+    use rejoin_core::{Config, Role};
+    use rejoin_rooms::RoomId;
+    use rejoin_store::{SharedMemoryStore, Store};
+
+    use super::feed::Rooms;
+    use crate::hub::Hub;
+
+    let store: Arc<dyn Store> = Arc::new(SharedMemoryStore::default());
+    let hub = Hub::start(&store, 1, |workspace| Config::new(workspace, Role::Root));
+    let rooms = Rooms::new(hub.clone());
+    let room: RoomId = "room".parse().unwrap();
+    let feed = rooms.open(&room).await.unwrap();
+    assert_eq!(feed.kind(), Kind::Absent);
+    hub.stop(Duration::from_secs(5)).await;
+    feed.ended().await;
+    let again = tokio::time::timeout(Duration::from_secs(10), rooms.open(&room)).await.unwrap();
+    assert!(again.is_err(), "the server is stopping");
+    drop(feed);
+    assert!(rooms.occupied().is_empty());
+}

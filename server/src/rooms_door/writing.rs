@@ -78,9 +78,9 @@ pub(crate) async fn write(
 ) -> Result<Written, WriteError> {
     let mut was_deleted = false;
     for _ in 0..MAX_TRIES {
-        let (kind, body) = {
+        let (kind, known, body) = {
             let content = feed.content().lock().await;
-            (content.kind(), body_of(&content, &operation)?)
+            (content.kind(), content.have().revision, body_of(&content, &operation)?)
         };
         let body = match (kind, was_deleted) {
             (Kind::Deleted, false) => {
@@ -88,7 +88,7 @@ pub(crate) async fn write(
                 let reached = match submit(feed, grant, Body::Undelete).await? {
                     Reply::Accepted(accepted) => accepted.revision,
                     // Somebody else was first.
-                    Reply::Refused { code: ErrorCode::DocumentNotDeleted, .. } => feed.have().revision.next(),
+                    Reply::Refused { code: ErrorCode::DocumentNotDeleted, .. } => known.next(),
                     reply => return Err(refusal_of(reply).into()),
                 };
                 feed.reach(reached).await;
