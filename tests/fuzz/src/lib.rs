@@ -29,6 +29,7 @@ pub mod json;
 mod laws;
 pub mod limits;
 pub mod mock;
+pub mod mock_faults;
 pub mod mutation;
 mod names;
 mod page;
@@ -102,6 +103,7 @@ pub const TARGETS: &[Target] = &[
     stateful("rooms_machine", rooms::machine, rooms::machine_seeds, 10_000),
     stateful("mock_texts", mock::texts, mock::text_seeds, 50_000),
     stateful("mock_replay", mock::replay, mock::replay_seeds, 20_000),
+    stateful("mock_faults", mock_faults::faults, mock_faults::seeds, 20_000),
     stateful("session", session::session, samples::dice, 20_000),
     stateful("replica", replica::replica, samples::dice, 2_000),
     stateful("replica_alone", alone::replica_alone, samples::dice, 5_000),

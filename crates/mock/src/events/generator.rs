@@ -12,6 +12,7 @@ use super::scenario::Event;
 use super::schema::EventSchema;
 use super::source::{Provider, Source};
 use crate::limits::{CLOSE_PATIENCE, MAX_EVENT_RATE, MAX_EVENTS, MAX_NARRATIVE_BYTES, WRITE_PATIENCE};
+use crate::spans::{create_ws_message_span, record_ws_message_success};
 
 /// Streams generated events to WebSockets, each as soon as it is made.
 ///
@@ -116,7 +117,10 @@ impl AiEventGenerator {
             match made {
                 Ok(events) => {
                     for event in events {
-                        let sent = socket.send(Message::Text(event.to_json().into()));
+                        let text = event.to_json();
+                        let span = create_ws_message_span(text.len(), "out");
+                        record_ws_message_success(&span, text.len());
+                        let sent = socket.send(Message::Text(text.into()));
                         match tokio::time::timeout(WRITE_PATIENCE, sent).await {
                             Ok(Ok(())) => run.summary.sent += 1,
                             _ => return Err(EventError::Closed),

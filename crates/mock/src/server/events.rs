@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use tracing::Span;
 
 use super::error::Error;
 use super::options::MockOptions;
 use super::router::Gate;
+use crate::spans::{connected, create_ws_connection_span, record_ws_error};
 use crate::{AiEventGenerator, ReplayAugmentationConfig};
 
 /// The router that streams generated events to each connection, and then closes it. Without a seed in the configuration each connection has
@@ -42,13 +44,14 @@ struct Events {
     config: ReplayAugmentationConfig,
 }
 
-async fn upgrade(State(events): State<Arc<Events>>, upgrade: WebSocketUpgrade) -> Response {
+async fn upgrade(State(events): State<Arc<Events>>, upgrade: WebSocketUpgrade, request: Request) -> Response {
     let entry = match events.gate.enter() {
         Ok(entry) => entry,
         Err(full) => return full.into_response(),
     };
     let bytes = events.options.max_message_bytes;
-    upgrade.max_message_size(bytes).max_frame_size(bytes).on_upgrade(move |socket| async move {
+    let span = create_ws_connection_span(&request);
+    let serve = move |socket| async move {
         let seed = events.config.seed.or(Some(entry.seed));
         let streamed = match AiEventGenerator::new(ReplayAugmentationConfig { seed, ..events.config.clone() })
         {
@@ -57,8 +60,13 @@ async fn upgrade(State(events): State<Arc<Events>>, upgrade: WebSocketUpgrade) -
         };
         match streamed {
             Ok(summary) => tracing::debug!(?summary, "events were streamed"),
-            Err(error) => tracing::warn!(%error, "events ended"),
+            Err(error) => {
+                tracing::warn!(%error, "events ended");
+                record_ws_error(&Span::current(), &error.to_string());
+            }
         }
         drop(entry);
-    })
+    };
+    let upgrade = upgrade.max_message_size(bytes).max_frame_size(bytes);
+    upgrade.on_upgrade(move |socket| connected(span, serve(socket)))
 }
