@@ -17,6 +17,37 @@ use crate::{Direction, Frame};
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Begins the span of a connection, `WS Connect {path}`, as a part of the trace that the request names. Queries are not in it: they have tokens.
+///
+/// ```
+/// use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+/// use axum::response::IntoResponse;
+/// use rejoin_mock::{create_ws_connection_span, record_ws_connection_success};
+/// use rejoin_mock::{create_ws_message_span, record_ws_message_success};
+/// use tracing::Instrument;
+///
+/// async fn traced_ws_handler(
+///     ws: WebSocketUpgrade,
+///     request: axum::http::Request<axum::body::Body>,
+/// ) -> impl IntoResponse {
+///     // Create connection span
+///     let span = create_ws_connection_span(&request);
+///
+///     // Record successful connection
+///     record_ws_connection_success(&span);
+///
+///     ws.on_upgrade(|socket| handle_socket_with_tracing(socket).instrument(span))
+/// }
+///
+/// async fn handle_socket_with_tracing(mut socket: WebSocket) {
+///     while let Some(Ok(Message::Text(text))) = socket.recv().await {
+///         let message_span = create_ws_message_span(text.len(), "in");
+///         // Process message...
+///         record_ws_message_success(&message_span, text.len());
+///     }
+/// }
+///
+/// let app: axum::Router = axum::Router::new().route("/ws", axum::routing::any(traced_ws_handler));
+/// ```
 pub fn create_ws_connection_span<B>(request: &Request<B>) -> Span {
     connection(request.method().as_str(), request.uri().path(), request.headers())
 }
