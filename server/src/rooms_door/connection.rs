@@ -162,6 +162,9 @@ impl RoomsDoor {
     fn take_message(&mut self, message: ClientMessage) {
         match message {
             ClientMessage::JoinRoom(room) => match RoomId::read(&room) {
+                Ok(room) if self.stay.as_ref().is_some_and(|stay| *stay.feed().room() == room) => {
+                    self.join_again();
+                }
                 Ok(room) if self.only.as_ref().is_none_or(|only| *only == room) => self.enter(room),
                 Ok(_) => {
                     self.refuse(ErrorCode::Forbidden, "the ticket is for another room: ask for one for this");
@@ -174,6 +177,14 @@ impl RoomsDoor {
             ClientMessage::UpdateStorage(operation) if self.stay.is_some() => self.update(&operation),
             _ => self.refuse(ErrorCode::UnexpectedMessage, "this client is in no room: join one first"),
         }
+    }
+
+    /// Its place is not taken anew, which would end the connection that has it: this one.
+    fn join_again(&mut self) {
+        let Some(stay) = &mut self.stay else { return };
+        let (joined, told) = (stay.joined(), stay.again(self.form));
+        self.say(&joined);
+        self.tell(told);
     }
 
     fn leave(&mut self) {
@@ -297,35 +308,33 @@ impl RoomsDoor {
             }
             Some(Event::Stay(arrived)) => {
                 let Some(stay) = &mut self.stay else { return };
-                let Told { said, batches, is_gone, ending } = stay.take(arrived, self.form);
-                for message in said {
-                    self.say(&message);
-                }
-                self.said.extend(batches);
-                if is_gone {
-                    self.leave();
-                }
-                if let Some(ending) = ending {
-                    self.end(ending);
-                }
+                let told = stay.take(arrived, self.form);
+                self.tell(told);
             }
+        }
+    }
+
+    fn tell(&mut self, Told { said, batches, is_gone, ending }: Told) {
+        for message in said {
+            self.say(&message);
+        }
+        self.said.extend(batches);
+        if is_gone {
+            self.leave();
+        }
+        if let Some(ending) = ending {
+            self.end(ending);
         }
     }
 
     fn take_entered(&mut self, entered: Result<Box<Stay>, NotEntered>) {
         match entered {
             Ok(stay) => {
-                // The seat of the same room is the new stay's already.
-                let before = self.stay.replace(stay);
-                let joined = self.stay.as_ref().map(|stay| stay.joined());
-                if let (Some(before), Some(stay)) = (before, &self.stay)
-                    && before.feed().room() != stay.feed().room()
-                {
+                let joined = stay.joined();
+                if let Some(before) = self.stay.replace(stay) {
                     self.say(&before.left());
                 }
-                if let Some(joined) = joined {
-                    self.say(&joined);
-                }
+                self.say(&joined);
             }
             Err(NotEntered::Refused(refusal)) => {
                 self.say(&ServerMessage::refusal(&refusal));

@@ -450,7 +450,12 @@ impl Feed {
 
 impl State {
     fn push(&mut self, batch: Batch) {
-        self.bytes += batch.operations.encoded_len();
+        let bytes = batch.operations.encoded_len();
+        if bytes > MAX_QUEUED_BYTES {
+            // Whoever is there has room for the storage itself, as it had when it came.
+            return self.forget(batch.version);
+        }
+        self.bytes += bytes;
         self.batches.push_back(Arc::new(batch));
         while self.batches.len() > MAX_QUEUED_MESSAGES || self.bytes > MAX_QUEUED_BYTES {
             let Some(oldest) = self.batches.pop_front() else { break };

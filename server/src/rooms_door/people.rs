@@ -95,8 +95,16 @@ impl People {
         if !holders.contains(&member) {
             holders.push(member);
         }
-        let client_id = client.to_string();
-        told.push(ServerMessage::PresenceUpdated { client_id, timestamp: now.0, presence: state });
+        told.push(presence_of(client, now, state));
+    }
+
+    /// What everybody else shows, as a newcomer is told it.
+    pub(super) fn everybody(&self, now: UnixMillis) -> Vec<ServerMessage> {
+        let present = self.shown.iter().filter_map(|(member, client)| {
+            let state = unwrapped(&self.present.presence(*member)?.state).clone();
+            Some(presence_of(*client, now, state))
+        });
+        present.collect()
     }
 
     /// Whether a client is of somebody else, as far as others show it.
@@ -118,6 +126,10 @@ impl People {
             told.push(ServerMessage::RoomLeft { room_id: self.room.clone(), client_id: client.to_string() });
         }
     }
+}
+
+fn presence_of(client: ClientId, now: UnixMillis, presence: Json) -> ServerMessage {
+    ServerMessage::PresenceUpdated { client_id: client.to_string(), timestamp: now.0, presence }
 }
 
 pub(super) fn own_numbers(member: MemberId) -> RangeInclusive<MemberId> {

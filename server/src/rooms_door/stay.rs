@@ -123,6 +123,17 @@ impl Stay {
         ServerMessage::RoomLeft { room_id, client_id: self.client.to_string() }
     }
 
+    /// Tells a client that asks for its room again what a newcomer is told: who is there, and the storage. It is told that once anyway where it
+    /// was not yet.
+    pub(super) fn again(&mut self, form: Form) -> Told {
+        let mut told = Told::default();
+        if self.told.is_some() {
+            told.said = self.people.everybody(unix_now());
+            self.begin(form, &mut told);
+        }
+        told
+    }
+
     /// Shows others a presence.
     ///
     /// # Errors

@@ -1,18 +1,24 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use rejoin_core::{State, chain_after};
+use rejoin_core::{Config, Grant, Role, State, chain_after};
 use rejoin_crdt::Document;
 use rejoin_json::{Json, Limits, Patch};
-use rejoin_rooms::{ClientId, ServerMessage};
+use rejoin_rooms::limits::{MAX_MEMBERS, MAX_QUEUED_BYTES, MAX_QUEUED_MESSAGES};
+use rejoin_rooms::{ClientId, CrdtOperation, ServerMessage};
+use rejoin_store::{SharedMemoryStore, Store};
 use rejoin_wire::{
     ChangeId, Counter, CrdtUpdate, DocumentId, Effect, Entry, Have, Header, Member, MemberId, Message,
     PresenceChange, ReplicaId, Revision, Sequence, Snapshot, UnixMillis, Update, Updates,
 };
 
 use super::content::{Content, Kind, News};
+use super::feed::{Feed, Next, Rooms, Since};
 use super::people::{People, unwrapped, wrapped};
+use super::writing::{create, write};
+use crate::hub::Hub;
 
 fn json(text: &str) -> Json {
     Json::parse(text, &Limits::default()).unwrap()
@@ -205,27 +211,87 @@ fn members_of_other_doors_have_an_id_and_show_what_they_mean() {
     assert_eq!(unwrapped(&wrapped(ClientId(1), json("5"))), &json("5"));
 }
 
-#[tokio::test]
-async fn a_feed_that_has_ended_is_given_to_nobody() {
-    use std::time::Duration;
-
-    use rejoin_core::{Config, Role};
-    use rejoin_rooms::RoomId;
-    use rejoin_store::{SharedMemoryStore, Store};
-
-    use super::feed::Rooms;
-    use crate::hub::Hub;
-
+async fn opened(room: &str) -> (Hub, Arc<Rooms>, Arc<Feed>) {
     let store: Arc<dyn Store> = Arc::new(SharedMemoryStore::default());
     let hub = Hub::start(&store, 1, |workspace| Config::new(workspace, Role::Root));
     let rooms = Rooms::new(hub.clone());
-    let room: RoomId = "room".parse().unwrap();
-    let feed = rooms.open(&room).await.unwrap();
+    let feed = rooms.open(&room.parse().unwrap()).await.unwrap();
+    (hub, rooms, feed)
+}
+
+/// Writes a text in the place of all that there is; returns the version.
+async fn write_text(feed: &Arc<Feed>, text: &str) -> Revision {
+    let patch = format!(r#"[{{"op":"add","path":"/text","value":"{text}"}}]"#);
+    let patch = Patch::parse(&patch, &Limits::default()).unwrap();
+    let version = write(feed, &Grant::new("ada", true), CrdtOperation::Patch(patch)).await.unwrap().version;
+    feed.reach(version).await;
+    version
+}
+
+#[tokio::test]
+async fn a_feed_that_has_ended_is_given_to_nobody() {
+    let (hub, rooms, feed) = opened("room").await;
     assert_eq!(feed.kind(), Kind::Absent);
     hub.stop(Duration::from_secs(5)).await;
     feed.ended().await;
-    let again = tokio::time::timeout(Duration::from_secs(10), rooms.open(&room)).await.unwrap();
+    let again = tokio::time::timeout(Duration::from_secs(10), rooms.open(feed.room())).await.unwrap();
     assert!(again.is_err(), "the server is stopping");
     drop(feed);
     assert!(rooms.occupied().is_empty());
+}
+
+#[tokio::test]
+async fn a_client_is_told_what_is_remembered_and_no_further_back() {
+    let (_hub, _rooms, feed) = opened("room").await;
+    for number in 1..=MAX_QUEUED_MESSAGES {
+        write_text(&feed, &number.to_string()).await;
+    }
+    let told_from = |version: u64| match feed.next(Revision(version), usize::MAX) {
+        Next::Batches(batches) => Some(batches.first().unwrap().version()),
+        Next::TooSlow => None,
+        _ => panic!("neither batches nor their end"),
+    };
+    assert_eq!(told_from(0), Some(Revision(1)));
+    write_text(&feed, "one more").await;
+    assert_eq!((told_from(0), told_from(1)), (None, Some(Revision(2))));
+    assert!(matches!(feed.since(Revision(0)), Since::Whole));
+    assert!(
+        matches!(feed.since(Revision(1)), Since::Batches(batches) if batches.len() == MAX_QUEUED_MESSAGES)
+    );
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_large_to_be_remembered_is_told_as_the_whole_storage() {
+    let (_hub, _rooms, feed) = opened("room").await;
+    let before = write_text(&feed, "short").await;
+    let after = write_text(&feed, &"x".repeat(MAX_QUEUED_BYTES)).await;
+    match feed.next(before, 16) {
+        Next::Whole(whole) => assert_eq!(whole.version(), after),
+        _ => panic!("everybody would be sent away for one large batch"),
+    }
+    let last = write_text(&feed, "short").await;
+    assert!(matches!(feed.next(after, 16), Next::Batches(batches) if batches[0].version() == last));
+}
+
+#[tokio::test]
+async fn so_many_clients_are_in_a_room_and_one_more_when_one_has_left() {
+    let (_hub, _rooms, feed) = opened("room").await;
+    let ada: Arc<str> = "ada".into();
+    let enter = |client: usize| feed.enter(ClientId(client as u128), &ada);
+    let mut taken: Vec<_> = (0..MAX_MEMBERS).map(|client| enter(client).unwrap()).collect();
+    assert!(enter(MAX_MEMBERS).is_err());
+    // Who comes back takes its own place.
+    let again = enter(0).unwrap();
+    taken.remove(0);
+    assert!(enter(MAX_MEMBERS).is_err());
+    drop(again);
+    assert!(enter(MAX_MEMBERS).is_ok());
+}
+
+#[tokio::test]
+async fn of_two_who_make_a_room_one_has_made_it() {
+    let (_hub, _rooms, feed) = opened("room").await;
+    let ada = Grant::new("ada", true);
+    let (one, other) = tokio::join!(create(&feed, &ada), create(&feed, &ada));
+    assert!(one.unwrap().created != other.unwrap().created);
 }

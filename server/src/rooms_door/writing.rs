@@ -98,7 +98,8 @@ pub(crate) async fn write(
         };
         match submit(feed, grant, body).await? {
             Reply::Accepted(accepted) => {
-                return Ok(Written { version: accepted.revision, created: kind == Kind::Absent });
+                let version = accepted.revision;
+                return Ok(Written { version, created: version == Revision(1) });
             }
             // The document is another than it was: its newest revision is on its way here.
             Reply::Refused {

@@ -158,6 +158,56 @@ async fn operations_behind_the_first_do_not_wait_for_it() {
 }
 
 #[tokio::test]
+async fn who_lets_too_much_wait_is_sent_away_and_is_whole_when_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let (mut writer, ..) = RoomClient::join(&process, "slow").await;
+    let mut slow = RoomClient::join_slowly(&process, "slow").await;
+    // More than the sockets hold and the room remembers.
+    let text = "x".repeat(128 * 1024);
+    for version in 1..=80 {
+        writer.update(json!({"op": "add", "path": "/text", "value": format!("{version} {text}")})).await;
+        assert_eq!(writer.expect("StorageUpdated").await["version"], version);
+    }
+    let (code, told) = slow.closed().await;
+    assert_eq!(code, Some(4513));
+    let versions = told.iter().filter_map(|message| message["StorageUpdated"]["version"].as_u64());
+    assert!(versions.eq(1..=versions_of(&told)), "nothing is left out before the end");
+    let (_, _, storage) = RoomClient::join(&process, &format!("slow?client_id={}", slow.id)).await;
+    assert_eq!(storage["version"], 80);
+    assert!(whole(&storage)["text"].as_str().unwrap().starts_with("80 "));
+}
+
+/// The newest version that messages tell of.
+fn versions_of(told: &[Value]) -> u64 {
+    told.iter().filter_map(|message| message["StorageUpdated"]["version"].as_u64()).max().unwrap_or(0)
+}
+
+#[tokio::test]
+async fn who_joins_the_room_that_it_is_in_is_told_all_of_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let (mut one, ..) = RoomClient::join(&process, "again").await;
+    let (mut other, ..) = RoomClient::join(&process, "again").await;
+    one.send(&json!({"UpdatePresence": {"here": true}})).await;
+    while other.expect("PresenceUpdated").await["presence"] != json!({"here": true}) {}
+    for _ in 0..20 {
+        other.send(&json!({"JoinRoom": "again"})).await;
+        let (others, storage) = other.joined().await;
+        assert_eq!((others.len(), &others[0]["PresenceUpdated"]["presence"]), (1, &json!({"here": true})));
+        assert_eq!(storage["version"], 0);
+    }
+    // Nobody else hears of that.
+    other.send(&json!({"UpdatePresence": {"there": true}})).await;
+    one.expect("RoomJoined").await;
+    let heard = [one.next().await.unwrap(), one.next().await.unwrap()];
+    assert_eq!(
+        heard.map(|message| message["PresenceUpdated"]["presence"].clone()),
+        [json!({}), json!({"there": true})]
+    );
+}
+
+#[tokio::test]
 async fn a_client_that_comes_back_under_its_id_is_not_declared_dead_by_its_old_socket() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path());

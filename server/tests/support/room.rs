@@ -2,12 +2,15 @@
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 
 use super::{Process, within};
+
+/// What a slow client's socket takes before it is read.
+const SLOW_BUFFER_BYTES: u32 = 16 * 1024;
 
 /// A client in a room.
 pub struct RoomClient {
@@ -35,6 +38,19 @@ impl RoomClient {
         }
         let (socket, _) = within("a connection", connect_async(request)).await.unwrap();
         Self { socket, id: String::new() }
+    }
+
+    /// Joins a room over a socket that takes little before it is read.
+    pub async fn join_slowly(process: &Process, room: &str) -> Self {
+        let url = format!("{}/room/{room}", process.socket_url());
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(SLOW_BUFFER_BYTES).unwrap();
+        let stream = within("a connection", socket.connect(process.address)).await.unwrap();
+        let stream = MaybeTlsStream::Plain(stream);
+        let (socket, _) = within("the upgrade", client_async(&url, stream)).await.unwrap();
+        let mut client = Self { socket, id: String::new() };
+        client.joined().await;
+        client
     }
 
     /// Connects and takes what a newcomer is told; returns who is there and the storage.
