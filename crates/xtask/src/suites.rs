@@ -128,18 +128,18 @@ pub(crate) const SUITES: &[Suite] = &[
         run: fuzzing,
     },
     Suite {
-        name: "autobahn",
-        what: "a client that keeps no rule of WebSocket, against the mock, where Python 2.7 is",
-        budget_s: 30,
-        needs: &[],
-        run: autobahn,
-    },
-    Suite {
         name: "faults",
         what: "real servers lose nothing: killed, stopped, without power, on a full or damaged disk, among many links",
         budget_s: 160,
         needs: &[],
         run: faults,
+    },
+    Suite {
+        name: "autobahn",
+        what: "a client that keeps no rule of WebSocket, against the mock, where Python 2.7 is",
+        budget_s: 30,
+        needs: &[],
+        run: autobahn,
     },
     Suite {
         name: "docs",
@@ -383,8 +383,7 @@ fn available_threads() -> usize {
 
 /// Breaks what real servers run on, as often as there is time for. The profile is that of the tests, which has built most of it already.
 fn faults(run: &Run<'_>) -> Result<String> {
-    let mut build = run.cargo(&["build", "--profile", "test", "--bins"]);
-    run.output(build.args(["--package", "rejoin-server", "--package", "rejoin-faults"]))?;
+    build_programs(run)?;
     let program =
         run.workspace.target.join("debug").join(format!("rejoin-faults{}", std::env::consts::EXE_SUFFIX));
     match held_scenarios(&run.output(Command::new(program).arg("--short"))?) {
@@ -393,12 +392,18 @@ fn faults(run: &Run<'_>) -> Result<String> {
     }
 }
 
-/// Runs the Autobahn suite where there is a Python for it; elsewhere says that it did not. The profile is that of the tests.
+/// Builds the server and what breaks it. Each of the two alone has other features of what both depend on, which would be built once more.
+fn build_programs(run: &Run<'_>) -> Result<()> {
+    let mut build = run.cargo(&["build", "--profile", "test", "--bins"]);
+    run.output(build.args(["--package", "rejoin-server", "--package", "rejoin-faults"])).map(|_| ())
+}
+
+/// Runs the Autobahn suite where there is a Python for it; elsewhere says that it did not.
 fn autobahn(run: &Run<'_>) -> Result<String> {
     let Some(autobahn) = Autobahn::ensure(run.workspace)? else {
         return Ok("not run: there is no Python 2.7".to_owned());
     };
-    run.output(&mut run.cargo(&["build", "--profile", "test", "--bins", "--package", "rejoin-server"]))?;
+    build_programs(run)?;
     autobahn.run(run.workspace, run.patience())
 }
 
