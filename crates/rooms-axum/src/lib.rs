@@ -1,6 +1,6 @@
 //! Rooms of one's own in an axum application.
 //!
-//! [`RoomsManager`](rejoin_rooms::RoomsManager) is a machine; here are the task that owns it, sockets, REST and a store around it, as a router that mounts into any
+//! [`RoomsManager`] is a machine; here are the task that owns it, sockets, REST and a store around it, as a router that mounts into any
 //! application. The types of rooms, clients, presence and storage are the application's. Whoever wants documents that replicas, pages and clients of Yjs edit too
 //! takes `rejoin-server`, whose rooms are those.
 //!
