@@ -18,6 +18,7 @@ mod process;
 mod raw;
 mod report;
 mod rest;
+mod room;
 mod rounds;
 mod scenarios;
 

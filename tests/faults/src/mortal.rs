@@ -46,6 +46,11 @@ impl Mortal {
         Ok(Self { folder, settings, address, running: None, end, stops: Vec::new() })
     }
 
+    /// Memory that the process holds, in bytes.
+    pub(crate) fn memory(&self) -> Result<u64> {
+        self.running.as_ref().context("nothing runs")?.memory()
+    }
+
     async fn ask_to_stop(&mut self, process: Process) -> Result<()> {
         let (status, took) = process.terminate().await?;
         ensure!(status.success(), "the server stopped with {status}");

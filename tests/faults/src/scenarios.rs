@@ -6,6 +6,7 @@ mod idle;
 mod kills;
 mod powercut;
 mod returning;
+mod room;
 mod slow;
 mod stops;
 
@@ -76,6 +77,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "everybody is cut off at once, and comes back",
         counts_kills: false,
         run: |plan| Box::pin(returning::run(plan)),
+    },
+    Scenario {
+        name: "room",
+        what: "many in one room, of whom some write and one means harm, on a server that is killed",
+        counts_kills: false,
+        run: |plan| Box::pin(room::run(plan)),
     },
 ];
 
