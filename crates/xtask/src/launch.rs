@@ -99,7 +99,7 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitC
     }
     // Whoever asks what there is waits for nothing but the program that knows it.
     if arguments.iter().any(|argument| argument == "--list") {
-        println!("{BROWSER:<8} in Chromium: what a page loads, starts, edits, patches, memory");
+        println!("{BROWSER:<13} in Chromium: what a page loads, starts, edits, patches, memory");
         let mut list = workspace.cargo(&["run", "--quiet", "--package", "rejoin-bench", "--"]);
         return become_program(list.arg("--list"));
     }

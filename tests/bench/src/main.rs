@@ -22,6 +22,7 @@ mod peers;
 mod plot;
 mod process;
 mod random;
+mod rooms;
 mod storm;
 mod sync;
 mod table;
@@ -52,13 +53,26 @@ const GROUPS: &[Group] = &[
     Group { name: "reconnect", what: "two thousand clients that come back at once", run: storm::run },
     Group { name: "merge", what: "edits made apart, merged", run: json::merge::run },
     Group { name: "sync", what: "edits, reconnects and links through a real server", run: sync::run },
+    Group {
+        name: "rooms-fanout",
+        what: "updates of Yjs clients to everybody in a room, beside Yjs servers",
+        run: rooms::fanout::run,
+    },
+    Group {
+        name: "rooms-latency",
+        what: "from such an update to everybody else, at a fixed rate",
+        run: rooms::latency::run,
+    },
+    Group { name: "rooms-idle", what: "memory of Yjs clients that do nothing", run: rooms::idle::run },
+    Group { name: "rooms-join", what: "joining a room of a megabyte", run: rooms::join::run },
+    Group { name: "rooms-traces", what: "CRDT documents, beside Yjs", run: rooms::traces::run },
 ];
 
 /// Measures Rejoin.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Arguments {
-    /// Names of groups; all when none is given.
+    /// Names of groups, or what several begin with, as `rooms`; all when none is given.
     groups: Vec<String>,
     /// Puts the tables into docs/benchmarks.md.
     #[arg(long)]
@@ -72,7 +86,7 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if arguments.list {
         for group in GROUPS {
-            println!("{:<8} {}", group.name, group.what);
+            println!("{:<13} {}", group.name, group.what);
         }
         return Ok(());
     }
@@ -91,11 +105,13 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Group>> {
     if names.is_empty() {
         return Ok(GROUPS.iter().collect());
     }
-    let find = |name: &String| GROUPS.iter().find(|group| group.name == *name);
-    if let Some(unknown) = names.iter().find(|name| find(name).is_none()) {
+    let is_meant = |name: &String, group: &Group| {
+        group.name.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    if let Some(unknown) = names.iter().find(|name| !GROUPS.iter().any(|group| is_meant(name, group))) {
         bail!("there is no group {unknown}; --list names those that there are");
     }
-    Ok(names.iter().filter_map(find).collect())
+    Ok(GROUPS.iter().filter(|group| names.iter().any(|name| is_meant(name, group))).collect())
 }
 
 #[cfg(test)]
@@ -109,5 +125,8 @@ mod tests {
         assert_eq!(chosen(&[]).unwrap().len(), GROUPS.len());
         assert_eq!(chosen(&["json".to_owned()]).unwrap()[0].name, "json");
         assert!(chosen(&["jsno".to_owned()]).is_err());
+        assert!(chosen(&["room".to_owned()]).is_err());
+        let rooms = chosen(&["rooms".to_owned()]).unwrap();
+        assert!(rooms.len() > 1 && rooms.iter().all(|group| group.name.starts_with("rooms-")));
     }
 }

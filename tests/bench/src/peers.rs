@@ -8,6 +8,7 @@ mod broadcast;
 mod native;
 mod sharedb;
 mod text;
+mod yjs;
 
 use anyhow::Result;
 
@@ -36,6 +37,23 @@ pub(crate) enum Role {
     InMemory,
     /// ShareDB.
     ShareDb,
+    /// Rejoin's door of `y-websocket` clients.
+    YWebsocketDoor,
+    /// Rejoin's door of Hocuspocus clients.
+    HocuspocusDoor,
+    /// The server of `y-websocket`.
+    YWebsocketServer,
+    /// Hocuspocus, as it is now.
+    Hocuspocus,
+    /// Hocuspocus, as it was before.
+    OlderHocuspocus,
+}
+
+impl Role {
+    /// Whether it keeps documents on the disk.
+    pub(crate) fn stores(self) -> bool {
+        matches!(self, Self::Native | Self::Text | Self::YWebsocketDoor | Self::HocuspocusDoor)
+    }
 }
 
 impl Peer {
@@ -68,6 +86,59 @@ pub(crate) fn servers() -> Result<Vec<Peer>> {
             start: || Process::start(script("sharedb.mjs")),
         },
     ])
+}
+
+/// Under which names the versions of Hocuspocus are installed.
+const HOCUSPOCUS: &str = "@hocuspocus/server";
+const OLDER_HOCUSPOCUS: &str = "hocuspocus-server-3";
+
+/// Everybody that serves clients of Yjs.
+pub(crate) fn yjs_servers() -> Result<Vec<Peer>> {
+    npm::install()?;
+    Ok(vec![
+        Peer {
+            name: format!("bare broadcast ({}, {})", lock::named("axum")?, lock::named("yrs")?),
+            role: Role::Ceiling,
+            door: &yjs::Yjs { path: "/", names: false },
+            start: || Process::start(program("bare-yjs")?),
+        },
+        Peer {
+            name: "Rejoin, y-websocket".into(),
+            role: Role::YWebsocketDoor,
+            door: &yjs::Yjs { path: "/yjs/", names: false },
+            start: rejoin,
+        },
+        Peer {
+            name: "Rejoin, Hocuspocus".into(),
+            role: Role::HocuspocusDoor,
+            door: &yjs::Yjs { path: "/hocuspocus", names: true },
+            start: rejoin,
+        },
+        Peer {
+            name: npm::named("@y/websocket-server")?,
+            role: Role::YWebsocketServer,
+            door: &yjs::Yjs { path: "/", names: false },
+            start: || Process::start(script("y-websocket.mjs")),
+        },
+        Peer {
+            name: format!("Hocuspocus {}", npm::version(HOCUSPOCUS)?),
+            role: Role::Hocuspocus,
+            door: &yjs::Yjs { path: "/", names: true },
+            start: || hocuspocus(HOCUSPOCUS),
+        },
+        Peer {
+            name: format!("Hocuspocus {}", npm::version(OLDER_HOCUSPOCUS)?),
+            role: Role::OlderHocuspocus,
+            door: &yjs::Yjs { path: "/", names: true },
+            start: || hocuspocus(OLDER_HOCUSPOCUS),
+        },
+    ])
+}
+
+fn hocuspocus(package: &str) -> Result<Process> {
+    let mut command = script("hocuspocus.mjs");
+    command.arg(package);
+    Process::start(command)
 }
 
 /// Rejoin over a store that keeps nothing.

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -30,7 +31,8 @@ pub(crate) fn script(name: &str) -> Command {
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
-    folder: TempDir,
+    folder: Arc<TempDir>,
+    kept: Option<Kept>,
 }
 
 /// Where Rejoin keeps its documents.
@@ -46,7 +48,10 @@ impl Process {
     /// Starts a `rejoin serve` on a free port and an empty database, `synchronous=FULL` as always; or the same server over a
     /// store that keeps nothing.
     pub(crate) fn rejoin(kept: Kept) -> Result<Self> {
-        let folder = TempDir::new()?;
+        Self::rejoin_in(kept, Arc::new(TempDir::new()?))
+    }
+
+    fn rejoin_in(kept: Kept, folder: Arc<TempDir>) -> Result<Self> {
         let command = match kept {
             Kept::OnDisk => {
                 let mut command = program("rejoin")?;
@@ -57,15 +62,23 @@ impl Process {
             }
             Kept::InMemory => program("in-memory")?,
         };
-        Self::start_in(command, folder)
+        Self::start_in(command, folder, Some(kept))
     }
 
     /// Starts a peer's server.
     pub(crate) fn start(command: Command) -> Result<Self> {
-        Self::start_in(command, TempDir::new()?)
+        Self::start_in(command, Arc::new(TempDir::new()?), None)
     }
 
-    fn start_in(mut command: Command, folder: TempDir) -> Result<Self> {
+    /// Kills it, and starts a `rejoin serve` over what it has stored.
+    pub(crate) fn restarted(mut self) -> Result<Self> {
+        let kept = self.kept.context("only Rejoin is started again")?;
+        self.child.kill()?;
+        self.child.wait()?;
+        Self::rejoin_in(kept, Arc::clone(&self.folder))
+    }
+
+    fn start_in(mut command: Command, folder: Arc<TempDir>, kept: Option<Kept>) -> Result<Self> {
         command.env("RUST_LOG", "error").stdout(Stdio::piped());
         let mut child = cores::spawn_on_servers_core(&mut command)?;
         let output = child.stdout.take().context("the server has no output")?;
@@ -74,7 +87,7 @@ impl Process {
         let address = first.rsplit("http://").next().unwrap_or_default().trim_end_matches('/').parse()?;
         // The rest of the output is read, or the server would wait for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, address, folder })
+        Ok(Self { child, address, folder, kept })
     }
 
     pub(crate) fn url(&self) -> String {

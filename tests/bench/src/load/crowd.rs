@@ -53,7 +53,7 @@ struct Link {
 struct Lane {
     link: usize,
     sent: u32,
-    /// Members that lack the newest of them.
+    /// How often they are still to arrive somewhere.
     missing: usize,
     acknowledged: bool,
     /// When each was due, where that is asked for.
@@ -77,8 +77,10 @@ pub(crate) struct Crowd {
     links: Vec<Link>,
     /// A writer of a room has the place `room * writers + writer`.
     lanes: Vec<Lane>,
-    /// Whether a writer goes on by itself when everybody has its edit.
+    /// Whether a writer goes on by itself when everybody has its edits.
     goes_on: bool,
+    /// Edits of a writer that may be under way at a time.
+    window: usize,
     /// Edits that reached one other member, with the right value and in order.
     deliveries: u64,
     /// From the time that an edit was due until it was read; kept while asked for.
@@ -96,6 +98,7 @@ impl Crowd {
             links: Vec::new(),
             lanes: Vec::new(),
             goes_on: false,
+            window: 1,
             deliveries: 0,
             times: None,
         };
@@ -115,14 +118,16 @@ impl Crowd {
         let members = self.shape.members();
         let mut creator = door.connect(address, room, members)?;
         door.create(&mut creator, room)?;
-        drop(creator);
         let mut held = Held::default();
         for member in 0..members {
             let mut socket = door.connect(address, room, member)?;
             held = door.join(&mut socket, room, None, 0)?;
+            door.show(&mut socket, room, member)?;
             let heard = vec![0; room.writers];
             self.links.push(Link { socket, room: room.number, member, author: None, heard });
         }
+        // Some servers forget a document that nobody has open.
+        drop(creator);
         let first = self.links.len() - members;
         for (at, author) in door.authors(room, held)?.into_iter().enumerate() {
             self.links[first + at].author = Some(author);
@@ -144,8 +149,14 @@ impl Crowd {
 
     /// Every writer edits, and again as soon as everybody has its edit.
     pub(crate) fn start(&mut self) -> Result<()> {
-        self.goes_on = true;
-        (0..self.lanes.len()).try_for_each(|lane| self.send(lane))
+        self.start_ahead(1)
+    }
+
+    /// Every writer makes so many edits at once, and as many again as are missing when half of them are with everybody: more than any server can do.
+    /// It must not wait for acknowledgements.
+    pub(crate) fn start_ahead(&mut self, window: usize) -> Result<()> {
+        (self.goes_on, self.window) = (true, window);
+        (0..self.lanes.len()).try_for_each(|lane| self.send(lane, window))
     }
 
     /// Everybody goes on for so long.
@@ -174,7 +185,7 @@ impl Crowd {
                 let lane = next as usize % self.lanes.len();
                 self.lanes[lane].late.push_back(started + gap * next);
                 if self.lanes[lane].acknowledged {
-                    self.send(lane)?;
+                    self.send(lane, 1)?;
                 }
                 next += 1;
             }
@@ -210,21 +221,23 @@ impl Crowd {
         Ok(())
     }
 
-    /// Sends a writer's next edit.
-    fn send(&mut self, lane: usize) -> Result<()> {
+    /// Sends a writer's next edits, in one go.
+    fn send(&mut self, lane: usize, edits: usize) -> Result<()> {
         let writers = self.shape.writers();
         let (room, writer) = (lane / writers, lane % writers);
         let lane = &mut self.lanes[lane];
-        lane.sent += 1;
-        if self.times.is_some() {
-            lane.due.push(lane.late.pop_front().context("no edit is due")?);
-        }
-        lane.missing += self.shape.readers;
         let link = &mut self.links[lane.link];
         let author = link.author.as_mut().context("this member does not write")?;
-        lane.acknowledged = !author.is_told();
         let mut out = Vec::new();
-        author.edit(Token { room, writer, number: lane.sent }, &mut out)?;
+        for _ in 0..edits {
+            lane.sent += 1;
+            if self.times.is_some() {
+                lane.due.push(lane.late.pop_front().context("no edit is due")?);
+            }
+            lane.missing += self.shape.readers;
+            lane.acknowledged = !author.is_told();
+            author.edit(Token { room, writer, number: lane.sent }, &mut out)?;
+        }
         link.socket.write(&out)
     }
 
@@ -263,8 +276,11 @@ impl Crowd {
         }
         for lane in free {
             let ready = &self.lanes[lane];
-            if ready.acknowledged && !ready.late.is_empty() || self.goes_on && ready.is_done() {
-                self.send(lane)?;
+            let under_way = ready.missing.div_ceil(self.shape.readers);
+            if ready.acknowledged && !ready.late.is_empty() {
+                self.send(lane, 1)?;
+            } else if self.goes_on && ready.acknowledged && under_way <= self.window / 2 {
+                self.send(lane, self.window - under_way)?;
             }
         }
         Ok(())
@@ -274,6 +290,7 @@ impl Crowd {
     fn take(&mut self, at: usize, free: &mut Vec<usize>) -> Result<()> {
         let now = Instant::now();
         let writers = self.shape.writers();
+        let few = self.window / 2 * self.shape.readers;
         let Link { socket, room, member, author, heard } = &mut self.links[at];
         while let Some(payload) = socket.next_frame()? {
             for token in tokens(payload) {
@@ -294,7 +311,7 @@ impl Crowd {
                 {
                     times.push(now - *due);
                 }
-                if lane.missing == 0 {
+                if lane.missing == few {
                     free.push(place);
                 }
             }

@@ -72,6 +72,11 @@ pub(crate) trait Door: Sync {
     /// Joins, with nothing or with what is held, and waits until the first writer's value is at least that of this edit.
     fn join(&self, socket: &mut Socket, room: &Room, held: Option<Held>, edit: u32) -> Result<Held>;
 
+    /// Says who somebody is who has joined, where the protocol has that.
+    fn show(&self, _: &mut Socket, _: &Room, _: usize) -> Result<()> {
+        Ok(())
+    }
+
     /// The members of a room that edit, the first of all. All of them have just joined.
     fn authors(&self, room: &Room, held: Held) -> Result<Vec<Box<dyn Author>>>;
 }

@@ -32,6 +32,7 @@ pub(crate) fn join_all(
         for number in 0..members {
             let mut socket = door.connect(address, &room, number)?;
             let held = door.join(&mut socket, &room, None, 0)?;
+            door.show(&mut socket, &room, number)?;
             all.push(Member { socket, room, number, held });
         }
     }
