@@ -5,6 +5,7 @@ mod sockets {
     mod admin;
     mod echo;
     mod events;
+    mod half_open;
     mod handlers;
     mod links;
     mod proxy;

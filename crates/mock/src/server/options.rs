@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error::Error;
 use crate::LatencyInjector;
-use crate::limits::{CLOSE_PATIENCE, MAX_CONNECTIONS, MAX_MESSAGE_BYTES, WRITE_PATIENCE};
+use crate::limits::{CLOSE_PATIENCE, MAX_CONNECTIONS, MAX_MESSAGE_BYTES, STALL_PATIENCE, WRITE_PATIENCE};
 
 /// The variable that names the script.
 const REPLAY_FILE: &str = "REJOIN_WS_REPLAY_FILE";
@@ -36,6 +36,8 @@ pub struct MockOptions {
     pub write_patience: Duration,
     /// How long a client has to answer a closing.
     pub close_patience: Duration,
+    /// How long a connection is kept whose link is full or half open for ever: its socket is not read, so that nobody sees its client leave.
+    pub stall_patience: Duration,
 }
 
 impl Default for MockOptions {
@@ -51,6 +53,7 @@ impl Default for MockOptions {
             max_message_bytes: MAX_MESSAGE_BYTES,
             write_patience: WRITE_PATIENCE,
             close_patience: CLOSE_PATIENCE,
+            stall_patience: STALL_PATIENCE,
         }
     }
 }

@@ -313,6 +313,7 @@ fn pass(
             seed: entry.seed,
             write_patience: options.write_patience,
             close_patience: options.close_patience,
+            stall_patience: options.stall_patience,
             max_message_bytes: options.max_message_bytes,
         };
         pump(socket, upstream, orders, passage).await;

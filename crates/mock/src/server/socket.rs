@@ -10,7 +10,6 @@ use tracing::Span;
 
 use super::desk::{Orders, Watch};
 use super::options::MockOptions;
-use crate::limits::STALL_PATIENCE;
 use crate::spans::{message_passed, record_ws_error};
 use crate::{CloseFrame, Direction, Frame, Machine, Output, Time};
 
@@ -90,7 +89,7 @@ pub(crate) async fn drive<M>(
             None => tokio::select! {
                 heard = socket.recv(), if machine.wants_more() => heard,
                 // A socket that is not read does not show that its client has left.
-                () = tokio::time::sleep(STALL_PATIENCE), if !machine.wants_more() && machine.deadline().is_none() => {
+                () = tokio::time::sleep(options.stall_patience), if !machine.wants_more() && machine.deadline().is_none() => {
                     return;
                 }
                 () = clock.at(machine.deadline()) => {

@@ -13,7 +13,6 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message as UpstreamMessage};
 
 use super::upstream::Socket;
-use crate::limits::STALL_PATIENCE;
 use crate::server::desk::{Orders, Watch};
 use crate::server::recorder::Recorder;
 use crate::server::socket::{Clock, axum_close, broken, frame, message};
@@ -35,6 +34,7 @@ pub(super) struct Passage {
     pub(super) seed: u64,
     pub(super) write_patience: Duration,
     pub(super) close_patience: Duration,
+    pub(super) stall_patience: Duration,
     pub(super) max_message_bytes: usize,
 }
 
@@ -46,6 +46,8 @@ enum End {
     Broken(Option<CloseFrame>),
     /// Its target takes nothing.
     Stuck,
+    /// It has stood still for so long that nobody waits for it.
+    Still,
     /// A fault or test code closes both sides.
     Cut(CloseFrame),
 }
@@ -79,6 +81,8 @@ pub(super) async fn pump(client: WebSocket, upstream: Socket, orders: Option<Ord
     };
     let close = |code, reason: &str| Some(CloseFrame { code, reason: reason.to_owned() });
     let going = close(1_001, "the client is gone");
+    // A link that stands still says nothing at its end either, and a socket that is read answers pings.
+    let is_still = matches!(end, End::Still);
     let (client_gets, upstream_gets) = match (by_client, end) {
         // The answer to a closing is made by reading on.
         (true, End::Closed(frame)) => (None, Some(frame)),
@@ -92,7 +96,7 @@ pub(super) async fn pump(client: WebSocket, upstream: Socket, orders: Option<Ord
             let silent = close(close_code::UPSTREAM_SILENT, "the upstream takes nothing");
             (Some(silent), None)
         }
-        (false, End::Stuck) => (None, Some(going)),
+        (false, End::Stuck) | (_, End::Still) => (None, Some(going)),
         (_, End::Cut(frame)) => (Some(Some(frame.clone())), Some(Some(frame))),
     };
     if let Some(frame) = &client_gets {
@@ -108,7 +112,7 @@ pub(super) async fn pump(client: WebSocket, upstream: Socket, orders: Option<Ord
         if let Some(frame) = client_gets {
             let _ = to_client.send(Message::Close(frame.map(axum_close))).await;
         }
-        while let Some(Ok(_)) = from_client.next().await {}
+        while !is_still && let Some(Ok(_)) = from_client.next().await {}
     };
     let _ = timeout(passage.close_patience, async { tokio::join!(ending, leaving) }).await;
     if let Some(recorder) = passage.recorder {
@@ -141,6 +145,7 @@ enum RawEnd<E> {
     Gone,
     Failed(E),
     Stuck,
+    Still,
     Cut(CloseFrame),
 }
 
@@ -151,6 +156,7 @@ impl<E> RawEnd<E> {
             Self::Gone => End::Broken(None),
             Self::Failed(error) => End::Broken(broken(&error)),
             Self::Stuck => End::Stuck,
+            Self::Still => End::Still,
             Self::Cut(frame) => End::Cut(frame),
         }
     }
@@ -195,8 +201,8 @@ async fn direction<E, M>(
                     heard = source.next(), if reads => heard,
                     () = passage.clock.at(deadline) => continue,
                     // A socket that is not read does not show that its peer has left.
-                    () = tokio::time::sleep(STALL_PATIENCE), if !reads && deadline.is_none() => {
-                        return RawEnd::Gone;
+                    () = tokio::time::sleep(passage.stall_patience), if !reads && deadline.is_none() => {
+                        return RawEnd::Still;
                     }
                 }
             }
