@@ -8,6 +8,7 @@ mod sockets {
     mod half_open;
     mod handlers;
     mod links;
+    mod metrics;
     mod proxy;
     mod record;
     mod replay;

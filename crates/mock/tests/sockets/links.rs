@@ -50,6 +50,48 @@ async fn the_client_measures_the_latency_of_both_ways_and_messages_keep_their_or
     }
 }
 
+/// What messages take that clients send one after the other, each in turn, sorted.
+async fn round_trips(address: SocketAddr, clients: usize, messages: usize) -> Vec<Duration> {
+    let measure = async || {
+        let mut client = Client::connect(address).await;
+        let mut taken = Vec::new();
+        for _ in 0..messages {
+            let sent = Instant::now();
+            client.say("a").await;
+            client.hear_text().await;
+            taken.push(sent.elapsed());
+        }
+        taken
+    };
+    let all = futures_util::future::join_all((0..clients).map(|_| measure())).await;
+    let mut taken: Vec<Duration> = all.into_iter().flatten().collect();
+    taken.sort();
+    taken
+}
+
+#[tokio::test]
+async fn clients_measure_the_percentiles_of_a_latency() {
+    // What the machine takes besides can only be more, so that bounds from above are for the quickest.
+    let ms = Duration::from_millis;
+    let mut options = MockOptions::default();
+    options.seed = Some(1);
+    let law = LatencyProfile::normal_distribution(ms(40), ms(10)).min(ms(20)).max(ms(60));
+    options.latency = Some(LatencyInjector::new(law, FaultPlan::default()));
+    let taken = round_trips(serve(router_with_options(options).unwrap()).await, 10, 8).await;
+    let percentile = |percent: usize| taken[(taken.len() - 1) * percent / 100];
+    assert!(taken[0] >= ms(40), "both ways have their least: {taken:?}");
+    assert!(taken[0] < ms(75), "some are quicker than the mean: {taken:?}");
+    // The sum of two has the mean 80 and the deviation 14.
+    for (percent, least) in [(10, 55), (50, 73), (90, 90)] {
+        assert!(percentile(percent) >= ms(least), "{percent} %: {taken:?}");
+    }
+
+    let address =
+        serve(router_with_latency(LatencyInjector::new(LatencyProfile::fixed(ms(25)), FaultPlan::default())));
+    let taken = round_trips(address.await, 10, 4).await;
+    assert!(taken[0] >= ms(50) && taken[0] < ms(100), "it is there once each way: {taken:?}");
+}
+
 #[tokio::test]
 async fn faults_of_a_proxy_hit_messages_both_ways() {
     let mut client = proxied(r#"drop("^lost$") in; duplicate("^twice$") out; delay("^late$") 30ms"#).await;

@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::routing::any;
 use rejoin_mock::{
-    Direction, MessagePattern, MessageTransform, WsProxyConfig, WsProxyHandler, router_with_proxy,
-    try_router_with_proxy,
+    Direction, MessagePattern, MessageTransform, MockOptions, WsProxyConfig, WsProxyHandler,
+    router_with_proxy, try_router_with_proxy,
 };
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
@@ -275,4 +275,22 @@ async fn what_cannot_be_used_stops_the_start() {
     let proxy = WsProxyHandler::new(WsProxyConfig::to("ws://a"));
     assert!(refused(proxy.clone().rule("/a", "b")).starts_with("upstream_url cannot be \"b\""));
     assert!(refused(proxy.trust("no certificate")).starts_with("authority cannot be"));
+}
+
+#[tokio::test]
+async fn messages_through_a_proxy_are_as_large_as_the_limit_and_no_larger_and_places_are_counted() {
+    let (upstream, mut sees) = upstream().await;
+    let mut options = MockOptions::default();
+    options.max_message_bytes = 1_000;
+    options.max_connections = 1;
+    let address = serve(router_with_proxy(to(upstream, "/").with_options(options))).await;
+    let mut client = Client::connect(address).await;
+    client.hear_text().await;
+    let refused = connect_async(format!("ws://{address}/ws")).await.unwrap_err();
+    assert!(matches!(refused, Error::Http(response) if response.status() == 503));
+    client.say(&"x".repeat(1_000)).await;
+    assert_eq!(client.hear_text().await.len(), 1_000);
+    client.say(&"x".repeat(1_001)).await;
+    assert_eq!(client.closing().await, (1_009, "a message has more than 1000 bytes".to_owned()));
+    assert_eq!(left(&mut sees).await, Some(1_001));
 }
