@@ -6,10 +6,23 @@ use sha2::{Digest, Sha256};
 /// The upper 32 bits of the ids of keyed requests. No replica has such an id.
 const KEYED: u128 = 0x6b65_7965;
 
+/// The upper 32 bits of the ids of replicas that hear what they said.
+const ECHOED: u128 = 0x6563_686f;
+
+/// A replica id, from bits that were drawn, for a driver that speaks for a client without a replica: over a link with such an id the authority tells its
+/// changes of CRDT documents as it tells others, one message for everybody, instead of confirming that they stand as they were submitted.
+pub const fn echoed_id(bits: u128) -> ReplicaId {
+    ReplicaId(ECHOED << 96 | bits >> 32)
+}
+
+pub(crate) const fn is_echoed(replica: ReplicaId) -> bool {
+    replica.0 >> 96 == ECHOED
+}
+
 /// The id of a replica from bits that were drawn.
 pub(crate) const fn replica_id(bits: u128) -> ReplicaId {
     let id = ReplicaId(bits);
-    if is_keyed(id) { ReplicaId(!bits) } else { id }
+    if is_keyed(id) || is_echoed(id) { ReplicaId(!bits) } else { id }
 }
 
 /// The id of a replica from the beginning of a hash.
@@ -89,6 +102,15 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+
+    #[test]
+    fn only_who_asks_for_it_hears_what_it_said() {
+        for bits in [ECHOED << 96, ECHOED << 96 | 7, (ECHOED + 1) << 96 | 7, 0, u128::MAX] {
+            assert!(!is_echoed(replica_id(bits)));
+            let id = echoed_id(bits);
+            assert!(is_echoed(id) && !is_keyed(id) && id.0 << 32 == bits & !u128::from(u32::MAX));
+        }
+    }
 
     #[test]
     fn no_replica_draws_the_id_of_a_request() {

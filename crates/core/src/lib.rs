@@ -78,7 +78,7 @@ pub use authority::{Computed, Job};
 pub use backoff::{BACKOFF_BASE, BACKOFF_CAP, BACKOFF_STABLE_AFTER, Backoff};
 pub use clock::{Causality, VectorClock};
 pub use crdt::Crdt;
-pub use ids::RequestKey;
+pub use ids::{RequestKey, echoed_id};
 pub use log::MAX_OLDER_REVISIONS;
 pub use merging::Refusal;
 pub use records::{LoggedRow, Origin, RecordError};

@@ -55,6 +55,12 @@ impl Payload {
         Self { bytes: frame.len(), frames: Frames::One(Frame::Binary(frame)) }
     }
 
+    /// Takes frames of a protocol that the driver speaks, which go out one behind the other.
+    pub fn binaries(frames: impl IntoIterator<Item = Bytes>) -> Self {
+        let frames: Arc<[Frame]> = frames.into_iter().map(Frame::Binary).collect();
+        Self { bytes: frames.iter().map(|frame| frame.payload().len()).sum(), frames: Frames::Many(frames) }
+    }
+
     /// Bytes of the encoded message.
     pub const fn len(&self) -> usize {
         self.bytes
@@ -101,6 +107,15 @@ mod tests {
             let longest = cut.frames().iter().map(|frame| frame.payload().len()).max();
             assert_eq!((longest, cut.len()), (Some(most), 10_000));
         }
+    }
+
+    #[test]
+    fn frames_of_a_protocol_of_others_go_out_as_they_are_and_are_shared() {
+        let frames = Payload::binaries(["ab", "c"].map(Bytes::from));
+        assert_eq!((frames.len(), frames.frames().len()), (3, 2));
+        assert_eq!(frames.frames()[1], Frame::Binary("c".into()));
+        assert!(std::ptr::eq(frames.frames(), frames.clone().frames()));
+        assert!(Payload::binaries([]).is_empty());
     }
 
     #[test]

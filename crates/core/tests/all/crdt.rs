@@ -4,13 +4,16 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use crate::support::bare::{Bare, push_at};
 use crate::support::{World, id, json, patch};
 use rejoin_core::storage::StoreError;
-use rejoin_core::{Crdt, Event, Life, Replica};
+use rejoin_core::{Crdt, Event, Grant, Input, Life, LinkId, Peer, Replica, echoed_id};
 use rejoin_crdt::{Document, Update};
 use rejoin_json::Limits;
 use rejoin_wire::limits::MAX_CRDT_BYTES;
-use rejoin_wire::{CrdtUpdate, ErrorCode, Header};
+use rejoin_wire::{
+    Body, CrdtUpdate, Effect, Encoding, ErrorCode, Have, Header, Message, OpenDocument, ReplicaId,
+};
 
 /// Somebody who writes into the document `d`: what a program shows of it beside the replica.
 struct Writer {
@@ -278,4 +281,48 @@ fn a_relay_passes_updates_and_serves_what_it_has() {
     Writer::new(below, 99).write(&mut world, r#"[{"op":"add","path":"/list/-","value":1}]"#);
     writers[0].write(&mut world, r#"[{"op":"add","path":"/list/-","value":2}]"#);
     assert_eq!(converged(&mut world), r#"{"list":[1,2]}"#);
+}
+
+/// An update that a Yjs client begins with: it writes two letters.
+fn letters(client: u8) -> CrdtUpdate {
+    CrdtUpdate(vec![1, 1, client, 0, 4, 1, 1, b't', 2, b'h', b'i', 0].into())
+}
+
+#[test]
+fn who_hears_what_it_said_is_told_its_updates_in_the_message_of_everybody() {
+    let (hearing, plain) = (echoed_id(7 << 64), ReplicaId(8));
+    let [ada, bob, reader] = [LinkId(1), LinkId(2), LinkId(3)];
+    let mut bare = Bare::new(usize::MAX);
+    for (link, replica) in [(ada, hearing), (bob, plain), (reader, ReplicaId(9))] {
+        let grant = Grant::new("ada", true);
+        let peer = Peer { replica, encoding: Encoding::Binary, grant, token: None };
+        bare.input(Input::LinkOpened { link, peer });
+        let open = OpenDocument { document: id("d"), have: Have::default(), pending: Vec::new() };
+        bare.say(link, Message::Open { documents: vec![open] });
+    }
+    let merge = |replica: ReplicaId, counter, client| {
+        push_at(replica.0, counter, 0, Body::Merge { update: letters(client) })
+    };
+    bare.holds_commits = true;
+    bare.say(ada, merge(hearing, 1, 1));
+    // These wait for the commit that is under way, and are durable together.
+    bare.say(bob, merge(plain, 1, 2));
+    bare.say(ada, merge(hearing, 2, 3));
+    bare.answer_commits(&Ok(()));
+    bare.said.clear();
+    bare.answer_commits(&Ok(()));
+    let told = |link: LinkId| {
+        let mut updates = bare.said.iter().filter_map(|(to, message)| match message {
+            Message::Update(update) if *to == link => Some(update.clone()),
+            _ => None,
+        });
+        let update = updates.next().unwrap();
+        assert!(updates.next().is_none());
+        update
+    };
+    assert_eq!(told(ada), told(reader));
+    let effects = |link| told(link).entries.into_iter().map(|entry| entry.effect).collect::<Vec<_>>();
+    let merged = |client| Effect::Merged { update: letters(client) };
+    assert_eq!(effects(ada), [merged(2), merged(3)]);
+    assert_eq!(effects(bob), [Effect::Own, merged(3)], "it knows what it has written");
 }

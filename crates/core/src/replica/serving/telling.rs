@@ -10,7 +10,10 @@ impl Replica {
             Telling::Revision(revision, _) => Some(*revision),
             _ => None,
         });
-        let authors: BTreeSet<LinkId> = tellings.iter().filter_map(Telling::link).collect();
+        let mut authors: BTreeSet<LinkId> = tellings.iter().filter_map(Telling::link).collect();
+        if let Some(first) = first.filter(|_| self.is_crdt(id)) {
+            authors.retain(|link| !self.is_told_as_others(*link, id, first, tellings));
+        }
         for link in &authors {
             self.tell_author(*link, id, tellings);
         }
@@ -18,6 +21,27 @@ impl Replica {
             self.tell_others(id, first, &authors);
             self.tell_lists(id);
         }
+    }
+
+    fn is_crdt(&self, id: &DocumentId) -> bool {
+        self.documents.get(id).is_some_and(|document| document.durable.state.crdt.is_some())
+    }
+
+    /// Whether an author hears its updates like those of the others. Where many write at the same time, a message of its own for each of them costs far
+    /// more than the few bytes that it has already.
+    fn is_told_as_others(
+        &self,
+        link: LinkId,
+        id: &DocumentId,
+        first: Revision,
+        tellings: &[Telling],
+    ) -> bool {
+        let hears = |downstream: &Downstream| crate::ids::is_echoed(downstream.peer.replica);
+        let is_revision =
+            |telling: &Telling| telling.link() != Some(link) || matches!(telling, Telling::Revision(..));
+        self.links.get(&link).is_some_and(hears)
+            && self.takes(link, id, first)
+            && tellings.iter().all(is_revision)
     }
 
     /// Tells a submitter what became of its changes, in their order.
