@@ -67,6 +67,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 /// Messages taken from the link's queue before they are written together.
 const WRITE_BATCH: usize = 256;
 
+/// Frames of a client without a replica that are read before what came of them is handed on together.
+const READ_BATCH: usize = 64;
+
 /// Decides who may come in.
 pub(crate) trait Admission: Send + Sync {
     /// What these credentials allow in a workspace, or why nothing.
@@ -188,12 +191,14 @@ impl Task {
     async fn run(&mut self) -> Disconnect {
         // It stays from one wake to the next: to set it takes a lock that all sockets share.
         let mut alarm = pin!(tokio::time::sleep(LONGEST_WAIT));
+        let mut has_read = false;
         loop {
-            if let Some(end) = self.drain().await {
+            if let Some(end) = self.drain(has_read).await {
                 return end;
             }
             self.set(alarm.as_mut());
             let wake = self.wait(alarm.as_mut()).await;
+            has_read = matches!(wake, Wake::Frame(_));
             self.take(wake).await;
         }
     }
@@ -215,9 +220,7 @@ impl Task {
         let stopped = self.conversation.hub.stopped();
         let is_open = !self.is_over();
         let is_blocked = self.blocked.is_some();
-        // A text client that has asked for more than it was answered is not read until it was.
-        let door_reads = |door: &Door| door.takes_frames() && (!is_blocked || door.reads_while_blocked());
-        let reads = !self.is_deaf && self.held.is_none() && self.door.as_ref().is_none_or(door_reads);
+        let reads = self.reads();
         let takes_news = self.door.as_ref().is_none_or(Door::takes_news);
         let door = async {
             match &mut self.door {
@@ -259,6 +262,14 @@ impl Task {
             wake = socket => wake,
             () = alarm => Wake::Timeout,
         }
+    }
+
+    /// Whether another frame can be read.
+    fn reads(&self) -> bool {
+        // A text client that has asked for more than it was answered is not read until it was.
+        let door_reads =
+            |door: &Door| door.takes_frames() && (self.blocked.is_none() || door.reads_while_blocked());
+        !self.is_deaf && self.held.is_none() && self.door.as_ref().is_none_or(door_reads)
     }
 
     /// When something is due, should nothing happen before.
@@ -375,10 +386,37 @@ impl Task {
         }
     }
 
-    /// Does what the session asks for, and writes everything in one go.
-    async fn drain(&mut self) -> Option<Disconnect> {
+    /// Does what the session asks for, and writes everything in one go. Where a frame was read, what has come behind it is read with it.
+    async fn drain(&mut self, has_read: bool) -> Option<Disconnect> {
         self.check_patience();
         self.hand_on_held().await;
+        let mut left = if has_read { READ_BATCH } else { 1 };
+        loop {
+            if let Some(end) = self.drain_session().await {
+                return Some(end);
+            }
+            // Nothing came of a frame too many that could be refused: the next is read when it would have had its turn.
+            if let Some(over) = self.over.take() {
+                let now = self.now();
+                self.hand_on(None, now, Some(over)).await;
+            }
+            left -= 1;
+            if left == 0 {
+                break;
+            }
+            let Some(frame) = self.next_frame().await else { break };
+            self.take_frame(frame);
+        }
+        if !self.is_broken {
+            let flushed = poll_fn(|context| Poll::Ready(self.socket.poll_flush_unpin(context))).await;
+            self.note_room(flushed);
+        }
+        self.tell_replica().await;
+        self.tell_writable().await;
+        None
+    }
+
+    async fn drain_session(&mut self) -> Option<Disconnect> {
         while let Some(output) = self.next_output().await {
             match output {
                 SessionOutput::Frame(frame) => self.write(frame_of(frame)),
@@ -407,17 +445,6 @@ impl Task {
                 }
             }
         }
-        // Nothing came of a frame too many that could be refused: the next is read when it would have had its turn.
-        if let Some(over) = self.over.take() {
-            let now = self.now();
-            self.hand_on(None, now, Some(over)).await;
-        }
-        if !self.is_broken {
-            let flushed = poll_fn(|context| Poll::Ready(self.socket.poll_flush_unpin(context))).await;
-            self.note_room(flushed);
-        }
-        self.tell_replica().await;
-        self.tell_writable().await;
         None
     }
 

@@ -6,8 +6,10 @@
 
 mod answering;
 mod hocuspocus;
+mod news;
 mod people;
 mod room;
+mod whole;
 mod y_websocket;
 
 #[cfg(test)]
@@ -24,6 +26,7 @@ use people::People;
 use room::{Room, Say};
 
 pub(crate) use hocuspocus::HocuspocusDoor;
+pub(crate) use news::News;
 pub(crate) use y_websocket::YWebsocketDoor;
 
 /// Silence of a client after which it is pinged, and told something that its protocol counts: it takes a connection for dead on which it heard
@@ -35,7 +38,16 @@ type Ending = (CloseCode, Arc<str>);
 
 /// An id under which nobody has made a change.
 pub(crate) fn random_replica() -> ReplicaId {
+    ReplicaId(random_bits())
+}
+
+/// The same for a client of Yjs, which hears what it said.
+pub(crate) fn client_replica() -> ReplicaId {
+    rejoin_core::echoed_id(random_bits())
+}
+
+fn random_bits() -> u128 {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the operating system has randomness");
-    ReplicaId(u128::from_le_bytes(bytes))
+    u128::from_le_bytes(bytes)
 }

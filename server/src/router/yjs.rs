@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::{Caller, Server, Upgrading, bearer, begin_upgrade};
 use crate::error::ApiError;
 use crate::socket::{Conversation, Foreign, serve};
-use crate::yjs_door::random_replica;
+use crate::yjs_door::client_replica;
 
 /// How a subprotocol begins by which a client says its token: browsers can send no header with a WebSocket, and an address is logged.
 const TOKEN_PROTOCOL: &str = "bearer.";
@@ -55,7 +55,7 @@ pub(super) async fn upgrade_y_websocket(
     let token = token_of(&headers, said.as_deref()).or(query.0.ticket);
     Ok(upgrade.on_upgrade(move |socket| {
         let shared = &server.shared;
-        let replica = random_replica();
+        let replica = client_replica();
         let hello =
             Hello { versions: Vec::new(), replica, workspace: None, token: None, agent: Some("yjs".into()) };
         let named = RoomId::new(shared.workspace.clone(), room.clone()).ok();

@@ -1,7 +1,11 @@
 //! What stands between a socket and the replica, where the client holds no replica itself.
 
 use std::sync::Arc;
+use std::task::Poll;
 
+use axum::extract::ws::Message as SocketFrame;
+use futures_util::StreamExt;
+use futures_util::future::poll_fn;
 use rejoin_core::{Credentials, Grant, Instant, Payload, SessionInput};
 use rejoin_rooms::{ClientId, RoomId};
 use rejoin_wire::{CloseCode, DocumentId, Frame, Hello, Message, ReplicaId, TextMessage, TextRequest};
@@ -56,6 +60,11 @@ impl Door {
     /// Whether its client is read while it does not read what waits for it. One that is answered each frame would have answers pile up.
     pub(super) fn reads_while_blocked(&self) -> bool {
         matches!(self, Self::Text(_))
+    }
+
+    /// Whether what its client sends in one go is handed on together.
+    pub(super) fn gathers(&self) -> bool {
+        matches!(self, Self::YWebsocket(_) | Self::Hocuspocus(_))
     }
 
     /// Whether more of what the replica tells can be taken.
@@ -159,6 +168,22 @@ impl Door {
 }
 
 impl Task {
+    /// A frame that has come already, of a client whose door hands on together what comes together.
+    pub(super) async fn next_frame(&mut self) -> Option<Option<Result<SocketFrame, axum::Error>>> {
+        let gathers = self.door.as_ref().is_some_and(Door::gathers);
+        if !gathers || self.is_over() || !self.reads() {
+            return None;
+        }
+        let socket = &mut self.socket;
+        poll_fn(|context| {
+            Poll::Ready(match socket.poll_next_unpin(context) {
+                Poll::Ready(frame) => Some(frame),
+                Poll::Pending => None,
+            })
+        })
+        .await
+    }
+
     /// Hands on what the door says to the replica.
     pub(super) async fn tell_replica(&mut self) {
         let has_room = self.blocked.is_none();

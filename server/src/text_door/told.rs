@@ -1,18 +1,20 @@
-//! What goes to many links at once: as it is to replicas, and in words, which are made once, to text clients.
+//! What goes to many links at once: as it is to replicas, and in words, which are made once, to text clients; likewise in frames to Yjs clients.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use rejoin_core::Payload;
 use rejoin_wire::limits::MAX_MESSAGE_BYTES;
 use rejoin_wire::{Assembler, Effect, Encoding, Message, Update, decode_message};
 
 use super::words::{has_splice, news_of};
+use crate::yjs_door::News;
 
 /// A message of a replica on its way to links.
 #[derive(Debug)]
 pub(crate) struct Told {
     payload: Payload,
     words: OnceLock<Words>,
+    updates: OnceLock<Option<Arc<News>>>,
 }
 
 /// What text clients make of it.
@@ -25,7 +27,7 @@ struct Words {
 
 impl Told {
     pub(crate) const fn new(payload: Payload) -> Self {
-        Self { payload, words: OnceLock::new() }
+        Self { payload, words: OnceLock::new(), updates: OnceLock::new() }
     }
 
     pub(crate) const fn payload(&self) -> &Payload {
@@ -39,6 +41,13 @@ impl Told {
     /// The message; none where it cannot be read, which would be a fault of this side.
     pub(crate) fn message(&self) -> Option<&Message> {
         self.words().message.as_ref()
+    }
+
+    /// The updates of a CRDT document, where it says nothing else.
+    pub(crate) fn updates(&self) -> Option<(&Update, &Arc<News>)> {
+        let Some(Message::Update(update)) = self.message() else { return None };
+        let updates = self.updates.get_or_init(|| News::of(update));
+        updates.as_ref().map(|updates| (update, updates))
     }
 
     /// An update of which nothing has to be looked up, and what each of its revisions is in words.

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::room::Say;
+use super::whole::{self, Version, Whole};
 
 /// Bytes of a document up to which it is built where it is asked for, in a millisecond or so; larger ones hold up nobody but who asked.
 pub(crate) const MAX_INLINE_BYTES: usize = 64 * 1024;
@@ -29,6 +30,7 @@ static BUILDS: Semaphore = Semaphore::const_new(MAX_BUILDS);
 
 /// What a client wants to know of a document.
 pub(super) struct Question {
+    pub(super) version: Version,
     pub(super) updates: Vec<CrdtUpdate>,
     /// What the client has, where it wants to know what it lacks.
     pub(super) lacks: Option<StateVector>,
@@ -49,8 +51,15 @@ pub(super) struct Answered {
 pub(super) type Asked = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 impl Question {
-    pub(super) fn bytes(&self) -> usize {
-        self.updates.iter().map(|update| update.0.len()).sum()
+    /// Whether the answer takes no time to speak of.
+    pub(super) fn is_short(&self) -> bool {
+        let bytes: usize = self.updates.iter().map(|update| update.0.len()).sum();
+        bytes <= MAX_INLINE_BYTES || self.wants_whole() && whole::is_ready(&self.version)
+    }
+
+    /// Whether nothing is asked for but what everybody is told who has nothing.
+    fn wants_whole(&self) -> bool {
+        self.lacks.as_ref().is_none_or(|lacks| *lacks == StateVector::default())
     }
 
     /// Answers on a thread of its own, when it is its turn. Whoever does not look for the answer holds up nobody.
@@ -70,6 +79,11 @@ impl Question {
     }
 
     fn try_answer(&self) -> Result<Answered, ApplyError> {
+        if self.wants_whole()
+            && let Some(whole) = whole::whole(&self.version, &self.updates)
+        {
+            return Ok(self.told(&whole));
+        }
         let document = document_of(&self.updates);
         let mut said = Vec::new();
         if self.asks {
@@ -83,6 +97,20 @@ impl Question {
         let coverage = if self.asks { Some(document.coverage()?) } else { None };
         let coverage = coverage.filter(|coverage| coverage.bytes() <= MAX_COVERAGE_BYTES);
         Ok(Answered { said, coverage, failed: None })
+    }
+
+    /// The answer where the whole document was built before.
+    fn told(&self, whole: &Whole) -> Answered {
+        let mut said = Vec::new();
+        if self.asks {
+            said.push(Say::Step1(whole.state_vector.clone()));
+        }
+        if self.lacks.is_some() {
+            said.push(Say::Step2(whole.update.clone()));
+            said.extend(whole.waiting.iter().map(|update| Say::Update(update.clone())));
+        }
+        let is_kept = self.asks && whole.coverage.bytes() <= MAX_COVERAGE_BYTES;
+        Answered { said, coverage: is_kept.then(|| whole.coverage.clone()), failed: None }
     }
 }
 

@@ -16,7 +16,7 @@ use rejoin_wire::limits::{HELLO_TIMEOUT_MS, MAX_BYTES_BEFORE_AUTHENTICATION, MAX
 use rejoin_wire::{CloseCode, DocumentId, Encoding, UnixMillis, WorkspaceId};
 
 use super::room::{MAX_UNTOLD, MAX_UNTOLD_BYTES};
-use super::{Answered, Asked, Ending, Room, Say, random_replica};
+use super::{Answered, Asked, Ending, Room, Say, client_replica};
 use crate::hub::{Closing, Hub, Link, Outgoing, Urgency};
 use crate::instruments;
 
@@ -400,7 +400,7 @@ impl HocuspocusDoor {
 
 impl Served {
     fn new(document: DocumentId, grant: Grant, asks: bool) -> Self {
-        let replica = random_replica();
+        let replica = client_replica();
         let peer = Peer { replica, encoding: Encoding::Binary, grant: grant.clone(), token: None };
         let room = Room::new(document, replica, grant.clone(), asks);
         Self { room, grant, peer, link: None, unread: 0, asked: None }
@@ -500,6 +500,7 @@ fn payload(address: &str, say: Say) -> Payload {
         Say::Step1(state_vector) => hocuspocus::step1(address, &state_vector),
         Say::Step2(update) => hocuspocus::step2(address, &update),
         Say::Update(update) => hocuspocus::update(address, &update),
+        Say::News(news) => return news.hocuspocus(address),
         Say::Awareness(update) => hocuspocus::awareness(address, &update),
         Say::Taken(is_taken) => hocuspocus::status(address, is_taken),
     })

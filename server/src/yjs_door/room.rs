@@ -7,15 +7,16 @@ use bytes::Bytes;
 use rejoin_core::Grant;
 use rejoin_crdt::doors::Awareness;
 use rejoin_crdt::{Coverage, StateVector, Update};
-use rejoin_wire::limits::MAX_CRDT_BYTES;
+use rejoin_wire::limits::{MAX_CHANGES_PER_PUSH, MAX_CRDT_BYTES};
 use rejoin_wire::{
     Body, Change, ChangeId, CloseCode, Counter, CrdtUpdate, DocumentId, DocumentPush, Effect, Entry,
     ErrorCode, Fate, Have, Message, OpenDocument, Outcome, PendingRun, PushedChange, RelayedMember,
     ReplicaId, Revision, Snapshot, UnixMillis,
 };
 
-use super::answering::{Answered, MAX_INLINE_BYTES, Question};
-use super::{Ending, People};
+use super::answering::{Answered, Question};
+use super::whole::Version;
+use super::{Ending, News, People};
 use crate::text_door::Told;
 
 /// Updates of a client that are not durable yet; with so many it is not read.
@@ -24,10 +25,13 @@ pub(super) const MAX_UNTOLD: usize = 256;
 /// Bytes of those, likewise.
 pub(super) const MAX_UNTOLD_BYTES: usize = MAX_CRDT_BYTES;
 
+/// Bytes up to which an update joins those before it in one push.
+pub(super) const MAX_PUSH_BYTES: usize = 64 * 1024;
+
 const NOT_CRDT: &str = "the document is a JSON document, which this door does not serve; take another name";
 
 /// What a client is told.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Say {
     /// What the server has, by the bytes of a state vector.
     Step1(Vec<u8>),
@@ -35,6 +39,8 @@ pub(super) enum Say {
     Step2(Bytes),
     /// Something new, or its own that is durable now.
     Update(Bytes),
+    /// The same of several, which everybody in the room is told.
+    News(Arc<News>),
     /// What others say of themselves, or its own again.
     Awareness(Bytes),
     /// Whether a step 2 or an update was taken, once for each: it is durable, or never will be.
@@ -65,6 +71,8 @@ pub(super) struct Room {
     people: People,
     said: Vec<Say>,
     messages: Vec<Message>,
+    /// Bytes of the updates of the push that is the newest of them.
+    pushed_bytes: usize,
     ending: Option<Ending>,
 }
 
@@ -96,6 +104,7 @@ impl Room {
             people,
             said: Vec::new(),
             messages: Vec::new(),
+            pushed_bytes: 0,
             ending: None,
         };
         room.open(Opening { lacks: None, asks });
@@ -188,7 +197,8 @@ impl Room {
         let update = CrdtUpdate(update.bytes().clone());
         let counter = self.next;
         self.next = counter.next();
-        self.untold_bytes += update.0.len();
+        let bytes = update.0.len();
+        self.untold_bytes += bytes;
         self.untold.push_back((counter, update.clone()));
         let change = Change {
             replica: self.replica,
@@ -198,11 +208,20 @@ impl Room {
             time: now,
             body: Body::Merge { update },
         };
-        let push = DocumentPush {
-            document: self.document.clone(),
-            changes: vec![PushedChange { change, seen: None }],
-            author: None,
-        };
+        self.push(PushedChange { change, seen: None }, bytes);
+    }
+
+    /// What a client sends in one go is one push: a row in the store, and one answer.
+    fn push(&mut self, pushed: PushedChange, bytes: usize) {
+        self.pushed_bytes += bytes;
+        if self.pushed_bytes <= MAX_PUSH_BYTES
+            && let Some(Message::Push { pushes }) = self.messages.last_mut()
+            && let Some(push) = pushes.last_mut().filter(|push| push.changes.len() < MAX_CHANGES_PER_PUSH)
+        {
+            return push.changes.push(pushed);
+        }
+        self.pushed_bytes = bytes;
+        let push = DocumentPush { document: self.document.clone(), changes: vec![pushed], author: None };
         self.messages.push(Message::Push { pushes: vec![push] });
     }
 
@@ -223,9 +242,26 @@ impl Room {
 
     /// Takes a message of the replica.
     pub(super) fn take_told(&mut self, told: &Told) {
-        if let Some(message) = told.message() {
-            self.take_message(message);
+        match (told.updates(), told.message()) {
+            (Some((update, news)), _) if update.document == self.document => self.take_news(update, news),
+            (_, Some(message)) => self.take_message(message),
+            (_, None) => {}
         }
+    }
+
+    /// Takes updates of which everybody is told the same, those that are its own among them.
+    fn take_news(&mut self, update: &rejoin_wire::Update, news: &Arc<News>) {
+        self.said.push(Say::News(Arc::clone(news)));
+        for entry in &update.entries {
+            if self.take_untold(entry.change).is_some() {
+                self.said.push(Say::Taken(true));
+            }
+        }
+        self.take_revision(update);
+    }
+
+    fn take_revision(&mut self, update: &rejoin_wire::Update) {
+        self.revision = Revision(update.first.0 + update.entries.len() as u64 - 1);
     }
 
     fn take_message(&mut self, message: &Message) {
@@ -236,7 +272,7 @@ impl Room {
                 for entry in &update.entries {
                     self.take_entry(entry);
                 }
-                self.revision = Revision(update.first.0 + update.entries.len() as u64 - 1);
+                self.take_revision(update);
             }
             Message::Outcomes { outcomes, .. } => self.take_outcomes(outcomes),
             // What was pushed is with the client: it sends it again when it is back.
@@ -280,7 +316,10 @@ impl Room {
             self.ask(Have { revision: snapshot.revision, chain: snapshot.chain });
         }
         match self.opening.take() {
-            Some(opening) => self.answer(opening, updates),
+            Some(opening) => {
+                let version = Version { document: self.document.clone(), chain: snapshot.chain };
+                self.answer(opening, version, updates);
+            }
             // It was told too little in between, as a slow reader: what it has is not known.
             None => self.said.extend(updates.into_iter().map(|update| Say::Update(update.0))),
         }
@@ -329,14 +368,14 @@ impl Room {
     }
 
     /// The document is here: the client is asked for what the server lacks, and told what it lacks itself, as soon as it has said so.
-    fn answer(&mut self, opening: Opening, updates: Vec<CrdtUpdate>) {
+    fn answer(&mut self, opening: Opening, version: Version, updates: Vec<CrdtUpdate>) {
         let Opening { lacks, asks } = opening;
         if lacks.is_none() && !asks {
             return;
         }
         self.is_answering = true;
-        let question = Question { updates, lacks, asks };
-        if question.bytes() <= MAX_INLINE_BYTES {
+        let question = Question { version, updates, lacks, asks };
+        if question.is_short() {
             self.take_answer(question.answer());
         } else {
             self.question = Some(question);

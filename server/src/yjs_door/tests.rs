@@ -13,8 +13,9 @@ use bytes::Bytes;
 use rejoin_crdt::doors::y_websocket;
 use rejoin_wire::limits::{MAX_CRDT_BYTES, MAX_PRESENCE_BYTES, MAX_PRESENCE_PARTS};
 
+use super::news::MAX_NEWS_BYTES;
 use super::people::MADE_CLIENTS;
-use super::room::MAX_UNTOLD;
+use super::room::{MAX_PUSH_BYTES, MAX_UNTOLD};
 use super::*;
 use crate::text_door::Told;
 
@@ -50,9 +51,16 @@ fn frame(door: &mut YWebsocketDoor, bytes: &[u8]) {
     door.take_frame(&Bytes::copy_from_slice(bytes), NOW);
 }
 
+/// A length of up to three bytes, as Yjs writes it.
+fn varint(number: usize) -> Vec<u8> {
+    let [low, middle, high] = [number & 0x7f | 0x80, number >> 7 & 0x7f | 0x80, number >> 14];
+    [low, middle, high].map(|byte| u8::try_from(byte).unwrap()).to_vec()
+}
+
 /// What the client is sent, as bytes.
 fn said(door: &mut YWebsocketDoor) -> Vec<Vec<u8>> {
-    door.take_said().iter().map(|payload| payload.frames()[0].payload().to_vec()).collect()
+    let said = door.take_said();
+    said.iter().flat_map(Payload::frames).map(|frame| frame.payload().to_vec()).collect()
 }
 
 fn snapshot_of(revision: u64, updates: Option<&[&[u8]]>) -> Snapshot {
@@ -148,6 +156,15 @@ fn pushes(door: &mut YWebsocketDoor) -> usize {
     door.take_messages().iter().filter(|message| matches!(message, Message::Push { .. })).count()
 }
 
+/// How many changes each push has.
+fn pushes_of(door: &mut YWebsocketDoor) -> Vec<usize> {
+    let changes = |message| match message {
+        Message::Push { pushes } => pushes.iter().map(|push| push.changes.len()).collect(),
+        _ => Vec::new(),
+    };
+    door.take_messages().into_iter().flat_map(changes).collect()
+}
+
 /// A door whose client has been told the document.
 fn open_with(updates: &[&[u8]]) -> YWebsocketDoor {
     let mut door = door();
@@ -184,6 +201,76 @@ fn own_updates_that_are_told_like_those_of_others_are_durable_too() {
         // That is how a link is caught up that missed something.
         tell(&mut door, &update(number, vec![entry(OWN, number, merged(HI))]));
         assert_eq!(said(&mut door), [[&[0, 2, 12], HI].concat()]);
+    }
+}
+
+#[test]
+fn what_a_client_sends_in_one_go_is_one_push() {
+    let mut door = open_with(&[]);
+    for _ in 0..3 {
+        frame(&mut door, &[&[0, 2, 12], HI].concat());
+    }
+    let messages = door.take_messages();
+    let [Message::Push { pushes }] = messages.as_slice() else { panic!("{messages:?}") };
+    let counters: Vec<u64> = pushes[0].changes.iter().map(|pushed| pushed.change.counter.0).collect();
+    assert_eq!((pushes.len(), counters), (1, vec![1, 2, 3]));
+    frame(&mut door, &[&[0, 2, 12], HI].concat());
+    assert_eq!(pushes_of(&mut door), [1], "what came later is one of its own");
+}
+
+#[test]
+fn a_push_has_at_most_64_kib_of_updates_unless_one_alone_is_larger() {
+    // Bytes around a text whose length takes three bytes.
+    const AROUND: usize = 12;
+    let inserting = |bytes: usize| {
+        let text = vec![b'x'; bytes - AROUND];
+        let update = [[1, 1, 1, 0, 4, 1, 1, b't'].as_slice(), &varint(text.len()), &text, &[0]].concat();
+        assert_eq!(update.len(), bytes);
+        [[0, 2].as_slice(), &varint(bytes), &update].concat()
+    };
+    for (second, expected) in [(MAX_PUSH_BYTES / 2, vec![2]), (MAX_PUSH_BYTES / 2 + 1, vec![1, 1])] {
+        let mut door = open_with(&[]);
+        frame(&mut door, &inserting(MAX_PUSH_BYTES / 2));
+        frame(&mut door, &inserting(second));
+        assert_eq!(pushes_of(&mut door), expected);
+    }
+    let mut door = open_with(&[]);
+    frame(&mut door, &inserting(2 * MAX_PUSH_BYTES));
+    assert_eq!(pushes_of(&mut door), [1]);
+}
+
+#[test]
+fn updates_of_several_are_written_once_for_all_and_own_ones_among_them_are_durable() {
+    let (mut author, mut reader) = (open_with(&[]), open_with(&[]));
+    frame(&mut author, &[&[0, 2, 12], HI].concat());
+    let entries = vec![entry(ReplicaId(8), 1, merged(CUT)), entry(OWN, 1, merged(HI))];
+    let told = told(&update(1, entries));
+    author.take_told(&told);
+    reader.take_told(&told);
+    let [to_author, to_reader] = [&mut author, &mut reader].map(|door| door.take_said());
+    assert_eq!(to_author, to_reader);
+    let frames = |payload: &Payload| payload.frames().to_vec();
+    let [first, second] = frames(&to_author[0]).try_into().unwrap();
+    assert_eq!(first.payload()[..], [&[0, 2, 6], CUT].concat());
+    assert_eq!(second.payload()[..], [&[0, 2, 12], HI].concat());
+    assert!(std::ptr::eq(to_author[0].frames(), to_reader[0].frames()), "they share the bytes");
+    for _ in 0..MAX_UNTOLD {
+        assert!(author.takes_frames(), "nothing waits any more");
+        frame(&mut author, &[&[0, 2, 12], HI].concat());
+    }
+    assert!(!author.takes_frames());
+}
+
+#[test]
+fn updates_of_more_than_256_kib_are_told_one_frame_after_the_other() {
+    for (bytes, payloads) in [(MAX_NEWS_BYTES, 1), (MAX_NEWS_BYTES + 1, 2)] {
+        let mut door = open_with(&[]);
+        let halves = [bytes / 2, bytes - bytes / 2].map(|bytes| merged(&vec![7; bytes]));
+        let entries = halves.into_iter().zip(1..).map(|(half, at)| entry(ReplicaId(8), at, half)).collect();
+        tell(&mut door, &update(1, entries));
+        let said = door.take_said();
+        let frames: usize = said.iter().map(|payload| payload.frames().len()).sum();
+        assert_eq!((said.len(), frames), (payloads, 2), "{bytes}");
     }
 }
 
@@ -242,10 +329,14 @@ async fn an_answer_about_a_large_document_holds_up_its_client_alone() {
     assert_eq!(answered.len(), 2, "what the server has, and what the client lacked");
     assert!(answered[1].len() > text.len() && answered[1].starts_with(&[0, 1]));
     assert!(door.takes_frames());
+    // It was built for the first, and holds up nobody any more: nor whoever else has nothing.
     tell(&mut door, &snapshot(1, &[large.bytes()]));
-    door.progress().await;
-    door.finish();
     assert_eq!(said(&mut door), [answered[1].clone()]);
+    assert_eq!(
+        said(&mut open_with(&[large.bytes()])),
+        Vec::<Vec<u8>>::new(),
+        "it was told all of it at once"
+    );
 }
 
 #[test]

@@ -107,6 +107,7 @@ fn payload(say: Say) -> Option<Payload> {
         Say::Step1(state_vector) => y_websocket::step1(&state_vector),
         Say::Step2(update) => y_websocket::step2(&update),
         Say::Update(update) => y_websocket::update(&update),
+        Say::News(news) => return Some(news.y_websocket()),
         Say::Awareness(update) => y_websocket::awareness(&update),
         // The protocol has no word for it; but who hears nothing at all takes the connection for dead.
         Say::Taken(false) => y_websocket::awareness(&[0]),

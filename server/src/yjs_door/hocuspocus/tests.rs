@@ -74,7 +74,7 @@ impl Test {
     /// What the client was sent at once.
     fn said(&mut self) -> Vec<Vec<u8>> {
         let said = self.door.take_said();
-        said.iter().map(|payload| payload.frames()[0].payload().to_vec()).collect()
+        said.iter().flat_map(Payload::frames).map(|frame| frame.payload().to_vec()).collect()
     }
 
     /// Goes on until the client was sent this.
