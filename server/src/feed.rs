@@ -148,7 +148,7 @@ impl Feed {
         let mut next = self.first_after(head, since).await?;
         while next <= head.revision {
             let last = Revision(head.revision.0.min(next.0 + u64::from(most) - 1));
-            let Some(mut page) = self.history(document, last, most).await? else {
+            let Some(mut page) = self.history(document, last, most, true).await? else {
                 match self.readable_after(head, last).await? {
                     Some(readable) => next = readable,
                     None => return Ok(()),
@@ -157,7 +157,7 @@ impl Feed {
             };
             if page.first > next {
                 // A page that would be too large holds its newest part; what is not kept any more is in no page.
-                let single = self.history(document, next, 1).await?;
+                let single = self.history(document, next, 1, true).await?;
                 page = single.filter(|single| !single.entries.is_empty()).unwrap_or(page);
             }
             let mut revision = page.first;
@@ -195,7 +195,7 @@ impl Feed {
                 Some(step) if after.0 - before.0 > step => Revision(after.0 - step),
                 _ => Revision(before.0 + (after.0 - before.0) / 2),
             };
-            let page = self.history(&head.document, middle, 1).await?;
+            let page = self.history(&head.document, middle, 1, false).await?;
             let entry = page.as_ref().and_then(|page| page.entries.first());
             if entry.is_some_and(|entry| entry.entry.sequence > since) {
                 after = middle;
@@ -213,7 +213,7 @@ impl Feed {
         let (mut before, mut after) = (unreadable, head.revision);
         while before.next() < after {
             let middle = Revision(before.0 + (after.0 - before.0) / 2);
-            match self.history(&head.document, middle, 1).await? {
+            match self.history(&head.document, middle, 1, false).await? {
                 Some(_) => after = middle,
                 None => before = middle,
             }
@@ -221,17 +221,21 @@ impl Feed {
         Ok((after > unreadable).then_some(after))
     }
 
-    /// A page of history that ends with a revision; `None` where that cannot be read.
+    /// A page of history that ends with a revision; `None` where that cannot be read. `shown` where it is told to somebody, and not only looked at.
     async fn history(
         &self,
         document: &DocumentId,
         last: Revision,
         limit: u32,
+        shown: bool,
     ) -> Result<Option<HistoryPage>, Refused> {
         let (id, before) = (document.clone(), Some(last.next()));
         let reply = self
             .hub
-            .command(&self.workspace, move |replica, token| replica.history(token, &id, before, limit))
+            .command(&self.workspace, move |replica, token| match shown {
+                true => replica.shown_history(token, &id, before, limit),
+                false => replica.history(token, &id, before, limit),
+            })
             .await?;
         match reply {
             Reply::History(page) => Ok(Some(*page)),

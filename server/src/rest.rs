@@ -269,7 +269,7 @@ async fn history(
     limit: u32,
 ) -> Result<HistoryPage, ApiError> {
     let id = id.clone();
-    match server.command(move |replica, token| replica.history(token, &id, before, limit)).await? {
+    match server.command(move |replica, token| replica.shown_history(token, &id, before, limit)).await? {
         Reply::History(page) => Ok(*page),
         reply => Err(refused(reply)),
     }

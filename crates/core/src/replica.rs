@@ -46,7 +46,7 @@ use crate::storage::{Answer, Operation, RequestId};
 use crate::time::{Instant, Random, Seed};
 pub use commands::{
     ConflictChoice, DocumentStatus, EditError, Listed, MAX_HISTORY_PAGE, MAX_HISTORY_PAGE_BYTES,
-    MAX_QUESTIONS, OwnChange, RecoveredVersion, RejectedChange, Undone, View,
+    MAX_HISTORY_SHOWN_BYTES, MAX_QUESTIONS, OwnChange, RecoveredVersion, RejectedChange, Undone, View,
 };
 pub use events::{Event, LinkStatus};
 pub use ladder::{Ladder, OnRung, SyncStatus};

@@ -82,6 +82,10 @@ pub(crate) fn write(command: &Command, out: &mut Writer) -> u8 {
             write_question(*token, document, *before, *limit, out);
             kind::HISTORY
         }
+        Command::ShownHistory { token, document, before, limit } => {
+            write_question(*token, document, *before, *limit, out);
+            kind::SHOWN_HISTORY
+        }
         Command::RemoteHistory { token, document, before, limit } => {
             write_question(*token, document, *before, *limit, out);
             kind::REMOTE_HISTORY
@@ -176,6 +180,10 @@ pub(crate) fn read(kind: u8, input: &mut Reader<'_>) -> Command {
         kind::HISTORY => {
             let (token, document, before, limit) = read_question(input);
             Command::History { token, document, before, limit }
+        }
+        kind::SHOWN_HISTORY => {
+            let (token, document, before, limit) = read_question(input);
+            Command::ShownHistory { token, document, before, limit }
         }
         kind::REMOTE_HISTORY => {
             let (token, document, before, limit) = read_question(input);

@@ -104,6 +104,7 @@ pub(crate) fn command(command: &Command) -> Line {
             Line::new("speak for", format!("part {}, number {}", origin.part, origin.number))
         }
         Command::History { document, .. } => about("history", document),
+        Command::ShownHistory { document, .. } => about("shown history", document),
         Command::RemoteHistory { document, .. } => about("remote history", document),
         Command::Read { document, .. } => about("read", document),
         Command::ReadAt { document, revision, .. } => {
@@ -239,6 +240,7 @@ pub(crate) fn kind_name(kind: u8) -> &'static str {
         kind::UNDO_CHANGE => "undo change",
         kind::SPEAK_FOR => "speak for",
         kind::HISTORY => "history",
+        kind::SHOWN_HISTORY => "shown history",
         kind::REMOTE_HISTORY => "remote history",
         kind::READ => "read",
         kind::READ_AT => "read at",
@@ -246,6 +248,7 @@ pub(crate) fn kind_name(kind: u8) -> &'static str {
         kind::HEADS => "heads",
         kind::REPEAT => "repeat",
         kind::SUBMIT => "submit",
+        kind::MERGE => "merge",
         kind::WAKE => "wake",
         kind::CONNECTED => "connected",
         kind::FRAME => "frame",

@@ -75,6 +75,7 @@ pub(crate) mod kind {
     pub(crate) const SUBMIT: u8 = 53;
     pub(crate) const READ_CONFLICT: u8 = 54;
     pub(crate) const MERGE: u8 = 55;
+    pub(crate) const SHOWN_HISTORY: u8 = 56;
 
     // Of a page's engine: `npm/rejoin/src/record/recorder.ts` has the same numbers.
     pub(crate) const WAKE: u8 = 64;

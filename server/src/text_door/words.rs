@@ -160,8 +160,13 @@ pub(crate) fn event_of(id: &DocumentId, revision: Revision, entry: &HistoryEntry
             Some(forward_patch.as_ref().unwrap_or(patch).to_json()),
             reverse_patch.as_ref().map(Patch::to_json).or_else(nothing),
         ),
-        // What an update of a CRDT document changes is no patch.
-        Effect::Header { .. } | Effect::Merged { .. } => (EventType::Update, nothing(), nothing()),
+        Effect::Header { .. } => (EventType::Update, nothing(), nothing()),
+        // Where it cannot be said any more what an update changed, as the updates before it are damaged, that stays open.
+        Effect::Merged { .. } => (
+            EventType::Update,
+            forward_patch.as_ref().map(Patch::to_json).or_else(nothing),
+            reverse_patch.as_ref().map(Patch::to_json).or_else(nothing),
+        ),
         Effect::Deleted => (EventType::Delete, None, before()),
         Effect::Undeleted => (EventType::Undelete, before(), None),
         // Whoever read on while revisions could not be read was not told of them.

@@ -527,3 +527,24 @@ async fn a_ticket_lets_into_its_room_as_often_as_its_holder_likes() {
     assert_eq!(RoomClient::connect_to(&yjs("closed-house"), None).await.closed().await.0, Some(4403));
     assert!(!RoomClient::connect_to(&yjs("open-house"), None).await.next_bytes().await.is_empty());
 }
+
+#[tokio::test]
+async fn history_says_what_each_batch_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let (mut client, ..) = RoomClient::join(&process, "told").await;
+    for (version, value) in [(1, "Draft"), (2, "Ready")] {
+        client.update(json!([{"op": "add", "path": "/title", "value": value}])).await;
+        assert_eq!(client.expect("StorageUpdated").await["version"], version);
+    }
+    let (_, _, history) = http(process.address, "GET /api/documents/told/changes", &[], "").await;
+    let patches =
+        |at: usize| (&history["items"][at]["forward_patch"], &history["items"][at]["reverse_patch"]);
+    let replaced = |value: &str| json!([{"op": "replace", "path": "/title", "value": value}]);
+    assert_eq!(patches(1), (&replaced("Ready"), &replaced("Draft")), "{history}");
+    let first = (
+        json!([{"op": "add", "path": "/title", "value": "Draft"}]),
+        json!([{"op": "remove", "path": "/title"}]),
+    );
+    assert_eq!(patches(0), (&first.0, &first.1), "{history}");
+}

@@ -76,6 +76,11 @@ impl Sum {
         self
     }
 
+    /// Adds an update that was accepted long ago; false where that cannot be done, and the sum is of no use any more.
+    pub(crate) fn push(&mut self, update: &CrdtUpdate) -> bool {
+        self.apply(update, Document::apply) != Err(Refused::Broken)
+    }
+
     /// What it is the sum of.
     pub(super) fn updates(&self) -> &Crdt {
         &self.of

@@ -49,6 +49,10 @@ pub const MAX_HISTORY_PAGE: u32 = 1_000;
 /// Bytes of the entries of one page of history, whole contents included; a page holds one entry at least.
 pub const MAX_HISTORY_PAGE_BYTES: usize = 4 << 20;
 
+/// Bytes of what a CRDT document shows at the revisions of one page of its history, together. A page with more has fewer revisions, and one
+/// at least.
+pub const MAX_HISTORY_SHOWN_BYTES: usize = 4 << 20;
+
 /// Why a command was refused. Nothing changed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]

@@ -94,6 +94,12 @@ pub enum Command {
         before: Option<Revision>,
         limit: u32,
     },
+    ShownHistory {
+        token: Token,
+        document: DocumentId,
+        before: Option<Revision>,
+        limit: u32,
+    },
     RemoteHistory {
         token: Token,
         document: DocumentId,
@@ -147,7 +153,7 @@ impl Replica {
         use Command::{
             Close, Create, Delete, DismissRecovered, DismissRejected, Edit, Heads, History, Merge, Open,
             Read, ReadAt, ReadConflict, Redo, RemoteHistory, Repeat, SetHeader, SetPresence, Settle,
-            SpeakFor, Submit, Undelete, Undo, UndoChange,
+            ShownHistory, SpeakFor, Submit, Undelete, Undo, UndoChange,
         };
         // What a command comes to shows in the outputs.
         match command {
@@ -171,6 +177,9 @@ impl Replica {
                 self.speak_for(origin);
             }
             History { token, document, before, limit } => self.history(token, &document, before, limit),
+            ShownHistory { token, document, before, limit } => {
+                self.shown_history(token, &document, before, limit);
+            }
             RemoteHistory { token, document, before, limit } => {
                 self.remote_history(token, &document, before, limit);
             }

@@ -103,9 +103,10 @@ pub struct HistoryEntry {
     /// The revision as it is told.
     pub entry: Entry,
     /// The patch of an entry that patched in the words of RFC 6902: whole strings in the place of splices. `None` where the page has no
-    /// splices, and where the authority was asked.
+    /// splices, and where the authority was asked. For an update of a CRDT document, what that changed of what the document shows; `None` where
+    /// nobody asked for it, and where the updates before it cannot be read.
     pub forward_patch: Option<Patch>,
-    /// The patch back, for an entry that patched, in the words of RFC 6902.
+    /// The patch back, for an entry that patched, in the words of RFC 6902; for an update as `forward_patch`.
     pub reverse_patch: Option<Patch>,
     /// The whole content before, for an entry that deleted or undeleted: what the one took away and the other brought back; and for one that
     /// tells of a mended document.

@@ -6,9 +6,9 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::support::{World, id, patch};
 use rejoin_core::storage::StoreError;
-use rejoin_core::{Base, Crdt, Grant, Reply, Token, View};
+use rejoin_core::{Base, Crdt, Grant, HistoryEntry, MAX_HISTORY_SHOWN_BYTES, Reply, Token, View};
 use rejoin_crdt::{Document, Update};
-use rejoin_json::Limits;
+use rejoin_json::{Json, Limits, Object, apply};
 use rejoin_wire::limits::MAX_CRDT_BYTES;
 use rejoin_wire::{Body, CrdtUpdate, ErrorCode, Revision};
 
@@ -180,4 +180,87 @@ fn what_is_shown_follows_what_is_stored_after_a_restart_and_through_many_revisio
     submit(&mut world, r#"[{"op":"add","path":"/list/-","value":"b"}]"#, Base::Current).unwrap();
     world.run_for(60_000);
     assert_eq!(converged(&mut world), r#"{"list":["a","b"],"n":1099}"#);
+}
+
+/// All pages of the history, oldest revision first.
+fn history(world: &mut World, limit: u32) -> Vec<HistoryEntry> {
+    let (mut before, mut entries) = (None, Vec::new());
+    loop {
+        world.root.replica.shown_history(Token(3), &id("d"), before, limit);
+        world.run();
+        match world.root.replies.remove(&3).unwrap() {
+            Reply::History(page) => {
+                entries.splice(0..0, page.entries);
+                if !page.more {
+                    assert_eq!(page.first, Revision(1));
+                    return entries;
+                }
+                before = Some(page.first);
+            }
+            other => panic!("before {before:?}: {other:?}"),
+        }
+    }
+}
+
+/// Follows the patches of a history forward from nothing and back again; what the document showed at each revision.
+fn followed(entries: &[HistoryEntry]) -> Vec<Json> {
+    let mut content = Json::from(Object::new());
+    let mut shown = vec![content.clone()];
+    for entry in entries {
+        apply(&mut content, entry.forward_patch.as_ref().unwrap(), &Limits::default()).unwrap();
+        shown.push(content.clone());
+    }
+    for (entry, before) in entries.iter().zip(&shown).rev() {
+        apply(&mut content, entry.reverse_patch.as_ref().unwrap(), &Limits::default()).unwrap();
+        assert_eq!(content, *before);
+    }
+    shown.split_off(1)
+}
+
+#[test]
+fn history_tells_what_each_update_changed_of_what_is_shown() {
+    let mut world = world();
+    for number in 2..=20 {
+        submit(&mut world, &format!(r#"[{{"op":"replace","path":"/n","value":{number}}}]"#), Base::Current)
+            .unwrap();
+    }
+    let shown = followed(&history(&mut world, 7));
+    let expected = (1..=20).map(|number| format!(r#"{{"list":["a"],"n":{number}}}"#));
+    assert!(shown.iter().map(Json::canonical).eq(expected), "{shown:?}");
+}
+
+#[test]
+fn history_goes_back_behind_the_sum_of_a_document_that_was_read_from_the_store() {
+    let mut world = world();
+    for number in 2..=1_200 {
+        submit(&mut world, &format!(r#"[{{"op":"replace","path":"/n","value":{number}}}]"#), Base::Current)
+            .unwrap();
+    }
+    let stored = world.root.store.clone();
+    world.restart_root(stored);
+    world.open("d");
+    let shown = followed(&history(&mut world, 100));
+    let expected = (1..=1_200).map(|number| format!(r#"{{"list":["a"],"n":{number}}}"#));
+    assert!(shown.iter().map(Json::canonical).eq(expected));
+}
+
+#[test]
+fn a_page_of_history_shows_so_many_bytes_and_one_revision_at_least() {
+    let mut world = world();
+    let text = "x".repeat(MAX_HISTORY_SHOWN_BYTES / 4);
+    submit(&mut world, &format!(r#"[{{"op":"add","path":"/text","value":"{text}"}}]"#), Base::Current)
+        .unwrap();
+    for number in 3..=10 {
+        submit(&mut world, &format!(r#"[{{"op":"replace","path":"/n","value":{number}}}]"#), Base::Current)
+            .unwrap();
+    }
+    world.root.replica.shown_history(Token(3), &id("d"), None, 100);
+    world.run();
+    let Some(Reply::History(page)) = world.root.replies.remove(&3) else { panic!("no history") };
+    assert!(page.more && page.entries.iter().all(|entry| entry.forward_patch.is_some()));
+    // The document is some bytes larger than a quarter of what a page may show.
+    assert_eq!((page.first, page.entries.len()), (Revision(8), 3));
+    let shown = followed(&history(&mut world, 100));
+    assert_eq!(shown.len(), 10);
+    assert!(shown[9].canonical().starts_with(r#"{"list":["a"],"n":10,"text":"xxx"#));
 }

@@ -59,7 +59,7 @@ impl Shared {
 pub(super) async fn run(plan: Plan) -> Result<Report> {
     let (clients, writers) = (plan.pick(100, 1_000), plan.pick(8, 20));
     let (kills, lasts) = (plan.pick(2, 20), plan.pick(Duration::ZERO, Duration::from_secs(600)));
-    let between = plan.pick(60, 500);
+    let between = plan.pick(60, 100);
     ensure!(limits::open_files() > 2 * clients + 200, "{clients} clients need more files: raise `ulimit -n`");
     let mut dice = Dice::new(plan.seed);
     let mut server = Mortal::new(End::Killed)?;

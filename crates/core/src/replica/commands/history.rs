@@ -1,5 +1,8 @@
 //! History: pages of what was done, from memory and from the store, here and at the authority.
 
+#[cfg(feature = "crdt")]
+mod shown;
+
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
@@ -13,7 +16,7 @@ use crate::records::Row;
 use crate::replica::documents::OLDER_ROWS;
 use crate::sizes::entry_bytes;
 use crate::splicing::{has_splices, unspliced};
-use crate::state::apply_reverse;
+use crate::state::{ReverseError, apply_reverse};
 use crate::storage::{ChangeRow, StoreError};
 
 /// Questions of a program that wait for the authority's answers; one more is refused with `rate_limited`.
@@ -21,8 +24,17 @@ pub const MAX_QUESTIONS: usize = 64;
 
 const UNREADABLE: &str = "older history of the document cannot be read; ask the operator of the server";
 
-/// The way back through the store to a page of history that memory does not reach. However long it is, it holds one content and the page.
-pub(in crate::replica) struct Walk {
+/// A way through the store for a page of history.
+pub(in crate::replica) enum Walk {
+    /// To the page, where memory does not reach it.
+    Back(Back),
+    /// To what a CRDT document showed before the page.
+    #[cfg(feature = "crdt")]
+    Forward(shown::Forward),
+}
+
+/// The way back. However long it is, it holds one content and the page.
+pub(in crate::replica) struct Back {
     from: Asker,
     first: Revision,
     last: Revision,
@@ -39,13 +51,20 @@ impl Replica {
     /// Reads a page of a document's history, newest page first, entries ascending. Answered by [`Reply::History`].
     pub fn history(&mut self, token: Token, id: &DocumentId, before: Option<Revision>, limit: u32) {
         note!(self, History { token, document: id.clone(), before, limit });
+        self.read_history(Asker::Driver(token), id, before, limit);
+    }
+
+    /// The same with what each update of a CRDT document changed of what that shows, which takes as long as making the document up to there.
+    pub fn shown_history(&mut self, token: Token, id: &DocumentId, before: Option<Revision>, limit: u32) {
+        note!(self, ShownHistory { token, document: id.clone(), before, limit });
+        self.read_history(Asker::Viewer(token), id, before, limit);
+    }
+
+    fn read_history(&mut self, from: Asker, id: &DocumentId, before: Option<Revision>, limit: u32) {
         self.document(id);
         let limit = limit.clamp(1, MAX_HISTORY_PAGE);
-        self.reads.entry(id.clone()).or_default().push(Read::History {
-            from: Asker::Driver(token),
-            before,
-            limit,
-        });
+        let read = Read::History { from, before, limit };
+        self.reads.entry(id.clone()).or_default().push(read);
     }
 
     pub(in crate::replica) fn handle_history_request(
@@ -86,8 +105,11 @@ impl Replica {
         }
         if first > last || first.previous() >= log.floor() || !document.more_below {
             let asked = (&from, self.authority_id());
-            let page = page(id, asked, (log, &document.durable), first..=last, &limits);
-            self.tell_history(&from, page);
+            let (page, way) = page(id, asked, (log, &document.durable), first..=last, &limits);
+            if way.is_long() && self.walks.contains_key(id) {
+                return Some(Read::History { from, before, limit });
+            }
+            self.finish_history(from, page, way);
             return None;
         }
         if self.walks.contains_key(id) {
@@ -98,20 +120,41 @@ impl Replica {
             self.refuse_history(&from, ErrorCode::Corrupted, UNREADABLE);
             return None;
         };
-        let mut walk = Walk { from, first, last, at, state, passed: VecDeque::new(), passed_bytes: 0 };
+        let mut walk = Back { from, first, last, at, state, passed: VecDeque::new(), passed_bytes: 0 };
         for (_, revised) in log.since(at).rev().filter(|(revision, _)| *revision <= last) {
             walk.keep(revised.clone());
         }
-        self.walks.insert(id.clone(), walk);
+        self.walks.insert(id.clone(), Walk::Back(walk));
         self.walk_on(id);
         None
     }
 
-    /// Asks for the revisions before where a walk stands.
+    /// Tells a page, or goes to where it can be said what its updates changed.
+    #[cfg_attr(not(feature = "crdt"), allow(clippy::needless_pass_by_value, reason = "there is no way then"))]
+    fn finish_history(&mut self, from: Asker, page: HistoryPage, way: Way) {
+        let page = match way {
+            Way::None => page,
+            #[cfg(feature = "crdt")]
+            Way::Known(before) => before.show(page),
+            #[cfg(feature = "crdt")]
+            Way::Forward(before) => {
+                let id = page.document.clone();
+                self.walks.insert(id.clone(), Walk::Forward(shown::Forward::new(from, page, before)));
+                self.walk_on(&id);
+                return;
+            }
+        };
+        self.tell_history(&from, page);
+    }
+
+    /// Asks for the revisions before where a way back stands, or after where one forward does.
     fn walk_on(&mut self, id: &DocumentId) {
         let Some(walk) = self.walks.get(id) else { return };
-        let until = walk.at;
-        let after = older_from(until).max(walk.first.previous());
+        let (after, until) = match walk {
+            Walk::Back(walk) => (older_from(walk.at).max(walk.first.previous()), walk.at),
+            #[cfg(feature = "crdt")]
+            Walk::Forward(walk) => walk.next(),
+        };
         let operation = Operation::LoadChanges { document: id.clone(), after, until, limit: OLDER_ROWS };
         self.request(operation, Purpose::Walk(id.clone()));
     }
@@ -123,18 +166,33 @@ impl Replica {
     ) {
         let limits = self.config.limits;
         let Some(walk) = self.walks.get_mut(id) else { return };
-        if let Ok(rows) = answer {
-            let before = walk.at;
-            walk.pass(rows, &limits);
-            if !walk.is_done() && walk.at < before {
-                self.walk_on(id);
+        let goes_on = match (walk, answer) {
+            (_, Err(_)) => false,
+            (Walk::Back(walk), Ok(rows)) => {
+                let before = walk.at;
+                walk.pass(rows, &limits);
+                !walk.is_done() && walk.at < before
+            }
+            #[cfg(feature = "crdt")]
+            (Walk::Forward(walk), Ok(rows)) => walk.pass(rows),
+        };
+        if goes_on {
+            self.walk_on(id);
+            return;
+        }
+        let walk = match self.walks.remove(id) {
+            Some(Walk::Back(walk)) => walk,
+            #[cfg(feature = "crdt")]
+            Some(Walk::Forward(walk)) => {
+                let (from, page) = walk.end();
+                self.tell_history(&from, page);
                 return;
             }
-        }
-        let Some(walk) = self.walks.remove(id) else { return };
+            None => return,
+        };
         if !walk.passed.is_empty() {
-            let page = walk.page(id, self.authority_id(), &limits);
-            self.tell_history(&walk.from, page);
+            let (page, way) = walk.page(id, self.authority_id(), &limits);
+            self.finish_history(walk.from, page, way);
         } else if let Err(StoreError::Unavailable(_) | StoreError::QuotaExceeded(_)) = answer {
             let message = "the store cannot be read now; ask again later";
             self.refuse_history(&walk.from, ErrorCode::Unavailable, message);
@@ -159,7 +217,7 @@ impl Replica {
 
     fn tell_history(&mut self, from: &Asker, page: HistoryPage) {
         match *from {
-            Asker::Driver(token) => {
+            Asker::Driver(token) | Asker::Viewer(token) => {
                 let reply = Reply::History(Box::new(page));
                 self.outputs.push_back(Output::Reply { token, reply });
             }
@@ -173,7 +231,7 @@ impl Replica {
 
     fn refuse_history(&mut self, from: &Asker, code: ErrorCode, message: &str) {
         match *from {
-            Asker::Driver(token) => self.refuse_question(token, code, message),
+            Asker::Driver(token) | Asker::Viewer(token) => self.refuse_question(token, code, message),
             Asker::Link(link, request) => self.refuse_request(link, request, code, message),
         }
     }
@@ -231,7 +289,7 @@ impl Replica {
     }
 }
 
-impl Walk {
+impl Back {
     fn is_done(&self) -> bool {
         self.at < self.first || self.passed_bytes > MAX_HISTORY_PAGE_BYTES
     }
@@ -255,8 +313,11 @@ impl Walk {
                     return;
                 }
                 if revision > self.last {
-                    if apply_reverse(&mut self.state, &revised.reverse, limits).is_err() {
-                        return;
+                    match apply_reverse(&mut self.state, &revised.reverse, limits) {
+                        Ok(()) => {}
+                        // What was before a sum is found out on the way forward.
+                        Err(ReverseError::Sum) => self.state.crdt = None,
+                        Err(ReverseError::Patch(_)) => return,
                     }
                 } else {
                     self.keep(revised);
@@ -266,7 +327,7 @@ impl Walk {
         }
     }
 
-    fn page(&self, id: &DocumentId, authority: Option<ReplicaId>, limits: &Limits) -> HistoryPage {
+    fn page(&self, id: &DocumentId, authority: Option<ReplicaId>, limits: &Limits) -> (HistoryPage, Way) {
         let mut log = Log::after(self.at);
         for revised in &self.passed {
             log.push(revised.clone());
@@ -288,7 +349,7 @@ fn page(
     (log, tip): (&Log, &Point),
     revisions: RangeInclusive<Revision>,
     limits: &Limits,
-) -> HistoryPage {
+) -> (HistoryPage, Way) {
     let (first, last) = revisions.into_inner();
     let first = first.max(log.floor().next());
     let entry = |(revision, revised): (Revision, &Revised)| {
@@ -321,10 +382,36 @@ fn page(
     }
     entries.reverse();
     let first = Revision(last.0.saturating_add(1) - entries.len() as u64).max(first);
-    if matches!(from, Asker::Driver(_)) {
+    if matches!(from, Asker::Driver(_) | Asker::Viewer(_)) {
         tell_whole_strings(&mut entries, (log, tip), first, limits);
     }
-    HistoryPage { document: id.clone(), first, entries, more: first > Revision(1) }
+    let page = HistoryPage { document: id.clone(), first, entries, more: first > Revision(1) };
+    #[cfg(feature = "crdt")]
+    let way = if matches!(from, Asker::Viewer(_)) { shown::way(&page, log, tip, limits) } else { Way::None };
+    #[cfg(not(feature = "crdt"))]
+    let way = Way::None;
+    (page, way)
+}
+
+/// Where it is known what a CRDT document showed before a page.
+enum Way {
+    /// Nowhere, and nobody wants to know.
+    None,
+    /// Here.
+    #[cfg(feature = "crdt")]
+    Known(Box<shown::Before>),
+    /// In the store, before the page.
+    #[cfg(feature = "crdt")]
+    Forward(Box<shown::Before>),
+}
+
+impl Way {
+    fn is_long(&self) -> bool {
+        #[cfg(feature = "crdt")]
+        return matches!(self, Self::Forward(_));
+        #[cfg(not(feature = "crdt"))]
+        return false;
+    }
 }
 
 /// What an entry takes of [`MAX_HISTORY_PAGE_BYTES`].
