@@ -51,12 +51,24 @@ fn update_of(entry: &Entry) -> Option<&CrdtUpdate> {
     }
 }
 
+/// How many of the oldest revisions would be too many. None shows more than what was shown before the page, and all that was written since.
+fn too_many(before: usize, entries: &[HistoryEntry]) -> usize {
+    let written = |entry: &HistoryEntry| update_of(&entry.entry).map_or(0, |update| update.0.len());
+    let mut shown = before + entries.iter().map(written).sum::<usize>();
+    let mut all = 0;
+    let fit = entries.iter().rev().take_while(|entry| {
+        all += shown;
+        shown -= written(entry);
+        all <= MAX_HISTORY_SHOWN_BYTES
+    });
+    entries.len() - fit.count().max(1).min(entries.len())
+}
+
 impl Before {
     /// Says of each update of the page what it changed, and what was shown where the document was deleted or brought back.
     pub(super) fn show(mut self: Box<Self>, mut page: HistoryPage) -> HistoryPage {
         let mut shown = self.sum.json();
-        let may = (MAX_HISTORY_SHOWN_BYTES / shown.encoded_len().max(1)).max(1);
-        let left_out = page.entries.len().saturating_sub(may);
+        let left_out = too_many(shown.encoded_len(), &page.entries);
         if left_out > 0 {
             page.first.0 += left_out as u64;
             page.more = true;
