@@ -51,13 +51,13 @@ impl Replica {
     /// Reads a page of a document's history, newest page first, entries ascending. Answered by [`Reply::History`].
     pub fn history(&mut self, token: Token, id: &DocumentId, before: Option<Revision>, limit: u32) {
         note!(self, History { token, document: id.clone(), before, limit });
-        self.read_history(Asker::Driver(token), id, before, limit);
+        self.read_history(Asker::Driver { token, shows: false }, id, before, limit);
     }
 
     /// The same with what each update of a CRDT document changed of what that shows, which takes as long as making the document up to there.
     pub fn shown_history(&mut self, token: Token, id: &DocumentId, before: Option<Revision>, limit: u32) {
         note!(self, ShownHistory { token, document: id.clone(), before, limit });
-        self.read_history(Asker::Viewer(token), id, before, limit);
+        self.read_history(Asker::Driver { token, shows: true }, id, before, limit);
     }
 
     fn read_history(&mut self, from: Asker, id: &DocumentId, before: Option<Revision>, limit: u32) {
@@ -217,7 +217,7 @@ impl Replica {
 
     fn tell_history(&mut self, from: &Asker, page: HistoryPage) {
         match *from {
-            Asker::Driver(token) | Asker::Viewer(token) => {
+            Asker::Driver { token, .. } => {
                 let reply = Reply::History(Box::new(page));
                 self.outputs.push_back(Output::Reply { token, reply });
             }
@@ -231,7 +231,7 @@ impl Replica {
 
     fn refuse_history(&mut self, from: &Asker, code: ErrorCode, message: &str) {
         match *from {
-            Asker::Driver(token) | Asker::Viewer(token) => self.refuse_question(token, code, message),
+            Asker::Driver { token, .. } => self.refuse_question(token, code, message),
             Asker::Link(link, request) => self.refuse_request(link, request, code, message),
         }
     }
@@ -382,12 +382,16 @@ fn page(
     }
     entries.reverse();
     let first = Revision(last.0.saturating_add(1) - entries.len() as u64).max(first);
-    if matches!(from, Asker::Driver(_) | Asker::Viewer(_)) {
+    if matches!(from, Asker::Driver { .. }) {
         tell_whole_strings(&mut entries, (log, tip), first, limits);
     }
     let page = HistoryPage { document: id.clone(), first, entries, more: first > Revision(1) };
     #[cfg(feature = "crdt")]
-    let way = if matches!(from, Asker::Viewer(_)) { shown::way(&page, log, tip, limits) } else { Way::None };
+    let way = if matches!(from, Asker::Driver { shows: true, .. }) {
+        shown::way(&page, log, tip, limits)
+    } else {
+        Way::None
+    };
     #[cfg(not(feature = "crdt"))]
     let way = Way::None;
     (page, way)

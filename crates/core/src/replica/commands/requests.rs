@@ -169,7 +169,7 @@ impl Replica {
                 self.answer(id, token, reply);
                 None
             }
-            Read::History { from: Asker::Driver(token) | Asker::Viewer(token), .. } if document.is_lost() => {
+            Read::History { from: Asker::Driver { token, .. }, .. } if document.is_lost() => {
                 let reply = Reply::Refused { code: ErrorCode::Corrupted, message: CORRUPTED.into() };
                 self.outputs.push_back(Output::Reply { token, reply });
                 None
@@ -198,9 +198,11 @@ pub(in crate::replica) enum Read {
 /// Who asked for history.
 #[derive(Clone, Debug)]
 pub(in crate::replica) enum Asker {
-    Driver(Token),
-    /// A driver that wants to know what updates changed.
-    Viewer(Token),
+    /// `shows` where it wants to know what updates changed.
+    Driver {
+        token: Token,
+        shows: bool,
+    },
     Link(LinkId, u64),
 }
 
