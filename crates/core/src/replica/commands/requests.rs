@@ -201,6 +201,7 @@ pub(in crate::replica) enum Asker {
     /// `shows` where it wants to know what updates changed.
     Driver {
         token: Token,
+        #[cfg_attr(not(feature = "crdt"), allow(dead_code, reason = "nobody looks into updates then"))]
         shows: bool,
     },
     Link(LinkId, u64),
