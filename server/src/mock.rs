@@ -284,7 +284,7 @@ fn serve(flags: &ServeFlags, router: Router, said: &str) -> Result<ExitCode, Fai
         let url = format!("ws://{}{}", listener.local_addr()?, flags.path);
         announce(&url, said)?;
         tokio::select! {
-            served = axum::serve(listener, router) => served?,
+            served = rejoin_mock::serve(listener, router) => served?,
             status = run_command(flags.cmd.as_deref(), &url) => return status,
             () = signals.next() => {}
         }

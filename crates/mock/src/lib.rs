@@ -45,8 +45,8 @@ pub use replay::{Note, Replay, Script, ScriptError, ScriptErrorKind};
 pub use server::{
     ConnectionId, Error, HandlerError, Handlers, MessageRouter, MockOptions, RecordOptions, WsContext,
     WsHandler, WsProxyConfig, WsProxyHandler, bind, expand_tokens, read_script, router, router_with_events,
-    router_with_handlers, router_with_latency, router_with_options, router_with_proxy, start_with_latency,
-    try_router_with_proxy,
+    router_with_handlers, router_with_latency, router_with_options, router_with_proxy, serve,
+    start_with_latency, try_router_with_proxy,
 };
 #[cfg(feature = "otlp")]
 pub use spans::Otlp;

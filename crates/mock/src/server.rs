@@ -23,6 +23,6 @@ pub use options::MockOptions;
 pub use proxy::{WsProxyConfig, WsProxyHandler, router_with_proxy, try_router_with_proxy};
 pub use recorder::RecordOptions;
 pub use rooms::ConnectionId;
-pub use router::{bind, router, router_with_latency, router_with_options, start_with_latency};
+pub use router::{bind, router, router_with_latency, router_with_options, serve, start_with_latency};
 pub use script_file::read_script;
 pub use tokens::expand_tokens;

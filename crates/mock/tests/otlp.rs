@@ -25,7 +25,7 @@ type Collected = Arc<Mutex<Vec<u8>>>;
 async fn serve(router: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    tokio::spawn(rejoin_mock::serve(listener, router));
     address.to_string()
 }
 

@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -84,8 +85,7 @@ pub fn router_with_latency(latency_injector: LatencyInjector) -> Router {
 pub async fn start_with_latency(port: u16, latency: Option<LatencyProfile>) -> Result<(), Error> {
     let latency = latency.map(|profile| LatencyInjector::new(profile, Default::default()));
     let router = router_with_options(MockOptions { latency, ..MockOptions::from_environment()? })?;
-    let listener = bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
-    axum::serve(listener, router).await.map_err(|error| Error::Protocol(error.to_string()))
+    serve(bind(SocketAddr::from(([127, 0, 0, 1], port))).await?, router).await
 }
 
 /// The router of an echo, or of a replay where there is a script.
@@ -96,7 +96,25 @@ pub fn router_with_options(options: MockOptions) -> Result<Router, Error> {
     Ok(Router::new().route(&path, any(upgrade)).with_state(mock).merge(admin))
 }
 
-/// Listens on an address, for `axum::serve`.
+/// Serves a router for as long as nothing fails, as `axum::serve` does, but has each message leave when it is sent. Otherwise the second of two
+/// that are sent within 40 ms waits until the client has acknowledged the first.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), rejoin_mock::Error> {
+/// let listener = rejoin_mock::bind(([127, 0, 0, 1], 3001).into()).await?;
+/// rejoin_mock::serve(listener, rejoin_mock::router()).await
+/// # }
+/// ```
+pub async fn serve(listener: TcpListener, router: Router) -> Result<(), Error> {
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "messages of a connection may wait for each other");
+        }
+    });
+    axum::serve(listener, router).await.map_err(|error| Error::Protocol(error.to_string()))
+}
+
+/// Listens on an address, for [`serve`].
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })
 }

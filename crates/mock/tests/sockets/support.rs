@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub async fn serve(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    tokio::spawn(rejoin_mock::serve(listener, router));
     address
 }
 
