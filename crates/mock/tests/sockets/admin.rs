@@ -113,3 +113,19 @@ async fn what_cannot_be_done_is_said() {
     let without = serve(router_with_options(MockOptions::default()).unwrap()).await;
     assert_eq!(ask(without, "GET /__mock/connections", "").await.0, 404);
 }
+
+#[tokio::test]
+async fn the_journal_is_told_in_pages() {
+    let [address, _] = mocks().await;
+    let mut client = Client::connect(address).await;
+    for _ in 0..501 {
+        client.say("a").await;
+        client.hear().await;
+    }
+    let mut pages = Vec::new();
+    for since in [0, 1_000] {
+        let (_, said) = ask(address, &format!("GET /__mock/messages?since={since}"), "").await;
+        pages.push((said["messages"].as_array().unwrap().len(), said["next"].clone()));
+    }
+    assert_eq!(pages, [(1_000, json!(1_000)), (2, json!(1_002))]);
+}
