@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 /// The upper 32 bits of the ids of keyed requests. No replica has such an id.
 const KEYED: u128 = 0x6b65_7965;
 
-/// The upper 32 bits of the ids of replicas that hear what they said.
-const ECHOED: u128 = 0x6563_686f;
+/// The upper 32 bits of the ids of replicas that hear what they said. They differ from those of requests in their last bit, so that one comparison knows both.
+const ECHOED: u128 = KEYED ^ 1;
 
 /// A replica id, from bits that were drawn, for a driver that speaks for a client without a replica: over a link with such an id the authority tells its
 /// changes of CRDT documents as it tells others, one message for everybody, instead of confirming that they stand as they were submitted.
@@ -22,7 +22,7 @@ pub(crate) const fn is_echoed(replica: ReplicaId) -> bool {
 /// The id of a replica from bits that were drawn.
 pub(crate) const fn replica_id(bits: u128) -> ReplicaId {
     let id = ReplicaId(bits);
-    if is_keyed(id) || is_echoed(id) { ReplicaId(!bits) } else { id }
+    if bits >> 97 == KEYED >> 1 { ReplicaId(!bits) } else { id }
 }
 
 /// The id of a replica from the beginning of a hash.
