@@ -12,5 +12,5 @@ mod token;
 pub(crate) use crowd::{Crowd, Shape};
 pub(crate) use door::{Arrived, Author, Door, Held, Room, key};
 pub(crate) use links::{edit, join_all};
-pub(crate) use socket::{Kind, READ_BYTES, Socket, frame, header};
+pub(crate) use socket::{Got, Kind, READ_BYTES, Socket, frame, header};
 pub(crate) use token::{TOKEN_BYTES, Token};

@@ -16,6 +16,7 @@ mod load;
 mod lock;
 mod machine;
 mod measure;
+mod mock;
 mod npm;
 mod page;
 mod peers;
@@ -52,6 +53,7 @@ const GROUPS: &[Group] = &[
     Group { name: "join", what: "joining a document of a megabyte", run: join::run },
     Group { name: "reconnect", what: "two thousand clients that come back at once", run: storm::run },
     Group { name: "merge", what: "edits made apart, merged", run: json::merge::run },
+    Group { name: "mock", what: "the mock beside other echoes and proxies", run: mock::run },
     Group { name: "sync", what: "edits, reconnects and links through a real server", run: sync::run },
     Group {
         name: "rooms-fanout",

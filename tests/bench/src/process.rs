@@ -27,7 +27,10 @@ pub(crate) fn script(name: &str) -> Command {
     command
 }
 
-/// A server that says on its first line where it listens.
+/// Behind what servers name their address; `rejoin mock` names others before.
+const MARKS: [&str; 2] = ["http://", "connect to ws://"];
+
+/// A server that says where it listens.
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -83,8 +86,12 @@ impl Process {
         let mut child = cores::spawn_on_servers_core(&mut command)?;
         let output = child.stdout.take().context("the server has no output")?;
         let mut lines = BufReader::new(output).lines();
-        let first = lines.next().context("the server said nothing")??;
-        let address = first.rsplit("http://").next().unwrap_or_default().trim_end_matches('/').parse()?;
+        let address = loop {
+            let line = lines.next().context("the server does not say where it listens")??;
+            if let Some((_, address)) = MARKS.iter().find_map(|mark| line.split_once(mark)) {
+                break address.split('/').next().unwrap_or_default().parse()?;
+            }
+        };
         // The rest of the output is read, or the server would wait for a reader.
         std::thread::spawn(move || lines.for_each(drop));
         Ok(Self { child, address, folder, kept })
