@@ -45,7 +45,10 @@ pub(crate) fn run() -> Result<Figures> {
     let mut figures = Figures::default();
     for rate in [common, DELIVERIES] {
         let runs = at(&peers, &bearable, rate)?;
-        show(&peers, &runs, rate, rate == common, &mut figures);
+        // Where nobody bears a rate there is nothing to show.
+        if runs.iter().any(|runs| !runs.median.is_empty()) {
+            show(&peers, &runs, rate, rate == common, &mut figures);
+        }
         if common >= DELIVERIES {
             break;
         }
