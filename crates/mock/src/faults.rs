@@ -7,7 +7,7 @@ mod plan;
 mod rule;
 
 pub use error::{FaultError, FaultErrorKind};
-pub use machine::{Faults, Passed};
+pub use machine::{Faults, MadeFault, Passed};
 pub(crate) use parser::read_distribution;
 pub use plan::FaultPlan;
 pub(crate) use plan::write_duration;

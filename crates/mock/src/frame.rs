@@ -30,6 +30,16 @@ impl Frame {
     }
 }
 
+/// `in` or `out`.
+impl std::fmt::Display for Direction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::In => "in",
+            Self::Out => "out",
+        })
+    }
+}
+
 /// Why a connection is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseFrame {

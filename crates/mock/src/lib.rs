@@ -4,6 +4,7 @@
 //! again. So each of them is tested in virtual time, and the same seed gives the same run.
 //! `docs/mock.md` has the rules of scripts.
 
+mod chaos;
 mod events;
 mod faults;
 mod frame;
@@ -26,13 +27,14 @@ mod spans;
 mod templates;
 mod transform;
 
+pub use chaos::ChaosProfile;
 #[cfg(feature = "server")]
 pub use events::{AiEventGenerator, EventSummary};
 pub use events::{
     ApiKey, BuiltInEvents, Event, EventAction, EventCondition, EventError, EventSchema,
     ReplayAugmentationConfig, Scenario, SchemaError, WebSocketAiConfig,
 };
-pub use faults::{FaultError, FaultErrorKind, FaultPlan, Faults, Passed};
+pub use faults::{FaultError, FaultErrorKind, FaultPlan, Faults, MadeFault, Passed};
 pub use frame::{CloseFrame, Direction, Frame, NORMAL_CLOSE, Time, close_code};
 pub use kinds::{Dialect, Kind, Recogniser};
 pub use latency::{Distribution, LatencyInjector, LatencyProfile};
@@ -43,10 +45,10 @@ pub use recording::{Redactions, recorded};
 pub use replay::{Note, Replay, Script, ScriptError, ScriptErrorKind};
 #[cfg(feature = "server")]
 pub use server::{
-    ConnectionId, Error, HandlerError, Handlers, MessageRouter, MockOptions, RecordOptions, WsContext,
-    WsHandler, WsProxyConfig, WsProxyHandler, bind, expand_tokens, read_script, router, router_with_events,
-    router_with_handlers, router_with_latency, router_with_options, router_with_proxy, serve,
-    start_with_latency, try_router_with_proxy,
+    Behaviour, ConnectionId, Error, HandlerError, Handlers, Happening, MessageRouter, MockOptions, Observed,
+    Observer, RecordOptions, WsContext, WsHandler, WsProxyConfig, WsProxyHandler, bind, expand_tokens,
+    read_script, router, router_with_events, router_with_handlers, router_with_latency, router_with_options,
+    router_with_paths, router_with_proxy, serve, start_with_latency, try_router_with_proxy,
 };
 #[cfg(feature = "otlp")]
 pub use spans::Otlp;

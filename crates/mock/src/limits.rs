@@ -89,6 +89,9 @@ pub const MAX_OVERTAKING: usize = 64;
 /// A message that is to be overtaken waits so long for those that do it: there may be none.
 pub const OVERTAKING_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Faults of one direction that have happened and were not told. Beyond them the oldest are forgotten.
+pub const MAX_MADE_FAULTS: usize = 256;
+
 /// Bytes that a direction with faults holds back, content and [`FRAME_COST_BYTES`] each. Beyond them its source is not read.
 pub const MAX_HELD_BYTES: usize = MAX_QUEUED_BYTES;
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    CloseFrame, Direction, Faults, Frame, LatencyInjector, Machine, NORMAL_CLOSE, Output, Passed, Time,
+    CloseFrame, Direction, Faults, Frame, LatencyInjector, Machine, MadeFault, NORMAL_CLOSE, Output, Passed,
+    Time,
 };
 
 /// A machine whose client is at the other end of a link that takes time and has faults, each way.
@@ -113,6 +114,10 @@ impl<M: Machine> Machine for Linked<M> {
     fn wants_more(&self) -> bool {
         // A socket that is read answers pings and closings, which no half-open link does.
         self.inward.wants_more() && !self.inward.is_half_open() && self.machine.wants_more()
+    }
+
+    fn made(&mut self) -> Option<MadeFault> {
+        self.inward.made().or_else(|| self.outward.made())
     }
 }
 

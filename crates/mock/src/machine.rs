@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use crate::{CloseFrame, Frame, Time};
+use crate::{CloseFrame, Frame, MadeFault, Time};
 
 /// What a mock does on one connection, without IO.
 ///
@@ -33,6 +33,11 @@ pub trait Machine {
     /// Whether the client is to be read on. While it is not, what it sends waits there.
     fn wants_more(&self) -> bool {
         true
+    }
+
+    /// The next fault that has happened on the link before it and was not told yet.
+    fn made(&mut self) -> Option<MadeFault> {
+        None
     }
 }
 

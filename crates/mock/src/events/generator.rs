@@ -11,7 +11,9 @@ use super::error::EventError;
 use super::scenario::Event;
 use super::schema::EventSchema;
 use super::source::{Provider, Source};
+use crate::Frame;
 use crate::limits::{CLOSE_PATIENCE, MAX_EVENT_RATE, MAX_EVENTS, MAX_NARRATIVE_BYTES, WRITE_PATIENCE};
+use crate::server::Outbox;
 use crate::spans::{create_ws_message_span, record_ws_message_success};
 
 /// Streams generated events to WebSockets, each as soon as it is made.
@@ -95,6 +97,20 @@ impl AiEventGenerator {
         events_per_second: f64,
     ) -> Result<EventSummary, EventError> {
         self.stream(socket, max_events, pause(events_per_second)?).await
+    }
+
+    /// Sends events into an outbox, each when the one before has been taken.
+    pub(crate) async fn feed(&self, outbox: &Outbox) -> Result<EventSummary, EventError> {
+        let pause = self.config.events_per_second.map(pause).transpose()?;
+        let mut run = self.run(self.config.event_count, pause.unwrap_or_default())?;
+        while !run.is_over() {
+            for event in run.next().await? {
+                outbox.send(Frame::Text(event.to_json())).await.map_err(|_| EventError::Closed)?;
+                outbox.emptied().await.map_err(|_| EventError::Closed)?;
+                run.summary.sent += 1;
+            }
+        }
+        Ok(run.summary)
     }
 
     async fn stream(

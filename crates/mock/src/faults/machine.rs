@@ -9,7 +9,7 @@ use super::plan::FaultPlan;
 use super::rule::{Action, After, Rule, Trigger};
 use crate::kinds::{Dialect, Kind, Recogniser};
 use crate::latency::LatencyProfile;
-use crate::limits::{FRAME_COST_BYTES, MAX_HELD_BYTES, MAX_OVERTAKING, OVERTAKING_PATIENCE};
+use crate::limits::{FRAME_COST_BYTES, MAX_HELD_BYTES, MAX_MADE_FAULTS, MAX_OVERTAKING, OVERTAKING_PATIENCE};
 use crate::random::Random;
 use crate::{CloseFrame, Direction, Frame, Time};
 
@@ -33,11 +33,35 @@ pub struct Faults {
     /// Nothing that comes now passes before that.
     last_due: Duration,
     /// What would pass in one of these times passes at its end.
-    stalls: Vec<(Duration, Duration)>,
+    stalls: Vec<Stall>,
     /// From then on everything is taken and nothing passes.
     dead_from: Option<Duration>,
     close_at: Option<(Duration, CloseFrame)>,
     state: State,
+    direction: Direction,
+    /// At most [`MAX_MADE_FAULTS`]; nobody may ask.
+    made: VecDeque<MadeFault>,
+}
+
+/// A fault that has happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadeFault {
+    /// Its name in a plan.
+    pub fault: &'static str,
+    /// Which way the message went that it happened to.
+    pub direction: Direction,
+    /// The kind of that message; none where it happened to the connection at a time.
+    pub kind: Option<Kind>,
+}
+
+impl std::fmt::Display for MadeFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.fault)?;
+        if let Some(kind) = &self.kind {
+            write!(f, "({kind})")?;
+        }
+        write!(f, " {}", self.direction)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +90,14 @@ struct Active {
     counted: u64,
     /// How often it has done something.
     done: u64,
+}
+
+#[derive(Debug)]
+struct Stall {
+    from: Duration,
+    end: Duration,
+    /// Whether something has been held back by it.
+    felt: bool,
 }
 
 #[derive(Debug)]
@@ -131,6 +163,8 @@ impl Faults {
             dead_from: None,
             close_at: None,
             state: State::Open,
+            direction,
+            made: VecDeque::new(),
         };
         for rule in &plan.rules {
             let random = Random::new(seeds.next());
@@ -223,12 +257,23 @@ impl Faults {
         match (closes, dies) {
             (Some(at), dies) if dies.is_none_or(|from| at <= from) => {
                 let (_, frame) = self.close_at.take()?;
+                self.make("close");
                 self.end(State::Closed);
                 Some(Passed::Close(frame))
             }
-            (_, Some(_)) => self.end(State::Dead),
+            (_, Some(_)) => {
+                if self.state == State::Open {
+                    self.make("half-open");
+                }
+                self.end(State::Dead)
+            }
             _ => None,
         }
+    }
+
+    /// The next fault that has happened and was not told yet. Of those that nobody asks for the oldest are forgotten.
+    pub fn made(&mut self) -> Option<MadeFault> {
+        self.made.pop_front()
     }
 
     /// When it wants to be polled without a frame, counted from the opening; `None` if never.
@@ -277,7 +322,10 @@ impl Faults {
             // Rules change copies, and select by what came.
             fate.frames.push(frame.clone());
             for active in &mut self.rules {
-                active.judge(now, kind, &frame, &mut fate);
+                if active.judge(now, kind, &frame, &mut fate) {
+                    let (fault, direction) = (active.rule.action.name(), self.direction);
+                    told(&mut self.made, MadeFault { fault, direction, kind: Some(kind.clone()) });
+                }
             }
         } else {
             fate.frames.push(frame);
@@ -289,8 +337,12 @@ impl Faults {
         let mut due = ready.max(self.last_due).saturating_add(transmission);
         // One stall may end within another.
         for _ in 0..self.stalls.len() {
-            if let Some((_, end)) = self.stalls.iter().find(|(from, end)| (from..end).contains(&&due)) {
-                due = *end;
+            if let Some(stall) = self.stalls.iter_mut().find(|it| (it.from..it.end).contains(&due)) {
+                due = stall.end;
+                let felt = std::mem::replace(&mut stall.felt, true);
+                if !felt {
+                    self.make("stall");
+                }
             }
         }
         self.last_due = due;
@@ -353,7 +405,8 @@ impl Faults {
     fn schedule(&mut self, action: &Action, at: Duration) {
         match action {
             Action::Stall(time) => {
-                self.stalls.push((at, at.saturating_add(time.unwrap_or(Duration::MAX))));
+                let end = at.saturating_add(time.unwrap_or(Duration::MAX));
+                self.stalls.push(Stall { from: at, end, felt: false });
             }
             Action::HalfOpen => self.dead_from = Some(self.dead_from.map_or(at, |from| from.min(at))),
             Action::Close(frame) if self.close_at.as_ref().is_none_or(|(earlier, _)| at < *earlier) => {
@@ -361,6 +414,11 @@ impl Faults {
             }
             _ => {}
         }
+    }
+
+    /// Tells of a fault that no message has set off.
+    fn make(&mut self, fault: &'static str) {
+        told(&mut self.made, MadeFault { fault, direction: self.direction, kind: None });
     }
 
     fn end(&mut self, state: State) -> Option<Passed> {
@@ -372,8 +430,17 @@ impl Faults {
     }
 }
 
+fn told(made: &mut VecDeque<MadeFault>, fault: MadeFault) {
+    if made.len() == MAX_MADE_FAULTS {
+        made.pop_front();
+    }
+    made.push_back(fault);
+}
+
 impl Active {
-    fn judge(&mut self, now: Duration, kind: &Kind, frame: &Frame, fate: &mut Fate) {
+    /// Whether the rule does something, and what.
+    fn judge(&mut self, now: Duration, kind: &Kind, frame: &Frame, fate: &mut Fate) -> bool {
+        let mut does = false;
         let active = match &self.rule.after {
             None => true,
             Some(After::Time(time)) => now >= *time,
@@ -382,18 +449,21 @@ impl Active {
                 self.counted = self.counted.saturating_add(u64::from(kind.is(name)));
                 if self.trigger == Trigger::Count && !active && self.counted >= *count {
                     fate.behind.push(self.rule.action.clone());
+                    does = true;
                 }
                 active
             }
         };
         let spent = self.rule.times.is_some_and(|times| self.done >= times);
         if self.trigger != Trigger::Messages || !active || spent || !self.rule.selects(kind, frame) {
-            return;
+            return does;
         }
         if self.rule.chance.is_none_or(|chance| self.random.fraction() < chance) {
             self.done += 1;
             self.apply(fate);
+            does = true;
         }
+        does
     }
 
     fn apply(&mut self, fate: &mut Fate) {

@@ -5,12 +5,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
+use super::observer::{Happening, Observed, Observer};
+use super::socket::Clock;
 use crate::limits::{FRAME_COST_BYTES, MAX_JOURNAL_BYTES, MAX_JOURNAL_MESSAGES, MAX_ORDERS};
-use crate::{CloseFrame, Direction, Frame, Time};
+use crate::{CloseFrame, Dialect, Direction, Frame, MadeFault, Recogniser, Time};
 
 /// What all connections of a mock tell, kept for whoever asks.
-#[derive(Default)]
-pub(crate) struct Desk(Mutex<Inner>);
+pub(crate) struct Desk {
+    inner: Mutex<Inner>,
+    /// Whether messages are kept, and not only told.
+    keeps: bool,
+    observer: Option<Observer>,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -56,15 +62,24 @@ pub(super) enum Untaken {
 }
 
 impl Desk {
+    /// One that keeps messages if wanted, and tells them if somebody listens.
+    pub(super) fn new(keeps: bool, observer: Option<Observer>) -> Self {
+        Self { inner: Mutex::default(), keeps, observer }
+    }
+
     /// Enters a connection; it stays until its watch is dropped.
-    pub(crate) fn open(self: &Arc<Self>, path: &str, now: Time) -> (Watch, Orders) {
+    pub(crate) fn open(self: &Arc<Self>, path: &str, dialect: Dialect, now: Time) -> (Watch, Orders) {
         let (orders, taken) = mpsc::channel(MAX_ORDERS);
         let mut inner = self.inner();
         let id = inner.next_connection;
         inner.next_connection += 1;
         let open = Open { path: path.to_owned(), opened_unix_ms: now.unix_ms, note: None, orders };
         inner.connections.insert(id, open);
-        (Watch { desk: self.clone(), id }, Orders(taken))
+        drop(inner);
+        let recognisers = Mutex::new([Recogniser::new(dialect), Recogniser::new(dialect)]);
+        let watch = Watch { desk: self.clone(), id, path: path.to_owned(), recognisers };
+        watch.tell(now.unix_ms, || Happening::Opened);
+        (watch, Orders(taken))
     }
 
     pub(super) fn connections(&self) -> Vec<Shown> {
@@ -112,7 +127,7 @@ impl Desk {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,6 +135,9 @@ impl Desk {
 pub(crate) struct Watch {
     desk: Arc<Desk>,
     id: u64,
+    path: String,
+    /// Of what comes in and of what goes out.
+    recognisers: Mutex<[Recogniser; 2]>,
 }
 
 /// What test code has a connection send to its client.
@@ -139,6 +157,13 @@ impl Watch {
     /// Writes down a message, or a closing.
     pub(crate) fn saw(&self, now: Time, direction: Direction, frame: &Frame) {
         if let Frame::Ping(_) | Frame::Pong(_) = frame {
+            return;
+        }
+        let hears = self.desk.observer.as_ref().is_some_and(Observer::hears_messages);
+        if hears || matches!(frame, Frame::Close(_)) {
+            self.tell(now.unix_ms, || self.happening(direction, frame));
+        }
+        if !self.desk.keeps {
             return;
         }
         let mut inner = self.desk.inner();
@@ -162,15 +187,38 @@ impl Watch {
     }
 
     /// Keeps what the machine says of itself; only the last counts.
-    pub(crate) fn noted(&self, note: String) {
+    pub(crate) fn noted(&self, now: Time, note: String) {
+        self.tell(now.unix_ms, || Happening::Note(note.clone()));
         if let Some(open) = self.desk.inner().connections.get_mut(&self.id) {
             open.note = Some(note);
+        }
+    }
+
+    /// Tells of a fault that has happened.
+    pub(crate) fn made(&self, now: Time, fault: MadeFault) {
+        self.tell(now.unix_ms, || Happening::Fault(fault));
+    }
+
+    fn happening(&self, direction: Direction, frame: &Frame) -> Happening {
+        if let Frame::Close(close) = frame {
+            return Happening::Closing { direction, code: close.as_ref().map(|close| close.code) };
+        }
+        let mut recognisers = self.recognisers.lock().unwrap_or_else(PoisonError::into_inner);
+        let [inward, outward] = &mut *recognisers;
+        let recogniser = if direction == Direction::In { inward } else { outward };
+        Happening::Message { direction, kind: recogniser.kind(frame), bytes: frame.size() }
+    }
+
+    fn tell(&self, unix_ms: i64, what: impl FnOnce() -> Happening) {
+        if let Some(observer) = &self.desk.observer {
+            observer.tell(&Observed { unix_ms, connection: self.id, path: &self.path, what: what() });
         }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        self.tell(Clock::start().now().unix_ms, || Happening::Gone);
         self.desk.inner().connections.remove(&self.id);
     }
 }
@@ -195,8 +243,8 @@ mod tests {
 
     #[test]
     fn the_journal_is_read_in_pages_and_by_connection() {
-        let desk = Arc::new(Desk::default());
-        let watches = ["/a", "/b"].map(|path| desk.open(path, NOW).0);
+        let desk = Arc::new(Desk::new(true, None));
+        let watches = ["/a", "/b"].map(|path| desk.open(path, Dialect::Unknown, NOW).0);
         for number in 0..4_usize {
             watches[number % 2].saw(NOW, Direction::In, &text(&number.to_string()));
         }
@@ -214,8 +262,8 @@ mod tests {
 
     #[test]
     fn the_journal_is_bounded_in_number_and_in_bytes() {
-        let desk = Arc::new(Desk::default());
-        let (watch, _orders) = desk.open("/", NOW);
+        let desk = Arc::new(Desk::new(true, None));
+        let (watch, _orders) = desk.open("/", Dialect::Unknown, NOW);
         for _ in 0..=MAX_JOURNAL_MESSAGES {
             watch.saw(NOW, Direction::Out, &text(""));
         }
@@ -230,9 +278,9 @@ mod tests {
 
     #[tokio::test]
     async fn orders_reach_their_connection_while_it_is_there_and_has_room() {
-        let desk = Arc::new(Desk::default());
-        let (watch, mut orders) = desk.open("/", NOW);
-        watch.noted("waits".to_owned());
+        let desk = Arc::new(Desk::new(true, None));
+        let (watch, mut orders) = desk.open("/", Dialect::Unknown, NOW);
+        watch.noted(NOW, "waits".to_owned());
         assert_eq!(desk.connections()[0].note.as_deref(), Some("waits"));
         for _ in 0..MAX_ORDERS {
             desk.order(0, text("a")).unwrap();

@@ -3,28 +3,26 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use futures_util::{FutureExt, SinkExt, StreamExt};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
-use tracing::{Instrument, Span};
+use futures_util::FutureExt;
+use tracing::Span;
 
+use super::bridge::{Bridge, Inbox};
 use super::error::Error;
 use super::options::MockOptions;
-use super::rooms::{ConnectionId, Outbox, Queued, Rooms};
-use super::router::{Entry, Gate};
-use super::socket::{broken, frame, message};
+use super::rooms::{ConnectionId, Outbox, Rooms};
+use super::router::{Entry, Hall};
 use crate::limits::{MAX_NAME_BYTES, MAX_ROOMS_PER_CONNECTION};
-use crate::spans::{connected, create_ws_connection_span, message_passed, record_ws_error};
-use crate::{CloseFrame, Direction, Frame, NORMAL_CLOSE};
+use crate::spans::{connected, create_ws_connection_span, record_ws_error};
+use crate::{CloseFrame, Frame};
 
 /// Why a handler gives up. Its connection is closed with 1011, and the error is logged.
 pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
@@ -173,7 +171,7 @@ impl Handlers {
         Self::default()
     }
 
-    /// Those limits instead of the usual ones.
+    /// Those limits, latencies and faults instead of the usual ones; the path and the script are for other mocks.
     pub fn with_options(mut self, options: MockOptions) -> Self {
         self.options = options;
         self
@@ -192,9 +190,9 @@ impl Handlers {
 ///
 /// If a path is none of axum's, as [`Router::route`] does.
 pub fn router_with_handlers(handlers: Handlers) -> Result<Router, Error> {
-    let gate = Gate::new(&handlers.options)?;
-    let shared = Arc::new(Shared { gate, options: handlers.options, rooms: Arc::default() });
-    let mut router = Router::new();
+    let hall = Arc::new(Hall::new(&handlers.options)?);
+    let mut router = hall.admin();
+    let shared = Arc::new(Shared { hall, options: handlers.options, rooms: Arc::default() });
     for (path, handler) in handlers.by_path {
         router = router.route(&path, any(upgrade).with_state((shared.clone(), handler)));
     }
@@ -202,7 +200,7 @@ pub fn router_with_handlers(handlers: Handlers) -> Result<Router, Error> {
 }
 
 struct Shared {
-    gate: Gate,
+    hall: Arc<Hall>,
     options: MockOptions,
     rooms: Arc<Rooms>,
 }
@@ -214,7 +212,7 @@ async fn upgrade(
     upgrade: WebSocketUpgrade,
     request: Request,
 ) -> Response {
-    let entry = match shared.gate.enter() {
+    let entry = match shared.hall.gate.enter() {
         Ok(entry) => entry,
         Err(full) => return full.into_response(),
     };
@@ -231,32 +229,24 @@ async fn serve(
     handler: Arc<dyn AnyHandler>,
     uri: Uri,
     headers: HeaderMap,
-    _entry: Entry,
+    entry: Entry,
 ) {
     let (outbox, frames) = Outbox::new();
-    let (sink, mut stream) = socket.split();
+    let inbox = Arc::new(Inbox::beside(&outbox));
+    let (wake, path) = (outbox.wake(), uri.path().to_owned());
     let rooms = shared.rooms.clone();
     let id = rooms.enter(outbox.clone());
     let max_message_bytes = shared.options.max_message_bytes;
     let mut context =
         WsContext { id, uri, headers, outbox, rooms, metadata: BTreeMap::new(), max_message_bytes };
-    let mut writing = tokio::spawn(write(sink, frames, shared.options.clone()).in_current_span());
+    let bridge = Bridge::new(Some(inbox.clone()), frames);
+    let hall = &shared.hall;
+    let mut driving = pin!(hall.drive(socket, bridge, &shared.options, (&path, entry.seed), Some(wake)));
     tokio::select! {
-        () = read(&mut stream, &*handler, &mut context) => {
-            // The answer to a closing is written by reading on.
-            let patience = shared.options.close_patience;
-            let rest = async {
-                while let Some(Ok(_)) = stream.next().await {}
-                let _ = (&mut writing).await;
-            };
-            let _ = timeout(patience, rest).await;
-        }
-        _ = &mut writing => {
-            let patience = shared.options.close_patience;
-            let _ = timeout(patience, async { while let Some(Ok(_)) = stream.next().await {} }).await;
-        }
+        () = &mut driving => {}
+        // What it has sent before it failed goes out still, and a closing behind it.
+        () = handle(&inbox, &*handler, &mut context) => driving.await,
     }
-    writing.abort();
     context.rooms.leave_all(id);
     let ended = AssertUnwindSafe(handler.on_disconnect(&mut context)).catch_unwind().await;
     if let Ok(Err(error)) = ended {
@@ -264,12 +254,8 @@ async fn serve(
     }
 }
 
-/// Calls the handler until the connection is closed, by whichever side.
-async fn read(
-    stream: &mut (impl StreamExt<Item = Result<Message, axum::Error>> + Unpin),
-    handler: &dyn AnyHandler,
-    context: &mut WsContext,
-) {
+/// Calls the handler for each message until it fails.
+async fn handle(inbox: &Inbox, handler: &dyn AnyHandler, context: &mut WsContext) {
     let mut done = AssertUnwindSafe(handler.on_connect(context)).catch_unwind().await;
     loop {
         let failed = match done {
@@ -282,39 +268,8 @@ async fn read(
             record_ws_error(&Span::current(), &error);
             return context.close(CloseFrame { code: 1_011, reason: "the mock's handler failed".to_owned() });
         }
-        let heard = match stream.next().await {
-            None => return context.close(NORMAL_CLOSE),
-            Some(Ok(message)) => frame(message),
-            Some(Err(error)) => {
-                return context.close(broken(&error, context.max_message_bytes).unwrap_or(NORMAL_CLOSE));
-            }
-        };
-        done = match heard {
-            Frame::Text(_) | Frame::Binary(_) => {
-                message_passed(Direction::In, &heard);
-                AssertUnwindSafe(handler.on_message(context, heard)).catch_unwind().await
-            }
-            Frame::Close(_) => return context.close(NORMAL_CLOSE),
-            Frame::Ping(_) | Frame::Pong(_) => Ok(Ok(())),
-        };
-    }
-}
-
-/// Writes what is queued until the connection is closed, or takes nothing for too long.
-async fn write(
-    mut sink: impl SinkExt<Message> + Unpin,
-    mut frames: mpsc::UnboundedReceiver<Queued>,
-    options: MockOptions,
-) {
-    while let Some(queued) = frames.recv().await {
-        let closes = matches!(queued.frame, Frame::Close(_));
-        // The room of a frame is free once it has been written.
-        let Queued { frame, room: _room } = queued;
-        message_passed(Direction::Out, &frame);
-        match timeout(options.write_patience, sink.send(message(frame))).await {
-            Ok(Ok(())) if !closes => {}
-            _ => return,
-        }
+        let message = inbox.next().await;
+        done = AssertUnwindSafe(handler.on_message(context, message)).catch_unwind().await;
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::Error;
+use super::observer::Observer;
 use crate::LatencyInjector;
 use crate::limits::{CLOSE_PATIENCE, MAX_CONNECTIONS, MAX_MESSAGE_BYTES, STALL_PATIENCE, WRITE_PATIENCE};
 
@@ -28,6 +29,8 @@ pub struct MockOptions {
     pub latency: Option<LatencyInjector>,
     /// Whether test code may ask `/__mock` who is connected and what was said, and have a hand in it. Whoever reaches the mock may then.
     pub admin: bool,
+    /// Who is told what happens, as it happens.
+    pub observer: Option<Observer>,
     /// Connections at a time; more are answered 503.
     pub max_connections: usize,
     /// Bytes of a message; more close the connection with 1009.
@@ -49,6 +52,7 @@ impl Default for MockOptions {
             seed: None,
             latency: None,
             admin: false,
+            observer: None,
             max_connections: MAX_CONNECTIONS,
             max_message_bytes: MAX_MESSAGE_BYTES,
             write_patience: WRITE_PATIENCE,

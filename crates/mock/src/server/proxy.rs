@@ -12,6 +12,7 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 use tracing::{Instrument, Span};
 
 use self::pump::{Passage, pump};
@@ -19,7 +20,7 @@ use self::upstream::{Dialler, Refusal, Upstream, answered};
 use super::error::Error;
 use super::options::MockOptions;
 use super::recorder::{RecordOptions, Recorder};
-use super::router::{Entry, Mock};
+use super::router::{Entry, Hall, Mock};
 use super::socket::{Clock, close};
 use crate::glob::Glob;
 use crate::limits::CONNECT_PATIENCE;
@@ -187,28 +188,42 @@ pub fn router_with_proxy(proxy: WsProxyHandler) -> Router {
 
 /// The router of a proxy, or why there is none.
 pub fn try_router_with_proxy(proxy: WsProxyHandler) -> Result<Router, Error> {
-    let dialler = Dialler::new(&proxy.authorities, proxy.options.max_message_bytes, proxy.connect_patience)?;
-    let transform = proxy.config.message_transform;
-    let mut rules = Vec::new();
-    for rule in proxy.rules {
-        let upstream = rule.upstream_url.as_deref().map(Upstream::new).transpose()?;
-        let transform = rule.transform.or_else(|| transform.clone());
-        rules.push(Rule { glob: Glob::new(&rule.pattern)?, upstream, transform });
-    }
-    let upstream =
-        proxy.config.should_proxy.then(|| Upstream::new(&proxy.config.upstream_url)).transpose()?;
+    let hall = Arc::new(Hall::new(&proxy.options)?);
+    let admin = hall.admin();
+    let proxy = Proxy::new(proxy, hall)?;
+    Ok(Router::new().fallback(upgrade).with_state(Arc::new(proxy)).merge(admin))
+}
+
+/// A proxy of nothing but its path and what lies below it.
+pub(super) fn proxy_routes(proxy: WsProxyHandler, hall: Arc<Hall>) -> Result<Router, Error> {
     let path = proxy.options.path.trim_end_matches('/').to_owned();
-    for pattern in [path.clone(), format!("{path}/**")] {
-        rules.push(Rule {
-            glob: Glob::new(&pattern)?,
-            upstream: upstream.clone(),
-            transform: transform.clone(),
-        });
+    let own = if path.is_empty() { "/" } else { &path };
+    let proxy = Arc::new(Proxy::new(proxy, hall)?);
+    let below = format!("{path}/{{*rest}}");
+    Ok(Router::new().route(own, any(upgrade)).route(&below, any(upgrade)).with_state(proxy))
+}
+
+impl Proxy {
+    fn new(proxy: WsProxyHandler, hall: Arc<Hall>) -> Result<Self, Error> {
+        let dialler =
+            Dialler::new(&proxy.authorities, proxy.options.max_message_bytes, proxy.connect_patience)?;
+        let transform = proxy.config.message_transform;
+        let mut rules = Vec::new();
+        for rule in proxy.rules {
+            let upstream = rule.upstream_url.as_deref().map(Upstream::new).transpose()?;
+            let transform = rule.transform.or_else(|| transform.clone());
+            rules.push(Rule { glob: Glob::new(&rule.pattern)?, upstream, transform });
+        }
+        let upstream =
+            proxy.config.should_proxy.then(|| Upstream::new(&proxy.config.upstream_url)).transpose()?;
+        let path = proxy.options.path.trim_end_matches('/').to_owned();
+        for pattern in [path.clone(), format!("{path}/**")] {
+            let (upstream, transform) = (upstream.clone(), transform.clone());
+            rules.push(Rule { glob: Glob::new(&pattern)?, upstream, transform });
+        }
+        let mock = Arc::new(Mock::new(proxy.options, hall)?);
+        Ok(Self { rules, dialler, mock, recording: proxy.recording })
     }
-    let mock = Arc::new(Mock::new(proxy.options)?);
-    let proxy = Arc::new(Proxy { rules, dialler, mock, recording: proxy.recording });
-    let admin = proxy.mock.admin();
-    Ok(Router::new().fallback(upgrade).with_state(proxy).merge(admin))
 }
 
 struct Proxy {
@@ -238,7 +253,7 @@ async fn upgrade(
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    let entry = match proxy.mock.gate.enter() {
+    let entry = match proxy.mock.hall.gate.enter() {
         Ok(entry) => entry,
         Err(full) => return full.into_response(),
     };
@@ -302,7 +317,7 @@ fn pass(
                 }
             },
         };
-        let (watch, orders) = proxy.mock.watch(&path).unzip();
+        let (watch, orders) = proxy.mock.hall.watch(&path, dialect).unzip();
         let passage = Passage {
             clock: Clock::start(),
             transform,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::error::Error;
 use crate::limits::{FRAME_COST_BYTES, MAX_NAME_BYTES, MAX_QUEUED_BYTES, MAX_ROOMS_PER_CONNECTION};
@@ -23,32 +23,40 @@ impl fmt::Display for ConnectionId {
 /// A frame that waits for its connection, with the room that it takes there.
 pub(super) struct Queued {
     pub(super) frame: Frame,
-    pub(super) room: Option<OwnedSemaphorePermit>,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// The way to a connection, bounded by bytes.
 #[derive(Clone)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     queue: mpsc::UnboundedSender<Queued>,
     room: Arc<Semaphore>,
+    /// Whoever writes the socket.
+    writer: Arc<Notify>,
 }
 
 impl Outbox {
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Queued>) {
         let (queue, frames) = mpsc::unbounded_channel();
-        (Self { queue, room: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)) }, frames)
+        let room = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
+        (Self { queue, room, writer: Arc::default() }, frames)
+    }
+
+    /// Told whenever there is something to write.
+    pub(super) fn wake(&self) -> Arc<Notify> {
+        self.writer.clone()
     }
 
     /// Waits until there is room.
-    pub(super) async fn send(&self, frame: Frame) -> Result<(), Error> {
+    pub(crate) async fn send(&self, frame: Frame) -> Result<(), Error> {
         let room = self.room.clone().acquire_many_owned(cost(&frame)).await.map_err(|_| Error::Closed)?;
-        self.queue.send(Queued { frame, room: Some(room) }).map_err(|_| Error::Closed)
+        self.put(frame, Some(room))
     }
 
     /// Sends if there is room. A connection without any is behind, and is closed instead.
     fn offer(&self, frame: Frame) -> bool {
         match self.room.clone().try_acquire_many_owned(cost(&frame)) {
-            Ok(room) => self.queue.send(Queued { frame, room: Some(room) }).is_ok(),
+            Ok(room) => self.put(frame, Some(room)).is_ok(),
             Err(_) => {
                 let reason = "this client takes too little of what it is sent".to_owned();
                 self.close(CloseFrame { code: close_code::TOO_SLOW, reason });
@@ -61,8 +69,20 @@ impl Outbox {
     pub(super) fn close(&self, frame: CloseFrame) {
         if !self.room.is_closed() {
             self.room.close();
-            let _ = self.queue.send(Queued { frame: Frame::Close(Some(frame)), room: None });
+            let _ = self.put(Frame::Close(Some(frame)), None);
         }
+    }
+
+    /// Waits until all that was sent has been taken.
+    pub(crate) async fn emptied(&self) -> Result<(), Error> {
+        let all = u32::try_from(MAX_QUEUED_BYTES).unwrap_or(u32::MAX);
+        self.room.acquire_many(all).await.map(drop).map_err(|_| Error::Closed)
+    }
+
+    fn put(&self, frame: Frame, room: Option<OwnedSemaphorePermit>) -> Result<(), Error> {
+        self.queue.send(Queued { frame, _room: room }).map_err(|_| Error::Closed)?;
+        self.writer.notify_one();
+        Ok(())
     }
 }
 

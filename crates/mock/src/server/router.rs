@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::admin;
 use super::desk::{Desk, Orders, Watch};
@@ -23,7 +23,7 @@ use super::script_file::ScriptFile;
 use super::socket::{Clock, drive};
 use crate::random::Random;
 use crate::spans::{connected, create_ws_connection_span};
-use crate::{Echo, LatencyInjector, LatencyProfile, Linked, Machine, Replay};
+use crate::{Dialect, Echo, LatencyInjector, LatencyProfile, Linked, Machine, Replay};
 
 /// The router of an echo at `/ws`, or of a replay where `REJOIN_WS_REPLAY_FILE` names a script; with
 /// `REJOIN_RESPONSE_TEMPLATE_EXPAND` its tokens are made anew.
@@ -90,10 +90,15 @@ pub async fn start_with_latency(port: u16, latency: Option<LatencyProfile>) -> R
 
 /// The router of an echo, or of a replay where there is a script.
 pub fn router_with_options(options: MockOptions) -> Result<Router, Error> {
+    let hall = Arc::new(Hall::new(&options)?);
+    let admin = hall.admin();
+    Ok(mock_routes(options, hall)?.merge(admin))
+}
+
+pub(super) fn mock_routes(options: MockOptions, hall: Arc<Hall>) -> Result<Router, Error> {
     let path = options.path.clone();
-    let mock = Arc::new(Mock::new(options)?);
-    let admin = mock.admin();
-    Ok(Router::new().route(&path, any(upgrade)).with_state(mock).merge(admin))
+    let mock = Arc::new(Mock::new(options, hall)?);
+    Ok(Router::new().route(&path, any(upgrade)).with_state(mock))
 }
 
 /// Serves a router for as long as nothing fails, as `axum::serve` does, but has each message leave when it is sent. Otherwise the second of two
@@ -119,21 +124,65 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })
 }
 
-/// What all connections of a mock share.
+/// What all paths of a mock share: who may come in, and who watches.
+pub(super) struct Hall {
+    pub(super) gate: Gate,
+    desk: Option<Arc<Desk>>,
+    admin: bool,
+}
+
+impl Hall {
+    pub(super) fn new(options: &MockOptions) -> Result<Self, Error> {
+        let watched = options.admin || options.observer.is_some();
+        let desk = watched.then(|| Arc::new(Desk::new(options.admin, options.observer.clone())));
+        Ok(Self { gate: Gate::new(options)?, desk, admin: options.admin })
+    }
+
+    /// A place at the desk for a connection, if there is a desk.
+    pub(super) fn watch(&self, path: &str, dialect: Dialect) -> Option<(Watch, Orders)> {
+        self.desk.as_ref().map(|desk| desk.open(path, dialect, Clock::start().now()))
+    }
+
+    /// The routes of the desk, if anybody may ask it.
+    pub(super) fn admin(&self) -> Router {
+        self.desk.clone().filter(|_| self.admin).map(admin::routes).unwrap_or_default()
+    }
+
+    /// Does what a machine says, behind a link if there is one.
+    pub(super) async fn drive<M>(
+        &self,
+        socket: WebSocket,
+        machine: M,
+        options: &MockOptions,
+        (path, seed): (&str, u64),
+        wake: Option<Arc<Notify>>,
+    ) where
+        M: Machine,
+        M::Note: Display,
+    {
+        let watch = self.watch(path, Dialect::Unknown);
+        match &options.latency {
+            None => drive(socket, machine, options, watch, wake).await,
+            Some(link) => {
+                drive(socket, Linked::new(machine, link, path, seed), options, watch, wake).await;
+            }
+        }
+    }
+}
+
+/// What serves as an echo or by a script.
 pub(super) struct Mock {
     pub(super) options: MockOptions,
     script: Option<ScriptFile>,
-    pub(super) gate: Gate,
-    desk: Option<Arc<Desk>>,
+    pub(super) hall: Arc<Hall>,
 }
 
 impl Mock {
-    pub(super) fn new(options: MockOptions) -> Result<Self, Error> {
+    pub(super) fn new(options: MockOptions, hall: Arc<Hall>) -> Result<Self, Error> {
         options.check()?;
         let script =
             options.script.clone().map(|path| ScriptFile::open(path, options.expands)).transpose()?;
-        let desk = options.admin.then(Arc::default);
-        Ok(Self { gate: Gate::new(&options)?, script, desk, options })
+        Ok(Self { script, hall, options })
     }
 
     /// Serves a connection as an echo or by the script.
@@ -148,32 +197,17 @@ impl Mock {
         }
     }
 
-    /// A place at the desk for a connection, if there is a desk.
-    pub(super) fn watch(&self, path: &str) -> Option<(Watch, Orders)> {
-        self.desk.as_ref().map(|desk| desk.open(path, Clock::start().now()))
-    }
-
-    /// The routes of the desk, if there is one.
-    pub(super) fn admin(&self) -> Router {
-        self.desk.clone().map(admin::routes).unwrap_or_default()
-    }
-
-    /// Does what a machine says, behind a link if there is one.
     async fn drive<M>(&self, socket: WebSocket, machine: M, path: &str, seed: u64)
     where
         M: Machine,
         M::Note: Display,
     {
-        let watch = self.watch(path);
-        match &self.options.latency {
-            None => drive(socket, machine, &self.options, watch).await,
-            Some(link) => drive(socket, Linked::new(machine, link, path, seed), &self.options, watch).await,
-        }
+        self.hall.drive(socket, machine, &self.options, (path, seed), None).await;
     }
 }
 
 async fn upgrade(State(mock): State<Arc<Mock>>, upgrade: WebSocketUpgrade, request: Request) -> Response {
-    let entry = match mock.gate.enter() {
+    let entry = match mock.hall.gate.enter() {
         Ok(entry) => entry,
         Err(full) => return full.into_response(),
     };

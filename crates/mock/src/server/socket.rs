@@ -1,17 +1,19 @@
 //! One WebSocket, and the machine that says what is done on it.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::ws::{CloseFrame as AxumCloseFrame, Message, WebSocket};
 use futures_util::{FutureExt, SinkExt};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tracing::Span;
 
 use super::desk::{Orders, Watch};
 use super::options::MockOptions;
 use crate::spans::{message_passed, record_ws_error};
-use crate::{CloseFrame, Direction, Frame, Machine, Output, Time};
+use crate::{CloseFrame, Direction, Frame, Machine, MadeFault, Output, Time};
 
 /// Outputs that are written before the socket is read again, where there is no end of them.
 const WRITE_BATCH: usize = 64;
@@ -41,12 +43,13 @@ impl Clock {
     }
 }
 
-/// Does what a machine says until the connection ends.
+/// Does what a machine says until the connection ends. `wake` says that the machine has something to do without a frame or a deadline.
 pub(crate) async fn drive<M>(
     mut socket: WebSocket,
     mut machine: M,
     options: &MockOptions,
     desk: Option<(Watch, Orders)>,
+    wake: Option<Arc<Notify>>,
 ) where
     M: Machine,
     M::Note: Display,
@@ -57,9 +60,13 @@ pub(crate) async fn drive<M>(
     loop {
         let mut written = 0;
         let heard = loop {
-            match machine.poll_output() {
+            let output = machine.poll_output();
+            while let Some(fault) = machine.made() {
+                made(watch.as_ref(), clock, fault);
+            }
+            match output {
                 None => break None,
-                Some(Output::Note(note)) => noted(watch.as_ref(), &note),
+                Some(Output::Note(note)) => noted(watch.as_ref(), clock, &note),
                 Some(Output::Close(frame)) => {
                     saw(watch.as_ref(), clock, Direction::Out, &Frame::Close(Some(frame.clone())));
                     return close(socket, Some(frame), options.close_patience).await;
@@ -96,6 +103,10 @@ pub(crate) async fn drive<M>(
                     machine.woken(clock.now());
                     continue;
                 }
+                () = woken(wake.as_deref()) => {
+                    machine.woken(clock.now());
+                    continue;
+                }
                 order = ordered(&mut orders) => {
                     saw(watch.as_ref(), clock, Direction::Out, &order);
                     if let Frame::Close(frame) = order {
@@ -119,7 +130,7 @@ pub(crate) async fn drive<M>(
                 if leaves {
                     while let Some(output) = machine.poll_output() {
                         if let Output::Note(note) = output {
-                            noted(watch.as_ref(), &note);
+                            noted(watch.as_ref(), clock, &note);
                         }
                     }
                     return drain(socket, options.close_patience).await;
@@ -136,10 +147,25 @@ fn saw(watch: Option<&Watch>, clock: Clock, direction: Direction, frame: &Frame)
     }
 }
 
-fn noted(watch: Option<&Watch>, note: &impl Display) {
+/// Tells of a fault that was made, to whoever watches and to the log.
+pub(super) fn made(watch: Option<&Watch>, clock: Clock, fault: MadeFault) {
+    tracing::debug!(%fault, "mock");
+    if let Some(watch) = watch {
+        watch.made(clock.now(), fault);
+    }
+}
+
+async fn woken(wake: Option<&Notify>) {
+    match wake {
+        Some(wake) => wake.notified().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn noted(watch: Option<&Watch>, clock: Clock, note: &impl Display) {
     tracing::debug!(%note, "mock");
     if let Some(watch) = watch {
-        watch.noted(note.to_string());
+        watch.noted(clock.now(), note.to_string());
     }
 }
 

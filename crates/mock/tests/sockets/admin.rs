@@ -1,6 +1,9 @@
 use std::net::SocketAddr;
 
-use rejoin_mock::{MockOptions, WsProxyConfig, WsProxyHandler, router_with_options, router_with_proxy};
+use rejoin_mock::{
+    Frame, HandlerError, Handlers, MockOptions, WsContext, WsHandler, WsProxyConfig, WsProxyHandler,
+    router_with_handlers, router_with_options, router_with_proxy,
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -30,11 +33,25 @@ fn options() -> MockOptions {
     options
 }
 
-/// An echo, and a proxy to another echo: both have a desk.
-async fn mocks() -> [SocketAddr; 2] {
+/// An echo that is written as code.
+pub struct Parrot;
+
+impl WsHandler for Parrot {
+    async fn on_message(&self, context: &mut WsContext, message: Frame) -> Result<(), HandlerError> {
+        Ok(context.send(message).await?)
+    }
+}
+
+/// An echo, a proxy to another echo, and one that is written as code: all have a desk.
+async fn mocks() -> [SocketAddr; 3] {
     let upstream = serve(router_with_options(MockOptions::default()).unwrap()).await;
     let proxy = WsProxyHandler::new(WsProxyConfig::to(format!("ws://{upstream}/ws"))).with_options(options());
-    [serve(router_with_options(options()).unwrap()).await, serve(router_with_proxy(proxy)).await]
+    let handlers = Handlers::new().with_options(options()).on("/ws", Parrot);
+    [
+        serve(router_with_options(options()).unwrap()).await,
+        serve(router_with_proxy(proxy)).await,
+        serve(router_with_handlers(handlers).unwrap()).await,
+    ]
 }
 
 #[tokio::test]
@@ -98,7 +115,7 @@ async fn test_code_says_something_and_closes() {
 
 #[tokio::test]
 async fn what_cannot_be_done_is_said() {
-    let [address, _] = mocks().await;
+    let [address, ..] = mocks().await;
     for (request, body, status) in [
         ("POST /__mock/connections/7/messages", r#"{"text":"a"}"#, 404),
         ("POST /__mock/connections/7/messages", r#"{"txt":"a"}"#, 400),
@@ -116,7 +133,7 @@ async fn what_cannot_be_done_is_said() {
 
 #[tokio::test]
 async fn the_journal_is_told_in_pages() {
-    let [address, _] = mocks().await;
+    let [address, ..] = mocks().await;
     let mut client = Client::connect(address).await;
     for _ in 0..501 {
         client.say("a").await;

@@ -1,12 +1,15 @@
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rejoin_mock::{
-    FaultPlan, LatencyInjector, LatencyProfile, MockOptions, WsProxyConfig, WsProxyHandler,
+    FaultPlan, Handlers, Happening, LatencyInjector, LatencyProfile, MockOptions, Observer,
+    ReplayAugmentationConfig, WsProxyConfig, WsProxyHandler, router_with_events, router_with_handlers,
     router_with_latency, router_with_options, router_with_proxy,
 };
 use tokio_tungstenite::tungstenite::Message;
 
+use super::admin::Parrot;
 use super::support::{Client, serve};
 
 fn faulty(faults: &str) -> MockOptions {
@@ -132,4 +135,48 @@ async fn what_is_delayed_is_sent_before_the_closing_of_the_upstream() {
     let (before, close) = client.rest().await;
     assert_eq!(before, [Message::text("a"), Message::text("b")]);
     assert_eq!(close.unwrap().0, 4_010);
+}
+
+#[tokio::test]
+async fn handlers_and_generated_events_have_latency_and_faults_too() {
+    let faults =
+        r#"drop("^lost$") in; duplicate("^twice$") out; delay("^late$") 30ms; close(4401) on "^end$" out"#;
+    let handlers = Handlers::new().with_options(faulty(faults)).on("/ws", Parrot);
+    let mut client = Client::connect(serve(router_with_handlers(handlers).unwrap()).await).await;
+    let sent = Instant::now();
+    for text in ["lost", "twice", "late", "end"] {
+        client.say(text).await;
+    }
+    let (heard, close) = client.rest().await;
+    assert_eq!(heard, ["twice", "twice", "late", "end"].map(Message::text));
+    assert_eq!(close.unwrap().0, 4_401);
+    assert!(sent.elapsed() >= Duration::from_millis(60));
+
+    let config = ReplayAugmentationConfig { event_count: 5, ..Default::default() };
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let mut options = faulty("drop times=2 out; delay 10ms out");
+    options.observer = Some(Observer::new({
+        let told = told.clone();
+        move |observed| told.lock().unwrap().push(observed.what.clone())
+    }));
+    let mut client = Client::connect(serve(router_with_events(config, options).unwrap()).await).await;
+    let (heard, close) = client.rest().await;
+    let number = |message: &Message| {
+        let event: serde_json::Value = serde_json::from_str(message.to_text().unwrap()).unwrap();
+        event["sequence"].as_u64().unwrap()
+    };
+    assert_eq!(heard.iter().map(number).collect::<Vec<_>>(), [3, 4, 5]);
+    assert_eq!(close.unwrap().0, 1_000);
+    while told.lock().unwrap().last() != Some(&Happening::Gone) {
+        tokio::task::yield_now().await;
+    }
+    let told = told.lock().unwrap();
+    assert_eq!(told[0], Happening::Opened);
+    let faults = told.iter().filter_map(|it| match it {
+        Happening::Fault(made) => Some(made.fault),
+        _ => None,
+    });
+    assert_eq!(faults.collect::<Vec<_>>(), ["drop", "delay", "drop", "delay", "delay", "delay", "delay"]);
+    let passed = told.iter().filter(|it| matches!(it, Happening::Message { .. })).count();
+    assert_eq!(passed, 3);
 }

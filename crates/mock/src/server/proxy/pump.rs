@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message as UpstreamMe
 use super::upstream::Socket;
 use crate::server::desk::{Orders, Watch};
 use crate::server::recorder::Recorder;
-use crate::server::socket::{Clock, axum_close, broken, frame, message};
+use crate::server::socket::{Clock, axum_close, broken, frame, made, message};
 use crate::spans::message_passed;
 use crate::{
     CloseFrame, Dialect, Direction, Expander, Faults, Frame, LatencyInjector, MessageTransform, NORMAL_CLOSE,
@@ -175,7 +175,12 @@ async fn direction<E, M>(
     // The source has closed, and what it said before is on its way still.
     let mut closing = false;
     loop {
-        while let Some(passed) = link.as_mut().and_then(|link| link.poll(passage.clock.now())) {
+        loop {
+            let passed = link.as_mut().and_then(|link| link.poll(passage.clock.now()));
+            while let Some(fault) = link.as_mut().and_then(Faults::made) {
+                made(passage.watch.as_ref(), passage.clock, fault);
+            }
+            let Some(passed) = passed else { break };
             match passed {
                 Passed::Close(close) => return RawEnd::Cut(close),
                 Passed::Frame(Frame::Close(close)) => return RawEnd::Closed(close),
