@@ -57,8 +57,7 @@ enum Command {
     Client(room_client::ClientFlags),
     /// Plays the other end of a WebSocket: echo, replay, record and proxy, for whoever builds against one.
     #[cfg(feature = "mock")]
-    #[command(subcommand)]
-    Mock(mock::MockCommand),
+    Mock(mock::MockFlags),
     /// Simulates replicas, networks and disks under faults, and checks what is claimed of them.
     #[cfg(feature = "sim")]
     Sim(rejoin_sim::command::Arguments),

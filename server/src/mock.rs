@@ -1,8 +1,8 @@
 //! `rejoin mock`: the other end of a WebSocket, for whoever builds against one.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,18 +10,36 @@ use std::time::Duration;
 use axum::Router;
 use clap::{Args, Subcommand};
 use rejoin_mock::{
-    FaultPlan, LatencyInjector, LatencyProfile, MockOptions, RecordOptions, Redactions,
-    ReplayAugmentationConfig, WsProxyConfig, WsProxyHandler, bind, read_script, router_with_events,
-    router_with_options, try_router_with_proxy,
+    ChaosProfile, FaultError, FaultPlan, LatencyInjector, LatencyProfile, MockOptions, RecordOptions,
+    Redactions, ReplayAugmentationConfig, WsProxyConfig, WsProxyHandler, bind, read_script,
+    router_with_events, router_with_options, try_router_with_proxy,
 };
 
+use self::config::Config;
+use self::log::LogWriter;
 use crate::{EXIT_PATIENCE, Failure, StopSignals, log};
+
+mod config;
+mod log;
+mod view;
 
 /// Where a mock listens when nobody says otherwise.
 const DEFAULT_PORT: u16 = 3_001;
 
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub(crate) struct MockFlags {
+    #[command(subcommand)]
+    command: Option<MockCommand>,
+    /// Serves several paths, each as this file says
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    run: RunFlags,
+}
+
 #[derive(Subcommand)]
-pub(crate) enum MockCommand {
+enum MockCommand {
     /// Sends back every message
     Echo(ServeFlags),
     /// Plays a script of JSON Lines on each connection
@@ -52,9 +70,11 @@ pub(crate) enum MockCommand {
     },
     /// Streams generated events to each connection, and closes it
     Events(EventsFlags),
-    /// Says what is wrong with scripts
+    /// An echo, or a proxy, on whose connections much goes wrong that is drawn
+    Chaos(ChaosFlags),
+    /// Says what is wrong with scripts and configurations
     Check {
-        /// The scripts
+        /// The scripts; those that end with .toml are configurations
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
         #[command(flatten)]
@@ -70,13 +90,28 @@ pub(crate) struct ScriptFlags {
 }
 
 #[derive(Args)]
-pub(crate) struct ServeFlags {
+pub(crate) struct RunFlags {
     /// Port to listen on, on this machine only; 3001 without it
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
     /// Address and port to listen on instead; whoever reaches it may connect
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "port")]
     bind: Option<SocketAddr>,
+    /// Writes what happens on connections: json, lines or off; without it a terminal has a live view, and other outputs lines, unless a command is run
+    #[arg(long, value_name = "HOW")]
+    log: Option<log::Log>,
+    /// Runs a command against the mock, which is its variable REJOIN_MOCK_URL, and ends with its status
+    #[arg(long, value_name = "COMMAND")]
+    cmd: Option<String>,
+    /// Takes a port that is free for the command
+    #[arg(long, requires = "cmd", conflicts_with_all = ["port", "bind"])]
+    ci: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ServeFlags {
+    #[command(flatten)]
+    run: RunFlags,
     /// Path of the WebSocket
     #[arg(long, value_name = "PATH", default_value = "/ws")]
     path: String,
@@ -84,20 +119,14 @@ pub(crate) struct ServeFlags {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// How long messages take each way: fast, normal, slow, 400ms±100, normal(400ms, 100ms)…
-    #[arg(long, value_name = "LATENCY")]
+    #[arg(long, value_name = "LATENCY", value_parser = latency)]
     latency: Option<LatencyProfile>,
     /// What goes wrong, as "drop(yjs.step2) p=0.1; close(4401) after 3 updates"
-    #[arg(long, value_name = "PLAN")]
+    #[arg(long, value_name = "PLAN", value_parser = plan)]
     fault: Option<FaultPlan>,
     /// Has test code ask /__mock who is connected and what was said, say something to clients, and close them
     #[arg(long)]
     admin: bool,
-    /// Runs a command against the mock, which is its variable REJOIN_MOCK_URL, and ends with its status
-    #[arg(long, value_name = "COMMAND")]
-    cmd: Option<String>,
-    /// Takes a port that is free for the command
-    #[arg(long, requires = "cmd", conflicts_with_all = ["port", "bind"])]
-    ci: bool,
     /// Connections at a time
     #[arg(long, value_name = "N", help_heading = "Limits")]
     max_connections: Option<usize>,
@@ -117,6 +146,18 @@ pub(crate) struct ProxyFlags {
     /// PEM file with certificates of authorities that are trusted too; may be repeated
     #[arg(long, value_name = "FILE")]
     trust: Vec<PathBuf>,
+    #[command(flatten)]
+    serve: ServeFlags,
+}
+
+#[derive(Args)]
+pub(crate) struct ChaosFlags {
+    /// How much goes wrong: mild or wild
+    #[arg(long, value_name = "PROFILE", default_value = "mild")]
+    profile: ChaosProfile,
+    /// The server to pass connections on to, as ws://host:port/path; an echo without it
+    #[arg(long, value_name = "URL", env = "REJOIN_WS_PROXY_UPSTREAM_URL")]
+    upstream: Option<String>,
     #[command(flatten)]
     serve: ServeFlags,
 }
@@ -146,6 +187,20 @@ pub(crate) struct EventsFlags {
     schema: Option<PathBuf>,
     #[command(flatten)]
     serve: ServeFlags,
+}
+
+/// Reads a plan, and shows where it is wrong.
+fn plan(text: &str) -> Result<FaultPlan, String> {
+    text.parse().map_err(|error| placed(&error))
+}
+
+/// The same for a latency.
+fn latency(text: &str) -> Result<LatencyProfile, String> {
+    text.parse().map_err(|error| placed(&error))
+}
+
+fn placed(error: &FaultError) -> String {
+    format!("line {}, column {}\n\n{}", error.line(), error.column(), error.rendered())
 }
 
 /// On or off, as the environment says it.
@@ -181,25 +236,47 @@ impl FromStr for Rule {
 }
 
 /// Does what the command says, until it is told to stop.
-pub(crate) fn run(command: MockCommand) -> Result<ExitCode, Failure> {
+pub(crate) fn run(flags: MockFlags) -> Result<ExitCode, Failure> {
     log();
+    match (flags.command, flags.config) {
+        (Some(command), _) => run_command(command),
+        (None, Some(file)) => configured(&flags.run, &file),
+        (None, None) => {
+            Err("name what the mock does, as in `rejoin mock echo`, or a file with --config".into())
+        }
+    }
+}
+
+fn configured(flags: &RunFlags, file: &Path) -> Result<ExitCode, Failure> {
+    let config = Config::read(file)?;
+    let log = flags.log()?;
+    let router = config.router(log.observer())?;
+    let said = format!("serves {} paths of {}", config.paths().len(), file.display());
+    serve(flags, config.address(), &config.paths(), router, &said, log)
+}
+
+fn run_command(command: MockCommand) -> Result<ExitCode, Failure> {
     match command {
         MockCommand::Echo(flags) => {
-            let router = router_with_options(flags.options())?;
-            serve(&flags, router, "echoes what it is sent")
+            let log = flags.run.log()?;
+            let router = router_with_options(flags.options(&log))?;
+            flags.serve(router, "echoes what it is sent", log)
         }
         MockCommand::Replay { file, script, serve: flags } => {
-            let mut options = flags.options();
+            let log = flags.run.log()?;
+            let mut options = flags.options(&log);
             let said = format!("plays {}", file.display());
             options.script = Some(file);
             options.expands = script.expand.0;
-            serve(&flags, router_with_options(options)?, &said)
+            flags.serve(router_with_options(options)?, &said, log)
         }
         MockCommand::Proxy(flags) => {
+            let log = flags.serve.run.log()?;
             let said = format!("passes connections on to {}", flags.upstream);
-            serve(&flags.serve, try_router_with_proxy(flags.handler()?)?, &said)
+            flags.serve.serve(try_router_with_proxy(flags.handler(&log)?)?, &said, log)
         }
         MockCommand::Record { file, redact_key, redact, proxy } => {
+            let log = proxy.serve.run.log()?;
             let mut redactions = Redactions::new();
             for key in &redact_key {
                 redactions = redactions.key(key);
@@ -209,27 +286,75 @@ pub(crate) fn run(command: MockCommand) -> Result<ExitCode, Failure> {
             }
             let said =
                 format!("passes connections on to {} and writes them to {}", proxy.upstream, file.display());
-            let handler = proxy.handler()?.record(RecordOptions::to(file).redacted(redactions));
-            serve(&proxy.serve, try_router_with_proxy(handler)?, &said)
+            let handler = proxy.handler(&log)?.record(RecordOptions::to(file).redacted(redactions));
+            proxy.serve.serve(try_router_with_proxy(handler)?, &said, log)
         }
         MockCommand::Events(flags) => {
-            let router = router_with_events(flags.config()?, flags.serve.options())?;
-            serve(&flags.serve, router, "streams generated events")
+            let log = flags.serve.run.log()?;
+            let router = router_with_events(flags.config()?, flags.serve.options(&log))?;
+            flags.serve.serve(router, "streams generated events", log)
         }
+        MockCommand::Chaos(flags) => chaos(flags),
         MockCommand::Check { files, script } => Ok(check(&files, script.expand.0)?),
     }
 }
 
-impl ServeFlags {
-    fn port(&self) -> u16 {
-        self.port.unwrap_or(if self.ci { 0 } else { DEFAULT_PORT })
+fn chaos(mut flags: ChaosFlags) -> Result<ExitCode, Failure> {
+    let log = flags.serve.run.log()?;
+    let seed = match flags.serve.seed {
+        Some(seed) => seed,
+        None => getrandom::u64()?,
+    };
+    let drawn = flags.profile.plan(seed)?;
+    log.chaos(seed, flags.profile, &drawn)?;
+    let plan = match &flags.serve.fault {
+        None => drawn,
+        Some(given) => format!("{drawn}; {given}").parse()?,
+    };
+    (flags.serve.seed, flags.serve.fault) = (Some(seed), Some(plan));
+    let options = flags.serve.options(&log);
+    let (router, said) = match flags.upstream.filter(|url| !url.is_empty()) {
+        None => (router_with_options(options)?, "echoes what it is sent, with faults".to_owned()),
+        Some(url) => {
+            let handler = WsProxyHandler::new(WsProxyConfig::to(&url)).with_options(options);
+            (try_router_with_proxy(handler)?, format!("passes connections on to {url}, with faults"))
+        }
+    };
+    flags.serve.serve(router, &said, log)
+}
+
+impl RunFlags {
+    /// Where it listens, if the flags say so.
+    fn address(&self) -> Option<SocketAddr> {
+        let port = self.port.or(self.ci.then_some(0));
+        self.bind.or(port.map(|port| SocketAddr::from(([127, 0, 0, 1], port))))
     }
 
-    fn options(&self) -> MockOptions {
+    /// Where what happens is written.
+    fn log(&self) -> Result<LogWriter, Failure> {
+        // What a command says is not to be mixed with it.
+        let usual = if self.cmd.is_some() {
+            log::Log::Off
+        } else if io::stdout().is_terminal() {
+            log::Log::View
+        } else {
+            log::Log::Lines
+        };
+        Ok(LogWriter::start(self.log.unwrap_or(usual))?)
+    }
+}
+
+impl ServeFlags {
+    fn serve(&self, router: Router, said: &str, log: LogWriter) -> Result<ExitCode, Failure> {
+        serve(&self.run, None, std::slice::from_ref(&self.path), router, said, log)
+    }
+
+    fn options(&self, log: &LogWriter) -> MockOptions {
         let mut options = MockOptions::default();
         options.path.clone_from(&self.path);
         options.seed = self.seed;
         options.admin = self.admin;
+        options.observer = log.observer();
         if self.latency.is_some() || self.fault.is_some() {
             let latency = self.latency.clone().unwrap_or_else(|| LatencyProfile::fixed(Duration::ZERO));
             options.latency = Some(LatencyInjector::new(latency, self.fault.clone().unwrap_or_default()));
@@ -241,9 +366,9 @@ impl ServeFlags {
 }
 
 impl ProxyFlags {
-    fn handler(&self) -> Result<WsProxyHandler, Failure> {
+    fn handler(&self, log: &LogWriter) -> Result<WsProxyHandler, Failure> {
         let config = WsProxyConfig::to(&self.upstream);
-        let mut handler = WsProxyHandler::new(config).with_options(self.serve.options());
+        let mut handler = WsProxyHandler::new(config).with_options(self.serve.options(log));
         for rule in &self.rule {
             handler = handler.rule(&rule.pattern, &rule.upstream);
         }
@@ -275,27 +400,54 @@ impl EventsFlags {
     }
 }
 
-fn serve(flags: &ServeFlags, router: Router, said: &str) -> Result<ExitCode, Failure> {
-    let address = flags.bind.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], flags.port())));
+fn serve(
+    flags: &RunFlags,
+    address: Option<SocketAddr>,
+    paths: &[String],
+    router: Router,
+    said: &str,
+    log: LogWriter,
+) -> Result<ExitCode, Failure> {
+    let usual = SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT));
+    let address = flags.address().or(address).unwrap_or(usual);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served: Result<ExitCode, Failure> = runtime.block_on(async {
         let listener = bind(address).await?;
         let mut signals = StopSignals::listen()?;
-        let url = format!("ws://{}{}", listener.local_addr()?, flags.path);
-        announce(&url, said)?;
+        let origin = format!("ws://{}", listener.local_addr()?);
+        let urls: Vec<String> = paths.iter().map(|path| format!("{origin}{path}")).collect();
+        log.announce(&urls, said)?;
+        let url = match urls.as_slice() {
+            [url] => url,
+            _ => &origin,
+        };
         tokio::select! {
             served = rejoin_mock::serve(listener, router) => served?,
-            status = run_command(flags.cmd.as_deref(), &url) => return status,
+            status = run_shell(flags.cmd.as_deref(), url) => return status,
             () = signals.next() => {}
+            () = resizes(&log) => {}
         }
         Ok(ExitCode::SUCCESS)
     });
     runtime.shutdown_timeout(EXIT_PATIENCE);
+    drop(log);
     served
 }
 
+/// Has the view know of each new size of the terminal, for ever.
+async fn resizes(log: &LogWriter) {
+    #[cfg(unix)]
+    if let Ok(mut changes) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::window_change()) {
+        while changes.recv().await.is_some() {
+            log.resize();
+        }
+    }
+    let _ = log;
+    std::future::pending::<()>().await;
+}
+
 /// Runs a command of the shell to its end, and says how it ended; waits for ever without one.
-async fn run_command(command: Option<&str>, url: &str) -> Result<ExitCode, Failure> {
+async fn run_shell(command: Option<&str>, url: &str) -> Result<ExitCode, Failure> {
     let Some(command) = command else { return std::future::pending().await };
     let mut shell = tokio::process::Command::new("sh");
     // It is not left behind where the mock is told to stop.
@@ -305,19 +457,20 @@ async fn run_command(command: Option<&str>, url: &str) -> Result<ExitCode, Failu
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }
 
-fn announce(url: &str, said: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "the mock {said}")?;
-    writeln!(out, "WebSockets connect to {url}")?;
-    out.flush()
-}
-
 fn check(files: &[PathBuf], expands: bool) -> io::Result<ExitCode> {
     let mut out = io::stdout().lock();
     let mut good = true;
     for file in files {
-        match read_script(file, expands) {
-            Ok(script) => writeln!(out, "ok   {}: {} lines", file.display(), script.lines())?,
+        let checked = if file.extension().is_some_and(|extension| extension == "toml") {
+            Config::read(file).and_then(|config| {
+                drop(config.router(None)?);
+                Ok(format!("{} paths", config.paths().len()))
+            })
+        } else {
+            read_script(file, expands).map(|script| format!("{} lines", script.lines())).map_err(Into::into)
+        };
+        match checked {
+            Ok(found) => writeln!(out, "ok   {}: {found}", file.display())?,
             Err(error) => {
                 good = false;
                 writeln!(out, "FAIL {error}")?;

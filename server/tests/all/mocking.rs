@@ -185,6 +185,13 @@ fn what_cannot_be_served_is_said() {
     for (arguments, expected) in [
         (&["proxy", "http://a", "--port", "0"][..], "it has to begin with ws:// or wss://"),
         (&["proxy", "ws://a", "--rule", "x", "--port", "0"], "take a pattern of paths, = and an address"),
+        (
+            &["echo", "--fault", "drop(yjs.step3)", "--port", "0"],
+            "line 1, column 6\n\ndrop(yjs.step3)\n     ^ no message",
+        ),
+        (&["echo", "--latency", "5ms slow", "--port", "0"], "5ms slow\n    ^ here should be the end"),
+        (&["chaos", "--profile", "odd", "--port", "0"], "take mild or wild"),
+        (&["--port", "0"], "or a file with --config"),
         (&["events", "--rate", "0", "--port", "0"], "rejoin: "),
         (&["events", "--schema", "/nowhere.json", "--port", "0"], "/nowhere.json: "),
         (&["echo", "--fault", "drip", "--port", "0"], "column 1"),
@@ -194,5 +201,169 @@ fn what_cannot_be_served_is_said() {
         let output = mock(arguments);
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && said.contains(expected), "{arguments:?}: {said}");
+    }
+}
+
+/// The lines that a mock with `--log json` has written, until one of them fits.
+fn lines_until(lines: &mut impl Iterator<Item = String>, event: &str) -> Vec<serde_json::Value> {
+    let mut read: Vec<serde_json::Value> = Vec::new();
+    while read.last().is_none_or(|line| line["event"] != event) {
+        read.push(serde_json::from_str(&lines.next().unwrap()).unwrap());
+    }
+    read
+}
+
+/// What a mock says on standard output, line by line; it ends with the guard.
+fn logged(arguments: &[&str]) -> (Mock, impl Iterator<Item = String> + use<>, Vec<serde_json::Value>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rejoin"))
+        .arg("mock")
+        .args(arguments)
+        .args(["--port", "0", "--log", "json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let start = lines_until(&mut lines, "listening");
+    let url = start.last().unwrap()["urls"][0].as_str().unwrap().to_owned();
+    (Mock { child, url }, lines, start)
+}
+
+#[tokio::test]
+async fn what_happens_is_written_as_json_a_line_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("replay.jsonl");
+    std::fs::write(&file, PAGE).unwrap();
+    let (mock, mut lines, _) = logged(&["replay", path(&file), "--fault", "duplicate(text) in times=1"]);
+    mock.talk(&["CLIENT_READY", "ACK"]).await;
+    let told = lines_until(&mut lines, "gone");
+    for line in &told {
+        assert!(line["unix_ms"].as_i64().unwrap() > 1_600_000_000_000, "{line}");
+        assert_eq!((&line["connection"], &line["path"]), (&0.into(), &"/ws".into()));
+    }
+    let of = |event: &str, key: &str| -> Vec<serde_json::Value> {
+        told.iter().filter(|line| line["event"] == event).map(|line| line[key].clone()).collect()
+    };
+    assert_eq!(told[0]["event"], "opened");
+    let out = |dir: &&serde_json::Value| **dir == "out";
+    assert_eq!(of("message", "dir").iter().filter(out).count(), 3);
+    assert_eq!(of("message", "bytes")[..2].iter().filter(|it| **it == 12).count(), 1, "{told:?}");
+    assert!(of("message", "kind").contains(&"json.welcome".into()), "{told:?}");
+    assert!(of("note", "text")[0].as_str().unwrap().contains("wait"), "{told:?}");
+    assert_eq!((of("fault", "fault"), of("fault", "kind")), (vec!["duplicate".into()], vec!["text".into()]));
+    assert!(of("closing", "code").contains(&1_000.into()), "{told:?}");
+}
+
+#[tokio::test]
+async fn chaos_says_its_seed_first_and_has_the_same_faults_with_it_again() {
+    // Both with an echo of their own and in front of a server.
+    let upstream = Mock::start(&["echo"]);
+    for more in [&[][..], &["--upstream", &upstream.url]] {
+        let run = |seed: &str| {
+            let mut arguments =
+                vec!["chaos", "--profile", "mild", "--seed", seed, "--fault", "close(4400) on \"^end$\" in"];
+            arguments.extend(more);
+            let (mock, mut lines, start) = logged(&arguments);
+            async move {
+                let said: Vec<String> = (0..60).map(|number| format!("message {number}")).collect();
+                let mut said: Vec<&str> = said.iter().map(String::as_str).collect();
+                said.push("end");
+                mock.talk(&said).await;
+                let told = lines_until(&mut lines, "gone");
+                // How the directions meet is left to chance, and what the client is answered may be cut off by the end.
+                let inward = told.iter().filter(|line| line["event"] == "fault" && line["dir"] == "in");
+                (start[0].clone(), inward.map(|line| line["fault"].to_string()).collect::<Vec<_>>())
+            }
+        };
+        let (first, again, other) = (run("3").await, run("3").await, run("4").await);
+        assert_eq!((&first.0["event"], &first.0["seed"]), (&"chaos".into(), &"3".into()));
+        assert!(!first.1.is_empty());
+        assert_eq!(first, again);
+        assert_ne!(first, other);
+    }
+    let (_mock, _lines, start) = logged(&["chaos"]);
+    assert!(start[0]["seed"].as_str().unwrap().parse::<u64>().is_ok() && start[0]["profile"] == "mild");
+}
+
+/// The example of the documentation, with its files.
+fn example(folder: &Path, upstream: &str) -> std::path::PathBuf {
+    let text = include_str!("../../../docs/mock.md");
+    let (_, example) = text.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let file = folder.join("mock.toml");
+    std::fs::write(&file, example.replace("ws://localhost:9000/ws", upstream)).unwrap();
+    std::fs::write(folder.join("session.jsonl"), PAGE).unwrap();
+    file
+}
+
+#[tokio::test]
+async fn each_path_of_a_configuration_does_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Mock::start(&["echo"]);
+    let file = example(folder.path(), &upstream.url);
+    let (mock, _lines, start) = logged(&["--config", path(&file)]);
+    let urls: Vec<&str> =
+        start[0]["urls"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    let at = |path: &str| {
+        let url = urls.iter().find(|url| url.ends_with(path)).unwrap();
+        Mock { child: Command::new("true").spawn().unwrap(), url: (*url).to_owned() }
+    };
+    assert_eq!(urls.len(), 5);
+    let (mut socket, _) = connect_async(&at("/echo").url).await.unwrap();
+    socket.send(Message::text("a")).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("a"));
+    let heard = at("/session").talk(&["CLIENT_READY", "ACK"]).await;
+    assert!(heard.len() == 4 && heard[0].to_text().unwrap().starts_with("HELLO "), "{heard:?}");
+    let heard = at("/prices").talk(&[]).await;
+    assert_eq!(heard.len(), 21, "20 events and a closing");
+    // The fault of the example closes after 100 messages of the client.
+    let said = vec!["x"; 100];
+    let heard = at("/live").talk(&said).await;
+    let Some(Message::Close(Some(close))) = heard.last() else { panic!("{heard:?}") };
+    assert_eq!(u16::from(close.code), 4_401);
+    assert!(connect_async(&at("/echo").url.replace("/echo", "/nowhere")).await.is_err());
+    drop(mock);
+    let output = mock_output_of(&["check", path(&file)]);
+    assert_eq!(output, format!("ok   {}: 5 paths\n", file.display()));
+}
+
+fn mock_output_of(arguments: &[&str]) -> String {
+    String::from_utf8(mock(arguments).stdout).unwrap()
+}
+
+#[test]
+fn an_error_in_a_configuration_names_file_line_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mock.toml");
+    for (text, expected) in [
+        ("port = 1\n", "missing field `paths`"),
+        ("[paths]\n", "there are no paths"),
+        ("prot = 1\n[paths.\"/a\"]\n", "unknown field `prot`"),
+        ("[paths.\"/a\"]\n\nscrpt = \"x\"\n", "line 3, column 1"),
+        (
+            "[paths.\"/a\"]\nfault = \"drip\"\n",
+            "mock.toml: line 2: paths.\"/a\".fault: line 1, column 1\n\ndrip\n^ there is no",
+        ),
+        ("[paths.\"/a\"]\nlatency = \"slowly\"\n", "line 2: paths.\"/a\".latency: "),
+        ("[paths.\"/a\"]\n\nchaos = \"odd\"\n", "line 3: paths.\"/a\".chaos: take mild or wild"),
+        ("[paths.\"/a\"]\nchaos = \"mild\"\n", "paths.\"/a\".chaos: name a seed"),
+        ("[paths.\"/a\"]\n[paths.\"/b\"]\nscript = \"none.jsonl\"\n", "line 3: paths.\"/b\".script: "),
+        (
+            "[paths.\"/a\"]\nevents = \"\"\nupstream = \"ws://a\"\n",
+            "line 2: paths.\"/a\".events: a path has one of",
+        ),
+        ("[paths.\"/a\"]\ncount = 3\n", "line 2: paths.\"/a\".count: it belongs to events"),
+        ("[paths.\"/a\"]\nupstream = \"http://a\"\n", "it has to begin with ws:// or wss://"),
+        ("[paths.\"/__mock/a\"]\n", "test code asks there"),
+        ("[paths.\"a\"]\n", "it has to begin with /"),
+        ("port = 1\nbind = \"127.0.0.1:1\"\n[paths.\"/a\"]\n", "take port or bind, not both"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let output = mock(&["check", path(&file)]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(!output.status.success(), "{text}");
+        assert!(
+            said.starts_with("FAIL ") && said.contains("mock.toml") && said.contains(expected),
+            "{text}: {said}"
+        );
     }
 }
