@@ -136,3 +136,6 @@ pub const MAX_SCHEMA_LENGTH: usize = 1_024;
 
 /// How long a connection is kept whose link is full or half open for ever: longer than clients wait for what does not come.
 pub const STALL_PATIENCE: Duration = Duration::from_secs(600);
+
+/// Bytes that are read from a socket at a time: each connection keeps room for so many, and most of them are idle.
+pub(crate) const READ_BUFFER_BYTES: usize = 4 * 1024;

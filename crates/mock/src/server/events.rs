@@ -14,7 +14,7 @@ use super::bridge::Bridge;
 use super::error::Error;
 use super::options::MockOptions;
 use super::rooms::Outbox;
-use super::router::{Entry, Hall};
+use super::router::{Entry, Hall, sized};
 use crate::spans::{connected, create_ws_connection_span, record_ws_error};
 use crate::{AiEventGenerator, CloseFrame, NORMAL_CLOSE, ReplayAugmentationConfig};
 
@@ -66,7 +66,7 @@ async fn upgrade(State(events): State<Arc<Events>>, upgrade: WebSocketUpgrade, r
     let span = create_ws_connection_span(&request);
     let path = request.uri().path().to_owned();
     let serve = move |socket| async move { events.serve(socket, &path, &entry).await };
-    let upgrade = upgrade.max_message_size(bytes).max_frame_size(bytes);
+    let upgrade = sized(upgrade, bytes);
     upgrade.on_upgrade(move |socket| connected(span, serve(socket)))
 }
 

@@ -19,7 +19,7 @@ use super::bridge::{Bridge, Inbox};
 use super::error::Error;
 use super::options::MockOptions;
 use super::rooms::{ConnectionId, Outbox, Rooms};
-use super::router::{Entry, Hall};
+use super::router::{Entry, Hall, sized};
 use crate::limits::{MAX_NAME_BYTES, MAX_ROOMS_PER_CONNECTION};
 use crate::spans::{connected, create_ws_connection_span, record_ws_error};
 use crate::{CloseFrame, Frame};
@@ -219,7 +219,7 @@ async fn upgrade(
     let bytes = shared.options.max_message_bytes;
     let (uri, headers) = (request.uri().clone(), request.headers().clone());
     let span = create_ws_connection_span(&request);
-    let upgrade = upgrade.max_message_size(bytes).max_frame_size(bytes);
+    let upgrade = sized(upgrade, bytes);
     upgrade.on_upgrade(move |socket| connected(span, serve(socket, shared, handler, uri, headers, entry)))
 }
 

@@ -20,7 +20,7 @@ use self::upstream::{Dialler, Refusal, Upstream, answered};
 use super::error::Error;
 use super::options::MockOptions;
 use super::recorder::{RecordOptions, Recorder};
-use super::router::{Entry, Hall, Mock};
+use super::router::{Entry, Hall, Mock, sized};
 use super::socket::{Clock, close};
 use crate::glob::Glob;
 use crate::limits::CONNECT_PATIENCE;
@@ -258,7 +258,7 @@ async fn upgrade(
         Err(full) => return full.into_response(),
     };
     let bytes = proxy.mock.options.max_message_bytes;
-    let upgrade = upgrade.max_message_size(bytes).max_frame_size(bytes);
+    let upgrade = sized(upgrade, bytes);
     let span = create_ws_connection_span(&request);
     let Some(upstream) = &rule.upstream else {
         let (mock, path) = (proxy.mock.clone(), path.to_owned());

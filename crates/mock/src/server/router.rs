@@ -21,6 +21,7 @@ use super::error::Error;
 use super::options::MockOptions;
 use super::script_file::ScriptFile;
 use super::socket::{Clock, drive};
+use crate::limits::READ_BUFFER_BYTES;
 use crate::random::Random;
 use crate::spans::{connected, create_ws_connection_span};
 use crate::{Dialect, Echo, LatencyInjector, LatencyProfile, Linked, Machine, Replay};
@@ -213,7 +214,7 @@ async fn upgrade(State(mock): State<Arc<Mock>>, upgrade: WebSocketUpgrade, reque
     };
     let bytes = mock.options.max_message_bytes;
     let (span, path) = (create_ws_connection_span(&request), request.uri().path().to_owned());
-    let upgrade = upgrade.max_message_size(bytes).max_frame_size(bytes);
+    let upgrade = sized(upgrade, bytes);
     upgrade.on_upgrade(move |socket| connected(span, mock.serve(socket, path, entry)))
 }
 
@@ -257,4 +258,10 @@ impl IntoResponse for Full {
         let text = "too many connections; close one, or raise the limit\n";
         (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], text).into_response()
     }
+}
+
+/// A connection of messages of so many bytes.
+pub(super) fn sized(upgrade: WebSocketUpgrade, max_message_bytes: usize) -> WebSocketUpgrade {
+    let upgrade = upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(READ_BUFFER_BYTES);
+    upgrade.max_message_size(max_message_bytes).max_frame_size(max_message_bytes)
 }

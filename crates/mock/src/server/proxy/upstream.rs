@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
+use crate::limits::READ_BUFFER_BYTES;
 use crate::server::Error;
 
 /// A connection to an upstream.
@@ -134,6 +135,8 @@ impl Dialler {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(READ_BUFFER_BYTES)
             .max_message_size(Some(max_message_bytes))
             .max_frame_size(Some(max_message_bytes));
         Ok(Self { security: Connector::Rustls(Arc::new(tls)), config, patience })
