@@ -22,6 +22,9 @@ use crate::view;
 /// Bytes of updates that may wait in one document for others that are missing. Who sends more has to sync first.
 pub const MAX_WAITING_BYTES: usize = 1 << 20;
 
+/// What marks the transactions of edits that are made here, by which they are told from what others made.
+pub(crate) const OWN: &str = "own";
+
 /// A document that many edit at once.
 ///
 /// yrs never has a gap in it: what refers to something that is not there waits outside, as it came. yrs integrates elements beyond missing ones of
@@ -208,7 +211,7 @@ impl Document {
     ) -> Result<Option<Update>, E> {
         let doc = &self.doc;
         let edited: Result<Result<Vec<u8>, E>, _> = catch_unwind(AssertUnwindSafe(|| {
-            let mut transaction = doc.try_transact_mut().map_err(|_| ApplyError::Broken)?;
+            let mut transaction = doc.try_transact_mut_with(OWN).map_err(|_| ApplyError::Broken)?;
             edit(&mut transaction)?;
             Ok(transaction.encode_update_v1())
         }));
@@ -220,6 +223,24 @@ impl Document {
         }
         self.note(&update, u64::MAX)?;
         Ok(Some(update))
+    }
+
+    /// Takes note of updates that yrs makes by itself, where it takes back an edit.
+    pub(crate) fn take_back(
+        &mut self,
+        undo: impl FnOnce() -> Vec<Vec<u8>>,
+    ) -> Result<Vec<Update>, ApplyError> {
+        let made = catch_unwind(AssertUnwindSafe(undo)).map_err(|_| ApplyError::Broken)?;
+        let mut updates = Vec::with_capacity(made.len());
+        for bytes in made {
+            let most = bytes.len();
+            let update = Update::check(bytes.into(), most).map_err(|_| ApplyError::Broken)?;
+            if !update.is_empty() {
+                self.note(&update, u64::MAX)?;
+                updates.push(update);
+            }
+        }
+        Ok(updates)
     }
 
     /// The document as JSON; see [`ROOT_MAP`](crate::ROOT_MAP) for what stands where.

@@ -18,6 +18,7 @@ mod structure;
 mod update;
 mod value;
 mod view;
+mod watched;
 mod writing;
 
 pub use coverage::Coverage;
@@ -32,3 +33,4 @@ pub use update::{
     Clocks, Facts, MAX_CLIENTS, MAX_CLOCK, MAX_DEPTH, MAX_STRUCTURES, Run, Split, Update, Waiting,
 };
 pub use view::ROOT_MAP;
+pub use watched::{MAX_UNDO, UNDO_PAUSE_MS, Watched};

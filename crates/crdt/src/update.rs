@@ -115,6 +115,13 @@ impl Update {
         Ok(Self { bytes, facts })
     }
 
+    /// Several updates of one client, in their order, as one; `None` where yrs cannot read them.
+    pub fn merged(updates: &[Self]) -> Option<Self> {
+        let merged = yrs::merge_updates_v1(updates.iter().map(|update| &update.bytes[..])).ok()?;
+        let most = merged.len();
+        Self::check(merged.into(), most).ok()
+    }
+
     /// Its bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes

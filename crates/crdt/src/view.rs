@@ -93,7 +93,7 @@ pub(crate) fn json(transaction: &impl ReadTxn, value: Out) -> Json {
 }
 
 /// A value that is replaced as a whole.
-fn plain(any: &Any) -> Json {
+pub(crate) fn plain(any: &Any) -> Json {
     match any {
         Any::Null | Any::Undefined => Json::Null,
         Any::Bool(value) => Json::from(*value),

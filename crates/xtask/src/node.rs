@@ -19,8 +19,8 @@ use crate::workspace::Workspace;
 const NPM: &str = "npm/rejoin";
 const WWW: &str = "www";
 
-/// The package for browsers that they are made of.
-const PACKAGE: &str = "rejoin";
+/// The packages for browsers that they are made of.
+const PACKAGES: [&str; 2] = ["rejoin", "crdt"];
 
 /// The page that every other file of the demo is loaded from.
 const START_PAGE: &str = "www/dist/index.html";
@@ -30,8 +30,8 @@ const PACKAGING: &str = "tests/packaging";
 
 /// Builds the npm package, and before it what it is made of; prints what a page loads of it, and fails when that is over its budget.
 pub(crate) fn npm(workspace: &Workspace) -> Result<String> {
-    let wasm = wasm::run(workspace, &[PACKAGE])?;
-    build(workspace, NPM, &["pkg/rejoin"], "npm/rejoin/dist")?;
+    let wasm = wasm::run(workspace, &PACKAGES)?;
+    build(workspace, NPM, &["pkg/rejoin", "pkg/crdt"], "npm/rejoin/dist")?;
     let mut notes = vec![wasm];
     for (name, scripts) in &manifest::read(&workspace.root)?.npm {
         notes.push(weigh(&workspace.root, name, scripts)?);

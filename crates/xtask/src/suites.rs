@@ -60,7 +60,9 @@ pub(crate) const SUITES: &[Suite] = &[
         run: |run| {
             let mut command =
                 run.cargo(&["clippy", "--lib", "--tests", "--keep-going", "--target", WASM_TARGET]);
-            command.args(WASM_CRATES.map(|name| format!("--package={name}")));
+            command
+                .args(WASM_CRATES.map(|name| format!("--package={name}")))
+                .arg("--package=rejoin-wasm-crdt");
             run.command(command.args(["--", "--deny", "warnings"]))?;
             let mut command =
                 run.cargo(&["clippy", "--lib", "--no-default-features", "--target", WASM_TARGET]);

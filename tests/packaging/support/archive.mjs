@@ -32,7 +32,7 @@ export async function saysWhatItIs(folder) {
     assert.equal(manifest.scripts?.[script], undefined);
   const { "./package.json": own, ...entries } = manifest.exports;
   assert.equal(own, "./package.json");
-  assert.deepEqual(Object.keys(entries), [".", "./react", "./yjs"]);
+  assert.deepEqual(Object.keys(entries), [".", "./react", "./crdt", "./yjs"]);
   for (const conditions of Object.values(entries)) {
     // The first condition that fits is taken: types come before what fits always.
     assert.deepEqual(Object.keys(conditions), ["types", "default"]);

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["rejoin-crdt", "rejoin-wire"],
     &["rejoin-core"],
     &["rejoin-engine", "rejoin-rooms", "rejoin-store"],
-    &["rejoin-record", "rejoin-wasm"],
+    &["rejoin-record", "rejoin-wasm", "rejoin-wasm-crdt"],
     &["rejoin-client", "rejoin-mock", "rejoin-rooms-axum", "rejoin-sim"],
     &["rejoin-server"],
     &["rejoin"],

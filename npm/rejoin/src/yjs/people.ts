@@ -2,17 +2,12 @@ import type { Doc } from "yjs";
 import { applyAwarenessUpdate, removeAwarenessStates, type Awareness } from "y-protocols/awareness";
 import type { Document } from "../client/document.js";
 import type { Other } from "../client/state.js";
-import { isObject, type Json } from "../json/value.js";
+import type { Json } from "../json/value.js";
 import { Writer } from "./bytes.js";
+import { clientOf, type Shown } from "./shown.js";
 
 /** Members that are no clients of Yjs are given client ids from here on, above those that Yjs draws. */
 const MADE_CLIENTS = 2 ** 32;
-
-/** What one client shows, and how often it did. */
-interface Shown {
-  readonly clock: number;
-  readonly state: Json;
-}
 
 interface Change {
   readonly added: readonly number[];
@@ -146,18 +141,6 @@ export class People {
     }
     return [made.client, { clock: made.clock, state }];
   }
-}
-
-/** The client, and what it shows, where that is how Yjs clients show themselves. */
-function clientOf(presence: Json): readonly [number, Shown] | undefined {
-  if (!isObject(presence) || !isObject(presence.yjs) || presence.state === undefined) return undefined;
-  const { client, clock } = presence.yjs;
-  if (!isCount(client) || !isCount(clock) || clock === 0) return undefined;
-  return [client, { clock, state: presence.state }];
-}
-
-function isCount(value: Json | undefined): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 /** As others will see it: positions of Yjs are objects of their own classes. */
