@@ -91,7 +91,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "embed",
         what: "somebody else's application mounts the server",
-        budget_s: 150,
+        budget_s: 130,
         needs: &[],
         run: |run| {
             let mut command = run.cargo(&["test", "--locked", "--manifest-path", "tests/embed/Cargo.toml"]);
@@ -147,14 +147,14 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "browser-build",
         what: "what browsers load is built, and within its budgets",
-        budget_s: 85,
+        budget_s: 115,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm],
         run: |run| node::www(run.workspace),
     },
     Suite {
         name: "lint-js",
         what: "TypeScript as its compiler and every file as Prettier wants them",
-        budget_s: 30,
+        budget_s: 25,
         needs: &[Tool::Npm],
         run: |run| {
             run.command(&mut node::prettier(&run.workspace.root)?)?;
@@ -172,14 +172,14 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "browser",
         what: "the tests in Chromium",
-        budget_s: 365,
+        budget_s: 375,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm, Tool::Chromium],
         run: browser_tests,
     },
     Suite {
         name: "packaging",
         what: "the npm package, from its archive, in bundlers, frameworks and runtimes",
-        budget_s: 100,
+        budget_s: 85,
         needs: &[Tool::WasmTarget, Tool::WasmBindgen, Tool::WasmOpt, Tool::Npm, Tool::Chromium],
         run: packaging_tests,
     },

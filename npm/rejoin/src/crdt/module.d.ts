@@ -2,36 +2,7 @@
 declare module "#crdt" {
   export default function init(options: { module_or_path: unknown }): Promise<unknown>;
 
-  export class Room {
-    constructor(name: string, client: number);
-    free(): void;
-    clock(nowMs: number): void;
-    watch(kind: string, root: string): void;
-    told(): string;
-    apply(update: Uint8Array): void;
-    is_of(update: Uint8Array, client: number): boolean;
-    insert_text(
-      root: string,
-      index: number,
-      text: string,
-      attributes: string | undefined,
-    ): Uint8Array | undefined;
-    format(root: string, index: number, length: number, attributes: string): Uint8Array | undefined;
-    remove(kind: string, root: string, index: number, length: number): Uint8Array | undefined;
-    insert(root: string, index: number, values: string): Uint8Array | undefined;
-    set(root: string, key: string, value: string): Uint8Array | undefined;
-    unset(root: string, key: string): Uint8Array | undefined;
-    read(kind: string, root: string): string;
-    pieces(root: string): string;
-    position(kind: string, root: string, index: number, before: boolean): string;
-    index_of(position: string): number | undefined;
-    undo(): Uint8Array[];
-    redo(): Uint8Array[];
-    can_undo(): boolean;
-    can_redo(): boolean;
-    end_group(): void;
-    parts(updates: Uint8Array[], most: number): Uint8Array[];
-  }
+  export const Room: new (name: string, client: number) => import("./held.js").Held;
 }
 
 /** The module in base64, compressed. */

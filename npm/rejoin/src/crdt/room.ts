@@ -4,7 +4,8 @@ import { RejoinError } from "../errors.js";
 import type { Json } from "../json/value.js";
 import { Carrier, type Content } from "../yjs/carrier.js";
 import { clientOf } from "../yjs/shown.js";
-import { Held } from "./runtime.js";
+import type { Held } from "./held.js";
+import { newHeld } from "./runtime.js";
 import {
   SharedArray,
   SharedMap,
@@ -28,7 +29,7 @@ export class Room extends Carrier {
   /** @internal */
   constructor(workspace: Workspace, id: string) {
     super(workspace, id);
-    this.held = new Held(id, this.client);
+    this.held = newHeld(id, this.client);
     this.content = {
       isFilled: false,
       partsOf: (updates, most) => this.use((held) => held.parts([...updates], most)),
@@ -125,7 +126,7 @@ export class Room extends Carrier {
   private again(): void {
     const before = this.held;
     this.client = newClient();
-    this.held = new Held(this.document.id, this.client);
+    this.held = newHeld(this.document.id, this.client);
     for (const [name, { kind }] of this.roots) this.held.watch(kind, name);
     if (this.shows !== null) this.setPresence(this.shows);
     before.free();

@@ -1,8 +1,7 @@
-import init, { Room as Held } from "#crdt";
+import init, { Room } from "#crdt";
 import { RejoinError } from "../errors.js";
 import type { EngineSource } from "../host/source.js";
-
-export { Held };
+import type { Held } from "./held.js";
 
 let starting: Promise<unknown> | undefined;
 
@@ -28,4 +27,9 @@ async function bundled(): Promise<ArrayBuffer> {
   const bytes = Uint8Array.from(atob(compressed), (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   return new Response(stream).arrayBuffer();
+}
+
+/** An empty document, edited here by a client of this id, once the module is loaded. */
+export function newHeld(name: string, client: number): Held {
+  return new Room(name, client);
 }
