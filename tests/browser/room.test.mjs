@@ -152,6 +152,7 @@ test("what is typed without a link is kept, is in the other tab, and reaches oth
   assert.deepEqual(await ada.run(() => [room.status.rung, list.toJSON()]), ["saved", ["kept"]]);
   await type(ada, 15, "again");
   const ben = await opened(1, options);
+  await shows(ben, "online ");
   await type(ben, 0, "Ben ");
   await acknowledged(ben);
   await ada.run(() => workspace.goOnline());
