@@ -66,7 +66,7 @@ fn too_many(before: usize, entries: &[HistoryEntry]) -> usize {
 
 impl Before {
     /// Says of each update of the page what it changed, and what was shown where the document was deleted or brought back.
-    pub(super) fn show(mut self: Box<Self>, mut page: HistoryPage) -> HistoryPage {
+    pub(super) fn show(mut self, mut page: HistoryPage) -> HistoryPage {
         let mut shown = self.sum.json();
         let left_out = too_many(shown.encoded_len(), &page.entries);
         if left_out > 0 {
