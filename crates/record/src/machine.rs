@@ -55,7 +55,7 @@ impl Event {
                 Self::Start
             }
             (Recorded::Browser, kind) => Self::Page(PageInput::read(kind, input)),
-            (_, kind::OPEN..=kind::SUBMIT) => Self::Command(commands::read(record.kind, input)),
+            (_, kind::OPEN..kind::WAKE) => Self::Command(commands::read(record.kind, input)),
             (_, kind) => Self::Input(inputs::read(kind, input)),
         })
     }
@@ -230,5 +230,34 @@ impl PageMachine {
             }
         }
         effects.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use rejoin_core::{Command, Token};
+    use rejoin_wire::{CrdtUpdate, DocumentId, Writer};
+
+    use super::*;
+
+    #[test]
+    fn what_was_written_last_of_all_commands_is_read_as_one() {
+        let document = DocumentId::new("d").unwrap();
+        let commands = [
+            Command::Merge { document: document.clone(), update: CrdtUpdate(vec![0, 0].into()) },
+            Command::ShownHistory { token: Token(7), document, before: None, limit: 3 },
+        ];
+        for command in commands {
+            let mut out = Writer::new();
+            let kind = commands::write(&command, &mut out);
+            let payload = out.into_bytes();
+            let record = Record { kind, at: 0, payload: &payload, step: 1 };
+            match Event::read(Recorded::Server, &record).unwrap() {
+                Event::Command(read) => assert_eq!(format!("{read:?}"), format!("{command:?}")),
+                _ => panic!("{command:?} is read as something else"),
+            }
+        }
     }
 }
