@@ -6,6 +6,7 @@ import { act, createElement, memo, StrictMode, type FunctionComponent } from "re
 import { createRoot, hydrateRoot, type Root } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { Document } from "../src/client/document.js";
+import type { Other } from "../src/client/state.js";
 import { STARTING } from "../src/client/sync-status.js";
 import type { Workspace } from "../src/client/workspace.js";
 import type { Json } from "../src/json/value.js";
@@ -24,6 +25,8 @@ import {
   useSyncStatus,
   useText,
   useUndo,
+  type RoomLike,
+  type TextLike,
 } from "../src/react/index.js";
 import { Profile } from "./support/profile.js";
 
@@ -226,4 +229,102 @@ test("what a component shows of itself is shown as long as it is there", () => {
   assert.deepEqual(states(), ["second"]);
   act(() => root.unmount());
   assert.deepEqual(states(), []);
+});
+
+/** A room without an engine: a text that tells of its edits, and who is there. */
+class TestRoom implements RoomLike {
+  readonly listeners = new Set<() => void>();
+  readonly company = new Set<() => void>();
+  others: readonly Other[] = [];
+  shows: Json = null;
+  letters = "";
+  edits: string[] = [];
+  private readonly body: TextLike = {
+    toString: () => this.letters,
+    insert: (index, text) => this.write(index, 0, text, `+${index} ${text}`),
+    delete: (index, length) => this.write(index, length, "", `-${index} ${length}`),
+    observe: (listener) => held(this.listeners, listener),
+  };
+
+  text(): TextLike {
+    return this.body;
+  }
+
+  setPresence(state: Json): void {
+    this.shows = state;
+  }
+
+  subscribeOthers(listener: () => void): () => void {
+    return held(this.company, listener);
+  }
+
+  private write(index: number, length: number, text: string, edit: string): void {
+    this.edits.push(edit);
+    this.letters = this.letters.slice(0, index) + text + this.letters.slice(index + length);
+    for (const listener of this.listeners) listener();
+  }
+}
+
+function held(listeners: Set<() => void>, listener: () => void): () => void {
+  listeners.add(listener);
+  return () => void listeners.delete(listener);
+}
+
+test("a room's text, and who is there, are shown and written as long as a component is there", () => {
+  const workspace = new TestWorkspace();
+  const room = new TestRoom();
+  let setText: (text: string) => void = () => undefined;
+  let setPresence: (presence: string) => void = () => undefined;
+  let opened: TestRoom | undefined;
+  const Shown: FunctionComponent = () => {
+    const [text, set] = useText(opened, "body");
+    const [presence, show] = usePresence(opened, "here");
+    [setText, setPresence] = [set, show];
+    return createElement("p", null, JSON.stringify([text ?? null, presence, useOthers(opened)]));
+  };
+  const { root, text } = rendered(workspace, Shown);
+  assert.equal(text(), '[null,"here",[]]');
+  // Nobody is there to write into.
+  act(() => setText("lost"));
+  opened = room;
+  act(() => root.render(workspace.tree(Shown)));
+  assert.equal(text(), '["","here",[]]');
+  assert.equal(room.shows, "here");
+
+  act(() => setText("hello"));
+  act(() => setText("help us"));
+  act(() => setText("help us"));
+  assert.deepEqual([text(), room.edits], ['["help us","here",[]]', ["+0 hello", "-3 2", "+3 p us"]]);
+  act(() => room.text().insert(4, "!"));
+  act(() => setPresence("writing"));
+  act(() => {
+    room.others = [{ member: "1", principal: null, state: "ada" }];
+    for (const listener of room.company) listener();
+  });
+  assert.equal(text(), '["help! us","writing",[{"member":"1","principal":null,"state":"ada"}]]');
+  assert.equal(room.shows, "writing");
+  act(() => root.unmount());
+  assert.deepEqual([room.shows, room.listeners.size, room.company.size], [null, 0, 0]);
+  assert.equal(renderToString(workspace.tree(Shown)), "<p>[null,&quot;here&quot;,[]]</p>");
+});
+
+test("what replaces a room's text parts no letter", () => {
+  const workspace = new TestWorkspace();
+  const room = new TestRoom();
+  let setText: (text: string) => void = () => undefined;
+  const { root } = rendered(workspace, () => {
+    [, setText] = useText(room, "body");
+    return null;
+  });
+  // Each two have a half in common, at the front or at the back.
+  for (const wanted of ["a😀b", "a😁b", "a🤀b", "a😀😀b", "a😀b", "ab", "", "😀", "😀😀"]) {
+    act(() => setText(wanted));
+    assert.equal(room.letters, wanted);
+  }
+  const parts = room.edits.map((edit) => edit.slice(edit.indexOf(" ") + 1));
+  assert.ok(
+    parts.every((part) => part.isWellFormed()),
+    JSON.stringify(room.edits),
+  );
+  act(() => root.unmount());
 });

@@ -3,6 +3,7 @@ import type { Document } from "../client/document.js";
 import type { Header } from "../client/facts.js";
 import type { Json, JsonOf } from "../json/value.js";
 import { useWorkspace } from "./provider.js";
+import { useRoomText, type RoomLike } from "./room.js";
 
 export interface UseDocumentOptions<T extends JsonOf<T>> {
   /** Content for a document that does not exist; see `Workspace.open`. */
@@ -24,11 +25,19 @@ export function useDocument<T extends JsonOf<T> = Json>(
   return useCurrent(useOpened(id, options));
 }
 
-/** The string at a pointer, and what replaces it: only what differs is sent. Undefined where there is no string. */
+/**
+ * The string at a pointer of a document, or the text of a name in a room, and what replaces it: only what differs is sent. Undefined where there is no string, and while the room is on
+ * its way.
+ */
 export function useText(
-  id: string,
-  pointer: string,
+  of: string | RoomLike | undefined,
+  place: string,
 ): [text: string | undefined, setText: (text: string) => void] {
+  // Where a component calls it, it is about documents or about rooms for good.
+  return typeof of === "string" ? useString(of, place) : useRoomText(of, place);
+}
+
+function useString(id: string, pointer: string): [text: string | undefined, setText: (text: string) => void] {
   const document = useOpened(id);
   const text = useSyncExternalStore(
     useCallback((listener) => document.subscribe(pointer, listener), [document, pointer]),

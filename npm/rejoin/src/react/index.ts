@@ -9,4 +9,5 @@ export { useDocument, useText, type UseDocumentOptions } from "./document.js";
 export { useMutation, useRedo, useUndo } from "./editing.js";
 export { useConflicts, useHistory, type History } from "./knowledge.js";
 export { useOthers, usePresence } from "./presence.js";
+export { useRoom, type OpenedRoom, type RoomLike, type TextLike } from "./room.js";
 export { useDocuments, useStatus, useSyncStatus } from "./status.js";

@@ -2,6 +2,7 @@
 
 import type { Room } from "../../src/crdt/index.js";
 import type { Json } from "../../src/index.js";
+import { useOthers, usePresence, useRoom, useText } from "../../src/react/index.js";
 
 declare const room: Room;
 
@@ -31,4 +32,14 @@ export function values(): void {
   room.setPresence({ cursor: room.text("body").position(1, { before: true }) });
   const at: number | undefined = room.indexOf(room.array("tasks").position(0));
   void at;
+}
+
+export function hooks(): void {
+  const { room, error } = useRoom("notes");
+  const [text, setText] = useText(room, "body");
+  setText(`${text ?? error?.code}`);
+  const [, setPresence] = usePresence(room, { name: "Ada" });
+  setPresence({ name: useOthers<{ name: string }>(room)[0]?.state.name ?? "Ben" });
+  // @ts-expect-error: what is shown is of one kind
+  setPresence({ other: 7 });
 }
