@@ -8,7 +8,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::header::ORIGIN;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::get;
 use clap::{Args, Subcommand};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use rejoin_mock::{
     ChaosProfile, FaultError, FaultPlan, LatencyInjector, LatencyProfile, MockOptions, RecordOptions,
     Redactions, ReplayAugmentationConfig, WsProxyConfig, WsProxyHandler, bind, read_script,
@@ -250,7 +254,7 @@ pub(crate) fn run(flags: MockFlags) -> Result<ExitCode, Failure> {
 fn configured(flags: &RunFlags, file: &Path) -> Result<ExitCode, Failure> {
     let config = Config::read(file)?;
     let log = flags.log()?;
-    let router = config.router(log.observer())?;
+    let router = with_metrics(config.router(log.observer())?, config.is_open())?;
     let said = format!("serves {} paths of {}", config.paths().len(), file.display());
     serve(flags, config.address(), &config.paths(), router, &said, log)
 }
@@ -346,6 +350,7 @@ impl RunFlags {
 
 impl ServeFlags {
     fn serve(&self, router: Router, said: &str, log: LogWriter) -> Result<ExitCode, Failure> {
+        let router = with_metrics(router, self.admin)?;
         serve(&self.run, None, std::slice::from_ref(&self.path), router, said, log)
     }
 
@@ -398,6 +403,20 @@ impl EventsFlags {
         }
         Ok(config)
     }
+}
+
+/// Shows what the mock counts to who may ask, as Prometheus reads it.
+fn with_metrics(router: Router, is_open: bool) -> Result<Router, Failure> {
+    if !is_open {
+        return Ok(router);
+    }
+    let metrics = PrometheusBuilder::new().install_recorder()?;
+    // Pages are refused, as on the other paths of test code.
+    let shown = async move |headers: HeaderMap| match headers.contains_key(ORIGIN) {
+        true => Err(StatusCode::FORBIDDEN),
+        false => Ok(metrics.render()),
+    };
+    Ok(router.route("/__mock/metrics", get(shown)))
 }
 
 fn serve(

@@ -68,6 +68,11 @@ impl Config {
         self.tables.paths.keys().cloned().collect()
     }
 
+    /// Whether test code may ask.
+    pub(super) fn is_open(&self) -> bool {
+        self.tables.admin
+    }
+
     /// Where the mock listens, if the file says so.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         let port = self.tables.port.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));

@@ -86,17 +86,37 @@ async fn events_are_streamed_as_many_as_are_wanted() {
     }
 }
 
+/// What a mock answers to test code.
+fn asked(mock: &Mock, path: &str) -> String {
+    let address = mock.url.strip_prefix("ws://").unwrap().trim_end_matches("/ws");
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let request = format!("GET /__mock/{path} HTTP/1.1\r\nhost: mock\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn the_command_shows_what_it_counts() {
+    let mock = Mock::start(&["echo", "--admin"]);
+    let (mut socket, _) = connect_async(&mock.url).await.unwrap();
+    socket.send(Message::text("hello")).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("hello"));
+    let counted = asked(&mock, "metrics");
+    for line in [
+        "rejoin_mock_connections_total 1",
+        "rejoin_mock_messages_total{direction=\"in\"} 1",
+        "rejoin_mock_message_bytes_total{direction=\"in\"} 5",
+    ] {
+        assert!(counted.lines().any(|shown| shown == line), "{line} in {counted}");
+    }
+}
+
 #[test]
 fn test_code_may_ask_where_it_is_told_so() {
     let status = |arguments: &[&str]| {
-        let mock = Mock::start(arguments);
-        let address = mock.url.strip_prefix("ws://").unwrap().trim_end_matches("/ws");
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
-        stream
-            .write_all(b"GET /__mock/connections HTTP/1.1\r\nhost: mock\r\nconnection: close\r\n\r\n")
-            .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let answer = asked(&Mock::start(arguments), "connections");
         answer.split(' ').nth(1).unwrap().to_owned()
     };
     assert_eq!(status(&["echo", "--admin"]), "200");
