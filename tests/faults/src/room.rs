@@ -210,22 +210,29 @@ impl Typist {
         }
     }
 
-    /// Waits until somebody who knows nothing is told all that is here.
-    async fn is_durable(&self) -> Result<()> {
+    /// Waits until somebody who knows nothing is told all that is here. The server may be killed meanwhile: then it is told again.
+    async fn is_durable(&mut self) -> Result<()> {
         within("what was typed, on the server", async {
             loop {
                 let client = Self::join(self.address, self.path.trim_start_matches("/yjs/"), 1);
                 let other = Box::pin(client).await?;
                 let have = other.document.state_vector();
-                if self
-                    .document
-                    .state_vector()
-                    .iter()
-                    .all(|(client, clock)| have.iter().any(|(other, at)| other == client && at >= clock))
-                {
+                let own = self.document.state_vector();
+                let is_there =
+                    |(client, clock)| have.iter().any(|(other, at)| other == client && at >= clock);
+                if own.iter().all(is_there) {
                     return Ok(());
                 }
-                sleep(PAUSE).await;
+                tokio::select! {
+                    frame = self.next_frame() => match frame? {
+                        Some(frame) => drop(self.take(&frame).await?),
+                        None => {
+                            sleep(PAUSE).await;
+                            self.come_back().await?;
+                        }
+                    },
+                    () = sleep(PAUSE) => {}
+                }
             }
         })
         .await?
@@ -241,32 +248,46 @@ impl Typist {
     /// The next message of the exchange of documents, taken in; nothing when the connection has ended.
     async fn told(&mut self) -> Result<Option<Sync>> {
         loop {
-            let Some(socket) = &mut self.socket else { return Ok(None) };
-            let frame = match within("a frame", socket.next()).await? {
-                Some(Ok(Message::Binary(frame))) => frame,
+            let Some(frame) = self.next_frame().await? else { return Ok(None) };
+            if let Some(sync) = self.take(&frame).await? {
+                return Ok(Some(sync));
+            }
+        }
+    }
+
+    /// The next frame; nothing when the connection has ended.
+    async fn next_frame(&mut self) -> Result<Option<Bytes>> {
+        let Some(socket) = &mut self.socket else { return Ok(None) };
+        loop {
+            match within("a frame", socket.next()).await? {
+                Some(Ok(Message::Binary(frame))) => return Ok(Some(frame)),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => {
                     self.socket = None;
                     return Ok(None);
                 }
-                Some(Ok(_)) => continue,
-            };
-            let y_websocket::Message::Sync(sync) = y_websocket::read(&frame, MAX_UPDATE_BYTES)? else {
-                continue;
-            };
-            match &sync {
-                Sync::Step1(has) => {
-                    let lacks = self.lacking(has)?;
-                    self.send(y_websocket::step2(&lacks)).await?;
-                }
-                Sync::Step2(update) | Sync::Update(update) => {
-                    let applied = self.document.apply(update.clone())?;
-                    if !applied.dropped.is_empty() {
-                        bail!("the server told an update that is refused");
-                    }
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// Takes in a frame, and answers it; nothing where it is not of the exchange of documents.
+    async fn take(&mut self, frame: &Bytes) -> Result<Option<Sync>> {
+        let y_websocket::Message::Sync(sync) = y_websocket::read(frame, MAX_UPDATE_BYTES)? else {
+            return Ok(None);
+        };
+        match &sync {
+            Sync::Step1(has) => {
+                let lacks = self.lacking(has)?;
+                self.send(y_websocket::step2(&lacks)).await?;
+            }
+            Sync::Step2(update) | Sync::Update(update) => {
+                let applied = self.document.apply(update.clone())?;
+                if !applied.dropped.is_empty() {
+                    bail!("the server told an update that is refused");
                 }
             }
-            return Ok(Some(sync));
         }
+        Ok(Some(sync))
     }
 
     fn lacking(&self, has: &StateVector) -> Result<Bytes> {
