@@ -644,7 +644,7 @@ impl Replica {
             self.offer(id);
         }
         if let (ErrorCode::Forbidden, Some(change)) = (error.code, error.change) {
-            self.take_refusal(id, change, &error.message);
+            self.take_refusal(id, change, error.code, &error.message);
             return;
         }
         let Some(document) = self.documents.get_mut(id) else { return };

@@ -4,6 +4,11 @@ use super::*;
 use crate::crdt::Crdt;
 use crate::ids::{id_from, replica_id};
 use crate::merging::apply_to_seen;
+use crate::records::Origin;
+
+/// Why a change that brings back a lost line of history is given up here.
+const NOT_TOLD: &str =
+    "what the change was made on can no longer be read here; others may have it, and if not, make it again";
 
 impl Upstream {
     /// Whether this replica might edit when the link opened.
@@ -401,10 +406,19 @@ impl Replica {
         }
     }
 
+    /// Says what a change was made on.
     pub(super) fn handle_need_seen(&mut self, id: &DocumentId, change: ChangeId) {
         let limits = self.config.limits;
-        let seen = self.documents.get(id).and_then(|document| document.outbox.seen(change, &limits));
+        let outbox = self.documents.get(id).map(|document| &document.outbox);
+        let seen = outbox.and_then(|outbox| outbox.seen(change, &limits));
         let seen = seen.filter(|seen| seen.life != Life::Absent);
+        let own = outbox.and_then(|outbox| outbox.own(change));
+        if seen.is_none() && own.is_some_and(|own| own.progress.origin == Origin::LOST_LINE) {
+            // That this replica cannot say would reject the change for all who bring back the same lost line, and another of them may be able to.
+            // The push is forgotten where it waits for the answer.
+            self.take_refusal(id, change, ErrorCode::UnknownBase, &NOT_TOLD.into());
+            return;
+        }
         let (content, header) = seen.map(|seen| (seen.content, (*seen.header).clone())).unzip();
         let ChangeId { replica, counter } = change;
         self.send_upstream(&Message::SeenContent { document: id.clone(), replica, counter, content, header });

@@ -1,13 +1,20 @@
-//! Own changes that the authority takes from nobody who may not edit. That is no outcome: their names are as free as before, and copies of this
-//! replica, or others that hold the same lost line of history, may have the same changes accepted.
+//! Own changes that the authority does not take from this replica: it takes none from who may not edit, and none of which is not known what it was
+//! made on. That is no outcome: their names are as free as before, and copies of this replica, or others that hold the same lost line of history,
+//! may have the same changes accepted.
 
 use super::*;
 use crate::replica::following::PUSH_RETRY;
 
 impl Replica {
     /// Nothing from an own change on is taken here: the changes stand among the rejected with their values. Those that bring back the content of a
-    /// lost line go where there is a recovered version, which has it: others who may edit send the same.
-    pub(in crate::replica) fn take_refusal(&mut self, id: &DocumentId, from: ChangeId, message: &Arc<str>) {
+    /// lost line go where there is a recovered version, which has it: others send the same.
+    pub(in crate::replica) fn take_refusal(
+        &mut self,
+        id: &DocumentId,
+        from: ChangeId,
+        code: ErrorCode,
+        message: &Arc<str>,
+    ) {
         let (limits, now) = (self.config.limits, self.now);
         let Some(document) = self.documents.get_mut(id) else { return };
         if document.outbox.own(from).is_none() {
@@ -38,7 +45,7 @@ impl Replica {
                 is_in_version = true;
                 continue;
             }
-            self.keep_rejected(id, &own.change, ErrorCode::Forbidden, Arc::clone(message));
+            self.keep_rejected(id, &own.change, code, Arc::clone(message));
             // Its part of the program goes on holding it until the record is durable. In memory only it is never told: a refusal is no outcome.
             if let Some(origin) = own.progress.keep()
                 && let Some(document) = self.documents.get_mut(id)
