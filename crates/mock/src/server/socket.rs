@@ -18,6 +18,9 @@ use crate::{CloseFrame, Direction, Frame, Machine, MadeFault, Output, Time};
 /// Outputs that are written before the socket is read again, where there is no end of them.
 const WRITE_BATCH: usize = 64;
 
+/// Messages that are heard before what is said to them is written: those that have come together are answered together.
+const READ_BATCH: usize = 64;
+
 /// Both clocks of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(Instant);
@@ -57,6 +60,7 @@ pub(crate) async fn drive<M>(
     let clock = Clock::start();
     let (watch, mut orders) = desk.unzip();
     machine.opened(clock.now());
+    let mut heard_together = 0;
     loop {
         let mut written = 0;
         let heard = loop {
@@ -90,7 +94,12 @@ pub(crate) async fn drive<M>(
                 }
             }
         };
-        let Ok(Ok(())) = timeout(options.write_patience, socket.flush()).await else { return };
+        let answers = written > 0 && machine.wants_more();
+        let heard = heard.or_else(|| answers.then(|| socket.recv().now_or_never()).flatten());
+        if heard.is_none() || heard_together == READ_BATCH {
+            let Ok(Ok(())) = timeout(options.write_patience, socket.flush()).await else { return };
+            heard_together = 0;
+        }
         let heard = match heard {
             Some(heard) => heard,
             None => tokio::select! {
@@ -126,6 +135,7 @@ pub(crate) async fn drive<M>(
                 let frame = frame(message);
                 let leaves = matches!(frame, Frame::Close(_));
                 saw(watch.as_ref(), clock, Direction::In, &frame);
+                heard_together += 1;
                 machine.received(clock.now(), frame);
                 if leaves {
                     while let Some(output) = machine.poll_output() {

@@ -1,3 +1,4 @@
+use rejoin_mock::limits::MAX_ROOMS_PER_CONNECTION;
 use rejoin_mock::{
     CloseFrame, Frame, HandlerError, Handlers, MessagePattern, MessageRouter, WsContext, WsHandler,
     router_with_handlers,
@@ -31,6 +32,12 @@ impl WsHandler for Chat {
             Frame::Text(text) if text == "panic" => panic!("as told"),
             Frame::Text(text) if text == "close" => {
                 context.close(CloseFrame { code: 4_100, reason: "as told".to_owned() });
+            }
+            Frame::Text(text) if text == "fill" => {
+                let kept =
+                    (0..).take_while(|at| context.set_metadata(&format!("{at}"), json!(at)).is_ok()).count();
+                let replaced = context.set_metadata("room", room.as_str().into()).is_ok();
+                context.send_text(format!("{kept} {replaced}")).await?;
             }
             _ => {
                 let reached = context.broadcast(&room, &message);
@@ -68,6 +75,16 @@ async fn a_broadcast_reaches_the_other_client_of_the_room_and_not_a_third() {
     // The third hears its own answer first: nothing else was sent to it.
     clients[2].say("alone").await;
     assert_eq!(clients[2].hear_text().await, "1: 0");
+}
+
+#[tokio::test]
+async fn a_connection_keeps_as_many_values_as_the_limit() {
+    let (address, _left) = chat().await;
+    let mut client = Client::connect(address).await;
+    client.hear_text().await;
+    client.say("fill").await;
+    // Two are there before, and one that is there may be another.
+    assert_eq!(client.hear_text().await, format!("{} true", MAX_ROOMS_PER_CONNECTION - 2));
 }
 
 #[tokio::test]

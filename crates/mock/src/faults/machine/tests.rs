@@ -287,3 +287,13 @@ fn directions_draw_by_themselves() {
     let seen = |direction| run(&mut plan.machine(direction, "/ws", 1), numbers(64));
     assert_ne!(seen(Direction::In), seen(Direction::Out));
 }
+
+#[test]
+fn of_the_faults_that_nobody_asks_for_the_newest_are_kept() {
+    let mut faults = machine("drop");
+    let told = |faults: &mut Faults| std::iter::from_fn(|| faults.made()).count();
+    run(&mut faults, numbers(MAX_MADE_FAULTS));
+    assert_eq!(told(&mut faults), MAX_MADE_FAULTS);
+    run(&mut faults, numbers(MAX_MADE_FAULTS + 1));
+    assert_eq!(told(&mut faults), MAX_MADE_FAULTS);
+}
