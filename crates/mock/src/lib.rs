@@ -10,7 +10,7 @@ mod faults;
 mod frame;
 mod glob;
 mod kinds;
-mod latency;
+pub mod latency;
 pub mod limits;
 mod linked;
 mod machine;

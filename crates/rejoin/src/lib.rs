@@ -1,8 +1,8 @@
 //! Rejoin: documents that people edit apart and rejoin.
 //!
 //! What a Rust program depends on. With the feature `client` (a default) it has [`Client`], which keeps documents on the device, shows
-//! edits at once and sends them when there is a link; with the feature `server` the axum router in the module `server`, and with `rooms` rooms of
-//! types of one's own in the module `rooms`. `sqlite` and
+//! edits at once and sends them when there is a link; with the feature `server` the axum router in the module `server`, with `rooms` rooms of
+//! types of one's own in the module `rooms`, and with `mock` mocks of WebSockets in the module `mock`. `sqlite` and
 //! `tls` (defaults too) let the client keep documents in files and connect to `wss://` addresses.
 //!
 //! It starts nothing by itself: a [`Client`] runs as a task of the tokio runtime that it is started in and ends with its last clone, and
@@ -35,6 +35,16 @@ pub use rejoin_client as client;
 #[cfg(feature = "client")]
 pub use rejoin_client::{Client, ClientOptions, Document};
 pub use rejoin_json as json;
+/// Mocks of WebSockets, for tests of any program that speaks over them.
+///
+/// ```
+/// use rejoin::mock::{LatencyProfile, latency::LatencyInjector, router_with_latency};
+///
+/// let app = router_with_latency(LatencyInjector::new(LatencyProfile::slow(), Default::default()));
+/// # let _: axum::Router = app;
+/// ```
+#[cfg(feature = "mock")]
+pub use rejoin_mock as mock;
 #[cfg(feature = "server")]
 pub use rejoin_server as server;
 pub use rejoin_wire as wire;
