@@ -1,12 +1,14 @@
 //! CRDT documents of a world: what they show, and what people write into them.
 //!
-//! Elements come and go, and letters too. Nothing takes the place of something else, which of two that do so at once would leave no trace.
+//! Elements come and go, and letters too, and members of maps. Nothing takes the place of something else, which of two that do so at once would leave
+//! no trace: each member has a key of its own, and texts within a map are never taken out of it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rejoin_core::{Crdt, View};
-use rejoin_crdt::{Document, Edit, RootKind, Target, Update, Value};
+use rejoin_crdt::{Document, Edit, RootKind, Step, Target, Update, Value};
 use rejoin_json::{Json, Operation, Patch, PointerBuf};
 use rejoin_wire::CrdtUpdate;
 use rejoin_wire::limits::MAX_CRDT_BYTES;
@@ -20,6 +22,12 @@ const LIST: &str = "list";
 
 /// Where the letters are.
 const BODY: &str = "body";
+
+/// Where values stand by key, which come and go.
+const CARDS: &str = "cards";
+
+/// Where texts stand by key, in which letters come and go.
+const NOTES: &str = "notes";
 
 /// Most bytes of updates whose JSON is remembered: a world is small.
 const MAX_REMEMBERED: usize = 4_096;
@@ -75,15 +83,69 @@ pub(crate) fn written(crdt: Option<&Crdt>, client: u64) -> u32 {
 pub(crate) fn update(
     crdt: Option<&Crdt>,
     client: u64,
+    maps: bool,
     dice: &mut Dice,
     issuer: &mut Issuer,
 ) -> Option<CrdtUpdate> {
     let mut document = document(crdt.unwrap_or(&Crdt::default()), client);
     let shown = document.json().ok()?;
-    let edits: Vec<(Target, Edit)> = (0..dice.between(1, 3)).map(|_| edit(&shown, dice, issuer)).collect();
+    let edits = (0..dice.between(1, 3)).map(|_| {
+        if maps && dice.chance(5_000) { edit_map(&shown, dice, issuer) } else { edit(&shown, dice, issuer) }
+    });
+    let edits: Vec<(Target, Edit)> = edits.collect();
     // Each of a batch sees what the ones before it made: an index may be gone by then.
     let update = document.perform(&edits).ok().flatten()?;
     Some(CrdtUpdate(update.bytes().clone()))
+}
+
+fn edit_map(shown: &Json, dice: &mut Dice, issuer: &mut Issuer) -> (Target, Edit) {
+    let target = |root: &str, kind, path| Target { root: root.into(), kind, path };
+    let (cards, notes) = (keys(shown, CARDS), keys(shown, NOTES));
+    let note = |dice: &mut Dice| {
+        let key = dice.pick(&notes).clone();
+        let text = shown.get(NOTES).and_then(|notes| notes.get(&key)).and_then(Json::as_str);
+        let letters = text.map_or(0, |text| text.chars().count());
+        (target(NOTES, RootKind::Map, vec![Step::Key(key)]), letters)
+    };
+    let at = |dice: &mut Dice, length: usize| 2 * u32::try_from(dice.below(length)).unwrap_or(0);
+    let set = |root: &str, value: &dyn Fn(String) -> Value, issuer: &mut Issuer| {
+        let token = issuer.issue();
+        let edit = Edit::Set { key: key_of(token), value: value(token.to_string()) };
+        (target(root, RootKind::Map, Vec::new()), edit)
+    };
+    match dice.below(8) {
+        0 if !cards.is_empty() => {
+            (target(CARDS, RootKind::Map, Vec::new()), Edit::Unset { key: dice.pick(&cards).clone() })
+        }
+        1 => set(NOTES, &Value::Text, issuer),
+        2 => set(
+            CARDS,
+            &|text| Value::Shared(Json::from_iter([(Arc::from("value"), Json::from(text))])),
+            issuer,
+        ),
+        3 | 4 if !notes.is_empty() => {
+            let (target, letters) = note(dice);
+            let text = issuer.issue().to_string();
+            (target, Edit::InsertText { index: at(dice, letters + 1), text, attributes: None })
+        }
+        5 if !notes.is_empty() => match note(dice) {
+            (target, 0) => {
+                (target, Edit::InsertText { index: 0, text: issuer.issue().to_string(), attributes: None })
+            }
+            (target, letters) => (target, Edit::Delete { index: at(dice, letters), length: 2 }),
+        },
+        _ => set(CARDS, &|text| Value::Plain(text.into()), issuer),
+    }
+}
+
+fn keys(shown: &Json, root: &str) -> Vec<String> {
+    let members = shown.get(root).and_then(Json::as_object);
+    members.into_iter().flat_map(|members| members.iter().map(|(key, _)| key.to_string())).collect()
+}
+
+/// A key that nobody else uses.
+fn key_of(token: Token) -> String {
+    format!("{:x}", u32::from(token))
 }
 
 fn edit(shown: &Json, dice: &mut Dice, issuer: &mut Issuer) -> (Target, Edit) {
@@ -108,7 +170,17 @@ fn edit(shown: &Json, dice: &mut Dice, issuer: &mut Issuer) -> (Target, Edit) {
 }
 
 /// What somebody without a replica does to what a document shows.
-pub(crate) fn patch(shown: &Json, dice: &mut Dice, issuer: &mut Issuer) -> Patch {
+pub(crate) fn patch(shown: &Json, maps: bool, dice: &mut Dice, issuer: &mut Issuer) -> Patch {
+    if maps && shown.get(CARDS).is_some() && dice.chance(4_000) {
+        let (cards, token) = (keys(shown, CARDS), issuer.issue());
+        let path = |key: &str| PointerBuf::from_tokens([CARDS, key]);
+        let mut operations =
+            vec![Operation::Add { path: path(&key_of(token)), value: token.to_string().into() }];
+        if dice.chance(3_000) && !cards.is_empty() {
+            operations.push(Operation::Remove { path: path(dice.pick(&cards).as_str()) });
+        }
+        return Patch(operations);
+    }
     let elements = shown.get(LIST).and_then(Json::as_array).map(|list| list.len());
     let at = |key: &str| PointerBuf::from_tokens([LIST, key]);
     let value = Json::from(issuer.issue().to_string());

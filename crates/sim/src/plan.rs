@@ -65,6 +65,9 @@ pub struct Surroundings {
     /// Updates of one of them after which the authority tells them as one.
     #[serde(default = "never", skip_serializing_if = "is_never_summed")]
     pub unsummed: usize,
+    /// Whether people write into their maps too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub maps: bool,
     /// Delay of a message in microseconds, at most.
     pub delay_us: u64,
     /// Wires that speak the binary encoding rather than JSON, in ten thousand.
@@ -165,6 +168,11 @@ const fn one() -> usize {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 const fn is_one(number: &usize) -> bool {
     *number == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -336,6 +344,7 @@ impl Plan {
             documents,
             crdt: 0,
             unsummed: usize::MAX,
+            maps: false,
             delay_us: 1_000,
             binary: 10_000,
             frame_bytes: MAX_FRAME_BYTES,

@@ -67,6 +67,7 @@ impl Plan {
         if crdt.chance(3_000) {
             surroundings.crdt = 1 + crdt.below(surroundings.documents);
             surroundings.unsummed = *crdt.pick(&[1, 4, 20, usize::MAX]);
+            surroundings.maps = crdt.chance(5_000);
         }
         let pace_us = *dice.pick(&[2_000, 40_000, 400_000]);
         let swarm = Swarm::drawn(&mut dice);
@@ -108,6 +109,7 @@ impl Surroundings {
             // Drawn by themselves, so that the seeds without them stay what they were.
             crdt: 0,
             unsummed: usize::MAX,
+            maps: false,
             delay_us: *dice.pick(&[500, 20_000, 200_000]),
             binary: dice.weighted(&[(70, 10_000), (20, 5_000), (10, 0)]),
             frame_bytes: dice.weighted(&[(20, MIN_FRAME_BYTES), (30, 1_500), (50, MAX_FRAME_BYTES)]),

@@ -273,12 +273,18 @@ impl World {
             Some((client, _)) => client,
             None => self.dice.between(1, u64::from(u32::MAX)),
         };
-        let Some(update) = crdt::update(crdt, client, &mut self.dice, &mut self.model.issuer) else {
+        let maps = self.surroundings.maps;
+        let Some(update) = crdt::update(crdt, client, maps, &mut self.dice, &mut self.model.issuer) else {
             return Ok(false);
         };
         let made = self.made(node, document, |replica| replica.merge(document, update))?;
         let Node { replica, writers, .. } = &mut self.nodes[node];
-        let view = replica.as_mut().and_then(|replica| replica.view(document));
+        // Whoever crashed over it writes under another id when it is back: what it wrote may be everywhere, or nowhere.
+        let Some(replica) = replica else {
+            writers.remove(document);
+            return Ok(made);
+        };
+        let view = replica.view(document);
         let written = crdt::written(view.as_ref().and_then(|view| view.crdt.as_ref()), client);
         writers.insert(document.clone(), (client, written));
         Ok(made)
@@ -385,7 +391,7 @@ impl World {
         };
         let mut left = seen.as_ref().unwrap_or(&content).clone();
         let patch = if line.tip().crdt.is_some() {
-            crdt::patch(&left, &mut self.dice, &mut self.model.issuer)
+            crdt::patch(&left, self.surroundings.maps, &mut self.dice, &mut self.model.issuer)
         } else {
             typing::patch(&left, self.brought(), &mut self.dice, &mut self.model.issuer)
         };
