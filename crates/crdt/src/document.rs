@@ -1,5 +1,6 @@
 //! A document in memory: yrs, and what it must not see yet.
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
@@ -15,7 +16,8 @@ use crate::patching::{self, PatchingError};
 use crate::position::Position;
 use crate::price::{MAX_PRICE, Outline, TooDear};
 use crate::state_vector::StateVector;
-use crate::structure::{Id, Structure};
+use crate::structure::{Id, Kind, Structure};
+use crate::typing::{Author, Texts};
 use crate::update::{Clocks, Update, Waiting};
 use crate::view;
 
@@ -35,6 +37,10 @@ pub struct Document {
     held: Clocks,
     parents: Parents,
     outline: Outline,
+    /// Whether there is, or was, a mark in it.
+    has_marks: bool,
+    /// Those that are edited by index here.
+    texts: Texts,
     /// Updates that wait for others, oldest first.
     waiting: Vec<Waiting>,
     waiting_bytes: usize,
@@ -79,6 +85,8 @@ impl Document {
             held: Clocks::new(),
             parents: Parents::default(),
             outline: Outline::default(),
+            has_marks: false,
+            texts: Texts::default(),
             waiting: Vec::new(),
             waiting_bytes: 0,
         }
@@ -165,9 +173,15 @@ impl Document {
         // yrs is known to panic on what nobody's client writes.
         let applied = catch_unwind(AssertUnwindSafe(|| {
             let decoded = yrs::Update::decode_v1(update.bytes()).ok()?;
-            doc.try_transact_mut().ok()?.apply_update(decoded).ok()
+            let mut transaction = doc.try_transact_mut().ok()?;
+            transaction.apply_update(decoded).ok()?;
+            Some(transaction.has_changes())
         }));
-        applied.ok().flatten().ok_or(ApplyError::Broken)
+        // What comes back to who wrote it says nothing new.
+        if applied.ok().flatten().ok_or(ApplyError::Broken)? {
+            self.texts.forget_all();
+        }
+        Ok(())
     }
 
     /// Takes note of what an update adds; of nothing where types would stand too deep, or it costs too much.
@@ -176,6 +190,7 @@ impl Document {
         let (held, parents) = (&self.held, &mut self.parents);
         let mut pricing = self.outline.price(most);
         let added = update.walk(held, |id, structure, bytes| {
+            self.has_marks |= structure.kind == Kind::Mark;
             let at = held.get(&id.client).copied().unwrap_or(0).max(id.clock);
             pricing.add(Id { clock: at, ..id }, &rest(structure, at - id.clock), bytes, at > id.clock)?;
             parents.note(Id { clock: at, ..id }, structure).map_err(ApplyError::from)
@@ -209,11 +224,20 @@ impl Document {
         &mut self,
         edit: impl FnOnce(&mut TransactionMut<'_>) -> Result<(), E>,
     ) -> Result<Option<Update>, E> {
+        self.texts.forget_all();
+        self.write(|transaction| edit(transaction).map(|()| None))
+    }
+
+    /// As [`edit`](Self::edit). Takes the update that it is, where that is at hand.
+    fn write<E: From<ApplyError>>(
+        &mut self,
+        edit: impl FnOnce(&mut TransactionMut<'_>) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<Option<Update>, E> {
         let doc = &self.doc;
         let edited: Result<Result<Vec<u8>, E>, _> = catch_unwind(AssertUnwindSafe(|| {
             let mut transaction = doc.try_transact_mut_with(OWN).map_err(|_| ApplyError::Broken)?;
-            edit(&mut transaction)?;
-            Ok(transaction.encode_update_v1())
+            let written = edit(&mut transaction)?;
+            Ok(written.unwrap_or_else(|| transaction.encode_update_v1()))
         }));
         let bytes = edited.unwrap_or_else(|_| Err(ApplyError::Broken.into()))?;
         let most = bytes.len();
@@ -230,6 +254,7 @@ impl Document {
         &mut self,
         undo: impl FnOnce() -> Vec<Vec<u8>>,
     ) -> Result<Vec<Update>, ApplyError> {
+        self.texts.forget_all();
         let made = catch_unwind(AssertUnwindSafe(undo)).map_err(|_| ApplyError::Broken)?;
         let mut updates = Vec::with_capacity(made.len());
         for bytes in made {
@@ -270,10 +295,28 @@ impl Document {
     ///
     /// [`EditError`]; but for [`EditError::Broken`] nothing has changed.
     pub fn perform(&mut self, edits: &[(Target, Edit)]) -> Result<Option<Update>, EditError> {
-        self.edit(|transaction| {
-            editing::plan(transaction, edits)?.run(transaction);
-            Ok(())
-        })
+        let client = self.doc.client_id().get();
+        let clock = self.held.get(&client).copied().unwrap_or(0);
+        let author = Author { client, clock, has_marks: self.has_marks };
+        // Whoever panics leaves them behind.
+        let mut texts = mem::take(&mut self.texts);
+        let mut asked = None;
+        let made = self.write(|transaction| {
+            let Some(batch) = texts.plan(transaction, edits, author)? else {
+                editing::plan(transaction, edits)?.run(transaction);
+                return Ok(None);
+            };
+            asked = batch.asks;
+            batch.run(transaction)
+        });
+        if matches!(made, Err(EditError::Broken(_))) {
+            return made;
+        }
+        if let (Some(asked), Ok(Some(update))) = (asked, &made) {
+            texts.learn(asked, update);
+        }
+        self.texts = texts;
+        made
     }
 
     /// What stands in a type, as the view shows it: a text without its marks, XML as text.
@@ -385,5 +428,41 @@ impl From<TooDeep> for ApplyError {
 impl From<TooDear> for ApplyError {
     fn from(_: TooDear) -> Self {
         Self::Dear
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::editing::RootKind;
+
+    #[test]
+    fn what_is_remembered_of_texts_is_forgotten_where_somebody_else_edits() {
+        let mut documents = [1, 2].map(|client| Document::new("room", client));
+        let [own, other] = &mut documents;
+        let target = |root: &str| Target { root: root.into(), kind: RootKind::Text, path: Vec::new() };
+        let typed = |document: &mut Document, root, index| {
+            let edit = Edit::InsertText { index, text: "a".into(), attributes: None };
+            document.perform(&[(target(root), edit)]).unwrap().unwrap()
+        };
+        let updates = [0, 1, 2].map(|index| typed(own, "one", index));
+        let gone = own.perform(&[(target("one"), Edit::Delete { index: 1, length: 1 })]).unwrap().unwrap();
+        for update in updates.into_iter().chain([gone]) {
+            other.apply(update.clone()).unwrap();
+            own.apply(update).unwrap();
+            assert!(!own.texts.is_empty());
+        }
+        let mut nothing = Target { kind: RootKind::Array, ..target("two") };
+        own.perform(&[(nothing.clone(), Edit::Insert { index: 0, values: Vec::new() })]).unwrap();
+        assert!(!own.texts.is_empty());
+        nothing.root = "one".into();
+        own.perform(&[(nothing, Edit::Insert { index: 0, values: Vec::new() })]).unwrap();
+        assert!(own.texts.is_empty());
+        typed(own, "one", 2);
+        assert!(!own.texts.is_empty());
+        own.apply(typed(other, "one", 0)).unwrap();
+        assert!(own.texts.is_empty());
     }
 }

@@ -451,7 +451,7 @@ impl Plan<'_> {
     }
 }
 
-fn edit_text(transaction: &mut TransactionMut<'_>, text: &impl yrs::Text, edit: &Edit) {
+pub(crate) fn edit_text(transaction: &mut TransactionMut<'_>, text: &impl yrs::Text, edit: &Edit) {
     match edit {
         Edit::InsertText { index, text: letters, attributes: None } if units(letters) > 0 => {
             text.insert(transaction, *index, letters);

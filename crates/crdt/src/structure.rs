@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     Collected,
     /// Something that holds others.
     Type,
+    /// A mark on a text, from there on.
+    Mark,
     /// Anything else.
     Plain,
 }
@@ -186,7 +188,7 @@ fn content(reader: &mut Reader<'_>, kind: u8) -> Result<(Kind, u64), Malformed> 
         6 => {
             reader.text()?;
             value::json(reader)?;
-            1
+            return Ok((Kind::Mark, 1));
         }
         // A type.
         7 => {

@@ -175,6 +175,24 @@ impl Update {
         failed.map_or(Ok(()), Err)
     }
 
+    /// Between which elements one was put, left and right, with which a structure begins.
+    pub(crate) fn between(&self, id: Id) -> Option<[Option<Id>; 2]> {
+        let mut reader = Reader::new(&self.bytes);
+        let mut seen = Clients::default();
+        for _ in 0..clients(&mut reader, 5).ok()? {
+            let (count, mut next) = section(&mut reader, &mut seen).ok()?;
+            for _ in 0..count {
+                let read = structure::read(&mut reader, next).ok()?;
+                if next == id {
+                    let [left, right, _] = read.refers;
+                    return Some([left, right]);
+                }
+                next.clock += read.length;
+            }
+        }
+        None
+    }
+
     /// What it deletes.
     pub(crate) fn each_deleted<E>(&self, mut each: impl FnMut(Run) -> Result<(), E>) -> Result<(), E> {
         let mut failed = None;

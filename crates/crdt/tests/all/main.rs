@@ -11,4 +11,5 @@ mod editing;
 mod patches;
 mod positions;
 mod prices;
+mod typing;
 mod updates;
