@@ -153,9 +153,14 @@ fn half(at: u32) -> u16 {
 impl Rope {
     /// Runs in their order. What stands in front of the end is not known.
     pub(crate) fn new(runs: impl IntoIterator<Item = Run>) -> Self {
-        let mut rope = Self { tree: Tree { length: 0, node: Node::Leaf(Vec::new()) }, end: Front::Unknown };
+        let mut rope = Self { tree: Tree::new(Node::Leaf(Vec::new())), end: Front::Unknown };
         for run in runs {
-            rope.edit(rope.length(), |runs, at, _| runs.insert(at, run));
+            let mut run = Some(run);
+            rope.edit(rope.length(), &mut |runs, at, _| {
+                if let Some(run) = run.take() {
+                    runs.insert(at, run);
+                }
+            });
         }
         rope
     }
@@ -195,7 +200,9 @@ impl Rope {
         if at >= self.length() {
             run.front = mem::replace(&mut self.end, front);
         }
-        self.edit(at, |runs, mut index, offset| {
+        let mut run = Some(run);
+        self.edit(at, &mut |runs, mut index, offset| {
+            let Some(mut run) = run.take() else { return };
             if let Some(next) = runs.get_mut(index) {
                 if offset > 0 {
                     let mut tail = next.cut(offset);
@@ -214,17 +221,15 @@ impl Rope {
     }
 
     /// Takes out a part, and tells what it was.
-    pub(crate) fn delete(&mut self, at: u32, length: u32, mut each: impl FnMut(Option<Id>, u32)) {
+    pub(crate) fn delete(&mut self, at: u32, length: u32, each: &mut dyn FnMut(Option<Id>, u32)) {
         let mut left = length.min(self.length().saturating_sub(at));
         while left > 0 {
-            let each = &mut each;
-            left = self.edit(at, |runs, mut index, offset| {
+            self.edit(at, &mut |runs, mut index, offset| {
                 if let Some(run) = runs.get_mut(index).filter(|_| offset > 0) {
                     let tail = run.cut(offset);
                     index += 1;
                     runs.insert(index, tail);
                 }
-                let mut left = left;
                 let mut whole = 0;
                 for run in runs.iter_mut().skip(index) {
                     if run.length > left {
@@ -241,7 +246,6 @@ impl Rope {
                     whole += 1;
                 }
                 runs.drain(index..index + whole);
-                left
             });
         }
     }
@@ -250,7 +254,7 @@ impl Rope {
     pub(crate) fn learn(&mut self, at: u32, first: Id, length: u32, between: [Option<Id>; 2]) {
         let [front, right] = between;
         let behind = Front::Known(Some(Id { clock: first.clock + length - 1, ..first }));
-        self.edit(at, |runs, index, offset| {
+        self.edit(at, &mut |runs, index, offset| {
             if let Some(run) = runs.get_mut(index).filter(|run| offset == 0 && run.first == Some(first)) {
                 run.front = Front::Known(front);
             }
@@ -259,7 +263,7 @@ impl Rope {
         if end >= self.length() {
             self.end = if right.is_none() { behind } else { Front::Unknown };
         } else {
-            self.edit(end, |runs, index, offset| {
+            self.edit(end, &mut |runs, index, offset| {
                 if let Some(run) = runs.get_mut(index).filter(|_| offset == 0) {
                     let is_next = right.is_some() && run.first == right;
                     run.front = if is_next { behind } else { Front::Unknown };
@@ -269,15 +273,16 @@ impl Rope {
     }
 
     /// Edits the leaf in which an index lies: the runs, which one it is, and where in it.
-    fn edit<R>(&mut self, at: u32, edit: impl FnOnce(&mut Vec<Run>, usize, u32) -> R) -> R {
-        let (result, split) = self.tree.edit(at, edit);
-        if let Some(right) = split {
-            let left = mem::replace(&mut self.tree, Tree { length: 0, node: Node::Leaf(Vec::new()) });
-            self.tree = Tree { length: left.length + right.length, node: Node::Inner(vec![left, right]) };
+    fn edit(&mut self, at: u32, edit: &mut Editing<'_>) {
+        if let Some(right) = self.tree.edit(at, edit) {
+            let left = mem::replace(&mut self.tree, Tree::new(Node::Leaf(Vec::new())));
+            self.tree = Tree::new(Node::Inner(vec![left, right]));
         }
-        result
     }
 }
+
+/// What is done to the runs of a leaf.
+type Editing<'a> = dyn FnMut(&mut Vec<Run>, usize, u32) + 'a;
 
 impl Tree {
     /// The run in which an index lies, and where.
@@ -291,50 +296,46 @@ impl Tree {
         }
     }
 
-    fn edit<R>(
-        &mut self,
-        mut at: u32,
-        edit: impl FnOnce(&mut Vec<Run>, usize, u32) -> R,
-    ) -> (R, Option<Self>) {
-        match &mut self.node {
+    /// Gives what stands to the right of it, where it was split.
+    fn edit(&mut self, mut at: u32, edit: &mut Editing<'_>) -> Option<Self> {
+        let split = match &mut self.node {
             Node::Leaf(runs) => {
                 let (index, _) = child(runs, |run| run.length, &mut at);
-                let result = edit(runs, index, at);
-                let split = (runs.len() > MAX_WIDTH).then(|| runs.split_off(runs.len() / 2));
-                self.length = runs.iter().map(|run| run.length).sum();
-                (result, split.map(|runs| Self::new(Node::Leaf(runs))))
+                edit(runs, index, at);
+                (runs.len() > MAX_WIDTH).then(|| Node::Leaf(runs.split_off(runs.len() / 2)))
             }
             Node::Inner(children) => {
-                let (mut index, mut found) = child(children, |child| child.length, &mut at);
+                let (mut index, found) = child(children, |child| child.length, &mut at);
                 if found.is_none() {
                     // Behind the end of the last one.
                     index = children.len().saturating_sub(1);
-                    found = children.get(index);
-                    at = found.map_or(0, |child| child.length);
+                    at = children.get(index).map_or(0, |child| child.length);
                 }
-                let Some(child) = children.get_mut(index) else {
-                    let mut none = Vec::new();
-                    return (edit(&mut none, 0, 0), None);
-                };
-                let (result, split) = child.edit(at, edit);
+                let child = children.get_mut(index)?;
+                let split = child.edit(at, edit);
                 if child.length == 0 && children.len() > 1 {
                     children.remove(index);
                 } else if let Some(split) = split {
                     children.insert(index + 1, split);
                 }
-                let split = (children.len() > MAX_WIDTH).then(|| children.split_off(children.len() / 2));
-                self.length = children.iter().map(|child| child.length).sum();
-                (result, split.map(|children| Self::new(Node::Inner(children))))
+                (children.len() > MAX_WIDTH).then(|| Node::Inner(children.split_off(children.len() / 2)))
             }
-        }
+        };
+        self.length = self.node.length();
+        split.map(Self::new)
     }
 
     fn new(node: Node) -> Self {
-        let length = match &node {
-            Node::Leaf(runs) => runs.iter().map(|run| run.length).sum(),
-            Node::Inner(children) => children.iter().map(|child| child.length).sum(),
-        };
-        Self { length, node }
+        Self { length: node.length(), node }
+    }
+}
+
+impl Node {
+    fn length(&self) -> u32 {
+        match self {
+            Self::Leaf(runs) => runs.iter().map(|run| run.length).sum(),
+            Self::Inner(children) => children.iter().map(|child| child.length).sum(),
+        }
     }
 }
 
@@ -402,10 +403,15 @@ mod tests {
             } else {
                 let length = below(6).min(list.len() - at);
                 let mut deleted = Vec::new();
-                rope.delete(u32::try_from(at).unwrap(), u32::try_from(length).unwrap(), |first, length| {
-                    deleted
-                        .extend((0..length).map(|unit| first.map(|id| Id { clock: id.clock + unit, ..id })));
-                });
+                rope.delete(
+                    u32::try_from(at).unwrap(),
+                    u32::try_from(length).unwrap(),
+                    &mut |first, length| {
+                        deleted.extend(
+                            (0..length).map(|unit| first.map(|id| Id { clock: id.clock + unit, ..id })),
+                        );
+                    },
+                );
                 let expected: Vec<_> = list.drain(at..at + length).map(|unit| unit.0).collect();
                 assert_eq!(deleted, expected);
             }

@@ -4,7 +4,6 @@
 //! What is written is what yrs and Yjs write at that place. Where that is not known yet, and where marks make a difference, yrs walks, and is asked.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use yrs::types::text::YChange;
 use yrs::updates::decoder::Decode as _;
@@ -13,14 +12,18 @@ use yrs::{Any, Out, ReadTxn as _, Snapshot, Text as _, TransactionMut, WriteTxn 
 use crate::document::ApplyError;
 use crate::editing::{Edit, EditError, RootKind, Target, edit_text};
 use crate::patching::units;
-use crate::rope::{Front, Gap, Rope, Run};
+use crate::rope::{Front, Gap, Rope, Run as Letters};
 use crate::structure::{Id, ORIGIN, RIGHT_ORIGIN, TEXT};
-use crate::update::{self, MAX_CLOCK, Update};
+use crate::update::{MAX_CLOCK, Run, Update};
 use crate::writing::{Parts, write};
 
-/// Root texts that are edited by index. They are known until somebody else edits them, or an edit is made in another way.
+/// Root texts of one document of which is known what stands where. Who edits more of them in turn has yrs walk through each.
+const MAX_TEXTS: usize = 64;
+
+/// Root texts that are edited by index, those that came last behind. They are known until somebody else edits them, or an edit is made in another
+/// way.
 #[derive(Debug, Default)]
-pub(crate) struct Texts(BTreeMap<String, Known>);
+pub(crate) struct Texts(Vec<(String, Known)>);
 
 /// What is known of a root text.
 #[derive(Debug)]
@@ -69,7 +72,8 @@ struct Sheet {
     first: Id,
     count: u64,
     structures: Vec<u8>,
-    deleted: Vec<update::Run>,
+    /// By their first elements, how many.
+    deleted: BTreeMap<Id, u32>,
 }
 
 impl Texts {
@@ -86,7 +90,7 @@ impl Texts {
     /// Forgets what is known of the roots that edits are for.
     pub(crate) fn forget(&mut self, edits: &[(Target, Edit)]) {
         if !self.0.is_empty() {
-            edits.iter().for_each(|(target, _)| drop(self.0.remove(&target.root)));
+            self.0.retain(|(root, _)| edits.iter().all(|(target, _)| target.root != *root));
         }
     }
 
@@ -102,15 +106,13 @@ impl Texts {
             self.forget(edits);
             return Ok(None);
         }
-        for (target, _) in edits {
-            if !self.look(transaction, &target.root, edits.len() > 1) {
-                // Another root of the batch may have a rope already.
-                self.0.retain(|root, known| {
-                    !matches!(known, Known::Letters(_))
-                        || edits.iter().all(|(target, _)| target.root != *root)
-                });
-                return Ok(None);
-            }
+        let looked = edits.iter().all(|(target, _)| self.look(transaction, &target.root, edits.len() > 1));
+        if !looked || edits.iter().any(|(target, _)| self.rope(&target.root).is_none()) {
+            // Another root of the batch may have a rope already.
+            self.0.retain(|(root, known)| {
+                !matches!(known, Known::Letters(_)) || edits.iter().all(|(target, _)| target.root != *root)
+            });
+            return Ok(None);
         }
         let planned = self.plan_all(edits, author);
         if planned.is_err() && edits.len() > 1 {
@@ -119,21 +121,29 @@ impl Texts {
         planned.map(Some)
     }
 
+    fn rope(&mut self, root: &str) -> Option<&mut Rope> {
+        self.0.iter_mut().rev().find(|(known, _)| known == root).and_then(|(_, known)| match known {
+            Known::Letters(rope) => Some(rope),
+            Known::Once | Known::Other => None,
+        })
+    }
+
     /// Whether there is a rope of a root.
     fn look(&mut self, transaction: &mut TransactionMut<'_>, root: &str, at_once: bool) -> bool {
-        if let Some(known) = self.0.get(root) {
-            match known {
-                Known::Letters(_) => return true,
-                Known::Other => return false,
-                Known::Once => {}
-            }
-        } else if !at_once {
-            self.0.insert(root.to_owned(), Known::Once);
-            return false;
-        }
-        let known = read(transaction, root).map_or(Known::Other, Known::Letters);
+        let at = self.0.iter().rposition(|(known, _)| known == root);
+        let known = match at.and_then(|at| self.0.get(at)) {
+            Some((_, Known::Letters(_))) => return true,
+            Some((_, Known::Other)) => return false,
+            None if !at_once => Known::Once,
+            _ => read(transaction, root).map_or(Known::Other, Known::Letters),
+        };
         let has_letters = matches!(known, Known::Letters(_));
-        self.0.insert(root.to_owned(), known);
+        if let Some(at) = at {
+            self.0.remove(at);
+        } else if self.0.len() >= MAX_TEXTS {
+            self.0.remove(0);
+        }
+        self.0.push((root.to_owned(), known));
         has_letters
     }
 
@@ -142,19 +152,15 @@ impl Texts {
         let mut sheet = Sheet::new(Id { client: author.client, clock: author.clock });
         let mut next = author.clock;
         for (target, edit) in edits {
-            let Some(Known::Letters(rope)) = self.0.get_mut(&target.root) else {
-                return Err(EditError::Missing);
-            };
+            let Some(rope) = self.rope(&target.root) else { return Err(EditError::Missing) };
             batch.asks = None;
             match edit {
                 Edit::Delete { index, length } => {
                     check(rope, *index, *length)?;
                     let mut walks = author.has_marks && *length > 0 && !rope.is_inside(*index, *length);
                     let mut deleted = Vec::new();
-                    rope.delete(*index, *length, |first, length| match first {
-                        Some(Id { client, clock }) => {
-                            deleted.push(update::Run { client, start: clock, end: clock + length });
-                        }
+                    rope.delete(*index, *length, &mut |first, length| match first {
+                        Some(first) => deleted.push((first, length)),
                         None => walks = true,
                     });
                     if walks {
@@ -177,7 +183,7 @@ impl Texts {
                     next += length;
                     let place = place(rope.gap(*index), *index, author.has_marks);
                     let mut at = *index;
-                    for run in Run::of(text, Some(first)) {
+                    for run in Letters::of(text, Some(first)) {
                         let units = run.length();
                         rope.insert(at, run, place.is_some() || !author.has_marks);
                         at += units;
@@ -199,8 +205,7 @@ impl Texts {
 
     /// Learns where yrs put what it was asked to.
     pub(crate) fn learn(&mut self, asked: Asked<'_>, update: &Update) {
-        if let Entry::Occupied(mut known) = self.0.entry(asked.root.to_owned())
-            && let Known::Letters(rope) = known.get_mut()
+        if let Some(rope) = self.rope(asked.root)
             && let Some(between) = update.between(asked.first)
         {
             rope.learn(asked.index, asked.first, asked.length, between);
@@ -249,9 +254,9 @@ fn read(transaction: &mut TransactionMut<'_>, root: &str) -> Option<Rope> {
         match (piece.insert, piece.ychange) {
             (Out::Any(Any::String(letters)), Some(change)) => {
                 let first = Id { client: change.id.client.get(), clock: change.id.clock };
-                runs.extend(Run::of(&letters, Some(first)));
+                runs.extend(Letters::of(&letters, Some(first)));
             }
-            _ => runs.push(Run::embedded()),
+            _ => runs.push(Letters::embedded()),
         }
     }
     let rope = Rope::new(runs);
@@ -282,7 +287,7 @@ impl Batch<'_> {
 
 impl Sheet {
     fn new(first: Id) -> Self {
-        Self { first, count: 0, structures: Vec::new(), deleted: Vec::new() }
+        Self { first, count: 0, structures: Vec::new(), deleted: BTreeMap::new() }
     }
 
     /// Writes letters that go between two elements of a root.
@@ -307,22 +312,25 @@ impl Sheet {
     /// Ends the update; the next one begins at a clock.
     fn end(&mut self, steps: &mut Vec<Step<'_>>, clock: u32) {
         let next = Self::new(Id { clock, ..self.first });
-        let Self { first, count, structures, mut deleted } = std::mem::replace(self, next);
+        let Self { first, count, structures, deleted } = std::mem::replace(self, next);
         if count == 0 && deleted.is_empty() {
             return;
         }
         let mut parts = Parts::default();
         parts.push(count, first, Some(&structures));
-        deleted.sort_by_key(|range| (range.client, range.start));
-        let mut ranges = deleted.into_iter().peekable();
-        while let Some(mut range) = ranges.next() {
-            while let Some(more) =
-                ranges.next_if(|more| more.client == range.client && more.start <= range.end)
-            {
-                range.end = range.end.max(more.end);
+        let mut last: Option<Run> = None;
+        for (Id { client, clock }, length) in deleted {
+            let end = clock + length;
+            match last.as_mut().filter(|last| last.client == client && last.end == clock) {
+                Some(last) => last.end = end,
+                None => {
+                    last.replace(Run { client, start: clock, end })
+                        .into_iter()
+                        .for_each(|run| parts.delete(run));
+                }
             }
-            parts.delete(range);
         }
+        last.into_iter().for_each(|run| parts.delete(run));
         steps.push(Step::Apply(parts.into_bytes()));
     }
 }
@@ -390,5 +398,33 @@ mod tests {
         let batch: Vec<_> = (0..1_000).map(|at| letters(index(at), "a😀b")).collect();
         assert_eq!(walks(&doc, &mut texts, &mut clock, &batch), Some(1));
         assert_eq!(clock, 4_000);
+    }
+
+    #[test]
+    fn so_many_texts_are_known_and_one_more_has_the_oldest_forgotten() {
+        let (doc, mut texts, mut clock) = (doc(), Texts::default(), 0);
+        let mut walks = |root: usize| {
+            let (target, edit) = letters(0, "a");
+            let edits = [(Target { root: root.to_string(), ..target }, edit)];
+            walks(&doc, &mut texts, &mut clock, &edits)
+        };
+        let mut all = |roots: std::ops::Range<usize>| roots.map(&mut walks).collect::<Vec<_>>();
+        let (of_none, of_all) = (vec![None; MAX_TEXTS], vec![Some(0); MAX_TEXTS]);
+        assert_eq!(all(0..MAX_TEXTS), of_none);
+        assert_eq!(all(0..MAX_TEXTS), vec![Some(1); MAX_TEXTS]);
+        assert_eq!(all(0..MAX_TEXTS), of_all);
+        assert_eq!(all(MAX_TEXTS..MAX_TEXTS + 1), [None]);
+        assert_eq!(all(1..MAX_TEXTS), of_all[1..]);
+        assert_eq!(all(0..1), [None]);
+        // A batch of more than are known at once is made in another way.
+        let batch: Vec<_> = (0..=MAX_TEXTS)
+            .map(|root| {
+                let (target, edit) = letters(0, "b");
+                (Target { root: root.to_string(), ..target }, edit)
+            })
+            .collect();
+        let mut walks = |batch: &[(Target, Edit)]| super::tests::walks(&doc, &mut texts, &mut clock, batch);
+        assert_eq!(walks(&batch), None);
+        assert_eq!(walks(&batch[1..]), Some(MAX_TEXTS));
     }
 }
