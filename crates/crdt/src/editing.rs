@@ -7,6 +7,7 @@ use rejoin_json::{Json, Object};
 use thiserror::Error;
 use yrs::branch::BranchID;
 use yrs::types::Attrs;
+use yrs::types::text::YChange;
 use yrs::{
     Any, Array as _, ArrayRef, In, Map as _, MapRef, Out, ReadTxn, Text as _, TextPrelim, TextRef,
     TransactionMut, WriteTxn as _, Xml as _, XmlElementPrelim, XmlElementRef, XmlFragment as _,
@@ -246,7 +247,7 @@ impl Handle {
     }
 
     fn sketch(&self, transaction: &impl ReadTxn) -> Sketch {
-        let letters = |pieces: Vec<yrs::types::text::Diff<()>>| {
+        let letters = |pieces: Vec<yrs::types::text::Diff<YChange>>| {
             let mut letters = Vec::new();
             for piece in pieces {
                 match piece.insert {
@@ -257,8 +258,8 @@ impl Handle {
             Sketch::Text(letters)
         };
         match self {
-            Self::Text(text) => letters(text.diff(transaction, |_| ())),
-            Self::XmlText(text) => letters(text.diff(transaction, |_| ())),
+            Self::Text(text) => letters(text.diff(transaction, YChange::identity)),
+            Self::XmlText(text) => letters(text.diff(transaction, YChange::identity)),
             Self::Array(array) => Sketch::Sequence(array.len(transaction)),
             Self::Fragment(fragment) => Sketch::Sequence(fragment.len(transaction)),
             Self::Element(element) => Sketch::Sequence(element.len(transaction)),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rejoin_json::{Json, Limits, Operation, Patch, PatchError, Pointer, apply, diff_text};
 use thiserror::Error;
 use yrs::any::Number;
+use yrs::types::text::YChange;
 use yrs::{
     Any, Array as _, ArrayPrelim, ArrayRef, In, Map as _, MapPrelim, MapRef, Out, ReadTxn as _, Text as _,
     TextRef, TransactionMut, WriteTxn as _, XmlFragment as _,
@@ -318,7 +319,7 @@ fn edit_text(transaction: &mut TransactionMut<'_>, text: Option<Out>, value: &Js
 
 /// Edits the parts of a text in which it differs. What is embedded in it, and not in the string, stays.
 fn splice(transaction: &mut TransactionMut<'_>, text: &TextRef, value: &str) {
-    let pieces = text.diff(transaction, |_| ());
+    let pieces = text.diff(transaction, YChange::identity);
     let pieces = pieces.into_iter().map(|piece| match piece.insert {
         Out::Any(Any::String(piece)) => Some(piece),
         _ => None,

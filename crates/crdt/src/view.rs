@@ -6,6 +6,7 @@
 
 use rejoin_json::{Array, Json, Object};
 use yrs::branch::BranchPtr;
+use yrs::types::text::YChange;
 use yrs::{
     Any, Array as _, ArrayRef, GetString as _, Map as _, MapRef, Out, ReadTxn, Text as _, TextRef, Xml as _,
     XmlElementRef, XmlFragment as _, XmlFragmentRef, XmlOut, XmlTextRef,
@@ -61,7 +62,7 @@ fn inferred(transaction: &impl ReadTxn, branch: BranchPtr) -> Option<Out> {
     }
     // Pieces of text, and what is embedded in one: the values of an array are of a kind that is none of both.
     let text = TextRef::from(branch);
-    if text.diff(transaction, |_| ()).iter().any(|piece| matches!(piece.insert, Out::Any(_))) {
+    if text.diff(transaction, YChange::identity).iter().any(|piece| matches!(piece.insert, Out::Any(_))) {
         return Some(Out::YText(text));
     }
     let array = ArrayRef::from(branch);
@@ -150,7 +151,7 @@ fn attributes(transaction: &impl ReadTxn, element: &XmlElementRef) -> Vec<(Strin
 
 fn text_of(transaction: &impl ReadTxn, text: &XmlTextRef) -> String {
     // Without its marks, which yrs writes as elements in no order.
-    let pieces = text.diff(transaction, |_| ());
+    let pieces = text.diff(transaction, YChange::identity);
     pieces.into_iter().filter_map(|piece| piece.insert.cast::<String>().ok()).collect()
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rejoin_json::{Array, Json, Object};
+use yrs::types::text::YChange;
 use yrs::types::{Attrs, Change, Delta, EntryChange, Event, PathSegment};
 use yrs::undo::{Options, UndoManager};
 use yrs::{Any, DeepObservable, Out, Text as _, Transact as _, TransactionMut, WriteTxn as _};
@@ -153,7 +154,7 @@ impl Watched {
     pub fn pieces(&self, name: &str) -> Result<Json, EditError> {
         let mut transaction = self.document.doc().try_transact_mut().map_err(|_| ApplyError::Broken)?;
         let text = transaction.get_or_insert_text(name);
-        let pieces = text.diff(&transaction, |_| ());
+        let pieces = text.diff(&transaction, YChange::identity);
         let pieces: Vec<Json> = pieces
             .into_iter()
             .map(|piece| inserted(view::json(&transaction, piece.insert), piece.attributes.as_deref()))
