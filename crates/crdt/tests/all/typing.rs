@@ -268,7 +268,7 @@ fn edit_there(peer: &Doc, root: &str, [what, from, length]: [usize; 3], has_mark
 
 #[test]
 fn what_is_remembered_of_a_text_changes_nothing_but_the_time_it_takes() {
-    for seed in 0..if cfg!(target_arch = "wasm32") { 3 } else { 60 } {
+    for seed in 0..if cfg!(target_arch = "wasm32") { 3 } else { 24 } {
         let mut pair = Pair::new(seed);
         for step in 0..120 {
             // Some have nobody else for long.
