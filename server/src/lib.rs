@@ -18,6 +18,7 @@ mod instruments;
 mod keys;
 mod openapi;
 mod policies;
+mod presence;
 mod rates;
 mod recordings;
 mod rest;

@@ -10,6 +10,8 @@ use rejoin_rooms::{ClientId, ServerMessage};
 use rejoin_wire::limits::MAX_PRESENCE_PARTS;
 use rejoin_wire::{Member, MemberId, UnixMillis};
 
+use crate::presence::shared;
+
 /// Until the replica has said which numbers a link has: no member has this one.
 pub(super) const NOBODY: RangeInclusive<MemberId> = MemberId(0)..=MemberId(0);
 
@@ -71,6 +73,7 @@ impl People {
     }
 
     fn show(&mut self, member: MemberId, now: UnixMillis, is_new: bool, told: &mut Vec<ServerMessage>) {
+        self.present.share(member, |presence| shared(member, presence, &presence.state.canonical()));
         let Some(presence) = self.present.presence(member) else { return };
         let client = client_of(member, &presence.state);
         let state = unwrapped(&presence.state).clone();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use crate::presence::shared;
 use crate::rooms_door::unwrapped;
 use rejoin_core::{Present, PresentChange};
 use rejoin_crdt::awareness;
@@ -18,7 +19,7 @@ pub(super) const MADE_CLIENTS: u64 = 1 << 32;
 /// How many kinds of such ids there are: client ids have 53 bits.
 const MADE_KINDS: u128 = (1 << 21) - 1;
 
-/// Clients whose clocks are remembered, of those who are there and of those who have left. Beyond that only the former are.
+/// Clients whose clocks are remembered though nobody shows them any more, or not at that clock. Beyond that only the latter are.
 pub(super) const MAX_TOLD_CLIENTS: usize = 8_192;
 
 /// Until the replica has said which numbers this link has: no member has this one.
@@ -33,14 +34,20 @@ pub(super) struct People {
     /// they begin anew, they have to be others.
     made: u64,
     present: Present,
-    /// As which client each of the others was told, and its clock.
-    shown: BTreeMap<MemberId, (u64, u32)>,
-    /// Who of them shows a client: usually one, and for a while two where one is back before its old connection has ended.
-    holders: BTreeMap<u64, Vec<MemberId>>,
-    /// The newest clock of each client that was told. A `y-websocket` client sends on what it hears: that is not about itself.
+    /// As which clients the others were told, by client. There is such a list for each connection: it is as small as can be.
+    shown: Vec<Shown>,
+    /// The newest clocks of clients that were told, where they are not those in [`shown`](Self::shown): of who has left. A `y-websocket` client sends
+    /// on what it hears: that is not about itself.
     told: BTreeMap<u64, u32>,
     /// The clients that this connection speaks for: which part of its link each is, and its clock.
     own: BTreeMap<u64, (u32, u32)>,
+}
+
+/// One of the others, as it was told. Usually one member shows a client, and for a while two where one is back before its old connection has ended.
+struct Shown {
+    client: u64,
+    member: MemberId,
+    clock: u32,
 }
 
 impl People {
@@ -52,8 +59,7 @@ impl People {
             members: NOBODY,
             made: kind * MADE_CLIENTS,
             present: Present::new(),
-            shown: BTreeMap::new(),
-            holders: BTreeMap::new(),
+            shown: Vec::new(),
             told: BTreeMap::new(),
             own: BTreeMap::new(),
         }
@@ -92,20 +98,40 @@ impl People {
 
     /// Whether the connection speaks for a client from now on. Clock 0 says nothing, as in JavaScript.
     fn may_begin(&self, entry: &awareness::Entry<'_>) -> bool {
-        let is_heard = self.told.get(&entry.client).is_some_and(|clock| *clock >= entry.clock);
         entry.clock > 0
             && !entry.is_gone()
-            && !is_heard
+            && entry.clock > self.newest(entry.client)
             && !self.is_of_another(entry.client, &self.principal, None)
     }
 
     /// Whether a client is of somebody else, as far as others show it.
     fn is_of_another(&self, client: u64, principal: &str, but: Option<MemberId>) -> bool {
-        let mut holders =
-            self.holders.get(&client).into_iter().flatten().filter(|member| Some(**member) != but);
-        holders.any(|member| {
-            self.present.presence(*member).is_some_and(|presence| *presence.principal != *principal)
+        let mut holders = self.holders(client).iter().filter(|holder| Some(holder.member) != but);
+        holders.any(|holder| {
+            self.present.presence(holder.member).is_some_and(|presence| *presence.principal != *principal)
         })
+    }
+
+    /// Who shows a client.
+    fn holders(&self, client: u64) -> &[Shown] {
+        let first = self.shown.partition_point(|shown| shown.client < client);
+        let behind = self.shown.get(first..).unwrap_or_default();
+        behind.get(..behind.partition_point(|shown| shown.client == client)).unwrap_or_default()
+    }
+
+    /// The newest clock of a client that was told; 0 where none was.
+    fn newest(&self, client: u64) -> u32 {
+        let shown = self.holders(client).iter().map(|holder| holder.clock);
+        shown.chain(self.told.get(&client).copied()).max().unwrap_or(0)
+    }
+
+    /// Remembers a clock that nobody shows.
+    fn remember(&mut self, client: u64, clock: u32) {
+        self.told.insert(client, clock);
+        if self.told.len() > MAX_TOLD_CLIENTS {
+            let shown = &self.shown;
+            self.told.retain(|client, _| shown.binary_search_by_key(client, |shown| shown.client).is_ok());
+        }
     }
 
     /// Takes what the replica tells of the others; returns an awareness update for the client.
@@ -144,40 +170,43 @@ impl People {
 
     fn show(&mut self, member: MemberId, said: &mut Vec<(u64, u32, String)>) {
         let Some(presence) = self.present.presence(member) else { return };
-        let (principal, before) = (Arc::clone(&presence.principal), self.shown.get(&member).copied());
+        let principal = Arc::clone(&presence.principal);
+        let before = self.shown.iter().find(|shown| shown.member == member);
+        let before = before.map(|shown| (shown.client, shown.clock));
         let (client, clock, state) = yjs_of(&presence.state).unwrap_or_else(|| {
             let clock = before.map_or(1, |(_, clock)| clock.saturating_add(1));
             (self.made | (member.0 % MADE_CLIENTS), clock, unwrapped(&presence.state).canonical())
         });
+        self.present.share(member, |presence| shared(member, presence, &state));
         if before.is_some_and(|(before, _)| before != client) {
             said.extend(self.forget(member));
         }
         if self.is_of_another(client, &principal, Some(member)) {
             return;
         }
-        self.shown.insert(member, (client, clock));
-        let holders = self.holders.entry(client).or_default();
-        if !holders.contains(&member) {
-            holders.push(member);
+        let newest = self.newest(client);
+        match self.shown.binary_search_by_key(&(client, member), |shown| (shown.client, shown.member)) {
+            Ok(at) => self.shown.iter_mut().skip(at).take(1).for_each(|shown| shown.clock = clock),
+            Err(at) => {
+                if self.shown.len() == self.shown.capacity() {
+                    self.shown.reserve_exact((self.shown.len() / 4).max(4));
+                }
+                self.shown.insert(at, Shown { client, member, clock });
+            }
         }
-        let told = self.told.entry(client).or_default();
-        *told = clock.max(*told);
-        if self.told.len() > MAX_TOLD_CLIENTS {
-            self.told.retain(|client, _| self.holders.contains_key(client));
+        if clock < newest {
+            self.remember(client, newest);
         }
         said.push((client, clock, state));
     }
 
     /// What is said of somebody who is gone; nothing where the client is still there, on another connection.
     fn forget(&mut self, member: MemberId) -> Option<(u64, u32, String)> {
-        let (client, clock) = self.shown.remove(&member)?;
-        let holders = self.holders.get_mut(&client)?;
-        holders.retain(|holder| *holder != member);
-        if !holders.is_empty() {
-            return None;
-        }
-        self.holders.remove(&client);
-        Some((client, clock, "null".to_owned()))
+        let at = self.shown.iter().position(|shown| shown.member == member)?;
+        let newest = self.shown.get(at).map(|shown| self.newest(shown.client))?;
+        let Shown { client, clock, .. } = self.shown.remove(at);
+        self.remember(client, newest);
+        self.holders(client).is_empty().then(|| (client, clock, "null".to_owned()))
     }
 }
 
@@ -195,4 +224,73 @@ fn yjs_of(presence: &Json) -> Option<(u64, u32, String)> {
     let client = u64::try_from(yjs.get("client")?.as_i64()?).ok()?;
     let clock = u32::try_from(yjs.get("clock")?.as_i64()?).ok()?;
     Some((client, clock, presence.get("state")?.canonical()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn member(id: u64, client: u64, clock: u32) -> Member {
+        let state = format!(r#"{{"yjs":{{"client":{client},"clock":{clock}}},"state":{{"n":{id}}}}}"#);
+        let change = PresenceChange::Set(Json::parse(&state, &Limits::default()).unwrap());
+        Member { member: MemberId(id), principal: "ada".into(), change }
+    }
+
+    fn people() -> People {
+        let mut people = People::new("ada".into(), 1);
+        people.welcome(MemberId(1));
+        people
+    }
+
+    /// Whether the connection takes what a client says for something new about itself.
+    fn takes(people: &mut People, client: u64, clock: u32) -> bool {
+        let entry = awareness::Entry { client, clock, state: "{}" };
+        let said = awareness::encode(&[entry]);
+        !people.take(&Awareness::check(said.into()).unwrap()).is_empty()
+    }
+
+    #[test]
+    fn what_connections_are_told_of_somebody_is_held_once() {
+        let (mut one, mut other) = (people(), people());
+        for people in [&mut one, &mut other] {
+            people.tell(true, &[member(100, 7, 1)], &[]).unwrap();
+        }
+        let presence = |people: &People| std::ptr::from_ref(people.present.presence(MemberId(100)).unwrap());
+        assert_eq!(presence(&one), presence(&other));
+        one.tell(false, &[member(100, 7, 2)], &[]).unwrap();
+        assert_ne!(presence(&one), presence(&other));
+    }
+
+    #[test]
+    fn a_client_that_somebody_shows_at_two_clocks_is_known_by_the_newest() {
+        let mut people = people();
+        people.tell(true, &[member(100, 7, 5), member(200, 7, 3)], &[]).unwrap();
+        assert!(!takes(&mut people, 7, 5));
+        assert_eq!(people.tell(false, &[], &[MemberId(100)]), None, "it is there on another connection");
+        assert!(!takes(&mut people, 7, 5));
+        assert!(people.tell(false, &[], &[MemberId(200)]).is_some());
+        assert!(!takes(&mut people, 7, 5));
+        assert!(takes(&mut people, 7, 6));
+    }
+
+    #[test]
+    fn clocks_of_who_has_left_are_remembered_up_to_the_limit() {
+        let mut people = people();
+        people.tell(true, &[member(100, 7, 5), member(200, 7, 3)], &[]).unwrap();
+        people.tell(false, &[], &[MemberId(100)]);
+        let most = MAX_TOLD_CLIENTS as u64;
+        for id in 1..most {
+            people.tell(false, &[member(1_000 * id, id + 10, 1)], &[]).unwrap();
+            people.tell(false, &[], &[MemberId(1_000 * id)]);
+        }
+        assert_eq!(people.told.len(), MAX_TOLD_CLIENTS);
+        assert!(!takes(&mut people, 11, 1));
+        people.tell(false, &[member(300, 9, 1)], &[MemberId(300)]);
+        people.tell(false, &[member(300, 9, 1)], &[]);
+        people.tell(false, &[], &[MemberId(300)]);
+        assert_eq!(people.told.len(), 1, "only of who is there");
+        assert!(!takes(&mut people, 7, 5));
+        assert!(takes(&mut people, 11, 1));
+    }
 }

@@ -38,7 +38,7 @@ pub enum PresentChange {
 #[derive(Clone, Debug, Default)]
 pub struct Present {
     /// At most [`MAX_MEMBERS_PER_MESSAGE`], as many as a keyframe can name.
-    others: BTreeMap<MemberId, Presence>,
+    others: BTreeMap<MemberId, Arc<Presence>>,
 }
 
 impl Present {
@@ -91,12 +91,20 @@ impl Present {
 
     /// What this member shows.
     pub fn presence(&self, member: MemberId) -> Option<&Presence> {
-        self.others.get(&member)
+        self.others.get(&member).map(Arc::as_ref)
+    }
+
+    /// Has what a member shows be held together with others who hold the same: whoever serves many links holds a copy for each otherwise. `same` gives
+    /// what is equal to it.
+    pub fn share(&mut self, member: MemberId, same: impl FnOnce(&Arc<Presence>) -> Arc<Presence>) {
+        if let Some(presence) = self.others.get_mut(&member) {
+            *presence = same(presence);
+        }
     }
 
     /// The others by member id.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (MemberId, &Presence)> {
-        self.others.iter().map(|(member, presence)| (*member, presence))
+        self.others.iter().map(|(member, presence)| (*member, presence.as_ref()))
     }
 
     /// How many others are known.
@@ -123,13 +131,15 @@ impl Present {
         match known {
             Some(known) => {
                 let told = Presence { principal, state };
-                let changed = *known != told;
-                *known = told;
+                let changed = **known != told;
+                if changed {
+                    *known = Arc::new(told);
+                }
                 changed.then_some(PresentChange::Changed(id))
             }
             None if full => None,
             None => {
-                self.others.insert(id, Presence { principal, state });
+                self.others.insert(id, Arc::new(Presence { principal, state }));
                 Some(PresentChange::Joined(id))
             }
         }

@@ -7,8 +7,7 @@ use crate::merging::apply_to_seen;
 use crate::records::Origin;
 
 /// Why a change that brings back a lost line of history is given up here.
-const NOT_TOLD: &str =
-    "what the change was made on can no longer be read here; others may have it, and if not, make it again";
+const NOT_TOLD: &str = "what the change was made on cannot be read any more; make it again";
 
 impl Upstream {
     /// Whether this replica might edit when the link opened.
