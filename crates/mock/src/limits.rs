@@ -138,4 +138,5 @@ pub const MAX_SCHEMA_LENGTH: usize = 1_024;
 pub const STALL_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Bytes that are read from a socket at a time: each connection keeps room for so many, and most of them are idle.
+#[cfg(feature = "server")]
 pub(crate) const READ_BUFFER_BYTES: usize = 4 * 1024;
