@@ -71,6 +71,9 @@ pub struct Arguments {
     /// Prints everything that happens
     #[arg(long)]
     trace: bool,
+    /// Prints a line for each world: its trace as one number, its replicas, messages and events, and how long it took
+    #[arg(long)]
+    each: bool,
     /// Keeps a plan that breaks a claim as it is, instead of looking for a smaller one
     #[arg(long)]
     no_shrink: bool,
@@ -273,8 +276,17 @@ impl<'a> Simulation<'a> {
     }
 
     fn judge(&self, seed: u64, job: &Job) -> Option<Report> {
+        let started = Instant::now();
         match job.run(self.arguments) {
             Ok(report) => {
+                if self.arguments.each {
+                    let Report { trace, replicas, messages, events, .. } = report;
+                    let took = started.elapsed().as_micros();
+                    say(&format!(
+                        "{}: trace {trace:016x}, {replicas} replicas, {messages} messages, {events} events, {took} us\n",
+                        job.name
+                    ));
+                }
                 self.totals.lock().unwrap_or_else(PoisonError::into_inner).add(&report);
                 Some(report)
             }
