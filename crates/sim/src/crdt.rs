@@ -10,8 +10,8 @@ use std::sync::Arc;
 use rejoin_core::{Crdt, View};
 use rejoin_crdt::{Document, Edit, RootKind, Step, Target, Update, Value};
 use rejoin_json::{Json, Operation, Patch, PointerBuf};
-use rejoin_wire::CrdtUpdate;
 use rejoin_wire::limits::MAX_CRDT_BYTES;
+use rejoin_wire::{CrdtUpdate, DocumentId};
 use sha2::{Digest, Sha256};
 
 use crate::dice::Dice;
@@ -29,27 +29,79 @@ const CARDS: &str = "cards";
 /// Where texts stand by key, in which letters come and go.
 const NOTES: &str = "notes";
 
+/// With which byte the characters of values begin, at least, as UTF-8.
+const FIRST_BYTE: u8 = 0xf3;
+
 /// Most bytes of updates whose JSON is remembered: a world is small.
 const MAX_REMEMBERED: usize = 4_096;
 
+/// Whose view of a document is asked for: that of a node, by its number, or that of the log.
+pub(crate) const LOG: usize = usize::MAX;
+
 /// What updates come to, each found out once: all replicas hold the same.
 #[derive(Debug, Default)]
-pub(crate) struct Shown(RefCell<BTreeMap<[u8; 32], Json>>);
+pub(crate) struct Shown {
+    known: RefCell<BTreeMap<[u8; 32], Json>>,
+    /// Documents as their holders have them open, so that each update is applied once to each of them. Who looks has another one than who writes, so that
+    /// what is written is the same whoever looks on.
+    kept: RefCell<BTreeMap<(DocumentId, usize, Use), Kept>>,
+}
+
+/// What for somebody has a document open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Use {
+    Looking,
+    Writing,
+}
+
+/// A document that somebody has open.
+struct Kept {
+    client: u64,
+    /// What was applied.
+    crdt: Crdt,
+    document: Document,
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Kept").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+impl Kept {
+    fn new(client: u64) -> Self {
+        Self { client, crdt: Crdt::default(), document: Document::new("", client) }
+    }
+
+    /// Brings it to these updates. What is not among them any more cannot be taken out: then it is made again.
+    fn bring_to(&mut self, crdt: &Crdt) {
+        if !self.crdt.beyond(crdt).is_empty() {
+            *self = Self::new(self.client);
+        }
+        for update in crdt.beyond(&self.crdt) {
+            // What the engine took although it cannot be applied is missing in what is shown.
+            let _ = Update::check(update.0, MAX_CRDT_BYTES).map(|update| self.document.apply(update));
+        }
+        self.crdt = crdt.clone();
+    }
+}
 
 impl Shown {
-    /// What updates show as JSON.
-    pub(crate) fn json(&self, crdt: &Crdt) -> Json {
+    /// What updates show as JSON that somebody holds.
+    pub(crate) fn json(&self, id: &DocumentId, holder: usize, crdt: &Crdt) -> Json {
         let mut hasher = Sha256::new();
         for update in crdt.updates() {
             hasher.update(update.0.len().to_le_bytes());
             hasher.update(&update.0);
         }
         let key: [u8; 32] = hasher.finalize().into();
-        if let Some(json) = self.0.borrow().get(&key) {
+        if let Some(json) = self.known.borrow().get(&key) {
             return json.clone();
         }
-        let json = document(crdt, 0).json().unwrap_or_default();
-        let mut known = self.0.borrow_mut();
+        let json = self.written_json(id, holder, crdt).unwrap_or_else(|| {
+            self.open((id, holder, Use::Looking), None, crdt, |kept| kept.document.json().unwrap_or_default())
+        });
+        let mut known = self.known.borrow_mut();
         if known.len() >= MAX_REMEMBERED {
             known.clear();
         }
@@ -57,45 +109,73 @@ impl Shown {
         json
     }
 
+    /// What a document shows in which somebody writes, if just these updates are in it.
+    fn written_json(&self, id: &DocumentId, holder: usize, crdt: &Crdt) -> Option<Json> {
+        let kept = self.kept.borrow();
+        let kept = kept.get(&(id.clone(), holder, Use::Writing))?;
+        let is_that = kept.crdt.beyond(crdt).is_empty() && crdt.beyond(&kept.crdt).is_empty();
+        is_that.then(|| kept.document.json().unwrap_or_default())
+    }
+
     /// What a view shows, of either kind of document.
-    pub(crate) fn content(&self, view: &View) -> Json {
-        view.crdt.as_ref().map_or_else(|| view.content.clone(), |crdt| self.json(crdt))
+    pub(crate) fn content(&self, id: &DocumentId, holder: usize, view: &View) -> Json {
+        view.crdt.as_ref().map_or_else(|| view.content.clone(), |crdt| self.json(id, holder, crdt))
     }
-}
 
-/// The document as a program has it that writes under a client id.
-fn document(crdt: &Crdt, client: u64) -> Document {
-    let mut document = Document::new("", client);
-    for update in crdt.updates() {
-        // What the engine took although it cannot be applied is missing in what is shown.
-        let _ = Update::check(update.0, MAX_CRDT_BYTES).map(|update| document.apply(update));
+    /// How much of what a client wrote updates have.
+    pub(crate) fn written(&self, id: &DocumentId, holder: usize, crdt: Option<&Crdt>, client: u64) -> u32 {
+        let Some(crdt) = crdt else { return 0 };
+        let written = |kept: &mut Kept| kept.document.clocks().get(&client).copied();
+        self.open((id, holder, Use::Writing), None, crdt, written).unwrap_or(0)
     }
-    document
-}
 
-/// How much of what a client wrote updates have.
-pub(crate) fn written(crdt: Option<&Crdt>, client: u64) -> u32 {
-    let document = crdt.map(|crdt| document(crdt, client));
-    document.and_then(|document| document.clocks().get(&client).copied()).unwrap_or(0)
-}
+    /// What somebody types next into a document; `None` where nothing comes of it.
+    pub(crate) fn update(
+        &self,
+        (id, holder): (&DocumentId, usize),
+        crdt: Option<&Crdt>,
+        client: u64,
+        maps: bool,
+        dice: &mut Dice,
+        issuer: &mut Issuer,
+    ) -> Option<CrdtUpdate> {
+        let crdt = crdt.cloned().unwrap_or_default();
+        self.open((id, holder, Use::Writing), Some(client), &crdt, |kept| {
+            let shown = kept.document.json().ok()?;
+            let edits = (0..dice.between(1, 3)).map(|_| {
+                if maps && dice.chance(5_000) {
+                    edit_map(&shown, dice, issuer)
+                } else {
+                    edit(&shown, dice, issuer)
+                }
+            });
+            let edits: Vec<(Target, Edit)> = edits.collect();
+            // Each of a batch sees what the ones before it made: an index may be gone by then.
+            let update = kept.document.perform(&edits).ok().flatten()?;
+            let update = CrdtUpdate(update.bytes().clone());
+            kept.crdt = kept.crdt.with(update.clone());
+            Some(update)
+        })
+    }
 
-/// What somebody types next into a document; `None` where nothing comes of it.
-pub(crate) fn update(
-    crdt: Option<&Crdt>,
-    client: u64,
-    maps: bool,
-    dice: &mut Dice,
-    issuer: &mut Issuer,
-) -> Option<CrdtUpdate> {
-    let mut document = document(crdt.unwrap_or(&Crdt::default()), client);
-    let shown = document.json().ok()?;
-    let edits = (0..dice.between(1, 3)).map(|_| {
-        if maps && dice.chance(5_000) { edit_map(&shown, dice, issuer) } else { edit(&shown, dice, issuer) }
-    });
-    let edits: Vec<(Target, Edit)> = edits.collect();
-    // Each of a batch sees what the ones before it made: an index may be gone by then.
-    let update = document.perform(&edits).ok().flatten()?;
-    Some(CrdtUpdate(update.bytes().clone()))
+    /// Does something with a document as its holder has it, as whom it writes where that matters.
+    fn open<T>(
+        &self,
+        (id, holder, purpose): (&DocumentId, usize, Use),
+        client: Option<u64>,
+        crdt: &Crdt,
+        act: impl FnOnce(&mut Kept) -> T,
+    ) -> T {
+        let mut kept = self.kept.borrow_mut();
+        let kept = kept
+            .entry((id.clone(), holder, purpose))
+            .or_insert_with(|| Kept::new(client.unwrap_or_default()));
+        if client.is_some_and(|client| client != kept.client) {
+            *kept = Kept::new(client.unwrap_or_default());
+        }
+        kept.bring_to(crdt);
+        act(kept)
+    }
 }
 
 fn edit_map(shown: &Json, dice: &mut Dice, issuer: &mut Issuer) -> (Target, Edit) {
@@ -197,7 +277,8 @@ pub(crate) fn patch(shown: &Json, maps: bool, dice: &mut Dice, issuer: &mut Issu
 
 /// The tokens in an update: in its letters as they travel.
 pub(crate) fn find_in_update(update: &CrdtUpdate, found: &mut Vec<Token>) {
-    for bytes in update.0.windows(4) {
+    // A character of that plane and the last one begins with one of the two highest bytes that any does.
+    for bytes in update.0.windows(4).filter(|bytes| bytes[0] >= FIRST_BYTE) {
         let token = std::str::from_utf8(bytes).ok().and_then(|text| text.chars().next());
         found.extend(token.filter(|token| u32::from(*token) >= FIRST));
     }

@@ -15,7 +15,7 @@ use rejoin_wire::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::crdt::Shown;
+use crate::crdt::{LOG, Shown};
 use crate::judged::Judging;
 use crate::tokens::{Counts, Issuer, Token, in_body, in_effect, in_records, tokens};
 use crate::violation::{Claim, Violation};
@@ -403,7 +403,7 @@ impl Model {
             Effect::Merged { update } => {
                 next.life = if next.life == Life::Absent { Life::Alive } else { next.life };
                 let crdt = next.crdt.unwrap_or_default().with(update.clone());
-                next.content = self.shown.json(&crdt);
+                next.content = self.shown.json(document, LOG, &crdt);
                 next.crdt = Some(crdt);
             }
             Effect::Void => {}

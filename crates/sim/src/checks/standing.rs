@@ -75,7 +75,7 @@ impl Standing {
         if revision != view.revision {
             return Err(differs(format!("the history of revision {revision}")));
         }
-        let content = model.shown.content(view);
+        let content = model.shown.content(document, node, view);
         if state.content != content || state.crdt.is_some() != view.crdt.is_some() {
             return Err(differs(format!("content {content} instead of {}", state.content)));
         }

@@ -269,12 +269,16 @@ impl World {
     fn write_into(&mut self, node: usize, document: &DocumentId, view: &View) -> Result<bool, Violation> {
         let crdt = view.crdt.as_ref();
         let known = self.nodes[node].writers.get(document).copied();
-        let client = match known.filter(|(client, written)| crdt::written(crdt, *client) == *written) {
+        let shown = &self.model.shown;
+        let is_there =
+            |(client, written): &(u64, u32)| shown.written(document, node, crdt, *client) == *written;
+        let client = match known.filter(is_there) {
             Some((client, _)) => client,
             None => self.dice.between(1, u64::from(u32::MAX)),
         };
         let maps = self.surroundings.maps;
-        let Some(update) = crdt::update(crdt, client, maps, &mut self.dice, &mut self.model.issuer) else {
+        let (dice, issuer) = (&mut self.dice, &mut self.model.issuer);
+        let Some(update) = shown.update((document, node), crdt, client, maps, dice, issuer) else {
             return Ok(false);
         };
         let made = self.made(node, document, |replica| replica.merge(document, update))?;
@@ -285,7 +289,8 @@ impl World {
             return Ok(made);
         };
         let view = replica.view(document);
-        let written = crdt::written(view.as_ref().and_then(|view| view.crdt.as_ref()), client);
+        let crdt = view.as_ref().and_then(|view| view.crdt.as_ref());
+        let written = self.model.shown.written(document, node, crdt, client);
         writers.insert(document.clone(), (client, written));
         Ok(made)
     }
@@ -339,7 +344,7 @@ impl World {
         let replica =
             self.nodes[node].replica.as_mut().expect("invariant: only a running follower is told to act");
         let shown = &self.model.shown;
-        let view = replica.view(document).map(|view| shown.content(&view));
+        let view = replica.view(document).map(|view| shown.content(document, node, &view));
         let is_view = looked.is_none() || looked == view;
         let seen = looked.or(view);
         let result = command(replica);
@@ -355,7 +360,7 @@ impl World {
                     let mut after = seen.clone();
                     apply(&mut after, patch, &Limits::default()).ok().map(|()| after)
                 }
-                _ => replica.view(document).map(|view| shown.content(&view)),
+                _ => replica.view(document).map(|view| shown.content(document, node, &view)),
             };
             let left = after.as_ref().map(tokens).unwrap_or_default();
             // What became of changes under another id its counter does not tell.

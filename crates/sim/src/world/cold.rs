@@ -82,7 +82,7 @@ impl World {
             if at != revision || view.revision != revision {
                 return wrong(&format!("revision {}", view.revision));
             }
-            if state.content != self.model.shown.content(&view)
+            if state.content != self.model.shown.content(&document, number, &view)
                 || state.life != view.life
                 || *state.header != *view.header
             {

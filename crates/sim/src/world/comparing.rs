@@ -87,7 +87,7 @@ impl World {
                 if view.life != tip.life || *view.header != *tip.header {
                     return differs("another header");
                 }
-                let content = self.model.shown.content(&view);
+                let content = self.model.shown.content(document, number, &view);
                 if !content.ptr_eq(&tip.content) && to_bytes(&content) != to_bytes(&tip.content) {
                     return differs(&format!("other content: {content}"));
                 }
