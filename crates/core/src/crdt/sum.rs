@@ -27,6 +27,8 @@ pub(super) const NOBODY: u64 = 0;
 
 /// A document with all of some updates.
 pub(crate) struct Sum {
+    /// As whom it is edited.
+    client: u64,
     document: Document,
     of: Crdt,
     /// What was added besides, and is not decided yet.
@@ -36,7 +38,7 @@ pub(crate) struct Sum {
 impl Sum {
     /// The sum of nothing, in which this client may edit.
     pub(super) fn empty(client: u64) -> Self {
-        Self { document: Document::new("", client), of: Crdt::default(), undecided: None }
+        Self { client, document: Document::new("", client), of: Crdt::default(), undecided: None }
     }
 
     /// The sum of these updates, from scratch.
@@ -142,6 +144,11 @@ impl Sum {
         let is_that = crdt.since(&self.of).is_some_and(|more| more.iter().eq(&added));
         self.of = crdt.clone();
         is_that
+    }
+
+    /// Whether it is the sum of these updates and one that was added besides, which is this one, in which this client may edit.
+    pub(crate) fn awaits(&self, crdt: &Crdt, update: &CrdtUpdate, client: u64) -> bool {
+        self.client == client && self.of.is(crdt) && self.undecided.as_ref() == Some(update)
     }
 
     /// Whether an update was added that has no outcome.

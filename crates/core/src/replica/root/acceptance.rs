@@ -473,6 +473,13 @@ impl Acceptance<'_> {
             _ => None,
         };
         let own = self.clients.own();
+        if let Body::Merge { update } = &pushed.change.body
+            && self.document.sum.as_ref().is_some_and(|sum| sum.awaits(crdt, update, own))
+            && !self.document.authority.is_over_rejected(&pushed.change)
+        {
+            // It was added when its decision was given away, and looked at then.
+            return Ok(None);
+        }
         // What is in it of a change that is being decided elsewhere comes again with that.
         let sum = self.document.sum.take().filter(|sum| !sum.has_undecided());
         let mut sum = Box::new(sum.map_or_else(|| Sum::of(crdt, own), |sum| sum.go_on(crdt, own)));
@@ -530,6 +537,8 @@ impl Acceptance<'_> {
                 }
                 is_known
             }
+            // It comes again once its decision is there.
+            (Step::NeedComputed(_), Some(_), _) => true,
             (_, Some(sum), _) => !sum.has_undecided(),
             (_, None, _) => false,
         };
