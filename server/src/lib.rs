@@ -29,6 +29,7 @@ mod socket;
 mod text_door;
 mod tickets;
 mod tls;
+mod upgrade;
 mod yjs_door;
 
 pub use doctor::{Finding, examine};

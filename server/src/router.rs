@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -23,7 +21,6 @@ use rejoin_json::Policy;
 use rejoin_rooms::RoomId;
 use rejoin_rooms::limits::{CLIENT_TIMEOUT, PING_INTERVAL};
 use rejoin_store::{SqliteOptions, SqliteStore, Store};
-use rejoin_wire::limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
 use rejoin_wire::{
     CloseCode, Encoding, ErrorCode, Hello, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Sequence, WorkspaceId,
 };
@@ -44,6 +41,7 @@ use crate::recordings::{RecordingTo, Recordings};
 use crate::rooms_door::Rooms;
 use crate::socket::{self, Admission, Conversation, serve};
 use crate::tickets::Tickets;
+use crate::upgrade::{NoUpgrade, Upgrade};
 use crate::yjs_door::KEEP_ALIVE_INTERVAL;
 use crate::{openapi, rest};
 
@@ -54,15 +52,6 @@ mod yjs;
 
 use rooms::upgrade_room;
 use yjs::{upgrade_hocuspocus, upgrade_y_websocket};
-
-/// Read buffer of a socket in bytes, which every idle link holds; longer messages are read in as many steps. axum's own default is 128 KiB.
-const READ_BUFFER_BYTES: usize = 2 * 1024;
-
-/// Bytes that wait until a socket is written to before it is flushed.
-const WRITE_BUFFER_BYTES: usize = 4 * 1024;
-
-/// Bytes that may wait in a socket's write buffer before writing waits for the network.
-const MAX_WRITE_BUFFER_BYTES: usize = 2 * MAX_MESSAGE_BYTES;
 
 /// WebSocket connections that may be open at a time unless another number is set: some 160 MiB while they are idle.
 pub const MAX_CONNECTIONS: usize = 16_384;
@@ -506,7 +495,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
 /// A WebSocket that may be opened, and what is counted of it.
 struct Upgrading {
-    upgrade: WebSocketUpgrade,
+    upgrade: Upgrade,
     connection: Connection,
     address: Option<IpAddr>,
 }
@@ -517,7 +506,7 @@ fn begin_upgrade(
     peer: Option<IpAddr>,
     uri: &Uri,
     headers: &HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Result<Result<Upgrading, Response>, ApiError> {
     server.check_names(headers, uri)?;
     let Ok(upgrade) = upgrade else { return Ok(Err(upgrade_required(headers))) };
@@ -527,12 +516,6 @@ fn begin_upgrade(
         return Err(Stopped.into());
     }
     let connection = server.shared.connections.open()?;
-    let upgrade = upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
-        .max_frame_size(MAX_MESSAGE_BYTES.max(MAX_FRAME_BYTES))
-        .max_message_size(MAX_MESSAGE_BYTES);
     Ok(Ok(Upgrading { upgrade, connection, address }))
 }
 
@@ -576,7 +559,7 @@ async fn upgrade(
     Caller(peer): Caller,
     uri: Uri,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Result<Response, ApiError> {
     let Upgrading { upgrade, connection, address } =
         match begin_upgrade(&server, peer, &uri, &headers, upgrade)? {

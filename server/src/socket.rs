@@ -4,10 +4,10 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket};
+use bytes::Bytes;
 use futures_util::future::poll_fn;
 use futures_util::{SinkExt, StreamExt};
 use rejoin_core::{
@@ -17,6 +17,11 @@ use rejoin_core::{
 use rejoin_wire::limits::MAX_MESSAGE_BYTES;
 use rejoin_wire::{CloseCode, Encoding, Frame as WireFrame, Message, ReplicaId, WorkspaceId};
 use tokio::time::{Sleep, timeout};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message as Frame, Utf8Bytes};
 
 use crate::connections::Connection;
 use crate::hub::{Closing, Hub, Link, Outgoing, Urgency};
@@ -25,6 +30,7 @@ use crate::policies::Policies;
 use crate::rates::Limiters;
 use crate::text_door::{TextDoor, Told};
 use crate::tickets::Tickets;
+use crate::upgrade::Socket;
 use crate::yjs_door::YWebsocketDoor;
 use door::Door;
 pub(crate) use door::Foreign;
@@ -67,6 +73,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 /// Messages taken from the link's queue before they are written together.
 const WRITE_BATCH: usize = 256;
 
+/// Larger messages are sent in fragments of so many bytes: the library keeps as much room to write as its largest frame took, for as long as the
+/// connection is there.
+const FRAGMENT_BYTES: usize = 16 * 1024;
+
 /// Frames of a client without a replica that are read before what came of them is handed on together.
 const READ_BATCH: usize = 64;
 
@@ -103,7 +113,7 @@ pub(crate) struct Conversation {
 ///
 /// Every idle link holds this future: it is made of the task alone, as an `async fn` would keep room for its arguments beside it.
 pub(crate) fn serve(
-    socket: WebSocket,
+    socket: Socket,
     conversation: Conversation,
     connection: Connection,
 ) -> impl Future<Output = ()> + Send {
@@ -117,6 +127,7 @@ pub(crate) fn serve(
         blocked: None,
         over: None,
         held: None,
+        rest: None,
         ending: None,
         is_broken: false,
         is_deaf: false,
@@ -132,7 +143,7 @@ pub(crate) fn serve(
 }
 
 struct Task {
-    socket: WebSocket,
+    socket: Socket,
     started: tokio::time::Instant,
     link: Option<Link>,
     door: Option<Door>,
@@ -146,6 +157,8 @@ struct Task {
     over: Option<Wait>,
     /// A frame that waits for its turn. Nothing is read meanwhile.
     held: Option<Box<Held>>,
+    /// What a large message still has to say. Nothing else is written meanwhile.
+    rest: Option<Box<Rest>>,
     /// Since when the session is over, while its last frames wait for a blocked socket.
     ending: Option<Instant>,
     /// True when nothing can be written any more: frames are dropped.
@@ -166,11 +179,30 @@ struct Held {
     until: Instant,
 }
 
+/// A large message, as far as the socket was not given it.
+struct Rest {
+    /// What kind of message it is, until its first fragment has said so.
+    kind: Option<Data>,
+    payload: Bytes,
+}
+
+impl Rest {
+    /// The next fragment; none behind the last.
+    fn next(&mut self) -> Option<Frame> {
+        if self.payload.is_empty() {
+            return None;
+        }
+        let fragment = self.payload.split_to(self.payload.len().min(FRAGMENT_BYTES));
+        let kind = OpCode::Data(self.kind.take().unwrap_or(Data::Continue));
+        Some(Frame::Frame(RawFrame::message(fragment, kind, self.payload.is_empty())))
+    }
+}
+
 /// What a socket's task wakes up for.
 enum Wake {
-    Frame(Option<Result<Frame, axum::Error>>),
+    Frame(Option<Result<Frame, SocketError>>),
     /// A blocked socket has taken what waited for it, or broke.
-    Flushed(Result<(), axum::Error>),
+    Flushed(Result<(), SocketError>),
     Outgoing(Option<Outgoing>),
     Overflow,
     Timeout,
@@ -324,7 +356,7 @@ impl Task {
         self.take_door();
     }
 
-    fn take_frame(&mut self, frame: Option<Result<Frame, axum::Error>>) {
+    fn take_frame(&mut self, frame: Option<Result<Frame, SocketError>>) {
         let closed = |code, reason: &str| SessionInput::Closed { code, reason: reason.into() };
         // Every frame costs something, whatever it says: it is counted before it is looked at.
         if matches!(frame, Some(Ok(Frame::Binary(_) | Frame::Text(_) | Frame::Ping(_) | Frame::Pong(_)))) {
@@ -333,8 +365,9 @@ impl Task {
         let input = match frame {
             Some(Ok(Frame::Binary(bytes))) => SessionInput::Frame(WireFrame::Binary(bytes)),
             Some(Ok(Frame::Text(text))) => SessionInput::Frame(WireFrame::Text(text.into())),
-            Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => SessionInput::Alive,
-            Some(Ok(Frame::Close(Some(frame)))) => closed(Some(frame.code), frame.reason.as_str()),
+            // Fragments are put together before they come here.
+            Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => SessionInput::Alive,
+            Some(Ok(Frame::Close(Some(frame)))) => closed(Some(frame.code.into()), frame.reason.as_str()),
             Some(Ok(Frame::Close(None))) | None => closed(None, ""),
             Some(Err(error)) => {
                 self.is_deaf = true;
@@ -408,7 +441,7 @@ impl Task {
             self.take_frame(frame);
         }
         if !self.is_broken {
-            let flushed = poll_fn(|context| Poll::Ready(self.socket.poll_flush_unpin(context))).await;
+            let flushed = poll_fn(|context| Poll::Ready(self.poll_room(context, true))).await;
             self.note_room(flushed);
         }
         self.tell_replica().await;
@@ -421,7 +454,7 @@ impl Task {
             match output {
                 SessionOutput::Frame(frame) => self.write(frame_of(frame)),
                 SessionOutput::Ping => {
-                    self.write(Frame::Ping(bytes::Bytes::new()));
+                    self.write(Frame::Ping(Bytes::new()));
                     if let Some(door) = &mut self.door {
                         door.keep_alive();
                     }
@@ -527,21 +560,32 @@ impl Task {
             return true;
         }
         let is_blocked = self.blocked.is_some();
-        let polled = poll_fn(|context| {
-            // What was given to a blocked socket must all be gone, so that a reader that takes a little is not taken for a fast one.
-            let polled = if is_blocked {
-                self.socket.poll_flush_unpin(context)
-            } else {
-                self.socket.poll_ready_unpin(context)
-            };
-            Poll::Ready(polled)
-        });
-        let polled = polled.await;
+        // What was given to a blocked socket must all be gone, so that a reader that takes a little is not taken for a fast one.
+        let polled = poll_fn(|context| Poll::Ready(self.poll_room(context, is_blocked))).await;
         self.note_room(polled)
     }
 
+    /// Whether the socket takes another message, or with `flushes` has passed on all that it was given.
+    fn poll_room(&mut self, context: &mut Context<'_>, flushes: bool) -> Poll<Result<(), SocketError>> {
+        loop {
+            let polled = match flushes {
+                true => self.socket.poll_flush_unpin(context),
+                false => self.socket.poll_ready_unpin(context),
+            };
+            let (Poll::Ready(Ok(())), Some(rest)) = (&polled, &mut self.rest) else { return polled };
+            match rest.next() {
+                Some(fragment) => {
+                    if let Err(error) = self.socket.start_send_unpin(fragment) {
+                        return Poll::Ready(Err(error));
+                    }
+                }
+                None => self.rest = None,
+            }
+        }
+    }
+
     /// Notes whether the socket has room.
-    fn note_room(&mut self, polled: Poll<Result<(), axum::Error>>) -> bool {
+    fn note_room(&mut self, polled: Poll<Result<(), SocketError>>) -> bool {
         match polled {
             Poll::Ready(Ok(())) => self.blocked = None,
             Poll::Ready(Err(error)) => self.break_off(&error),
@@ -555,15 +599,27 @@ impl Task {
 
     /// Gives the socket a frame that it has room for.
     fn write(&mut self, frame: Frame) {
-        if !self.is_broken
-            && let Err(error) = self.socket.start_send_unpin(frame)
-        {
+        if self.is_broken {
+            return;
+        }
+        let frame = match frame {
+            Frame::Binary(payload) if payload.len() > FRAGMENT_BYTES => {
+                self.rest = Some(Box::new(Rest { kind: Some(Data::Binary), payload }));
+                return;
+            }
+            Frame::Text(text) if text.len() > FRAGMENT_BYTES => {
+                self.rest = Some(Box::new(Rest { kind: Some(Data::Text), payload: text.into() }));
+                return;
+            }
+            frame => frame,
+        };
+        if let Err(error) = self.socket.start_send_unpin(frame) {
             self.break_off(&error);
         }
     }
 
-    fn break_off(&mut self, error: &axum::Error) {
-        (self.blocked, self.is_broken) = (None, true);
+    fn break_off(&mut self, error: &SocketError) {
+        (self.blocked, self.rest, self.is_broken) = (None, None, true);
         self.input(SessionInput::Closed { code: None, reason: error.to_string().into() });
     }
 
@@ -574,11 +630,16 @@ impl Task {
             return;
         }
         if !end.by_peer {
+            while let Some(fragment) = self.rest.as_mut().and_then(|rest| rest.next()) {
+                if self.socket.send(fragment).await.is_err() {
+                    return;
+                }
+            }
             let reason = Utf8Bytes::from(end.reason.as_ref());
-            let frame = CloseFrame { code: close_code(end.code), reason };
+            let frame = CloseFrame { code: close_code(end.code).into(), reason };
             let _ = self.socket.send(Frame::Close(Some(frame))).await;
         }
-        let _ = self.socket.close().await;
+        let _ = self.socket.close(None).await;
         while let Some(Ok(_)) = self.socket.next().await {}
     }
 
@@ -656,19 +717,19 @@ impl Task {
 }
 
 /// What an error of reading says of the peer: that it broke WebSocket's rules, or that it is gone.
-///
-/// axum hides the type of the error; its text tells them apart.
-fn unreadable(error: &axum::Error) -> SessionInput {
-    let text = error.to_string();
-    if text.starts_with("Space limit exceeded") {
-        let reason = format!("a WebSocket message has more than {MAX_MESSAGE_BYTES} bytes");
-        SessionInput::Close { code: CloseCode::TooLarge, reason: reason.into() }
-    } else if text.starts_with("UTF-8 encoding error")
-        || (text.starts_with("WebSocket protocol error") && !text.ends_with("without closing handshake"))
-    {
-        SessionInput::Close { code: CloseCode::BadMessage, reason: text.into() }
-    } else {
-        SessionInput::Closed { code: None, reason: text.into() }
+fn unreadable(error: &SocketError) -> SessionInput {
+    match error {
+        SocketError::Capacity(_) => {
+            let reason = format!("a WebSocket message has more than {MAX_MESSAGE_BYTES} bytes");
+            SessionInput::Close { code: CloseCode::TooLarge, reason: reason.into() }
+        }
+        SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            SessionInput::Closed { code: None, reason: error.to_string().into() }
+        }
+        SocketError::Utf8(_) | SocketError::Protocol(_) => {
+            SessionInput::Close { code: CloseCode::BadMessage, reason: error.to_string().into() }
+        }
+        _ => SessionInput::Closed { code: None, reason: error.to_string().into() },
     }
 }
 

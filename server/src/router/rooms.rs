@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use rejoin_core::{Instant, Session};
@@ -17,6 +15,7 @@ use super::{Caller, Server, Upgrading, begin_upgrade};
 use crate::error::ApiError;
 use crate::socket::{Conversation, Foreign, serve};
 use crate::tickets::Tickets;
+use crate::upgrade::{NoUpgrade, Upgrade};
 use crate::yjs_door::random_replica;
 
 #[derive(Deserialize)]
@@ -34,7 +33,7 @@ pub(super) async fn upgrade_room(
     query: Result<axum::extract::Query<RoomQuery>, axum::extract::rejection::QueryRejection>,
     uri: Uri,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Result<Response, ApiError> {
     let room = room_of(&uri)?;
     let bad = |message: String| ApiError::new(ErrorCode::BadMessage, message);

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
 use rejoin_core::{Grant, Instant, Session};
@@ -16,6 +14,7 @@ use serde::Deserialize;
 use super::{Caller, Server, Upgrading, bearer, begin_upgrade};
 use crate::error::ApiError;
 use crate::socket::{Conversation, Foreign, serve};
+use crate::upgrade::{NoUpgrade, Upgrade};
 use crate::yjs_door::client_replica;
 
 /// How a subprotocol begins by which a client says its token: browsers can send no header with a WebSocket, and an address is logged.
@@ -35,7 +34,7 @@ pub(super) async fn upgrade_y_websocket(
     query: Result<axum::extract::Query<TicketQuery>, axum::extract::rejection::QueryRejection>,
     uri: Uri,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Result<Response, ApiError> {
     let query = query.map_err(|error| ApiError::new(ErrorCode::BadMessage, error.body_text()))?;
     let room = room.map_err(|error| ApiError::new(ErrorCode::BadMessage, error.to_string()))?;
@@ -93,7 +92,7 @@ pub(super) async fn upgrade_hocuspocus(
     Caller(peer): Caller,
     uri: Uri,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Result<Response, ApiError> {
     let Upgrading { upgrade, connection, address } =
         match begin_upgrade(&server, peer, &uri, &headers, upgrade)? {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::task::Poll;
 
-use axum::extract::ws::Message as SocketFrame;
 use futures_util::StreamExt;
 use futures_util::future::poll_fn;
 use rejoin_core::{Credentials, Grant, Instant, Payload, SessionInput};
 use rejoin_rooms::{ClientId, RoomId};
 use rejoin_wire::{CloseCode, DocumentId, Frame, Hello, Message, ReplicaId, TextMessage, TextRequest};
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message as SocketFrame};
 
 use super::quota::Quota;
 use super::{Conversation, Task};
@@ -169,7 +169,7 @@ impl Door {
 
 impl Task {
     /// A frame that has come already, of a client whose door hands on together what comes together.
-    pub(super) async fn next_frame(&mut self) -> Option<Option<Result<SocketFrame, axum::Error>>> {
+    pub(super) async fn next_frame(&mut self) -> Option<Option<Result<SocketFrame, SocketError>>> {
         let gathers = self.door.as_ref().is_some_and(Door::gathers);
         if !gathers || self.is_over() || !self.reads() {
             return None;

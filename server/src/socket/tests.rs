@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
-use axum::extract::WebSocketUpgrade;
 use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rejoin_core::{Config, Role, SessionConfig};
@@ -14,12 +13,14 @@ use rejoin_wire::DocumentId;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as Sent;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, connect_async_with_config};
 
 use super::*;
 use crate::admission::Open;
 use crate::connections::{Connection, Connections};
 use crate::rates::Rates;
+use crate::upgrade::Upgrade;
 
 /// Longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -90,7 +91,7 @@ async fn serve_sessions(
         Arc::new(SessionConfig { local, heartbeat_interval, heartbeat_timeout, ..SessionConfig::default() });
     let of_socket = hub.clone();
     let limiters = Arc::new(Limiters::new(rates));
-    let upgrade = move |upgrade: WebSocketUpgrade| async move {
+    let upgrade = move |upgrade: Upgrade| async move {
         let of_address = limiters;
         let (session, foreign) = begin(config);
         let connection = Connections::at_most(0).open().unwrap();
@@ -108,7 +109,7 @@ async fn serve_sessions(
             address: Some([127, 0, 0, 1].into()),
             patience,
         };
-        upgrade.write_buffer_size(4_096).on_upgrade(|socket| serve(socket, conversation, connection))
+        upgrade.on_upgrade(|socket| serve(socket, conversation, connection))
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
@@ -311,9 +312,47 @@ async fn a_yjs_client_that_is_silent_hears_more_than_pings() {
     }
 }
 
+#[tokio::test]
+async fn a_large_message_comes_in_fragments_and_whole() {
+    let server = serve_text(DEADLINE, DEADLINE).await;
+    Peer::connect(&server).await.create_large().await;
+    // The peer takes no larger frame.
+    let config = WebSocketConfig::default().max_frame_size(Some(FRAGMENT_BYTES));
+    let mut peer = Peer(connect_async_with_config(&server.url, Some(config), false).await.unwrap().0);
+    peer.ask_without_reading(2).await;
+    for _ in 0..2 {
+        let sync = peer.expect("sync_document").await.to_string();
+        assert!(sync.contains(&"x".repeat(LARGE)), "{} bytes", sync.len());
+        assert_eq!(peer.expect("sync_complete").await["synced_count"], 1);
+    }
+}
+
+#[test]
+fn fragments_are_of_one_message_up_to_the_last() {
+    for (length, fragments) in [(FRAGMENT_BYTES + 1, 2), (2 * FRAGMENT_BYTES, 2), (2 * FRAGMENT_BYTES + 1, 3)]
+    {
+        let payload: Bytes = (0..length).map(|at| at.to_le_bytes()[0]).collect();
+        let mut rest = Rest { kind: Some(Data::Text), payload: payload.clone() };
+        let sent: Vec<RawFrame> = std::iter::from_fn(|| rest.next())
+            .map(|frame| match frame {
+                Frame::Frame(frame) => frame,
+                frame => panic!("{frame}"),
+            })
+            .collect();
+        assert_eq!(sent.len(), fragments);
+        for (at, frame) in sent.iter().enumerate() {
+            let kind = if at == 0 { Data::Text } else { Data::Continue };
+            assert_eq!(frame.header().opcode, OpCode::Data(kind));
+            assert_eq!(frame.header().is_final, at + 1 == fragments);
+        }
+        let together: Vec<u8> = sent.iter().flat_map(|frame| frame.payload().to_vec()).collect();
+        assert_eq!(together, payload);
+    }
+}
+
 #[test]
 fn what_an_idle_link_keeps_is_small() {
-    fn future_bytes<F: Future>(_: fn(WebSocket, Conversation, Connection) -> F) -> usize {
+    fn future_bytes<F: Future>(_: fn(Socket, Conversation, Connection) -> F) -> usize {
         size_of::<F>()
     }
     let bytes = future_bytes(serve);
