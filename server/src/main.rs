@@ -270,12 +270,12 @@ async fn run(resolved: Resolved, dev: bool) -> Result<(), Failure> {
     };
     tokio::select! {
         () = &mut serving => return Ok(()),
-        () = signals.next() => stop.notify_one(),
+        _ = signals.next() => stop.notify_one(),
         () = reloading => {}
     }
     tokio::select! {
         () = &mut serving => tracing::info!("stopped"),
-        () = signals.next() => {
+        _ = signals.next() => {
             tracing::warn!("stopping at once: asked a second time");
             std::process::exit(1);
         }
@@ -333,11 +333,11 @@ impl StopSignals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Resolves at the next of them.
-    async fn next(&mut self) {
+    /// Resolves at the next of them, with its number.
+    async fn next(&mut self) -> u8 {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => 15,
+            _ = self.interrupt.recv() => 2,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -26,6 +27,9 @@ use crate::{EXIT_PATIENCE, Failure, StopSignals, log};
 mod config;
 mod log;
 mod view;
+
+/// How often it is looked whether what a command has started is gone: no system tells.
+const GROUP_LOOK: Duration = Duration::from_millis(20);
 
 /// Where a mock listens when nobody says otherwise.
 const DEFAULT_PORT: u16 = 3_001;
@@ -133,10 +137,10 @@ pub(crate) struct ServeFlags {
     admin: bool,
     /// Connections at a time
     #[arg(long, value_name = "N", help_heading = "Limits")]
-    max_connections: Option<usize>,
+    max_connections: Option<NonZeroUsize>,
     /// Bytes of a message
     #[arg(long, value_name = "N", help_heading = "Limits")]
-    max_message_bytes: Option<usize>,
+    max_message_bytes: Option<NonZeroUsize>,
 }
 
 #[derive(Args)]
@@ -364,8 +368,9 @@ impl ServeFlags {
             let latency = self.latency.clone().unwrap_or_else(|| LatencyProfile::fixed(Duration::ZERO));
             options.latency = Some(LatencyInjector::new(latency, self.fault.clone().unwrap_or_default()));
         }
-        options.max_connections = self.max_connections.unwrap_or(options.max_connections);
-        options.max_message_bytes = self.max_message_bytes.unwrap_or(options.max_message_bytes);
+        options.max_connections = self.max_connections.map_or(options.max_connections, NonZeroUsize::get);
+        options.max_message_bytes =
+            self.max_message_bytes.map_or(options.max_message_bytes, NonZeroUsize::get);
         options
     }
 }
@@ -440,13 +445,23 @@ fn serve(
             [url] => url,
             _ => &origin,
         };
-        tokio::select! {
-            served = rejoin_mock::serve(listener, router) => served?,
-            status = run_shell(flags.cmd.as_deref(), url) => return status,
-            () = signals.next() => {}
-            () = resizes(&log) => {}
+        let mut shell = flags.cmd.as_deref().map(|command| Shell::start(command, url)).transpose()?;
+        let ended = async {
+            match &mut shell {
+                Some(shell) => shell.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        let signal = tokio::select! {
+            served = rejoin_mock::serve(listener, router) => return served.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+            status = ended => return status,
+            signal = signals.next() => signal,
+            () = resizes(&log) => return Ok(ExitCode::SUCCESS),
+        };
+        match shell {
+            Some(shell) => Ok(shell.stop(signal).await),
+            None => Ok(ExitCode::SUCCESS),
         }
-        Ok(ExitCode::SUCCESS)
     });
     runtime.shutdown_timeout(EXIT_PATIENCE);
     drop(log);
@@ -465,15 +480,79 @@ async fn resizes(log: &LogWriter) {
     std::future::pending::<()>().await;
 }
 
-/// Runs a command of the shell to its end, and says how it ended; waits for ever without one.
-async fn run_shell(command: Option<&str>, url: &str) -> Result<ExitCode, Failure> {
-    let Some(command) = command else { return std::future::pending().await };
-    let mut shell = tokio::process::Command::new("sh");
-    // It is not left behind where the mock is told to stop.
-    shell.arg("-c").arg(command).env("REJOIN_MOCK_URL", url).kill_on_drop(true);
-    let status = shell.status().await.map_err(|error| format!("the command cannot be run: {error}"))?;
-    // Who was ended by a signal has no status; 1 is as good as any.
-    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+/// A command of the shell that runs against the mock.
+struct Shell {
+    child: tokio::process::Child,
+    /// Its number; a child that has ended says none.
+    id: Option<i32>,
+    /// Whether what it starts is a group of processes, which are ended with it. In a terminal it is not: there the keys reach all of them, and
+    /// others than those in front could not read what is typed.
+    is_group: bool,
+}
+
+impl Shell {
+    fn start(command: &str, url: &str) -> Result<Self, Failure> {
+        let mut shell = tokio::process::Command::new("sh");
+        shell.arg("-c").arg(command).env("REJOIN_MOCK_URL", url).kill_on_drop(true);
+        let is_group = cfg!(unix) && !io::stdin().is_terminal();
+        #[cfg(unix)]
+        if is_group {
+            shell.process_group(0);
+        }
+        let child = shell.spawn().map_err(|error| format!("the command cannot be run: {error}"))?;
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Ok(Self { child, id, is_group })
+    }
+
+    /// How it ended.
+    async fn ended(&mut self) -> Result<ExitCode, Failure> {
+        let status = self.child.wait().await?;
+        // Who was ended by a signal has no status; 1 is as good as any.
+        Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+    }
+
+    /// Ends it, and what it has started, because the mock was told to end by a signal; the status of whoever is ended so.
+    async fn stop(mut self, signal: u8) -> ExitCode {
+        self.signal(false);
+        let all_ended = async {
+            let _ = self.child.wait().await;
+            while self.is_there() {
+                tokio::time::sleep(GROUP_LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(EXIT_PATIENCE, all_ended).await;
+        self.signal(true);
+        ExitCode::from(128 + signal)
+    }
+
+    /// Whether something that it started is there still.
+    fn is_there(&self) -> bool {
+        #[cfg(unix)]
+        if let Some(group) = self.id.and_then(rustix::process::Pid::from_raw).filter(|_| self.is_group) {
+            return rustix::process::test_kill_process_group(group).is_ok();
+        }
+        false
+    }
+
+    /// Asks it to end, or ends it.
+    fn signal(&mut self, kills: bool) {
+        #[cfg(unix)]
+        {
+            use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+            let signal = if kills { Signal::KILL } else { Signal::TERM };
+            let pid = self.id.and_then(Pid::from_raw);
+            match pid {
+                // What it started may be there when it has ended itself.
+                Some(group) if self.is_group => drop(kill_process_group(group, signal)),
+                Some(pid) if self.child.id().is_some() => drop(kill_process(pid, signal)),
+                _ => {}
+            }
+        }
+        #[cfg(not(unix))]
+        if kills {
+            let _ = self.child.start_kill();
+        }
+    }
 }
 
 fn check(files: &[PathBuf], expands: bool) -> io::Result<ExitCode> {

@@ -70,7 +70,9 @@ impl CloseFrame {
     /// What is wrong with it where no endpoint may send it (RFC 6455, 5.5 and 7.4).
     pub fn check(&self) -> Result<(), &'static str> {
         if !matches!(self.code, 1_000..=1_003 | 1_007..=1_014 | 3_000..=4_999) {
-            return Err("no endpoint may send this code; take 1000 or one from 3000 to 4999");
+            return Err(
+                "no endpoint may send this code; take 1000, or one from 3000 to 4999, or another that RFC 6455 lets travel",
+            );
         }
         if self.reason.len() > MAX_REASON_BYTES {
             return Err("a reason has at most 123 bytes");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use axum::Router;
@@ -29,7 +30,7 @@ struct Tables {
     seed: Option<u64>,
     #[serde(default)]
     admin: bool,
-    max_connections: Option<usize>,
+    max_connections: Option<NonZeroUsize>,
     paths: BTreeMap<String, Spanned<PathTable>>,
 }
 
@@ -51,7 +52,7 @@ struct PathTable {
     latency: Option<Spanned<String>>,
     fault: Option<Spanned<String>>,
     chaos: Option<Spanned<String>>,
-    max_message_bytes: Option<usize>,
+    max_message_bytes: Option<NonZeroUsize>,
 }
 
 impl Config {
@@ -92,7 +93,7 @@ impl Config {
         common.seed = tables.seed;
         common.admin = tables.admin;
         common.observer = observer;
-        common.max_connections = tables.max_connections.unwrap_or(common.max_connections);
+        common.max_connections = tables.max_connections.map_or(common.max_connections, NonZeroUsize::get);
         let mut all = Vec::new();
         for (path, table) in &tables.paths {
             let place = Place { config: self, path, offset: table.span().start };
@@ -122,7 +123,8 @@ impl Place<'_> {
     fn mock(&self, table: &PathTable) -> Result<(MockOptions, Behaviour), Failure> {
         let mut options = MockOptions::default();
         self.path.clone_into(&mut options.path);
-        options.max_message_bytes = table.max_message_bytes.unwrap_or(options.max_message_bytes);
+        options.max_message_bytes =
+            table.max_message_bytes.map_or(options.max_message_bytes, NonZeroUsize::get);
         options.script = table.script.as_ref().map(|file| self.beside(file.get_ref()));
         options.expands = table.expand.as_ref().is_none_or(|expand| *expand.get_ref());
         options.latency = self.link(table)?;

@@ -200,6 +200,58 @@ fn a_command_is_run_against_a_fresh_mock_and_its_status_is_the_mocks() {
     assert_eq!(run("kill -9 $$").status.code(), Some(1));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_mock_that_is_told_to_end_ends_its_command_too_and_does_not_look_well() {
+    for (signal, expected) in [("-TERM", 143), ("-INT", 130)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("told");
+        // The shell waits for another, which says that it was told; a pipe of its own says when both are gone.
+        let command = format!(
+            "echo begun; sh -c 'trap \"touch {}; exit 3\" TERM; while :; do sleep 0.05; done'; true",
+            mark.display()
+        );
+        let mut mock = Command::new(env!("CARGO_BIN_EXE_rejoin"))
+            .args(["mock", "echo", "--ci", "--cmd", &command])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(mock.stdout.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line == "begun"));
+        let killed = std::process::Command::new("kill").args([signal, &mock.id().to_string()]).status();
+        assert!(killed.unwrap().success());
+        assert_eq!(mock.wait().unwrap().code(), Some(expected));
+        // Nobody holds the output any more.
+        assert_eq!(lines.next(), None);
+        assert!(mark.exists());
+    }
+}
+
+#[tokio::test]
+async fn what_a_script_did_not_get_is_said_while_a_command_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script.jsonl");
+    std::fs::write(&script, "{\"dir\":\"in\",\"text\":\"A\"}\n").unwrap();
+    // The command runs as long as it is given something to read.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rejoin"))
+        .args(["mock", "replay", script.to_str().unwrap(), "--ci", "--cmd", "cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let url = lines.find_map(|line| Some(line.split_once("connect to ")?.1.to_owned())).unwrap();
+    let (mut socket, _) = connect_async(&url).await.unwrap();
+    socket.send(Message::text("B")).await.unwrap();
+    while let Some(Ok(_)) = socket.next().await {}
+    drop(child.stdin.take());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains("line 1") && said.contains("got"), "{said}");
+}
+
 #[test]
 fn what_cannot_be_served_is_said() {
     for (arguments, expected) in [
@@ -215,6 +267,8 @@ fn what_cannot_be_served_is_said() {
         (&["events", "--rate", "0", "--port", "0"], "rejoin: "),
         (&["events", "--schema", "/nowhere.json", "--port", "0"], "/nowhere.json: "),
         (&["echo", "--fault", "drip", "--port", "0"], "column 1"),
+        (&["echo", "--max-connections", "0", "--port", "0"], "--max-connections"),
+        (&["echo", "--max-message-bytes", "0", "--port", "0"], "--max-message-bytes"),
         (&["echo", "--path", "here", "--port", "0"], "path cannot be \"here\": it has to begin with /"),
         (&["record", "x", "ws://a", "--redact", "(", "--port", "0"], "unclosed group"),
     ] {

@@ -25,6 +25,8 @@ struct Inner {
     journal: VecDeque<Entry>,
     bytes: usize,
     next_message: u64,
+    /// Those before it were there at the last reset: they are as good as gone.
+    first_shown: u64,
 }
 
 struct Open {
@@ -84,7 +86,7 @@ impl Desk {
 
     pub(super) fn connections(&self) -> Vec<Shown> {
         let inner = self.inner();
-        let shown = inner.connections.iter().map(|(id, open)| Shown {
+        let shown = inner.connections.range(inner.first_shown..).map(|(id, open)| Shown {
             id: *id,
             path: open.path.clone(),
             opened_unix_ms: open.opened_unix_ms,
@@ -108,8 +110,10 @@ impl Desk {
 
     /// Has a connection send this to its client; a closing closes it.
     pub(super) fn order(&self, id: u64, frame: Frame) -> Result<(), Untaken> {
-        let orders =
-            self.inner().connections.get(&id).map(|open| open.orders.clone()).ok_or(Untaken::Gone)?;
+        let inner = self.inner();
+        let open = inner.connections.get(&id).filter(|_| id >= inner.first_shown);
+        let orders = open.map(|open| open.orders.clone()).ok_or(Untaken::Gone)?;
+        drop(inner);
         orders.try_send(frame).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Untaken::Busy,
             mpsc::error::TrySendError::Closed(_) => Untaken::Gone,
@@ -121,6 +125,7 @@ impl Desk {
         let mut inner = self.inner();
         inner.journal.clear();
         inner.bytes = 0;
+        inner.first_shown = inner.next_connection;
         for open in inner.connections.values() {
             let _ = open.orders.try_send(Frame::Close(Some(close.clone())));
         }
@@ -167,6 +172,9 @@ impl Watch {
             return;
         }
         let mut inner = self.desk.inner();
+        if self.id < inner.first_shown {
+            return;
+        }
         let number = inner.next_message;
         inner.next_message += 1;
         inner.bytes += cost(frame);
@@ -234,6 +242,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::NORMAL_CLOSE;
 
     const NOW: Time = Time { elapsed: Duration::ZERO, unix_ms: 7 };
 
@@ -291,5 +300,22 @@ mod tests {
         drop((watch, orders));
         assert_eq!(desk.order(0, text("a")), Err(Untaken::Gone));
         assert!(desk.connections().is_empty());
+    }
+
+    #[test]
+    fn behind_a_reset_nothing_is_there_of_those_who_were() {
+        let desk = Arc::new(Desk::new(true, None));
+        let (old, _orders) = desk.open("/ws", Dialect::Unknown, NOW);
+        old.saw(NOW, Direction::In, &text("before"));
+        desk.reset(&NORMAL_CLOSE);
+        // Its closing passes later.
+        old.saw(NOW, Direction::Out, &Frame::Close(Some(NORMAL_CLOSE)));
+        assert_eq!(desk.messages(0, None, 10).0, []);
+        assert!(desk.connections().is_empty());
+        assert_eq!(desk.order(0, text("too late")), Err(Untaken::Gone));
+        let (new, _orders) = desk.open("/ws", Dialect::Unknown, NOW);
+        new.saw(NOW, Direction::In, &text("after"));
+        assert_eq!(desk.messages(0, None, 10).0.len(), 1);
+        assert_eq!(desk.connections().len(), 1);
     }
 }

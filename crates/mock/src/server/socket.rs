@@ -12,6 +12,7 @@ use tracing::Span;
 
 use super::desk::{Orders, Watch};
 use super::options::MockOptions;
+use crate::close_code;
 use crate::spans::{message_passed, record_ws_error};
 use crate::{CloseFrame, Direction, Frame, Machine, MadeFault, Output, Time};
 
@@ -61,6 +62,7 @@ pub(crate) async fn drive<M>(
     let (watch, mut orders) = desk.unzip();
     machine.opened(clock.now());
     let mut heard_together = 0;
+    let mut last_note = None;
     loop {
         let mut written = 0;
         let heard = loop {
@@ -70,8 +72,16 @@ pub(crate) async fn drive<M>(
             }
             match output {
                 None => break None,
-                Some(Output::Note(note)) => noted(watch.as_ref(), clock, &note),
+                Some(Output::Note(note)) => {
+                    noted(watch.as_ref(), clock, &note);
+                    last_note = Some(note);
+                }
                 Some(Output::Close(frame)) => {
+                    if let (close_code::TIMED_OUT | close_code::UNEXPECTED, Some(note)) =
+                        (frame.code, &last_note)
+                    {
+                        tracing::warn!(%note, "a script was not kept to");
+                    }
                     saw(watch.as_ref(), clock, Direction::Out, &Frame::Close(Some(frame.clone())));
                     return close(socket, Some(frame), options.close_patience).await;
                 }
