@@ -28,6 +28,9 @@ mod config;
 mod log;
 mod view;
 
+/// How long a command has to end when the mock is told to.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How often it is looked whether what a command has started is gone: no system tells.
 const GROUP_LOOK: Duration = Duration::from_millis(20);
 
@@ -284,6 +287,12 @@ fn run_command(command: MockCommand) -> Result<ExitCode, Failure> {
             flags.serve.serve(try_router_with_proxy(flags.handler(&log)?)?, &said, log)
         }
         MockCommand::Record { file, redact_key, redact, proxy } => {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+                let missing =
+                    format!("{} cannot be written: there is no folder {}", file.display(), folder.display());
+                return Err(missing.into());
+            }
             let log = proxy.serve.run.log()?;
             let mut redactions = Redactions::new();
             for key in &redact_key {
@@ -520,7 +529,7 @@ impl Shell {
                 tokio::time::sleep(GROUP_LOOK).await;
             }
         };
-        let _ = tokio::time::timeout(EXIT_PATIENCE, all_ended).await;
+        let _ = tokio::time::timeout(COMMAND_PATIENCE, all_ended).await;
         self.signal(true);
         ExitCode::from(128 + signal)
     }

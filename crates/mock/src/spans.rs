@@ -83,6 +83,11 @@ pub(crate) fn connection(method: &str, path: &str, headers: &HeaderMap) -> Span 
     span
 }
 
+/// Counts a connection that was answered with 101.
+pub(crate) fn connection_stands() {
+    metrics::counter!(CONNECTIONS).increment(1);
+}
+
 /// Serves a connection that stands, within its span.
 pub(crate) async fn connected(span: Span, serving: impl Future<Output = ()>) {
     record_ws_connection_success(&span);
@@ -122,7 +127,7 @@ pub fn create_ws_message_span(message_size: usize, direction: &str) -> Span {
 
 /// Says that the connection stands: the handshake was answered with 101.
 pub fn record_ws_connection_success(span: &Span) {
-    metrics::counter!(CONNECTIONS).increment(1);
+    connection_stands();
     span.record("otel.status_code", "ok");
     span.record("http.response.status_code", 101);
 }

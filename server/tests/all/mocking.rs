@@ -271,6 +271,7 @@ fn what_cannot_be_served_is_said() {
         (&["echo", "--max-message-bytes", "0", "--port", "0"], "--max-message-bytes"),
         (&["echo", "--path", "here", "--port", "0"], "path cannot be \"here\": it has to begin with /"),
         (&["record", "x", "ws://a", "--redact", "(", "--port", "0"], "unclosed group"),
+        (&["record", "/nowhere/x", "ws://a", "--port", "0"], "there is no folder /nowhere"),
     ] {
         let output = mock(arguments);
         let said = String::from_utf8(output.stderr).unwrap();

@@ -24,8 +24,10 @@ use super::router::{Entry, Hall, Mock, sized};
 use super::socket::{Clock, close};
 use crate::glob::Glob;
 use crate::limits::CONNECT_PATIENCE;
-use crate::spans::{connected, create_ws_connection_span, inject_trace_context, record_ws_error};
-use crate::{CloseFrame, Dialect, MessageTransform, close_code};
+use crate::spans::{
+    connected, connection_stands, create_ws_connection_span, inject_trace_context, record_ws_error,
+};
+use crate::{CloseFrame, Dialect, Direction, Frame, MessageTransform, close_code};
 
 /// The variable that names the upstream.
 const UPSTREAM_URL: &str = "REJOIN_WS_PROXY_UPSTREAM_URL";
@@ -278,12 +280,14 @@ async fn upgrade(
         Err(Refusal::Down(reason)) => {
             tracing::warn!(%reason, path, "the upstream cannot be reached");
             record_ws_error(&span, "the upstream cannot be reached");
-            closed(upgrade, close_code::UPSTREAM_DOWN, "the upstream cannot be reached", proxy)
+            let said = (close_code::UPSTREAM_DOWN, "the upstream cannot be reached");
+            closed(upgrade, said, path.to_owned(), proxy.clone(), (entry, span))
         }
         Err(Refusal::Silent) => {
             tracing::warn!(path, "the upstream does not answer");
             record_ws_error(&span, "the upstream does not answer");
-            closed(upgrade, close_code::UPSTREAM_SILENT, "the upstream does not answer", proxy)
+            let said = (close_code::UPSTREAM_SILENT, "the upstream does not answer");
+            closed(upgrade, said, path.to_owned(), proxy.clone(), (entry, span))
         }
     }
 }
@@ -349,10 +353,22 @@ fn refused(response: axum::http::Response<Option<Vec<u8>>>) -> Response {
 }
 
 /// Upgrades the client to tell it by a code: pages see no status of a request that is no upgrade.
-fn closed(upgrade: WebSocketUpgrade, code: u16, reason: &str, proxy: Arc<Proxy>) -> Response {
-    let reason = reason.to_owned();
-    upgrade.on_upgrade(move |socket| async move {
-        let patience = proxy.mock.options.close_patience;
-        close(socket, Some(CloseFrame { code, reason }), patience).await;
-    })
+fn closed(
+    upgrade: WebSocketUpgrade,
+    (code, reason): (u16, &str),
+    path: String,
+    proxy: Arc<Proxy>,
+    (entry, span): (Entry, Span),
+) -> Response {
+    let frame = CloseFrame { code, reason: reason.to_owned() };
+    let serve = move |socket| async move {
+        connection_stands();
+        let (watch, _orders) = proxy.mock.hall.watch(&path, Dialect::Unknown).unzip();
+        if let Some(watch) = &watch {
+            watch.saw(Clock::start().now(), Direction::Out, &Frame::Close(Some(frame.clone())));
+        }
+        close(socket, Some(frame), proxy.mock.options.close_patience).await;
+        drop((watch, entry));
+    };
+    upgrade.on_upgrade(move |socket| serve(socket).instrument(span))
 }

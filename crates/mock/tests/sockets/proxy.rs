@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::routing::any;
 use rejoin_mock::{
-    Direction, MessagePattern, MessageTransform, MockOptions, WsProxyConfig, WsProxyHandler,
+    Direction, MessagePattern, MessageTransform, MockOptions, Observer, WsProxyConfig, WsProxyHandler,
     router_with_proxy, try_router_with_proxy,
 };
 use rustls::ServerConfig;
@@ -175,9 +175,17 @@ async fn a_refusal_of_the_upstream_is_the_answer() {
 #[tokio::test]
 async fn an_upstream_that_is_down_silent_or_gone_has_its_code() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let address = serve(router_with_proxy(to(closed, "/"))).await;
+    let (tell, told) = std::sync::mpsc::channel();
+    let observer = Observer::new(move |observed| {
+        let _ = tell.send(format!("{:?}", observed.what));
+    });
+    let mut options = MockOptions::default();
+    options.observer = Some(observer);
+    let address = serve(router_with_proxy(to(closed, "/").with_options(options))).await;
     let closing = Client::connect(address).await.closing().await;
     assert_eq!(closing, (4_502, "the upstream cannot be reached".to_owned()));
+    let seen = [(); 3].map(|()| told.recv().unwrap());
+    assert_eq!(seen, ["Opened", "Closing { direction: Out, code: Some(4502) }", "Gone"]);
 
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let proxy = to(silent.local_addr().unwrap(), "/").connect_patience(Duration::from_millis(50));
