@@ -26,6 +26,21 @@ pub(crate) fn read_distribution(text: &str) -> Result<Distribution, FaultError> 
     }
 }
 
+/// What faults are called.
+const FAULTS: [&str; 11] = [
+    "drop",
+    "duplicate",
+    "reorder",
+    "corrupt",
+    "truncate",
+    "delay",
+    "throttle",
+    "bandwidth",
+    "stall",
+    "half-open",
+    "close",
+];
+
 pub(super) struct Parser<'a> {
     text: &'a str,
     /// Bytes that have been read.
@@ -61,6 +76,14 @@ impl<'a> Parser<'a> {
     fn rule(&mut self) -> Read<Rule> {
         let start = self.at;
         let name = self.word();
+        if name.is_empty() {
+            return Err(self.fault(start, FaultErrorKind::Expected("the name of a fault")));
+        }
+        // Said before what stands behind it, which may be right for the fault that was meant.
+        let unknown = |parser: &Self| Err(parser.fault(start, FaultErrorKind::UnknownFault(name.to_owned())));
+        if !FAULTS.contains(&name) {
+            return unknown(self);
+        }
         let mut selectors = Vec::new();
         if name != "close" && self.take('(') {
             selectors = self.selectors()?;
@@ -85,8 +108,7 @@ impl<'a> Parser<'a> {
                 }
                 Action::Close(frame)
             }
-            "" => return Err(self.fault(start, FaultErrorKind::Expected("the name of a fault"))),
-            _ => return Err(self.fault(start, FaultErrorKind::UnknownFault(name.to_owned()))),
+            _ => return unknown(self),
         };
         let mut rule =
             Rule { action, selectors, direction: None, path: None, after: None, chance: None, times: None };

@@ -75,6 +75,8 @@ impl MockOptions {
             wrong("it has to begin with /")
         } else if self.path.contains(['{', '}', '*', ':']) {
             wrong("it is one path; patterns are for handlers and for rules of proxies")
+        } else if self.path.starts_with("/__mock") {
+            wrong("test code asks there")
         } else {
             Ok(())
         }

@@ -88,6 +88,8 @@ fn errors_name_their_place() {
         ("drop p=x", 1, 8, "a number"),
         ("drop p=0.1 p=0.2", 1, 12, "stands twice"),
         ("drop in out", 1, 9, "stands twice"),
+        ("drip(foo)", 1, 1, "drip"),
+        ("in", 1, 1, "in"),
         ("drop foo", 1, 6, "in, out"),
         ("drop 5", 1, 6, "in, out"),
         ("delay(yjs)", 1, 11, "a time"),
