@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readlink, rm } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, readlink, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout } from "node:timers/promises";
 import { chromium } from "playwright-core";
 
 const ARGUMENTS = [
@@ -102,4 +103,13 @@ export async function kill(profile, context) {
   const owner = await readlink(join(profile, "SingletonLock"));
   process.kill(Number(owner.split("-").at(-1)), "SIGKILL");
   await closed;
+  // Its other processes notice by themselves, on a busy machine later than the next one starts, which would find their files in use.
+  while (await isUsed(profile)) await setTimeout(20);
+}
+
+/** Whether a process that was started with a profile is there still. */
+async function isUsed(profile) {
+  const processes = (await readdir("/proc")).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  const commands = processes.map((name) => readFile(`/proc/${name}/cmdline`, "utf8").catch(() => ""));
+  return (await Promise.all(commands)).some((command) => command.includes(profile));
 }
