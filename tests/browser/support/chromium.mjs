@@ -109,7 +109,9 @@ export async function kill(profile, context) {
 
 /** Whether a process that was started with a profile is there still. */
 async function isUsed(profile) {
-  const processes = (await readdir("/proc")).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  const processes = (await readdir("/proc")).filter(
+    (name) => /^\d+$/.test(name) && Number(name) !== process.pid,
+  );
   const commands = processes.map((name) => readFile(`/proc/${name}/cmdline`, "utf8").catch(() => ""));
   return (await Promise.all(commands)).some((command) => command.includes(profile));
 }
