@@ -92,8 +92,11 @@ pub const MAX_COMMIT_BYTES: usize = 32 << 20;
 /// Pushes that wait at one document; one more is refused with `rate_limited`.
 pub const MAX_QUEUED_PUSHES: usize = 1_024;
 
-/// Revisions after which the content is written whole again.
+/// Revisions after which the content is written whole again, where what was written of them is as large as that.
 pub const CHECKPOINT_INTERVAL: u64 = 64;
+
+/// Revisions after which it is, however large: no more are applied to it when it is read.
+pub const MAX_CHECKPOINT_INTERVAL: u64 = 1_024;
 
 /// Whether this build holds the deciding side and the links from below. Where it is false, nothing of them is linked: that is half of what
 /// a browser would load.

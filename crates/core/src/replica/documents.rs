@@ -1,5 +1,6 @@
 //! Documents in memory: how they come from the store, and when they go.
 
+mod checkpoint;
 mod loading;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::room::{OwnParts, Present, Room};
 use crate::state::Point;
 use crate::storage::{ChangeRow, Operation, StoreError};
 
+pub(crate) use checkpoint::Checkpoint;
 pub(crate) use loading::Damage;
 use loading::Loading;
 
@@ -55,8 +57,10 @@ pub(crate) struct Document {
     pub(crate) more_below: bool,
     /// Chain hashes at older revisions that were asked for.
     pub(crate) chains: BTreeMap<Revision, Option<ChainHash>>,
-    /// The revision of the newest checkpoint.
-    pub(crate) checkpoint: Revision,
+    /// The newest checkpoint.
+    pub(crate) checkpoint: Checkpoint,
+    /// What that is once the commit under way is durable; at the authority only.
+    pub(crate) committing: Option<Checkpoint>,
     /// Whether the store holds of it what cannot be read and was given up; at followers only.
     pub(crate) given_up: bool,
     pub(crate) authority: Authority,
@@ -99,7 +103,8 @@ impl Document {
             log: Log::after(Revision(0)),
             more_below: false,
             chains: BTreeMap::new(),
-            checkpoint: Revision(0),
+            checkpoint: Checkpoint::default(),
+            committing: None,
             given_up: false,
             authority: Authority::default(),
             queue: Queue::default(),

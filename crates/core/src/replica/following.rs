@@ -16,15 +16,12 @@ use rejoin_wire::{
     Welcome,
 };
 
-use super::documents::checkpoint_body;
+use super::documents::{Checkpoint, checkpoint_body};
 use super::outbox::Sync;
 use super::root::head_of;
 use super::serving::update_between;
 use super::storing::PAGE_RECORDS;
-use super::{
-    CHECKPOINT_INTERVAL, Event, LinkId, LinkStatus, MAX_QUESTIONS, Output, Peer, Purpose, Replica, Role,
-    SERVES, Token,
-};
+use super::{Event, LinkId, LinkStatus, MAX_QUESTIONS, Output, Peer, Purpose, Replica, Role, SERVES, Token};
 use crate::backoff::Backoff;
 use crate::collections::{BTreeMap, BTreeSet};
 use crate::log::{Log, MAX_LOG_REVISIONS, Revised};

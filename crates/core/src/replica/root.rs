@@ -22,11 +22,10 @@ use rejoin_wire::{
     Fate, Message, Outcome, PushedChange, ReplicaId, Revision, Sequence, limits::MAX_CHANGES_PER_PUSH,
 };
 
-use super::documents::checkpoint_body;
+use super::documents::{Checkpoint, checkpoint_body};
 use super::{
-    Accepted, CHECKPOINT_INTERVAL, Document, Grant, LinkId, MAX_CHANGES_PER_TURN, MAX_COMMIT_BYTES,
-    MAX_DOCUMENTS_PER_COMMIT, MAX_INLINE_CHANGES_PER_TURN, MAX_QUEUED_PUSHES, Output, Purpose, Replica,
-    Reply, Token, View,
+    Accepted, Document, Grant, LinkId, MAX_CHANGES_PER_TURN, MAX_COMMIT_BYTES, MAX_DOCUMENTS_PER_COMMIT,
+    MAX_INLINE_CHANGES_PER_TURN, MAX_QUEUED_PUSHES, Output, Purpose, Replica, Reply, Token, View,
 };
 use crate::authority::{Attempt, Computed, Job, Provided, Step, Submission, Work};
 use crate::collections::{BTreeMap, BTreeSet};

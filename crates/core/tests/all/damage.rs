@@ -89,6 +89,25 @@ fn the_two_newest_checkpoints_are_kept() {
 }
 
 #[test]
+fn a_large_content_is_not_written_whole_for_each_few_small_edits() {
+    let mut world = grown(1);
+    let text = "x".repeat(300_000);
+    world.edit(0, "d", &format!(r#"[{{"op":"add","path":"/text","value":"{text}"}}]"#));
+    grow(&mut world, 3..=64);
+    assert_eq!(checkpoints(&world), [64]);
+    grow(&mut world, 65..=64 + 1_023);
+    assert_eq!(checkpoints(&world), [64]);
+    // What was read of the rows counts after a start, and so does what comes behind it.
+    world.restart_root(world.root.store.clone());
+    world.run_for(60_000);
+    grow(&mut world, 64 + 1_024..=64 + 1_030);
+    assert_eq!(checkpoints(&world).len(), 2);
+    world.restart_root(world.root.store.clone());
+    world.run_for(60_000);
+    assert!(matches!(read(&mut world), Reply::Document(view) if view.revision == Revision(1_094)));
+}
+
+#[test]
 fn a_checkpoint_that_cannot_be_read_is_made_again_from_the_one_before() {
     for (spoiled, kept) in [(vec![192], vec![128, 192]), (vec![128, 192], vec![128, 192])] {
         let mut world = grown(200);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rejoin_wire::{ChainHash, ChangeId, DocumentId, Fate, Have, Revision};
 
-use super::{Document, checkpoint_body};
+use super::{Checkpoint, Document, checkpoint_body};
 use crate::collections::BTreeSet;
 use crate::log::{Log, MAX_LOG_REVISIONS};
 use crate::records::{Row, unseal_of};
@@ -199,7 +199,8 @@ impl Replica {
         match point {
             Ok(point) => {
                 loading.past = RowKey::after(point.revision);
-                document.checkpoint = point.revision;
+                let bytes = loaded.checkpoint.as_ref().map_or(0, |(_, body)| body.len());
+                document.checkpoint = Checkpoint::at(point.revision, bytes);
                 document.log = Log::after(point.revision);
                 document.durable = point;
                 self.take_rows(id, &loaded.rows);
@@ -280,7 +281,7 @@ impl Replica {
         let Some(document) = self.documents.get_mut(id) else { return };
         document.durable = Point::absent();
         document.log = Log::after(Revision(0));
-        document.checkpoint = Revision(0);
+        document.checkpoint = Checkpoint::default();
         document.given_up = true;
         if let Some(loading) = &mut document.loading {
             loading.quarantined = true;
@@ -342,8 +343,8 @@ impl Replica {
         if decides {
             document.damage = loading.damage(document.durable.revision).map(Box::new);
             document.mended = loading.records.iter().any(|(key, _)| key.kind == RecordKind::Mended);
-            if let Some(Write::PutCheckpoint { revision, .. }) = loading.anew.last() {
-                document.checkpoint = *revision;
+            if let Some(Write::PutCheckpoint { revision, body, .. }) = loading.anew.last() {
+                document.checkpoint = Checkpoint::at(*revision, body.len());
             }
         } else {
             let point = document.durable.clone();
@@ -436,6 +437,7 @@ fn replay(
         }
         document.log.push(revised);
     }
+    document.checkpoint = document.checkpoint.followed_by(row.body.len());
     // Of a row that was written again no rejections are known, but that the counters are used up.
     if row.replica.0 != 0 {
         let last = ChangeId { replica: row.replica, counter: row.last_counter };

@@ -183,6 +183,8 @@ impl Replica {
         let last_revision = document.durable.revision;
         let first_revision = Revision(last_revision.0 + 1 - taken.len() as u64);
         let row = Row { previous, revised: List(taken), rejected: List(Vec::new()) };
+        let body = seal_of(id, &row);
+        document.checkpoint = document.checkpoint.followed_by(body.len());
         self.storing.write(Write::AppendChanges(ChangeRow {
             document: id.clone(),
             first_revision,
@@ -191,15 +193,17 @@ impl Replica {
             replica: ReplicaId(0),
             first_counter: Counter(0),
             last_counter: Counter(0),
-            body: seal_of(id, &row),
+            body,
         }));
         self.storing.write(Write::PutHead(head_of(id, &document.durable)));
         let floor = document.log.floor();
         document.log.trim(Revision(u64::MAX), MAX_LOG_REVISIONS);
         document.more_below |= document.log.floor() > floor;
-        let unchecked = last_revision.0 - document.checkpoint.0;
+        let unchecked = last_revision.0 - document.checkpoint.revision.0;
         let pending = document.outbox.has_pending();
-        if unchecked >= CHECKPOINT_INTERVAL && (!pending || unchecked >= MAX_UNCHECKED_REVISIONS) {
+        if document.checkpoint.is_outdated(last_revision)
+            && (!pending || unchecked >= MAX_UNCHECKED_REVISIONS)
+        {
             self.store_checkpoint(id);
         }
         self.event(Event::Changed { document: id.clone(), local: false });
@@ -211,8 +215,8 @@ impl Replica {
     pub(in crate::replica) fn store_checkpoint(&mut self, id: &DocumentId) {
         let Some(document) = self.documents.get_mut(id) else { return };
         let revision = document.durable.revision;
-        document.checkpoint = revision;
         let body = checkpoint_body(id, &document.durable);
+        document.checkpoint = Checkpoint::at(revision, body.len());
         self.storing.write(Write::PutCheckpoint { document: id.clone(), revision, body });
         self.storing.write(Write::DropCheckpoints { document: id.clone(), before: revision });
         let kept = Revision(revision.0.saturating_sub(MAX_LOG_REVISIONS as u64));

@@ -86,23 +86,27 @@ impl Replica {
             let Some(document) = self.documents.get_mut(id) else { continue };
             let Some(tip) = &document.tentative else { continue };
             batch.expect.push((id.clone(), document.durable.revision));
+            let rows = document.queue.rows.iter().map(|row| row.body.len()).sum();
+            let mut checkpoint = document.checkpoint.followed_by(rows);
             batch.writes.extend(document.queue.rows.drain(..).map(Write::AppendChanges));
             batch.writes.push(Write::PutHead(head_of(id, tip)));
             let announced = document.mended && tip.revision > document.durable.revision;
             if announced {
                 batch.writes.push(Write::DropRecord { key: mended_key(id) });
             }
-            if announced || tip.revision.0 >= document.checkpoint.0 + CHECKPOINT_INTERVAL {
+            if announced || checkpoint.is_outdated(tip.revision) {
                 let body = checkpoint_body(id, tip);
+                checkpoint = Checkpoint::at(tip.revision, body.len());
                 batch.writes.push(Write::PutCheckpoint {
                     document: id.clone(),
                     revision: tip.revision,
                     body,
                 });
                 // The one before stays, for when this one cannot be read some day.
-                let before = document.checkpoint;
+                let before = document.checkpoint.revision;
                 batch.writes.push(Write::DropCheckpoints { document: id.clone(), before });
             }
+            document.committing = Some(checkpoint);
         }
         // Numbers follow the newest one: whoever else gave any meanwhile was first.
         batch.feed = (self.root.given > self.root.durable).then_some(self.root.durable);
@@ -235,8 +239,8 @@ impl Replica {
         let Some(document) = self.documents.get_mut(id) else { return };
         let Some(tip) = document.tentative.take() else { return };
         let announced = document.mended && tip.revision > document.durable.revision;
-        if announced || tip.revision.0 >= document.checkpoint.0 + CHECKPOINT_INTERVAL {
-            document.checkpoint = tip.revision;
+        if let Some(checkpoint) = document.committing.take() {
+            document.checkpoint = checkpoint;
         }
         document.mended &= !announced;
         self.root.durable = self.root.durable.max(tip.sequence);
