@@ -12,10 +12,12 @@ mod error;
 #[cfg(test)]
 mod faulty;
 mod feed;
+mod frames;
 mod gate;
 mod hub;
 mod instruments;
 mod keys;
+mod line;
 mod openapi;
 mod policies;
 mod presence;

@@ -428,7 +428,7 @@ impl Task {
     async fn drain_session(&mut self) -> Option<Disconnect> {
         while let Some(output) = self.next_output().await {
             match output {
-                SessionOutput::Frame(frame) => self.write(frame_of(frame)),
+                SessionOutput::Frame(frame) => self.give_socket(frame),
                 SessionOutput::Ping => {
                     self.write(Frame::Ping(Bytes::new()));
                     if let Some(door) = &mut self.door {

@@ -16,17 +16,19 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use crate::line::Line;
+
 /// Bytes that are read from a socket at a time: each link keeps room for so many, and most of them are idle. Larger frames have room of their own.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
 
 /// Bytes that wait until a socket is written to before it is flushed.
-const WRITE_BUFFER_BYTES: usize = 4 * 1024;
+pub(crate) const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Bytes that may wait in a socket's write buffer before writing waits for the network.
 const MAX_WRITE_BUFFER_BYTES: usize = 2 * MAX_MESSAGE_BYTES;
 
 /// A WebSocket of a client.
-pub(crate) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+pub(crate) type Socket = WebSocketStream<Line<TokioIo<Upgraded>>>;
 
 /// A request for a WebSocket.
 pub(crate) struct Upgrade {
@@ -83,7 +85,7 @@ impl Upgrade {
         tokio::spawn(async move {
             match connection.await {
                 Ok(upgraded) => {
-                    let stream = TokioIo::new(upgraded);
+                    let stream = Line::new(TokioIo::new(upgraded));
                     serve(Socket::from_raw_socket(stream, Role::Server, Some(config())).await).await;
                 }
                 Err(error) => tracing::debug!(%error, "a connection ended while it became a WebSocket"),

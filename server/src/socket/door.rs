@@ -67,6 +67,11 @@ impl Door {
         matches!(self, Self::YWebsocket(_) | Self::Hocuspocus(_))
     }
 
+    /// Whether what it says are frames of the WebSocket, written already.
+    pub(super) fn writes_frames(&self) -> bool {
+        matches!(self, Self::YWebsocket(_) | Self::Hocuspocus(_))
+    }
+
     /// Whether more of what the replica tells can be taken.
     pub(super) fn takes_news(&self) -> bool {
         match self {

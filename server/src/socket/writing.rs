@@ -6,14 +6,16 @@ use bytes::Bytes;
 use futures_util::future::poll_fn;
 use futures_util::{SinkExt, StreamExt};
 use rejoin_core::{Disconnect, SessionInput};
-use rejoin_wire::CloseCode;
+use rejoin_wire::{CloseCode, Frame as WireFrame};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message as Frame, Utf8Bytes};
 
-use super::Task;
+use super::door::Door;
+use super::{Task, frame_of};
 use crate::instruments;
+use crate::upgrade::WRITE_BUFFER_BYTES;
 
 /// Larger messages are sent in fragments of so many bytes: the library keeps as much room to write as its largest frame took, for as long as the
 /// connection is there.
@@ -73,7 +75,7 @@ impl Task {
         flushes: bool,
     ) -> Poll<Result<(), SocketError>> {
         loop {
-            let polled = match flushes {
+            let polled = match flushes || self.socket.get_ref().waiting() >= WRITE_BUFFER_BYTES {
                 true => self.socket.poll_flush_unpin(context),
                 false => self.socket.poll_ready_unpin(context),
             };
@@ -100,6 +102,18 @@ impl Task {
             }
         }
         self.blocked.is_none()
+    }
+
+    /// Gives the socket a frame of the session that it has room for. Those of some doors are written already.
+    pub(super) fn give_socket(&mut self, frame: WireFrame) {
+        match frame {
+            WireFrame::Binary(written) if self.door.as_ref().is_some_and(Door::writes_frames) => {
+                if !self.is_broken {
+                    self.socket.get_mut().push(written);
+                }
+            }
+            frame => self.write(frame_of(frame)),
+        }
     }
 
     /// Gives the socket a frame that it has room for.

@@ -17,6 +17,7 @@ use rejoin_wire::{CloseCode, DocumentId, Encoding, UnixMillis, WorkspaceId};
 
 use super::room::{MAX_UNTOLD, MAX_UNTOLD_BYTES};
 use super::{Answered, Asked, Ending, Room, Say, client_replica};
+use crate::frames;
 use crate::hub::{Closing, Hub, Link, Outgoing, Urgency};
 use crate::instruments;
 
@@ -164,7 +165,7 @@ impl HocuspocusDoor {
 
     /// A ping of the protocol is unknown to clients before 4.0.
     fn say_nothing(&mut self, address: &str) {
-        self.said.push(Payload::binary(hocuspocus::awareness(address, &[0])));
+        self.said.push(frames::message(&hocuspocus::awareness(address, &[0])));
     }
 
     /// Takes a frame of the client. None is taken behind one that cannot be read.
@@ -182,7 +183,7 @@ impl HocuspocusDoor {
             return self.too_early();
         }
         match hocuspocus::read(frame, MAX_CRDT_BYTES) {
-            Ok(Frame::Ping) => self.said.push(Payload::binary(hocuspocus::pong())),
+            Ok(Frame::Ping) => self.said.push(frames::message(&hocuspocus::pong())),
             Ok(Frame::Pong) => {}
             Ok(Frame::About { address, message }) => self.take_message(address, message, frame, now, admit),
             Err(error) => self.end(CloseCode::BadMessage, format!("a message cannot be read: {error}")),
@@ -206,7 +207,7 @@ impl HocuspocusDoor {
             (_, Message::Close) => {
                 self.leave(address);
                 self.seats.remove(address);
-                self.said.push(Payload::binary(hocuspocus::closed(address, "provider_initiated")));
+                self.said.push(frames::message(&hocuspocus::closed(address, "provider_initiated")));
             }
             (seat, Message::Token { token, .. }) => {
                 let is_new = seat.is_none();
@@ -249,7 +250,7 @@ impl HocuspocusDoor {
             ),
             Some(_) => format!("a connection has at most {MAX_DOCUMENTS} documents: open another"),
         };
-        self.said.push(Payload::binary(hocuspocus::denied(address, &reason)));
+        self.said.push(frames::message(&hocuspocus::denied(address, &reason)));
     }
 
     fn take_token(
@@ -269,12 +270,12 @@ impl HocuspocusDoor {
                 }
                 self.leave(address);
                 self.seats.insert(address.to_owned(), Seat::Closed);
-                return self.said.push(Payload::binary(hocuspocus::denied(address, &reason)));
+                return self.said.push(frames::message(&hocuspocus::denied(address, &reason)));
             }
         };
         self.until = None;
         let access = if grant.may_edit { Access::ReadWrite } else { Access::ReadOnly };
-        self.said.push(Payload::binary(hocuspocus::allowed(address, access)));
+        self.said.push(frames::message(&hocuspocus::allowed(address, access)));
         // A new token of somebody who may do the same changes nothing.
         if matches!(self.seats.get(address), Some(Seat::Served(served)) if served.grant == grant) {
             return;
@@ -323,7 +324,7 @@ impl HocuspocusDoor {
             Some((code, reason)) if CloseCode::retry(code.number()) => self.end(code, reason),
             Some((_, reason)) => {
                 self.leave(address);
-                self.said.push(Payload::binary(hocuspocus::closed(address, &reason)));
+                self.said.push(frames::message(&hocuspocus::closed(address, &reason)));
             }
         }
     }
@@ -496,7 +497,7 @@ fn document_of(address: &str) -> Option<DocumentId> {
 }
 
 fn payload(address: &str, say: Say) -> Payload {
-    Payload::binary(match say {
+    frames::message(&match say {
         Say::Step1(state_vector) => hocuspocus::step1(address, &state_vector),
         Say::Step2(update) => hocuspocus::step2(address, &update),
         Say::Update(update) => hocuspocus::update(address, &update),

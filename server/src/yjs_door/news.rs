@@ -7,6 +7,8 @@ use rejoin_core::Payload;
 use rejoin_crdt::doors::{hocuspocus, y_websocket};
 use rejoin_wire::{Effect, Update};
 
+use crate::frames::messages;
+
 /// Bytes of updates that are written together: of more, a client is given one frame after the other, as it takes them.
 pub(crate) const MAX_NEWS_BYTES: usize = 256 * 1024;
 
@@ -39,21 +41,13 @@ impl News {
 
     /// As frames of `y-websocket`.
     pub(super) fn y_websocket(&self) -> Payload {
-        let written = || frames(self.updates.iter().map(|update| y_websocket::update(update)));
+        let written = || messages(self.updates.iter().map(|update| y_websocket::update(update)));
         self.y_websocket.get_or_init(written).clone()
     }
 
     /// As frames of `@hocuspocus/provider`, whose client calls the document so.
     pub(super) fn hocuspocus(&self, address: &str) -> Payload {
-        let written = || frames(self.updates.iter().map(|update| hocuspocus::update(address, update)));
+        let written = || messages(self.updates.iter().map(|update| hocuspocus::update(address, update)));
         if *address == *self.document { self.hocuspocus.get_or_init(written).clone() } else { written() }
-    }
-}
-
-fn frames(frames: impl ExactSizeIterator<Item = Bytes>) -> Payload {
-    let mut frames = frames;
-    match (frames.len(), frames.next()) {
-        (1, Some(only)) => Payload::binary(only),
-        (_, first) => Payload::binaries(first.into_iter().chain(frames)),
     }
 }

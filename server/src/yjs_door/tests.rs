@@ -17,6 +17,7 @@ use super::news::MAX_NEWS_BYTES;
 use super::people::MADE_CLIENTS;
 use super::room::{MAX_PUSH_BYTES, MAX_UNTOLD};
 use super::*;
+use crate::frames;
 use crate::text_door::Told;
 
 const OWN: ReplicaId = ReplicaId(7);
@@ -60,7 +61,7 @@ fn varint(number: usize) -> Vec<u8> {
 /// What the client is sent, as bytes.
 fn said(door: &mut YWebsocketDoor) -> Vec<Vec<u8>> {
     let said = door.take_said();
-    said.iter().flat_map(Payload::frames).map(|frame| frame.payload().to_vec()).collect()
+    frames::read(&said)
 }
 
 fn snapshot_of(revision: u64, updates: Option<&[&[u8]]>) -> Snapshot {
@@ -249,11 +250,9 @@ fn updates_of_several_are_written_once_for_all_and_own_ones_among_them_are_durab
     reader.take_told(&told);
     let [to_author, to_reader] = [&mut author, &mut reader].map(|door| door.take_said());
     assert_eq!(to_author, to_reader);
-    let frames = |payload: &Payload| payload.frames().to_vec();
-    let [first, second] = frames(&to_author[0]).try_into().unwrap();
-    assert_eq!(first.payload()[..], [&[0, 2, 6], CUT].concat());
-    assert_eq!(second.payload()[..], [&[0, 2, 12], HI].concat());
-    assert!(std::ptr::eq(to_author[0].frames(), to_reader[0].frames()), "they share the bytes");
+    assert_eq!(frames::read(&to_author[..1]), [[&[0, 2, 6], CUT].concat(), [&[0, 2, 12], HI].concat()]);
+    let [author_bytes, reader_bytes] = [&to_author, &to_reader].map(|said| said[0].frames()[0].payload());
+    assert!(std::ptr::eq(&raw const author_bytes[0], &raw const reader_bytes[0]), "they share the bytes");
     for _ in 0..MAX_UNTOLD {
         assert!(author.takes_frames(), "nothing waits any more");
         frame(&mut author, &[&[0, 2, 12], HI].concat());
@@ -269,8 +268,7 @@ fn updates_of_more_than_256_kib_are_told_one_frame_after_the_other() {
         let entries = halves.into_iter().zip(1..).map(|(half, at)| entry(ReplicaId(8), at, half)).collect();
         tell(&mut door, &update(1, entries));
         let said = door.take_said();
-        let frames: usize = said.iter().map(|payload| payload.frames().len()).sum();
-        assert_eq!((said.len(), frames), (payloads, 2), "{bytes}");
+        assert_eq!((said.len(), frames::read(&said).len()), (payloads, 2), "{bytes}");
     }
 }
 

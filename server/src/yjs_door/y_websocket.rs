@@ -8,6 +8,7 @@ use rejoin_wire::{CloseCode, DocumentId, Message, ReplicaId, UnixMillis};
 
 use super::room::{MAX_UNTOLD, MAX_UNTOLD_BYTES};
 use super::{Answered, Asked, Ending, Room, Say};
+use crate::frames;
 use crate::text_door::Told;
 
 /// One `y-websocket` client.
@@ -113,5 +114,5 @@ fn payload(say: Say) -> Option<Payload> {
         Say::Taken(false) => y_websocket::awareness(&[0]),
         Say::Taken(true) => return None,
     };
-    Some(Payload::binary(frame))
+    Some(frames::message(&frame))
 }

@@ -8,6 +8,7 @@ use rejoin_store::{SharedMemoryStore, Store};
 use rejoin_wire::{Body, Header};
 
 use super::*;
+use crate::frames;
 
 /// Longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -74,7 +75,7 @@ impl Test {
     /// What the client was sent at once.
     fn said(&mut self) -> Vec<Vec<u8>> {
         let said = self.door.take_said();
-        said.iter().flat_map(Payload::frames).map(|frame| frame.payload().to_vec()).collect()
+        frames::read(&said)
     }
 
     /// Goes on until the client was sent this.
