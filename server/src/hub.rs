@@ -302,18 +302,30 @@ impl Link {
     }
 
     /// Hands a message to the replica; waits while its shard is busy.
-    pub(crate) async fn received(&self, message: Message) -> Result<(), Stopped> {
-        self.input(Input::Received { link: self.id, message }).await
+    pub(crate) fn received(&self, message: Message) -> impl Future<Output = Result<(), Stopped>> + use<'_> {
+        self.input(Input::Received { link: self.id, message })
     }
 
     /// Says that the link's queue is short again.
-    pub(crate) async fn writable(&self) -> Result<(), Stopped> {
-        self.input(Input::Writable { link: self.id }).await
+    pub(crate) fn writable(&self) -> impl Future<Output = Result<(), Stopped>> + use<'_> {
+        self.input(Input::Writable { link: self.id })
     }
 
-    async fn input(&self, input: Input) -> Result<(), Stopped> {
+    /// What seldom waits is in a box while it does: every idle link would keep room for it.
+    fn input(&self, input: Input) -> impl Future<Output = Result<(), Stopped>> + use<'_> {
         let input = ShardInput::Link { workspace: self.workspace.clone(), input };
-        self.hub.shard(&self.workspace).send(input).await.map_err(|_| Stopped)
+        let shard = self.hub.shard(&self.workspace);
+        let waiting = match shard.try_send(input) {
+            Ok(()) => Ok(None),
+            Err(mpsc::error::TrySendError::Full(input)) => Ok(Some(Box::pin(shard.send(input)))),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Stopped),
+        };
+        async move {
+            match waiting? {
+                Some(waiting) => waiting.await.map_err(|_| Stopped),
+                None => Ok(()),
+            }
+        }
     }
 }
 

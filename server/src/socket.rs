@@ -133,7 +133,7 @@ pub(crate) fn serve(
     async move {
         let end = task.run().await;
         tracing::debug!(code = end.code, reason = %end.reason, "a link ended");
-        let _ = timeout(task.conversation.patience.close, task.leave(&end)).await;
+        let _ = Box::pin(timeout(task.conversation.patience.close, task.leave(&end))).await;
     }
 }
 
@@ -437,7 +437,7 @@ impl Task {
                     self.take_door();
                 }
                 SessionOutput::Authenticate(credentials) => self.authenticate(&credentials),
-                SessionOutput::Opened(opened) => self.open(opened.grant, opened.sender).await,
+                SessionOutput::Opened(opened) => Box::pin(self.open(opened.grant, opened.sender)).await,
                 SessionOutput::Message(message) => {
                     let (now, over) = (self.now(), self.over.take());
                     self.hand_on(Some(message), now, over).await;

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use crate::line::Line;
 
 /// Bytes that are read from a socket at a time: each link keeps room for so many, and most of them are idle. Larger frames have room of their own.
-const READ_BUFFER_BYTES: usize = 2 * 1024;
+const READ_BUFFER_BYTES: usize = 1024;
 
 /// Bytes that wait until a socket is written to before it is flushed.
 pub(crate) const WRITE_BUFFER_BYTES: usize = 4 * 1024;

@@ -359,6 +359,7 @@ fn what_an_idle_link_keeps_is_small() {
         size_of::<F>()
     }
     let bytes = future_bytes(serve);
+    eprintln!("FUTURE {bytes}");
     assert!(bytes <= 3_072, "the task of a socket takes {bytes} bytes");
     let bytes = size_of::<Outgoing>();
     assert!(bytes <= 24, "an item of a link's queue takes {bytes} bytes");
