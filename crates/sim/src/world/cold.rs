@@ -68,6 +68,10 @@ impl World {
             self.model.judging.note(Claim::ColdLoad);
             // Of what nobody has open a program is told nothing.
             let is_open = !is_root && node.opened.contains(&document);
+            // What went bad while nobody had it open is asked of the authority again when somebody opens it.
+            if !is_root && !is_open && node.spoiled.contains(&document) {
+                continue;
+            }
             let before = is_open.then(|| replica.rejected(&document).len());
             cold.start(&self.workspace, |replica| replica.open(&document));
             let wrong = |what: &str| {
