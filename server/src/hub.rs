@@ -4,7 +4,7 @@
 //! machine. Everything reaches it through one bounded queue, and it never waits for a socket: a link that does not take what it is
 //! given is closed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::num::NonZero;
 use std::panic::AssertUnwindSafe;
@@ -14,22 +14,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use rejoin_core::storage::{Answer, RequestId, StoreError};
-use rejoin_core::{
-    Backlog, Computed, Config, Event, Input, Instant, LinkId, Output, Payload, Peer, Replica, Reply, Role,
-    Seed, Token,
-};
-use rejoin_record::Start;
+use rejoin_core::{Backlog, Config, Input, LinkId, Peer, Replica, Reply, Token};
 use rejoin_store::Store;
-use rejoin_wire::{CloseCode, Encoding, ErrorCode, Message, UnixMillis, WorkspaceId};
+use rejoin_wire::{CloseCode, ErrorCode, Message, UnixMillis, WorkspaceId};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::instruments;
 use crate::recordings::Recordings;
 use crate::text_door::Told;
+use shard::{LinkEnd, Shard, ShardInput};
 pub(crate) use urgent::Urgency;
 use urgent::Urgent;
 
+mod shard;
 mod urgent;
 
 #[cfg(test)]
@@ -38,14 +35,8 @@ mod tests;
 /// Inputs that wait for one shard; whoever has more to say waits, and stops reading its socket meanwhile.
 const SHARD_QUEUE: usize = 4_096;
 
-/// Inputs that a shard takes before it does what they ask for: the larger, the more edits share a commit and a frame.
-const SHARD_BATCH: usize = 512;
-
 /// Messages that wait for one link. The replica stops by bytes long before; this bounds what it does not count.
 const LINK_QUEUE: usize = 4_096;
-
-/// Commands that wait for their answers in one shard, those included that nobody waits for any more; one more is refused.
-const MAX_COMMANDS: usize = 16_384;
 
 /// Time that a command has to be answered.
 pub const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
@@ -55,12 +46,6 @@ const SILENT: &str = "the store does not answer; what was asked for may still ta
 
 /// Time that a shard has to say what waits there.
 const SURVEY_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Time after which a workspace that nobody uses leaves memory: nobody is linked to it and nothing is under way.
-pub(crate) const IDLE_PATIENCE: Duration = Duration::from_secs(60);
-
-/// How often a shard looks for such workspaces.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Something for a link's socket. A queue takes room for its first 32 items at once, so they are small.
 #[derive(Debug)]
@@ -86,23 +71,8 @@ pub(crate) struct Link {
     workspace: WorkspaceId,
 }
 
-/// The end of a link that its shard holds.
-struct LinkEnd {
-    queue: mpsc::Sender<Outgoing>,
-    urgent: Arc<Urgent>,
-    encoding: Encoding,
-}
-
 /// What a shard has a replica do.
 pub(crate) type Run = Box<dyn FnOnce(&mut Replica, Token) + Send>;
-
-enum ShardInput {
-    Open { workspace: WorkspaceId, link: LinkId, peer: Peer, end: LinkEnd },
-    Link { workspace: WorkspaceId, input: Input },
-    Closed { workspace: WorkspaceId, link: LinkId },
-    Command { workspace: WorkspaceId, run: Run, reply: oneshot::Sender<Reply> },
-    Survey { reply: oneshot::Sender<Backlog> },
-}
 
 /// The running replicas of a server.
 #[derive(Clone)]
@@ -160,9 +130,8 @@ impl Hub {
             let (processors, recordings) = (Arc::clone(&processors), recordings.cloned());
             tokio::spawn(async move {
                 let shard = || {
-                    let shard =
-                        Shard::new(Arc::clone(&store), Arc::clone(&configure), Arc::clone(&processors));
-                    Shard { recordings: recordings.clone(), ..shard }
+                    let (store, configure) = (Arc::clone(&store), Arc::clone(&configure));
+                    Shard::new(store, configure, Arc::clone(&processors), recordings.clone())
                 };
                 // What a panic leaves behind is not used again: links are closed, and replicas read what is durable.
                 while AssertUnwindSafe(shard().run(&mut receiver)).catch_unwind().await.is_err() {
@@ -344,360 +313,8 @@ impl Drop for Link {
     }
 }
 
-/// Answers of the store that wait for a shard. Bounded by the requests that its replicas have under way.
-#[derive(Default)]
-struct Answers {
-    waiting: Mutex<Vec<(WorkspaceId, Input)>>,
-    arrived: Notify,
-}
-
-impl Answers {
-    fn push(&self, workspace: WorkspaceId, answer: Input) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push((workspace, answer));
-        self.arrived.notify_one();
-    }
-
-    fn take(&self) -> Vec<(WorkspaceId, Input)> {
-        std::mem::take(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// A replica in memory.
-struct Running {
-    replica: Replica,
-    /// When somebody last wanted something of it.
-    used: Instant,
-    _counted: Counted,
-}
-
-/// Counts a replica until it is dropped, by whatever way.
-struct Counted;
-
-impl Counted {
-    fn new() -> Self {
-        metrics::gauge!(instruments::WORKSPACES).increment(1.0);
-        Self
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        metrics::gauge!(instruments::WORKSPACES).decrement(1.0);
-    }
-}
-
-/// One task's replicas.
-struct Shard {
-    store: Arc<dyn Store>,
-    configure: Arc<dyn Fn(WorkspaceId) -> Config + Send + Sync>,
-    started: tokio::time::Instant,
-    answers: Arc<Answers>,
-    /// Jobs that may run at a time.
-    processors: Arc<Semaphore>,
-    recordings: Option<Arc<Recordings>>,
-    replicas: BTreeMap<WorkspaceId, Running>,
-    /// When it last looked for workspaces that nobody uses.
-    swept: Instant,
-    links: BTreeMap<LinkId, LinkEnd>,
-    replies: BTreeMap<Token, oneshot::Sender<Reply>>,
-    next_token: u64,
-    deadlines: BTreeMap<WorkspaceId, Instant>,
-}
-
-impl Shard {
-    fn new(
-        store: Arc<dyn Store>,
-        configure: Arc<dyn Fn(WorkspaceId) -> Config + Send + Sync>,
-        processors: Arc<Semaphore>,
-    ) -> Self {
-        Self {
-            store,
-            configure,
-            processors,
-            recordings: None,
-            started: tokio::time::Instant::now(),
-            swept: Instant(0),
-            answers: Arc::default(),
-            replicas: BTreeMap::new(),
-            links: BTreeMap::new(),
-            replies: BTreeMap::new(),
-            next_token: 1,
-            deadlines: BTreeMap::new(),
-        }
-    }
-
-    fn now(&self) -> Instant {
-        Instant(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
-    }
-
-    async fn run(mut self, queue: &mut mpsc::Receiver<ShardInput>) {
-        let answers = Arc::clone(&self.answers);
-        let mut batch = Vec::with_capacity(SHARD_BATCH);
-        loop {
-            let sweep = (!self.replicas.is_empty()).then(|| self.swept + SWEEP_INTERVAL);
-            let deadline = self.deadlines.values().copied().chain(sweep).min();
-            let wait = deadline.map_or(Duration::from_secs(3_600), |at| at.since(self.now()));
-            let mut touched = BTreeSet::new();
-            tokio::select! {
-                received = queue.recv_many(&mut batch, SHARD_BATCH) => {
-                    if received == 0 {
-                        return;
-                    }
-                }
-                () = answers.arrived.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-            for input in batch.drain(..) {
-                self.take(input, &mut touched);
-            }
-            let now = self.now();
-            for (workspace, answer) in answers.take() {
-                if let Some(running) = self.replicas.get_mut(&workspace) {
-                    running.replica.handle_input(now, answer);
-                    touched.insert(workspace);
-                }
-            }
-            let due =
-                self.deadlines.iter().filter(|(_, at)| **at <= now).map(|(workspace, _)| workspace.clone());
-            for workspace in due.collect::<Vec<_>>() {
-                if let Some(running) = self.replicas.get_mut(&workspace) {
-                    running.replica.handle_input(now, Input::Timeout);
-                    touched.insert(workspace);
-                }
-            }
-            for workspace in touched {
-                self.drain(&workspace);
-            }
-            if now.since(self.swept) >= SWEEP_INTERVAL {
-                self.forget_unused(now);
-            }
-        }
-    }
-
-    /// Drops the replicas that nobody uses. What they decided is in the store, from which the next use reads it.
-    fn forget_unused(&mut self, now: Instant) {
-        self.swept = now;
-        let deadlines = &mut self.deadlines;
-        self.replicas.retain(|workspace, running| {
-            let is_unused = now.since(running.used) >= IDLE_PATIENCE && running.replica.is_idle();
-            if is_unused {
-                deadlines.remove(workspace);
-            }
-            !is_unused
-        });
-    }
-
-    /// The replica of a workspace, which somebody uses now.
-    fn replica(&mut self, workspace: &WorkspaceId) -> &mut Replica {
-        let now = self.now();
-        let running = self.replicas.entry(workspace.clone()).or_insert_with(|| {
-            let mut config = (self.configure)(workspace.clone());
-            config.role = Role::Root;
-            let (seed, unix_now) = (random_seed(), unix_now());
-            let start = Start { config: &config, seed, now, unix_now };
-            let tape = self.recordings.as_ref().and_then(|recordings| recordings.begin(&start));
-            let mut replica = Replica::new(config, seed, now, unix_now);
-            if let Some(tape) = tape {
-                replica.record(tape);
-            }
-            Running { replica, used: now, _counted: Counted::new() }
-        });
-        running.used = now;
-        &mut running.replica
-    }
-
-    /// Tells a replica of one of its links. One that is gone has none.
-    fn tell_of_link(&mut self, workspace: &WorkspaceId, input: Input) {
-        let now = self.now();
-        if let Some(running) = self.replicas.get_mut(workspace) {
-            running.used = now;
-            running.replica.handle_input(now, input);
-        }
-    }
-
-    fn take(&mut self, input: ShardInput, touched: &mut BTreeSet<WorkspaceId>) {
-        let now = self.now();
-        let workspace = match input {
-            ShardInput::Open { workspace, link, peer, end } => {
-                self.links.insert(link, end);
-                self.replica(&workspace).handle_input(now, Input::LinkOpened { link, peer });
-                workspace
-            }
-            ShardInput::Link { workspace, input } => {
-                self.tell_of_link(&workspace, input);
-                workspace
-            }
-            ShardInput::Closed { workspace, link } => {
-                self.links.remove(&link);
-                self.tell_of_link(&workspace, Input::LinkClosed { link, code: None });
-                workspace
-            }
-            ShardInput::Command { workspace, run, reply } => {
-                if self.replies.len() >= MAX_COMMANDS {
-                    let _ =
-                        reply.send(unavailable("too many requests wait for the store; send it again later"));
-                    return;
-                }
-                let token = Token(self.next_token);
-                self.next_token += 1;
-                self.replies.insert(token, reply);
-                let replica = self.replica(&workspace);
-                // What it does has the time of now, however long nothing came.
-                replica.handle_input(now, Input::Timeout);
-                run(replica, token);
-                workspace
-            }
-            ShardInput::Survey { reply } => {
-                let backlogs = self.replicas.values().map(|running| running.replica.backlog(now));
-                let _ = reply.send(backlogs.fold(Backlog::default(), Backlog::and));
-                return;
-            }
-        };
-        touched.insert(workspace);
-    }
-
-    /// Does everything that a replica asks for.
-    fn drain(&mut self, workspace: &WorkspaceId) {
-        let now = self.now();
-        let Some(mut running) = self.replicas.remove(workspace) else { return };
-        let replica = &mut running.replica;
-        while let Some(output) = replica.poll_output() {
-            match output {
-                Output::Transmit { to, payload } => {
-                    for link in self.transmit(&to, payload) {
-                        replica.handle_input(now, Input::LinkClosed { link, code: None });
-                    }
-                }
-                Output::Disconnect { link, code, reason } => {
-                    if let Some(end) = self.links.remove(&link) {
-                        self.give(&end, Outgoing::Close(Box::new(Closing { code, reason })));
-                    }
-                }
-                Output::Store { request, operation } => {
-                    let (answers, of) = (Arc::clone(&self.answers), workspace.clone());
-                    let reply = Box::new(move |answer: Answer| {
-                        let answer = answer.map_err(|error| in_own_words(&of, error));
-                        answers.push(of, Input::Stored { request, answer });
-                    });
-                    if let Err(refused) = self.store.submit(workspace, operation, reply) {
-                        let answer = Err(StoreError::from(refused));
-                        self.answers.push(workspace.clone(), Input::Stored { request, answer });
-                    }
-                }
-                Output::Compute { request, job } => {
-                    self.compute(workspace.clone(), request, move || job.run());
-                }
-                Output::Reply { token, reply } => {
-                    if let Some(sender) = self.replies.remove(&token) {
-                        // Whoever asked may have gone.
-                        let _ = sender.send(reply);
-                    }
-                }
-                Output::Event(event) => note_event(workspace, &event),
-                // For those who follow others.
-                _ => {}
-            }
-        }
-        if let Some(age) = replica.take_durable_age() {
-            metrics::histogram!(instruments::DURABLE).record(age);
-        }
-        match replica.poll_timeout() {
-            Some(at) => self.deadlines.insert(workspace.clone(), at),
-            None => self.deadlines.remove(workspace),
-        };
-        self.replicas.insert(workspace.clone(), running);
-    }
-
-    /// Runs a job on a thread of its own, as many at a time as there are processors.
-    fn compute(
-        &self,
-        workspace: WorkspaceId,
-        request: RequestId,
-        job: impl FnOnce() -> Computed + Send + 'static,
-    ) {
-        let (answers, processors) = (Arc::clone(&self.answers), Arc::clone(&self.processors));
-        tokio::spawn(async move {
-            let Ok(_processor) = processors.acquire().await else { return };
-            let computed = tokio::task::spawn_blocking(job).await.unwrap_or_else(|error| {
-                tracing::error!(%workspace, %error, "a decision failed; report this as a bug");
-                Computed::failed()
-            });
-            answers.push(workspace, Input::Computed { request, computed });
-        });
-    }
-
-    /// Gives a message to links; returns those that could not take it and are gone.
-    fn transmit(&mut self, to: &[LinkId], payload: bytes::Bytes) -> Vec<LinkId> {
-        let encoding =
-            to.iter().find_map(|link| self.links.get(link)).map_or(Encoding::Binary, |end| end.encoding);
-        let payload = Arc::new(Told::new(Payload::of_encoded(payload, encoding)));
-        metrics::counter!(instruments::MESSAGES_SENT).increment(to.len() as u64);
-        let refused = |link: &&LinkId| {
-            self.links.get(link).is_some_and(|end| !self.give(end, Outgoing::Told(Arc::clone(&payload))))
-        };
-        let gone: Vec<LinkId> = to.iter().filter(refused).copied().collect();
-        for link in &gone {
-            self.links.remove(link);
-        }
-        gone
-    }
-
-    fn give(&self, end: &LinkEnd, outgoing: Outgoing) -> bool {
-        let given = end.queue.try_send(outgoing).is_ok();
-        if !given {
-            end.urgent.tell(Urgency::Overflow);
-        }
-        given
-    }
-}
-
 fn unavailable(message: &str) -> Reply {
     Reply::Refused { code: ErrorCode::Unavailable, message: message.into() }
-}
-
-/// The same failure without the database's own words, which are for the log: clients are told why they were refused.
-fn in_own_words(workspace: &WorkspaceId, error: StoreError) -> StoreError {
-    let why = || "the server's log says why".into();
-    let told = match &error {
-        StoreError::Unavailable(_) => StoreError::Unavailable(why()),
-        StoreError::QuotaExceeded(_) => StoreError::QuotaExceeded(why()),
-        StoreError::Corrupted(_) => StoreError::Corrupted(why()),
-        // It is between the store and the replica.
-        _ => return error,
-    };
-    tracing::warn!(%workspace, %error, "the store could not do what it was asked for");
-    told
-}
-
-fn note_event(workspace: &WorkspaceId, event: &Event) {
-    match event {
-        Event::StoreFailed { error, .. } => {
-            metrics::counter!(instruments::STORE_FAILURES).increment(1);
-            tracing::error!(%workspace, %error, "the store failed; changes wait until it works again");
-        }
-        Event::StoreWorks => tracing::info!(%workspace, "the store works again"),
-        Event::Quarantined { document } => {
-            tracing::error!(%workspace, %document, "a stored record cannot be read and was put aside");
-        }
-        Event::Damaged { document, readable, newest } => {
-            metrics::counter!(instruments::DAMAGED_DOCUMENTS).increment(1);
-            tracing::error!(
-                %workspace, %document, %readable, %newest,
-                "the newest revisions cannot be read; the document is read-only until somebody connects who holds them"
-            );
-        }
-        Event::Mended { document } => {
-            metrics::counter!(instruments::MENDED_DOCUMENTS).increment(1);
-            tracing::info!(%workspace, %document, "what could not be read is written again");
-        }
-        _ => {}
-    }
-}
-
-fn random_seed() -> Seed {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the operating system has randomness");
-    Seed(u128::from_le_bytes(bytes))
 }
 
 pub(crate) fn unix_now() -> UnixMillis {

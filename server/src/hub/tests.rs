@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use futures_util::future::poll_fn;
-use rejoin_core::Grant;
+use rejoin_core::storage::StoreError;
+use rejoin_core::{Grant, Role};
 use rejoin_store::{SqliteOptions, SqliteStore};
-use rejoin_wire::Sequence;
+use rejoin_wire::{Encoding, Sequence};
 
+use super::shard::{IDLE_PATIENCE, MAX_COMMANDS, SHARD_BATCH, SWEEP_INTERVAL};
 use super::*;
 use crate::faulty::{Fault, Faulty};
 
@@ -195,21 +197,6 @@ async fn commands_that_wait_for_the_store_are_bounded_and_count_until_they_are_a
     faulty.set(Fault::None);
     tokio::time::sleep(60 * second).await;
     assert!(matches!(read().await, Ok(Reply::Document(_))), "there is room again");
-}
-
-#[tokio::test]
-async fn a_decision_that_panics_is_answered_as_one_that_failed() {
-    let store: Arc<dyn Store> = Arc::new(rejoin_store::SharedMemoryStore::default());
-    let configure = Arc::new(|workspace| Config::new(workspace, Role::Root));
-    let shard = Shard::new(store, configure, Arc::new(Semaphore::new(1)));
-    for job in [|| panic!("on purpose"), Computed::failed] {
-        shard.compute(WorkspaceId::new("w").unwrap(), RequestId(7), job);
-        shard.answers.arrived.notified().await;
-        let answers = shard.answers.take();
-        let [(_, Input::Computed { request: RequestId(7), .. })] = &answers[..] else {
-            panic!("{answers:?}")
-        };
-    }
 }
 
 /// A hub whose only shard never comes to its queue, and that queue.

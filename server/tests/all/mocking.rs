@@ -206,9 +206,10 @@ fn a_mock_that_is_told_to_end_ends_its_command_too_and_does_not_look_well() {
     for (signal, expected) in [("-TERM", 143), ("-INT", 130)] {
         let folder = tempfile::tempdir().unwrap();
         let mark = folder.path().join("told");
-        // The shell waits for another, which says that it was told; a pipe of its own says when both are gone.
+        // The shell waits for another, which says that it listens and that it was told; a pipe of its own says when
+        // both are gone.
         let command = format!(
-            "echo begun; sh -c 'trap \"touch {}; exit 3\" TERM; while :; do sleep 0.05; done'; true",
+            "sh -c 'trap \"touch {}; exit 3\" TERM; echo begun; while :; do sleep 0.05; done'; true",
             mark.display()
         );
         let mut mock = Command::new(env!("CARGO_BIN_EXE_rejoin"))
