@@ -20,7 +20,7 @@ use crate::records::Rejection;
 use crate::replica::LinkId;
 use crate::state::{Point, State};
 use crate::window::{MAX_REBUILD_MERGES, Own, OwnFate, Progress, Window};
-use deciding::{Decided, Decision, Material};
+use deciding::{Decided, Decision, Material, authors};
 
 pub use deciding::{Computed, Job};
 pub(crate) use deciding::{Work, content_hash};
@@ -420,7 +420,7 @@ impl Authority {
         after: Option<State>,
         limits: &Limits,
     ) {
-        let change = &submission.pushed.change;
+        let (change, limits) = (&submission.pushed.change, &authors(limits));
         self.provided.retain(|attempt, _| attempt.change != change.id());
         self.lost.remove(&change.id());
         self.new_requests.remove(&change.id());

@@ -286,7 +286,9 @@ impl<'a> Material<'a> {
             return Ok(base);
         }
         self.shadow
-            .and_then(|shadow| shadow.window.rebuild(&base, change.over, change.counter, true, self.limits))
+            .and_then(|shadow| {
+                shadow.window.rebuild(&base, change.over, change.counter, true, &authors(self.limits))
+            })
             .ok_or(Obstacle::NeedSeen)
     }
 
@@ -330,7 +332,21 @@ impl<'a> Material<'a> {
     fn clean(&self) -> Option<State> {
         let (window, change) = (self.rejected_before()?, &self.pushed.change);
         let base = self.log.state_at(self.tip, change.base, self.limits)?;
-        window.rebuild(&base, change.over, change.counter, false, self.limits)
+        window.rebuild(&base, change.over, change.counter, false, &authors(self.limits))
+    }
+}
+
+/// Within which limits an author may have written: what is too large here may not have been there, and what was written behind it was written
+/// upon that.
+pub(super) fn authors(limits: &Limits) -> Limits {
+    let widest = Limits::default();
+    Limits {
+        max_operations: limits.max_operations.max(widest.max_operations),
+        max_depth: limits.max_depth.max(widest.max_depth),
+        max_copied_bytes: limits.max_copied_bytes.max(widest.max_copied_bytes),
+        max_spliced_bytes: limits.max_spliced_bytes.max(widest.max_spliced_bytes),
+        max_document_bytes: limits.max_document_bytes.max(widest.max_document_bytes),
+        ..*limits
     }
 }
 

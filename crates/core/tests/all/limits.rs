@@ -7,7 +7,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use crate::support::{World, id, json, patch};
 use rejoin_core::{EditError, Input, MAX_HISTORY_PAGE_BYTES, MAX_KEPT, Rung};
 use rejoin_wire::limits::{MAX_CONFLICTS_PER_CHANGE, MAX_INTEGER, MAX_OPEN_CONFLICT_BYTES};
-use rejoin_wire::{ErrorCode, Message, Revision, UnixMillis};
+use rejoin_wire::{ErrorCode, Header, Message, Revision, UnixMillis};
 
 /// Bytes that a conflict record takes besides its values and its place.
 const RECORD_BYTES: usize = 512;
@@ -41,6 +41,30 @@ fn roomy(followers: usize) -> World {
 fn rejected(world: &World, at: usize) -> Vec<ErrorCode> {
     let rejected = world.followers[at].replica.rejected(&id("d"));
     rejected.iter().map(|rejected| rejected.code).collect()
+}
+
+#[test]
+fn a_counter_is_moved_by_what_its_author_wrote_behind_a_change_that_is_too_large_at_the_authority_only() {
+    let mut world = World::with_root(|config| config.limits.max_document_bytes = 100, 2, None);
+    world.open("d");
+    let header = Header { counters: vec!["/n".try_into().unwrap()], ..Header::default() };
+    world.create(0, "d", r#"{"n":10}"#);
+    world.followers[0].replica.set_header(&id("d"), header).unwrap();
+    world.run();
+    world.offline(1);
+    let large = "x".repeat(100);
+    world.edit(
+        1,
+        "d",
+        &format!(
+            r#"[{{"op":"replace","path":"/n","value":7}},{{"op":"add","path":"/large","value":"{large}"}}]"#
+        ),
+    );
+    world.edit(1, "d", r#"[{"op":"remove","path":"/large"}]"#);
+    world.edit(1, "d", r#"[{"op":"replace","path":"/n","value":6}]"#);
+    world.online(1);
+    assert_eq!(world.converged("d"), r#"{"n":9}"#, "three less go with what was rejected");
+    assert_eq!(rejected(&world, 1), [ErrorCode::InvalidPatch]);
 }
 
 #[test]

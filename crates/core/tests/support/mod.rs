@@ -188,7 +188,7 @@ impl World {
         Self::with_root(configure, followers, Some(Scope::Documents))
     }
 
-    fn with_root(configure: impl FnOnce(&mut Config), followers: usize, scope: Option<Scope>) -> Self {
+    pub fn with_root(configure: impl FnOnce(&mut Config), followers: usize, scope: Option<Scope>) -> Self {
         let now = Instant(1_000_000);
         let root = Node::configured(configure, Role::Root, MemoryStore::new(), 1, now, "root");
         let mut world = Self {

@@ -341,6 +341,7 @@ impl World {
         looked: Option<Json>,
         command: impl FnOnce(&mut Replica) -> Result<ChangeId, EditError>,
     ) -> Result<Result<ChangeId, EditError>, Violation> {
+        let is_spoiled = self.nodes[node].spoiled.contains(document);
         let replica =
             self.nodes[node].replica.as_mut().expect("invariant: only a running follower is told to act");
         let shown = &self.model.shown;
@@ -363,9 +364,9 @@ impl World {
                 _ => replica.view(document).map(|view| shown.content(document, node, &view)),
             };
             let left = after.as_ref().map(tokens).unwrap_or_default();
-            // What became of changes under another id its counter does not tell.
+            // What became of changes under another id its counter does not tell, and what they were made on may not be readable any more.
             let after = after
-                .filter(|_| is_view)
+                .filter(|_| is_view && !is_spoiled)
                 .filter(|_| pending.iter().all(|own| own.change.replica == id.replica));
             let made = self.model.note_made(node, document, &own.change, seen, after, &left);
             let hash = own.hash;
